@@ -1,0 +1,67 @@
+"""What a session tells its listener. One event a JSON line between the child process and its parent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cluster.deploy.status import DeploymentStatus
+from cluster.frozen import FrozenModel
+from cluster.inventory import Cluster
+from cluster.telemetry import NodeReading
+from cluster.text import CleanStr
+
+
+class Progress(FrozenModel):
+    """A step of joining or starting a cluster. `fraction` is None when the length is unknown."""
+
+    kind: Literal["progress"] = "progress"
+    message: CleanStr
+    fraction: float | None = None
+
+
+class ClusterSeen(FrozenModel):
+    """The inventory, sent when it is first known and whenever it changes."""
+
+    kind: Literal["cluster"] = "cluster"
+    cluster: Cluster
+
+
+class ReadingsSeen(FrozenModel):
+    """Fresh readings of some nodes; a node that did not answer in time is absent or not 'ok'."""
+
+    kind: Literal["readings"] = "readings"
+    nodes: tuple[NodeReading, ...]
+
+
+class DeploymentsSeen(FrozenModel):
+    """All deployments of ours on this cluster, each second while there are any, and when the set changes."""
+
+    kind: Literal["deployments"] = "deployments"
+    deployments: tuple[DeploymentStatus, ...]
+
+
+class TokenSeen(FrozenModel):
+    """A piece of the answer to a prompt."""
+
+    kind: Literal["token"] = "token"
+    prompt_id: str
+    text: CleanStr = ""
+    done: bool = False
+    error: CleanStr | None = None
+    replica: int | None = None
+
+
+class SessionLost(FrozenModel):
+    """The child process or its cluster is gone; nothing more will come."""
+
+    kind: Literal["lost"] = "lost"
+    reason: CleanStr
+    hint: CleanStr = ""
+
+
+Event = Annotated[
+    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | TokenSeen | SessionLost,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,40 @@
+"""A session: the one interface by which a screen or a command sees and changes a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from cluster.bridge.events import Event
+from cluster.deploy.spec import DeploymentSpec
+
+Listener = Callable[[Event], None]
+"""Called from a thread of the session's own, one event at a time, in order."""
+
+
+class Session(Protocol):
+    """Never blocks its caller. Futures raise ClusterviewError with a message and a hint."""
+
+    @property
+    def title(self) -> str:
+        """Where the cluster comes from, for the header: 'simulated 2x4xA100-80GB', 'ray 10.0.0.1:6379'."""
+
+    @property
+    def can_deploy(self) -> bool:
+        """False for a saved snapshot or a spec: planning only."""
+
+    def start(self, listener: Listener) -> None:
+        """Begin; events arrive from now on."""
+
+    def deploy(self, spec: DeploymentSpec) -> Future[None]:
+        """Order a deployment; done when the order was accepted. Progress comes as DeploymentsSeen."""
+
+    def stop(self, name: str) -> Future[None]:
+        """Stop a deployment; done when its GPUs are free."""
+
+    def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
+        """Send a prompt; the answer comes as TokenSeen events with this prompt_id."""
+
+    def close(self) -> None:
+        """End what this session started, except deployments. Safe to call twice."""

@@ -1,0 +1,1 @@
+"""GPUs, links, engines and models as data files, and what is read from them."""

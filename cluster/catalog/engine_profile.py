@@ -1,0 +1,38 @@
+"""What a planner must know of an engine: its rules, its budget, its overheads. Read from engines/*.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+BudgetRule = Literal["fraction_of_total", "fraction_of_free", "static_fraction"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProfile:
+    """One engine at one version. Constants are data with sources in the engine's file."""
+
+    name: str
+    version: str
+    budget_rule: BudgetRule
+    default_memory_utilization: float
+    graphs_inside_budget: bool
+    """CUDA graphs count inside the utilisation budget."""
+    default_max_num_seqs: int
+    default_max_num_batched_tokens: int
+    block_tokens: int
+    """Tokens of one cache block."""
+    uneven_heads: bool = False
+    """Heads, columns and vocabulary may be split unevenly over TP ranks."""
+    supports_pp: bool = True
+    supports_ep: bool = True
+    supports_dp_attention: bool = True
+    deployable: bool = False
+    """This product can start it."""
+    dtypes: tuple[str, ...] = ("bf16", "fp16", "fp32")
+    quantizations: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    """Quantisation method -> least compute capability."""
+    constants: dict[str, float] = field(default_factory=dict, hash=False)
+    """Named overheads used by the memory model; each has a source comment in the data file."""
+    min_capability: tuple[int, int] = (7, 0)
+    vocab_padding: int = 64

@@ -1,0 +1,37 @@
+"""What a planner must know of a GPU type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+NvlinkTopology = Literal["nvswitch", "mesh", "bridge", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSpec:
+    """One GPU type. Rates are dense datasheet rates; achieved fractions live with the cost model."""
+
+    type: str
+    """Canonical name as the command line writes it: 'A100-80GB'."""
+    product_names: tuple[str, ...]
+    """What NVML calls it ('NVIDIA A100-SXM4-80GB'), and other spellings to forgive."""
+    memory_bytes: int
+    """Total as NVML reports it."""
+    memory_bandwidth_bytes_per_s: float
+    flops_per_s: dict[str, float] = field(hash=False)
+    """Dense rate by dtype: 'fp32', 'fp16', 'bf16', 'int8', 'fp8', 'fp4'. A missing key is not supported."""
+    compute_capability: tuple[int, int]
+    pcie_bytes_per_s: float
+    """Per direction, of the slot."""
+    nvlink_bytes_per_s: float
+    """All links of one GPU together, per direction; 0.0 without NVLink."""
+    nvlink_topology: NvlinkTopology
+    nvlink_domain_gpus: int
+    """GPUs that reach each other over NVLink in the usual machine (8 for HGX, 72 for NVL72, 1 without)."""
+    sources: tuple[str, ...]
+    l2_bytes: int | None = None
+    vendor: str = "nvidia"
+    power_limit_w: float | None = None
+    form: str = ""
+    """'SXM', 'PCIe', 'workstation', 'consumer' ..."""

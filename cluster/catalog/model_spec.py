@@ -1,0 +1,183 @@
+"""What a planner must know of a model: its tensors layer by layer, its cache, its limits.
+
+A model is described by its tensors and how each one may be split, so that memory, validity and time are all
+computed from the same list and no model name appears in code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Split(StrEnum):
+    """How tensor parallelism divides a weight of shape [out_features, in_features]."""
+
+    COLUMN = "column"  # out_features over TP (gate, up; experts too when not expert-parallel)
+    ROW = "row"  # in_features over TP (down)
+    HEADS = "heads"  # out_features over TP by attention heads (q)
+    KV_HEADS = "kv_heads"  # out_features over TP by KV heads; replicated beyond num_kv_heads ranks
+    HEADS_IN = "heads_in"  # in_features over TP by attention heads (o)
+    VOCAB = "vocab"  # out_features over TP after padding (embedding, head)
+    REPLICATED = "replicated"  # the same on every rank (norms, router, latent down-projections)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFormat:
+    """How the elements of one weight are stored."""
+
+    name: str
+    """'bf16', 'fp16', 'fp32', 'fp8', 'int8', 'int4', 'mxfp4', 'nvfp4', 'nf4' ..."""
+    bits: float
+    """Bits an element, without scales."""
+    group_size: int | None = None
+    """Elements along in_features that share a scale; None: no groups."""
+    block: tuple[int, int] | None = None
+    """(out, in) block that shares a scale, as in FP8 128x128."""
+    scale_bytes_per_group: float = 0.0
+    """Scale and zero-point bytes a group, block or (neither given) output row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One weight matrix (or vector, in_features = 1), `copies` of it alike (the experts of a layer)."""
+
+    name: str
+    out_features: int
+    in_features: int
+    split: Split
+    format: WeightFormat
+    copies: int = 1
+    is_expert: bool = False
+    """Copies are divided over expert-parallel ranks."""
+    active_copies: float = 1.0
+    """Copies that one token uses (experts per token); equals copies for dense tensors."""
+
+    @property
+    def parameters(self) -> int:
+        return self.out_features * self.in_features * self.copies
+
+
+class AttentionKind(StrEnum):
+    """What a layer keeps per sequence."""
+
+    FULL = "full"  # keys and values of every token
+    SLIDING = "sliding"  # of the last `window` tokens
+    CHUNKED = "chunked"  # of the current chunk of `window` tokens
+    LATENT = "latent"  # one latent vector a token, the same on every TP rank (MLA)
+    STATE = "state"  # a fixed state a sequence (Mamba, gated delta net, linear attention)
+    NONE = "none"  # layer without a mixer (pure MLP layer of a hybrid)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The token mixer of a layer. Head counts are of the whole layer, before TP."""
+
+    kind: AttentionKind
+    num_heads: int = 0
+    num_kv_heads: int = 0
+    head_dim: int = 0
+    v_head_dim: int = 0
+    window: int | None = None
+    latent_dim: int = 0
+    """kv_lora_rank + rope dim: elements a token for LATENT."""
+    index_dim: int = 0
+    """Elements a token of a sparse-attention indexer's own cache (DeepSeek-V3.2 DSA); 0: none."""
+    index_bytes: float = 1.0
+    """Bytes an element of the indexer's cache."""
+    state_elements: int = 0
+    """Recurrent state elements a sequence for STATE, split over TP."""
+    conv_elements: int = 0
+    """Convolution state elements a sequence for STATE, split over TP."""
+    state_dtype_bytes: float = 2.0
+    compress_ratio: int = 1
+    """Tokens that share one cache entry (compressed sparse attention); 1: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One decoder layer. Equal layers are the same object, so that they can be counted by identity or hash."""
+
+    attention: Attention
+    tensors: tuple[Tensor, ...]
+    num_experts: int = 0
+    experts_per_token: int = 0
+    shared_experts: int = 0
+    intermediate_size: int = 0
+    """MLP width of a dense layer, or of one expert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """A vision (or audio) tower in front of the decoder; lives on the first stage."""
+
+    tensors: tuple[Tensor, ...]
+    num_heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """What quantization_config says, normalised."""
+
+    method: str
+    """'awq', 'gptq', 'fp8', 'compressed-tensors', 'mxfp4', 'nvfp4', 'modelopt', 'bitsandbytes' ..."""
+    weight_format: WeightFormat
+    activation_dtype: str | None = None
+    """'fp8', 'int8', 'fp4' where activations are quantised too; None: computed in the model's dtype."""
+    kv_cache_dtype: str | None = None
+    not_converted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model as the planner sees it."""
+
+    name: str
+    architecture: str
+    source: str
+    """Where the description comes from (catalogue file with its own source, or the path of a config.json)."""
+    known_architecture: bool
+    """False: planned from generic fields with a wider band."""
+    dtype: str
+    """Compute dtype: 'bf16', 'fp16' or 'fp32'."""
+    hidden_size: int
+    num_attention_heads: int
+    num_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    vocab_size: int
+    max_position: int
+    tied_embeddings: bool
+    layers: tuple[Layer, ...]
+    embedding: Tensor
+    head: Tensor | None
+    """None when tied to the embedding."""
+    final: tuple[Tensor, ...]
+    """Tensors after the last layer (final norm), on the last stage."""
+    quantization: Quantization | None = None
+    vision: Vision | None = None
+    draft_layers: tuple[Layer, ...] = ()
+    """Multi-token-prediction layers in the checkpoint; loaded only when speculative decoding is on."""
+    parameters: int = 0
+    """All parameters, tied embeddings once, draft layers left out."""
+    active_parameters: int = 0
+    """Parameters one token uses."""
+    weights_bytes: int = 0
+    """Bytes of the checkpoint's loaded tensors."""
+    weights_source: str = "architecture"
+    """'safetensors headers', 'index' or 'architecture'."""
+    supports_pp: bool = True
+    notes: tuple[str, ...] = ()
+    """Plain sentences a user should see (fields assumed, parts not modelled)."""
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    @property
+    def is_moe(self) -> bool:
+        return any(layer.num_experts for layer in self.layers)
+
+    @property
+    def num_experts(self) -> int:
+        return max((layer.num_experts for layer in self.layers), default=0)

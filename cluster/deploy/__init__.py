@@ -1,0 +1,1 @@
+"""What a deployment is (pure), and the actors that keep it running."""

@@ -1,0 +1,57 @@
+"""What to run where: the frozen order that a controller carries out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cluster.frozen import FrozenModel
+from cluster.text import CleanStr
+
+
+class RankPlace(FrozenModel):
+    """One rank and the GPU it must run on."""
+
+    replica: int
+    stage: int
+    rank: int
+    node_id: CleanStr
+    node_name: CleanStr
+    gpu_index: int
+    gpu_uuid: CleanStr
+    planned_bytes: int | None = None
+    """Memory the plan predicts on this GPU, at full scale."""
+
+
+class ModelSource(FrozenModel):
+    """What the ranks load."""
+
+    name: CleanStr
+    path: str | None = None
+    """Folder with config.json and safetensors; None: dummy weights of the right shapes."""
+    config: dict[str, Any]
+    """The Hugging Face config that runs (already scaled down on a simulated cluster)."""
+    scale: CleanStr | None = None
+    """On a simulated cluster: how much smaller the running model is, in words for the screen."""
+    seed: int = 0
+
+
+class DeploymentSpec(FrozenModel):
+    """A layout ordered on named GPUs. The same spec is what a dialog confirms and what a controller holds."""
+
+    name: CleanStr
+    model: ModelSource
+    label: CleanStr
+    """'TP=4, DP=2'."""
+    tp: int
+    pp: int
+    dp: int
+    ranks: tuple[RankPlace, ...]
+    engine: Literal["builtin", "vllm"] = "builtin"
+    device: Literal["cuda", "cpu"] = "cuda"
+    dtype: str = "bf16"
+    max_model_len: int = 2048
+    max_num_seqs: int = 16
+    simulated: bool = False
+    created_at_s: float = 0.0
+    predicted_tokens_per_s: tuple[float, float, float] | None = None
+    """(value, low, high) of the plan, of the whole layout at full scale."""

@@ -1,0 +1,93 @@
+"""What a deployment is doing: every state with a reason, an age and a deadline."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from cluster.frozen import FrozenModel
+from cluster.text import CleanStr
+
+
+class RankState(StrEnum):
+    """Life of a rank, in order."""
+
+    PLACING = "placing"
+    STARTING = "starting"
+    JOINING = "joining"
+    LOADING = "loading"
+    WARMING_UP = "warming up"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class DeploymentState(StrEnum):
+    """Life of a deployment, derived from its ranks at each look."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"  # some replicas serve, some restart
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class RankStatus(FrozenModel):
+    """One rank now."""
+
+    replica: int
+    stage: int
+    rank: int
+    node_id: CleanStr
+    node_name: CleanStr
+    gpu_index: int
+    gpu_uuid: CleanStr
+    state: RankState
+    reason: CleanStr = ""
+    """What it waits for, or why it failed."""
+    progress: float | None = None
+    """0 to 1 while loading."""
+    age_s: float = 0.0
+    """Seconds in this state."""
+    deadline_s: float | None = None
+    """Seconds in this state after which the group is given up."""
+    memory_used_bytes: int | None = None
+    """Held by the rank's tensors: CUDA allocator on a GPU, parameters and cache on a CPU."""
+
+
+class ReplicaStatus(FrozenModel):
+    """One replica's service."""
+
+    replica: int
+    ready: bool
+    requests_total: int = 0
+    in_flight: int = 0
+    output_tokens_total: int = 0
+    tokens_per_s: float = 0.0
+    """Over the last few seconds."""
+    all_reduces_per_token: float | None = None
+    all_reduce_share: float | None = None
+    """Part of the decode time spent in all-reduces, 0 to 1; None before the first token."""
+    restarts: int = 0
+
+
+class DeploymentStatus(FrozenModel):
+    """A deployment now."""
+
+    name: CleanStr
+    model: CleanStr
+    label: CleanStr
+    state: DeploymentState
+    reason: CleanStr = ""
+    age_s: float = 0.0
+    endpoint: CleanStr | None = None
+    """Base URL of the OpenAI-style router."""
+    ranks: tuple[RankStatus, ...] = ()
+    replicas: tuple[ReplicaStatus, ...] = ()
+    tokens_per_s: float = 0.0
+    simulated: bool = False
+    scale: CleanStr | None = None
+    predicted_tokens_per_s: tuple[float, float, float] | None = None
+    planned_bytes_by_gpu: dict[CleanStr, int] = {}
+    """GPU uuid -> memory the plan predicted."""

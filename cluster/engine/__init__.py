@@ -1,0 +1,1 @@
+"""What runs in a rank: the built-in torch transformer."""

@@ -1,0 +1,11 @@
+"""The base of every model at a boundary: frozen, complete, nothing extra."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FrozenModel(BaseModel):
+    """A value that never changes after it was checked; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,1 @@
+"""Pure functions from a cluster, a model and a request to a plan. No clock, no files, no logging."""

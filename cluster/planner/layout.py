@@ -1,0 +1,85 @@
+"""A layout: how many ways each axis of parallelism divides a model, and on which GPUs it lands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Degrees of parallelism. Owns the invariant gpus = tp x pp x dp.
+
+    `ep` is the expert-parallel degree inside a replica group: 1 (experts are tensor-parallel) or tp x (dp when
+    `dp_attention`). With `dp_attention` the dp ranks share one set of experts and are one engine, not
+    independent replicas.
+    """
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+    dp_attention: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("tp", "pp", "dp", "ep"):
+            degree = getattr(self, name)
+            if degree < 1:
+                raise BadInput(f"{name} is {degree}", "A degree of parallelism is 1 or more")
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.pp * self.dp
+
+    @property
+    def gpus_per_replica(self) -> int:
+        """GPUs that hold one full copy of the weights."""
+        return self.gpus if self.dp_attention else self.tp * self.pp
+
+    @property
+    def num_replicas(self) -> int:
+        """Independent copies of the whole model."""
+        return 1 if self.dp_attention else self.dp
+
+    @property
+    def label(self) -> str:
+        """The layout as people write it: 'TP=4, DP=2'; a single GPU is 'DP=1'."""
+        parts = [f"{name}={n}" for name, n in (("TP", self.tp), ("PP", self.pp), ("DP", self.dp)) if n > 1]
+        if self.ep > 1:
+            parts.append(f"EP={self.ep}")
+        if self.dp_attention:
+            parts.append("DP-attention")
+        return ", ".join(parts) or "DP=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One rank on one named GPU."""
+
+    replica: int
+    stage: int
+    rank: int
+    """Tensor-parallel rank inside the stage."""
+    node: str
+    """Node.node_id."""
+    node_name: str
+    gpu_index: int
+    gpu_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageRange:
+    """The layers a pipeline stage holds: first, and one past the last."""
+
+    stage: int
+    first: int
+    end: int
+    is_first: bool
+    """Holds the embedding and the vision tower."""
+    is_last: bool
+    """Holds the final norm and the head."""
+
+    @property
+    def num_layers(self) -> int:
+        return self.end - self.first

@@ -1,0 +1,39 @@
+"""What the user asks for: the workload, the limits, the pins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Objective = Literal["throughput", "latency"]
+Workload = Literal["inference", "training"]
+EngineName = Literal["builtin", "vllm", "sglang", "tensorrt-llm"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Options of a plan. None means free (degrees) or the engine's or model's default (limits)."""
+
+    tp: int | None = None
+    pp: int | None = None
+    dp: int | None = None
+    ep: int | None = None
+    max_model_len: int | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    gpu_memory_utilization: float | None = None
+    dtype: str | None = None
+    quantization: str | None = None
+    kv_cache_dtype: str | None = None
+    enforce_eager: bool = False
+    input_tokens: int = 1024
+    output_tokens: int = 512
+    concurrency: int | None = None
+    """Requests in flight in the whole layout; None: as many as KV room and max_num_seqs allow."""
+    objective: Objective = "throughput"
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    workload: Workload = "inference"
+    engine: EngineName = "vllm"
+    engine_version: str | None = None
+    top: int = 8

@@ -1,0 +1,138 @@
+"""What a plan is: candidates with figures and reasons, a decision path, a comparison. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.inventory import Cluster
+from cluster.planner.layout import Layout, Placement, StageRange
+from cluster.planner.request import PlanRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a layout cannot run. `rule` is one of the names the JSON contract fixes."""
+
+    rule: str
+    message: str
+    """The figures: 'TP=8 splits 28 heads unevenly'."""
+    fix: str
+    """The nearest change that makes it valid: 'TP=4, or TP=4 x PP=2'."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankMemory:
+    """Memory of one rank, itemised in bytes. weights + activation + cuda_graph + non_torch + kv_cache = total.
+
+    `kv_cache_bytes` is what is left for the cache inside `budget_bytes`; negative room is clipped to 0 and
+    shows as total > budget.
+    """
+
+    total_bytes: int
+    budget_bytes: int
+    weights_bytes: int
+    activation_bytes: int
+    cuda_graph_bytes: int
+    non_torch_bytes: int
+    kv_cache_bytes: int
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Everything but the cache."""
+        return self.total_bytes - self.kv_cache_bytes
+
+    @property
+    def shortfall_bytes(self) -> int:
+        """By how much the fixed parts exceed the budget; 0 when they fit."""
+        return max(0, self.fixed_bytes - self.budget_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A prediction with the range its own error on the evidence justifies."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Time and throughput of the whole layout."""
+
+    throughput_tokens_per_s: Band
+    ttft_s: Band
+    tpot_s: Band
+    batch: int
+    """Sequences decoded together in one replica at this estimate."""
+    all_reduce_share: float
+    """Part of a decode step spent in all-reduces, 0 to 1."""
+    all_reduces_per_token: int
+    bottleneck: str
+    """'memory bandwidth', 'compute', 'all-reduce', 'pipeline bubbles', 'KV room' ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One layout judged on named GPUs."""
+
+    layout: Layout
+    feasible: bool
+    rejections: tuple[Rejection, ...] = ()
+    placement: tuple[Placement, ...] = ()
+    stages: tuple[StageRange, ...] = ()
+    memory_per_gpu: RankMemory | None = None
+    """The tightest rank."""
+    memory_by_stage: tuple[RankMemory, ...] = ()
+    kv_cache_tokens: int | None = None
+    """Per replica."""
+    max_concurrency: float | None = None
+    """Requests of max_model_len that fit one replica's cache."""
+    estimate: Estimate | None = None
+    why: str = ""
+    """One sentence: why it leads, or why it was passed over."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.layout.label
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionStep:
+    """One question of the decision tree with this user's numbers."""
+
+    question: str
+    answer: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonColumn:
+    """One strategy of the side-by-side table, filled with this model's and cluster's figures."""
+
+    strategy: str
+    """'Data parallel', 'Tensor parallel', 'TP x DP'."""
+    layout: Layout | None
+    rows: tuple[tuple[str, str], ...]
+    """(row name, cell): 'Model per GPU', 'Communication', 'Latency', 'Throughput', 'Memory per GPU', 'Best for'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer to a request."""
+
+    model: ModelSpec
+    cluster: Cluster
+    request: PlanRequest
+    engine_name: str
+    engine_version: str
+    recommended: Candidate | None
+    candidates: tuple[Candidate, ...]
+    """Feasible ones first, best first; then rejected ones."""
+    decision: tuple[DecisionStep, ...]
+    comparison: tuple[ComparisonColumn, ...] = ()
+    advice: tuple[str, ...] = ()
+    """When nothing fits: by how much, and the least changes that would make it fit."""
+    num_layouts_considered: int = 0

@@ -1,0 +1,1 @@
+"""Screens: one full view each."""
