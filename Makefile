@@ -1,0 +1,76 @@
+# Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-gpu check format bench evidence screenshots test-snapshot-update clean
+
+PYTHON ?= python3
+# No GPU here? The CPU build of torch is a tenth of the size:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "clusterview needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 run" >&2; exit 2; }
+	@echo "Making $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is incomplete. On Debian or Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.created pyproject.toml
+	@echo "Installing clusterview with its engine (torch is large; minutes on a slow line)" >&2
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) 'torch>=2.6$(comma)<2.14',true)
+	@$(PIP) --editable '.[torch]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "Installing what the tests need" >&2
+	@$(PIP) --editable '.[torch,test]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@echo "Installing the checkers" >&2
+	@$(PIP) --editable '.[torch,test,check]'
+	@touch $@
+
+comma := ,
+
+setup: $(VENV)/.run ## make .venv and install clusterview into it
+
+run: setup ## open clusterview: on this machine's GPUs, else on a simulated cluster
+	@$(BIN)/clusterview --demo $(ARGS)
+
+test: $(VENV)/.test ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-gpu: $(VENV)/.test ## the tests that need an NVIDIA GPU
+	@$(BIN)/python -m pytest -m gpu -p no:cacheprovider tests/gpu $(ARGS)
+
+check: $(VENV)/.check ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.check ## mend what a formatter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test ## benchmarks: ratios measured in one run
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table
+	@$(BIN)/python -m cluster.evidence tests/evidence $(ARGS)
+
+screenshots: $(VENV)/.test ## regenerate the pictures in assets/
+	@$(BIN)/python -m tests.screenshots $(ARGS)
+
+test-snapshot-update: $(VENV)/.test ## accept the screens as they are now (look at the pictures first)
+	@$(BIN)/python -m pytest tests/tui --snapshot-update $(ARGS)
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
