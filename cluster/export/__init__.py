@@ -1,1 +1,0 @@
-"""Texts for other engines and orchestrators."""
