@@ -1,0 +1,82 @@
+"""What a GPU is: the part of it that does not change while a machine is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cluster.inventory import Gpu
+from cluster.probe.memory import read_memory
+from cluster.probe.nvml import Device
+from cluster.probe.query import GpuGone, NvmlQuery
+from cluster.probe.readings import placeholder_uuid
+
+_UNKNOWN_PRODUCT = "unknown GPU"
+
+
+def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
+    """Describe a GPU under its product name. One that is gone keeps what was `known` of it, with the reason."""
+    if device.error:
+        return _gone(device, device.error, known)
+    try:
+        return _describe(query, device)
+    except GpuGone as gone:
+        return _gone(device, str(gone), known)
+
+
+def _describe(query: NvmlQuery, device: Device) -> Gpu:
+    index, handle = device.asked_index, device.handle
+    product = query.ask(index, "nvmlDeviceGetName", handle).value
+    parent = device.mig_parent
+    pci_handle = parent.handle if parent else handle
+    bus_id = _bus_id(query.ask(index, "nvmlDeviceGetPciInfo", pci_handle).value)
+    memory = read_memory(query, device)
+    capability = query.ask(index, "nvmlDeviceGetCudaComputeCapability", pci_handle).value
+    return Gpu(
+        index=device.index,
+        uuid=str(query.require(index, "nvmlDeviceGetUUID", handle)),
+        type=product or _UNKNOWN_PRODUCT,
+        memory_total_bytes=memory.total_bytes,
+        memory_free_bytes=memory.free_bytes,
+        compute_capability=(int(capability[0]), int(capability[1])) if capability else None,
+        pci_bus_id=bus_id,
+        numa_node=_numa_node(bus_id),
+        mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
+        unhealthy_reason=_unhealthy_reason(query, index, pci_handle),
+    )
+
+
+def _gone(device: Device, reason: str, known: Gpu | None) -> Gpu:
+    if known:
+        return known.model_copy(
+            update={"memory_free_bytes": None, "unhealthy_reason": reason, "processes": ()}
+        )
+    return Gpu(
+        index=device.index,
+        uuid=placeholder_uuid(device.index),
+        type=_UNKNOWN_PRODUCT,
+        memory_total_bytes=None,
+        unhealthy_reason=reason,
+    )
+
+
+def _bus_id(info: Any) -> str | None:
+    if info is None:
+        return None
+    raw = info.busId
+    return raw.decode("ascii", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+def _numa_node(bus_id: str | None) -> int | None:
+    # NVML writes the PCI domain with eight digits, the kernel with four.
+    path = Path("/sys/bus/pci/devices") / (bus_id or "")[4:].lower() / "numa_node"
+    try:
+        node = int(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return node if node >= 0 else None
+
+
+def _unhealthy_reason(query: NvmlQuery, index: int, handle: Any) -> str | None:
+    rows = query.ask(index, "nvmlDeviceGetRemappedRows", handle).value
+    return "remapping of a faulty memory row failed; the GPU needs repair" if rows and rows[3] else None

@@ -1,0 +1,46 @@
+"""How much memory a GPU has, uses and has left, by whichever call its driver knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.probe.nvml import Device
+from cluster.probe.query import PLACEHOLDER, Answer, NvmlQuery, is_placeholder
+
+UNIFIED = "unified with system memory, which NVML does not report"
+_NOT_SUPPORTED = "not supported by this GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Sizes in bytes, all None together with the reason where the driver gives none."""
+
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+    free_bytes: int | None = None
+    reason: str | None = None
+
+
+def read_memory(query: NvmlQuery, device: Device) -> Memory:
+    """Ask the newer call, whose 'used' leaves out what the driver reserves, then the older one."""
+    index = device.asked_index
+    version = getattr(query.module, "nvmlMemory_v2", None)
+    answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle, version)
+    if answer.value is None:
+        answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle)
+    return _sizes(answer)
+
+
+def _sizes(answer: Answer) -> Memory:
+    if answer.value is None:
+        # Parts without memory of their own answer everything but this.
+        return Memory(reason=UNIFIED if answer.reason == _NOT_SUPPORTED else answer.reason)
+    info = answer.value
+    total, used, free = int(info.total), int(info.used), int(info.free)
+    if total == 0:
+        return Memory(reason=UNIFIED)
+    if any(is_placeholder(size) for size in (total, used, free)):
+        return Memory(reason=PLACEHOLDER)
+    if max(used, free) > total:
+        return Memory(total_bytes=total, reason="used or free exceeds the total")
+    return Memory(total, used, free)

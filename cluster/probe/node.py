@@ -1,0 +1,85 @@
+"""One node as NVML shows it: what is there, and what it is doing. Needs nothing but this package and pydantic."""
+
+from __future__ import annotations
+
+import time
+
+from cluster.inventory import Gpu, Node
+from cluster.probe.identity import read_gpu
+from cluster.probe.nvml import Device, NvmlSession
+from cluster.probe.query import Mark, NvmlGone
+from cluster.probe.readings import placeholder_uuid, read_gpu_now
+from cluster.probe.topology import nvlink_domain, nvlink_islands
+from cluster.telemetry import GpuReading, NodeReading
+
+NO_GPUS = "NVML shows no GPU on this machine"
+
+
+def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:
+    """Read this machine once. Never raises for what the driver does; a hang or crash is the caller's to survive."""
+    reader = NodeReader(node_id, name)
+    try:
+        return reader.read_inventory(), reader.read_now()
+    finally:
+        reader.close()
+
+
+class NodeReader:
+    """Reads this machine again and again over one NVML session, opened anew after the driver was lost."""
+
+    def __init__(
+        self, node_id: str, name: str, *, mark: Mark | None = None, skipped: dict[int, str] | None = None
+    ) -> None:
+        self._node_id, self._name = node_id, name
+        self._mark = mark
+        self._skipped = skipped or {}
+        self._session: NvmlSession | None = None
+        self._devices: tuple[Device, ...] = ()
+        self._known: dict[int, Gpu] = {}
+
+    def read_inventory(self) -> Node:
+        """Look at what is there: identities, health, links. Slow; ask every 10 to 30 seconds."""
+        try:
+            gpus, domain = self._read_gpus()
+        except NvmlGone as gone:
+            self.close()
+            return Node(node_id=self._node_id, name=self._name, error=str(gone))
+        error = None if gpus else NO_GPUS
+        return Node(node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, error=error)
+
+    def _read_gpus(self) -> tuple[tuple[Gpu, ...], str | None]:
+        self._session = self._session or NvmlSession(self._mark)
+        query = self._session.query
+        self._devices = self._session.devices(self._skipped)
+        islands = nvlink_islands(query, self._devices)
+        for device in self._devices:
+            gpu = read_gpu(query, device, self._known.get(device.index))
+            island = islands.get(device.index)
+            self._known[device.index] = gpu.model_copy(update={"nvlink_island": island})
+        self._known = {device.index: self._known[device.index] for device in self._devices}
+        return tuple(self._known.values()), nvlink_domain(query, self._devices)
+
+    def read_now(self) -> NodeReading:
+        """Look at what the GPUs of the last inventory are doing. Fast: some ten calls a GPU."""
+        if self._session is None:
+            return self._reading(state="no_gpus", reason="NVML is not open")
+        query = self._session.query
+        try:
+            gpus = tuple(read_gpu_now(query, device, self._uuid(device)) for device in self._devices)
+        except NvmlGone as gone:
+            self.close()
+            return self._reading(state="lost", reason=str(gone))
+        return self._reading(gpus) if gpus else self._reading(state="no_gpus", reason=NO_GPUS)
+
+    def _uuid(self, device: Device) -> str:
+        known = self._known.get(device.index)
+        return known.uuid if known else placeholder_uuid(device.index)
+
+    def _reading(self, gpus: tuple[GpuReading, ...] = (), **state: str) -> NodeReading:
+        return NodeReading(node_id=self._node_id, taken_at_s=time.time(), gpus=gpus, **state)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Let NVML go; the next inventory opens it again."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None

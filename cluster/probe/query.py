@@ -1,0 +1,122 @@
+"""The single choke point to NVML: every call goes through `NvmlQuery.ask`, every error becomes words.
+
+Four kinds of failure need four reactions. A metric that this GPU or driver never has is not asked again; one
+that is missing now is asked at the next look; a lost GPU ends the reading of that GPU only; a lost driver ends
+the reading of the node. Codes are those of `nvmlReturn_t`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+_NEVER = {
+    3: "not supported by this GPU",
+    13: "this driver is too old for it",
+    25: "this driver has another version of it",
+    26: "this driver no longer has it",
+}
+_NOT_NOW = {
+    2: "the driver refused the question",
+    4: "no permission to read it",
+    6: "the driver has no such record",
+    7: "it grew while it was read",
+    10: "the driver timed out",
+    17: "the operating system refused it",
+    19: "the GPU is busy",
+    20: "the driver is out of memory",
+    21: "no data yet",
+    27: "the driver is not ready",
+    999: "unknown driver error",
+}
+_GPU_GONE = {
+    15: "the GPU is lost (fell off the bus); see the kernel log for its Xid",
+    16: "the GPU must be reset",
+    28: "the GPU is no longer there",
+}
+_NODE_GONE = {
+    1: "NVML is not initialised",
+    9: "the NVIDIA driver is not loaded (try: nvidia-smi, modprobe nvidia)",
+    12: "no NVIDIA driver library (libnvidia-ml.so.1) on this machine",
+    18: "the driver library and the kernel module differ in version; reboot or reload the module",
+}
+_UNKNOWN_ERROR = 999
+
+PLACEHOLDER = "the driver answered with a placeholder"
+_PLACEHOLDERS_FROM = 2**63 - 16
+_UINT_PLACEHOLDER = 0xFFFFFFFF
+
+Mark = Callable[[int | None, str], None]
+"""Told before each call which GPU (None: the node) is asked what, so that a hang can be named."""
+
+
+class GpuGone(Exception):
+    """This GPU answers nothing any more; the message says why."""
+
+
+class NvmlGone(Exception):
+    """NVML itself cannot be used on this node; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A value, or None and the reason for it."""
+
+    value: Any
+    reason: str | None = None
+
+
+def is_placeholder(value: int) -> bool:
+    """Tell NVML's 'no value' numbers (all ones, or near 2^63) from readings."""
+    return value >= _PLACEHOLDERS_FROM or value == _UINT_PLACEHOLDER
+
+
+class NvmlQuery:
+    """Asks NVML through a binding module; remembers what a GPU never answers."""
+
+    def __init__(self, module: ModuleType, mark: Mark | None = None) -> None:
+        self.module = module
+        self._mark = mark or (lambda gpu_index, function: None)
+        self._never: dict[tuple[object, ...], str] = {}
+
+    def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
+        """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
+        key = (gpu_index, function, *(arg for arg in args if isinstance(arg, int)))
+        if key in self._never:
+            return Answer(None, self._never[key])
+        call = getattr(self.module, function, None)
+        if call is None:
+            return Answer(None, "this NVML binding is too old for it")
+        self._mark(gpu_index, function)
+        try:
+            # Unwrapped: the binding's decorators fail on names that are not UTF-8 and rename errors.
+            return _checked(getattr(call, "__wrapped__", call)(*args))
+        except self.module.NVMLError as error:
+            return self._failed(key, int(error.value))
+
+    def _failed(self, key: tuple[object, ...], code: int) -> Answer:
+        if code in _GPU_GONE:
+            raise GpuGone(_GPU_GONE[code])
+        if code in _NODE_GONE:
+            raise NvmlGone(_NODE_GONE[code])
+        if code in _NEVER:
+            self._never[key] = _NEVER[code]
+            return Answer(None, _NEVER[code])
+        return Answer(None, _NOT_NOW.get(code, f"driver error {code}"))
+
+    def require(self, gpu_index: int | None, function: str, *args: Any) -> Any:
+        """Like `ask`, for what nothing goes on without: no answer raises GpuGone, or NvmlGone for a node."""
+        answer = self.ask(gpu_index, function, *args)
+        if answer.reason is None:
+            return answer.value
+        raise (NvmlGone if gpu_index is None else GpuGone)(f"{function}: {answer.reason}")
+
+
+def _checked(value: Any) -> Answer:
+    if isinstance(value, bytes):
+        return Answer(value.decode("utf-8", "replace"))
+    if isinstance(value, int) and is_placeholder(value):
+        return Answer(None, PLACEHOLDER)
+    return Answer(value)
