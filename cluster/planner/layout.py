@@ -11,9 +11,9 @@ from cluster.errors import BadInput
 class Layout:
     """Degrees of parallelism. Owns the invariant gpus = tp x pp x dp.
 
-    `ep` is the expert-parallel degree inside a replica group: 1 (experts are tensor-parallel) or tp x (dp when
-    `dp_attention`). With `dp_attention` the dp ranks share one set of experts and are one engine, not
-    independent replicas.
+    `ep` is the expert-parallel degree inside a replica group: 1 (experts are tensor-parallel), tp, or, with
+    `dp_attention`, tp x the dp ranks that share one set of experts. Such ranks are one engine, not independent
+    replicas; a larger dp is several engines of ep / tp ranks each.
     """
 
     tp: int = 1
@@ -35,12 +35,14 @@ class Layout:
     @property
     def gpus_per_replica(self) -> int:
         """GPUs that hold one full copy of the weights."""
-        return self.gpus if self.dp_attention else self.tp * self.pp
+        return self.gpus // self.num_replicas
 
     @property
     def num_replicas(self) -> int:
         """Independent copies of the whole model."""
-        return 1 if self.dp_attention else self.dp
+        if not self.dp_attention:
+            return self.dp
+        return max(1, self.tp * self.dp // self.ep) if self.ep > 1 else 1
 
     @property
     def label(self) -> str:

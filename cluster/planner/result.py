@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.catalog.model_spec import ModelSpec
@@ -80,7 +81,8 @@ class Candidate:
     layout: Layout
     feasible: bool
     rejections: tuple[Rejection, ...] = ()
-    placement: tuple[Placement, ...] = ()
+    placement: Sequence[Placement] = ()
+    """Ordered by replica, stage, rank. On large clusters it is worked out when first looked at."""
     stages: tuple[StageRange, ...] = ()
     memory_per_gpu: RankMemory | None = None
     """The tightest rank."""
