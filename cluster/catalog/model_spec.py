@@ -6,6 +6,7 @@ computed from the same list and no model name appears in code.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,6 +38,19 @@ class WeightFormat:
     scale_bytes_per_group: float = 0.0
     """Scale and zero-point bytes a group, block or (neither given) output row."""
 
+    def size_bytes(self, out_features: int, in_features: int) -> int:
+        """Return the bytes of a weight [out_features, in_features] with its scales, as stored unpadded."""
+        elements = out_features * in_features
+        if not self.scale_bytes_per_group or in_features == 1:
+            return math.ceil(elements * self.bits / 8)
+        if self.block is not None:
+            groups = math.ceil(out_features / self.block[0]) * math.ceil(in_features / self.block[1])
+        elif self.group_size is not None:
+            groups = out_features * math.ceil(in_features / self.group_size)
+        else:
+            groups = out_features
+        return math.ceil(elements * self.bits / 8 + groups * self.scale_bytes_per_group)
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -56,6 +70,11 @@ class Tensor:
     @property
     def parameters(self) -> int:
         return self.out_features * self.in_features * self.copies
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all copies before any split, as stored unpadded."""
+        return self.format.size_bytes(self.out_features, self.in_features) * self.copies
 
 
 class AttentionKind(StrEnum):
@@ -90,8 +109,13 @@ class Attention:
     conv_elements: int = 0
     """Convolution state elements a sequence for STATE, split over TP."""
     state_dtype_bytes: float = 2.0
+    """Bytes an element of the recurrent state."""
+    conv_dtype_bytes: float = 2.0
+    """Bytes an element of the convolution state."""
     compress_ratio: int = 1
     """Tokens that share one cache entry (compressed sparse attention); 1: none."""
+    kv_shared: bool = False
+    """Reads the keys and values of an earlier layer and keeps none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +190,8 @@ class ModelSpec:
     """Bytes of the checkpoint's loaded tensors."""
     weights_source: str = "architecture"
     """'safetensors headers', 'index' or 'architecture'."""
+    buffer_bytes: int = 0
+    """Bytes of buffers that engines build beside the weights on every rank (the rotary table)."""
     supports_pp: bool = True
     notes: tuple[str, ...] = ()
     """Plain sentences a user should see (fields assumed, parts not modelled)."""
