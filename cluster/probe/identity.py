@@ -8,6 +8,7 @@ from typing import Any
 from cluster.inventory import Gpu
 from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
+from cluster.probe.processes import read_processes
 from cluster.probe.query import GpuGone, NvmlQuery
 from cluster.probe.readings import placeholder_uuid
 
@@ -15,7 +16,7 @@ _UNKNOWN_PRODUCT = "unknown GPU"
 
 
 def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
-    """Describe a GPU under its product name. One that is gone keeps what was `known` of it, with the reason."""
+    """Describe a GPU under its product name; one that is gone keeps what was `known`, with the reason."""
     if device.error:
         return _gone(device, device.error, known)
     try:
@@ -43,6 +44,7 @@ def _describe(query: NvmlQuery, device: Device) -> Gpu:
         numa_node=_numa_node(bus_id),
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
         unhealthy_reason=_unhealthy_reason(query, index, pci_handle),
+        processes=read_processes(query, device, memory)[0],
     )
 
 

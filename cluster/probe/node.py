@@ -1,4 +1,7 @@
-"""One node as NVML shows it: what is there, and what it is doing. Needs nothing but this package and pydantic."""
+"""One node as NVML shows it: what is there and what it is doing.
+
+Needs only this package, the root types and pydantic, so that it can be shipped to a node alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ NO_GPUS = "NVML shows no GPU on this machine"
 
 
 def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:
-    """Read this machine once. Never raises for what the driver does; a hang or crash is the caller's to survive."""
+    """Read this machine once. The driver's errors become data; its hangs and crashes are the caller's."""
     reader = NodeReader(node_id, name)
     try:
         return reader.read_inventory(), reader.read_now()
@@ -36,13 +39,14 @@ class NodeReader:
         self._session: NvmlSession | None = None
         self._devices: tuple[Device, ...] = ()
         self._known: dict[int, Gpu] = {}
+        self._closed_because = "NVML is not open"
 
     def read_inventory(self) -> Node:
         """Look at what is there: identities, health, links. Slow; ask every 10 to 30 seconds."""
         try:
             gpus, domain = self._read_gpus()
         except NvmlGone as gone:
-            self.close()
+            self._lose(str(gone))
             return Node(node_id=self._node_id, name=self._name, error=str(gone))
         error = None if gpus else NO_GPUS
         return Node(node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, error=error)
@@ -62,12 +66,12 @@ class NodeReader:
     def read_now(self) -> NodeReading:
         """Look at what the GPUs of the last inventory are doing. Fast: some ten calls a GPU."""
         if self._session is None:
-            return self._reading(state="no_gpus", reason="NVML is not open")
+            return self._reading(state="no_gpus", reason=self._closed_because)
         query = self._session.query
         try:
             gpus = tuple(read_gpu_now(query, device, self._uuid(device)) for device in self._devices)
         except NvmlGone as gone:
-            self.close()
+            self._lose(str(gone))
             return self._reading(state="lost", reason=str(gone))
         return self._reading(gpus) if gpus else self._reading(state="no_gpus", reason=NO_GPUS)
 
@@ -77,6 +81,10 @@ class NodeReader:
 
     def _reading(self, gpus: tuple[GpuReading, ...] = (), **state: str) -> NodeReading:
         return NodeReading(node_id=self._node_id, taken_at_s=time.time(), gpus=gpus, **state)  # type: ignore[arg-type]
+
+    def _lose(self, reason: str) -> None:
+        self._closed_because = reason
+        self.close()
 
     def close(self) -> None:
         """Let NVML go; the next inventory opens it again."""

@@ -1,8 +1,8 @@
 """The single choke point to NVML: every call goes through `NvmlQuery.ask`, every error becomes words.
 
-Four kinds of failure need four reactions. A metric that this GPU or driver never has is not asked again; one
-that is missing now is asked at the next look; a lost GPU ends the reading of that GPU only; a lost driver ends
-the reading of the node. Codes are those of `nvmlReturn_t`.
+Four kinds of failure need four reactions. A metric that this GPU or driver never has is not asked again;
+one that is missing now is asked at the next look; a lost GPU ends the reading of that GPU only; a lost
+driver ends the reading of the node. Codes are those of `nvmlReturn_t`.
 """
 
 from __future__ import annotations

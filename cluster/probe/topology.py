@@ -87,7 +87,7 @@ def _text(raw: Any) -> str:
 
 
 def nvlink_domain(query: NvmlQuery, devices: Sequence[Device]) -> str | None:
-    """Return 'cluster uuid:clique' when all GPUs of the node agree on one healthy multi-node NVLink fabric."""
+    """Return 'cluster uuid:clique' when all GPUs of the node agree on one healthy fabric across nodes."""
     domains = {_fabric(query, device) for device in devices if device.handle is not None}
     return domains.pop() if len(domains) == 1 else None
 

@@ -1,0 +1,1 @@
+"""The HTTP front of a deployment: OpenAI-style requests spread over its replicas."""
