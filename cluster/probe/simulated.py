@@ -68,7 +68,7 @@ class Load:
     def power_share(self) -> float:
         if self.is_loading:
             return _LOADING_POWER_SHARE
-        return _IDLE_POWER_SHARE + (_BUSY_POWER_SHARE - _IDLE_POWER_SHARE) * self.busy_fraction**0.8
+        return _IDLE_POWER_SHARE + (_BUSY_POWER_SHARE - _IDLE_POWER_SHARE) * math.pow(self.busy_fraction, 0.8)
 
 
 class _Sensors:

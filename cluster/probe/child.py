@@ -1,0 +1,117 @@
+"""A probe process from its parent's side: start, lines with a deadline, where it is stuck, how it ended."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.probe.lines import ProbeLine, ProbeOrder
+
+_MARK_LENGTH = 96
+_READ_BYTES = 1 << 16
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The NVML call a probe was last in; both None between calls."""
+
+    gpu_index: int | None = None
+    function: str | None = None
+
+    def in_words(self) -> str:
+        """Name the call and its GPU."""
+        if self.function is None:
+            return "the probe"
+        return self.function if self.gpu_index is None else f"{self.function} on GPU {self.gpu_index}"
+
+
+class ProbeChild:
+    """One probe process. Nothing here waits longer than it is told to, not even for the process to end."""
+
+    def __init__(self, order: ProbeOrder, env: Mapping[str, str] | None = None) -> None:
+        self._mark = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        fd = self._mark.fileno()
+        order = order.model_copy(update={"mark_fd": fd, "parent_pid": os.getpid()})
+        self._process = subprocess.Popen(
+            # -P: a folder named 'cluster' where the user stands must not be taken for ours.
+            [sys.executable, "-P", "-m", "cluster.probe.process", order.model_dump_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            pass_fds=(fd,),
+            env=_with_package_path(os.environ if env is None else env),
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self._stdout_fd = self._process.stdout.fileno()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout_fd, selectors.EVENT_READ)
+        self._unfinished = b""
+        self.ended = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists; a killed one may, as long as the kernel does not let it go."""
+        return self._process.poll() is None
+
+    def lines(self, timeout_s: float) -> list[ProbeLine]:
+        """Return the lines that arrive within the timeout, possibly none; sets `ended` at end of file."""
+        if self.ended or not self._selector.select(timeout_s):
+            return []
+        chunk = os.read(self._stdout_fd, _READ_BYTES)
+        self.ended = not chunk
+        *whole, self._unfinished = (self._unfinished + chunk).split(b"\n")
+        return [ProbeLine.model_validate_json(line) for line in whole]
+
+    def place(self) -> Place:
+        """Tell which NVML call the process is in, or was in when it died."""
+        index, _, function = (
+            os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ").partition(" ")
+        )
+        return Place(int(index) if index else None, function or None)
+
+    def how_it_ended(self, timeout_s: float = 1.0) -> str:
+        """Say in words why the process is gone; its lines must have ended."""
+        try:
+            status = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return "the probe closed its output"
+        if status < 0:
+            return f"the probe crashed in {self.place().in_words()} ({signal.Signals(-status).name})"
+        last_words = self._last_words()
+        return f"the probe ended with status {status}" + (f": {last_words}" if last_words else "")
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def kill(self) -> None:
+        """End the process now, without waiting: one stuck in the kernel would keep us waiting for ever."""
+        if self.alive:
+            self._process.kill()
+        self._selector.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._mark.close()
+        self._stderr.close()
+
+
+def _with_package_path(env: Mapping[str, str]) -> dict[str, str]:
+    # A shipped copy of this package is on our path, but on no child's.
+    paths = [str(_PACKAGE_ROOT), *filter(None, [env.get("PYTHONPATH")])]
+    return {**env, "PYTHONPATH": os.pathsep.join(paths)}

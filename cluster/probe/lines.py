@@ -1,0 +1,31 @@
+"""What the probe process is told, and what it says: one JSON line each."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cluster.frozen import FrozenModel
+from cluster.inventory import Node
+from cluster.telemetry import NodeReading
+
+
+class ProbeOrder(FrozenModel):
+    """Everything a probe process must know, given as its only argument."""
+
+    node_id: str
+    name: str
+    parent_pid: int
+    mark_fd: int
+    """Where it notes which NVML call it is in, so that its parent can name the one that hangs."""
+    interval_s: float = 1.0
+    inventory_interval_s: float = 15.0
+    once: bool = False
+    skipped: dict[int, str] = Field(default_factory=dict)
+    """GPU index -> why it is not to be touched."""
+
+
+class ProbeLine(FrozenModel):
+    """One line of the probe process: what exists, or what it is doing."""
+
+    node: Node | None = None
+    reading: NodeReading | None = None

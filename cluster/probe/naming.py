@@ -1,0 +1,16 @@
+"""From the vendor's product names to catalogue types: done by who receives a node, never on the node."""
+
+from __future__ import annotations
+
+from cluster.catalog.gpus import match_product
+from cluster.inventory import Gpu, Node
+
+
+def with_catalogue_types(node: Node) -> Node:
+    """Name each GPU as the catalogue does; one that the catalogue does not know keeps its product name."""
+    return node.model_copy(update={"gpus": tuple(_named(gpu) for gpu in node.gpus)})
+
+
+def _named(gpu: Gpu) -> Gpu:
+    spec = match_product(gpu.type, gpu.memory_total_bytes)
+    return gpu if spec is None else gpu.model_copy(update={"type": spec.type})
