@@ -37,7 +37,9 @@ def find_gpu(name: str) -> GpuSpec:
     if len(matches) == 1:
         return read_gpu(matches[0])
     shown = clean(name, 80)
-    sizes = matches or tuple(kind for kind in gpu_types() if kind.lower().startswith(f"{name.strip().lower()}-"))
+    sizes = matches or tuple(
+        kind for kind in gpu_types() if kind.lower().startswith(f"{name.strip().lower()}-")
+    )
     if wanted and sizes:
         raise UnknownName(f"GPU type '{shown}' fits several GPUs", f"Say which: {', '.join(sizes)}")
     near = nearest_names(wanted, gpu_types()) or list(gpu_types())

@@ -1,0 +1,174 @@
+"""Typed, bounded access to a config.json: what is absurd is told by field and value, never carried on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cluster.errors import BadInput
+from cluster.text import clean
+
+# The same quantity under the names that different model families gave it.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "hidden_size": ("n_embd", "d_model", "dim", "hidden_dim", "model_dim", "emb_dim"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers", "num_transformer_layers", "layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads"),
+    "num_key_value_heads": ("num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num", "kv_n_heads"),
+    "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "ffn_embed_dim", "inner_hidden_size"),
+    "max_position_embeddings": (
+        "n_positions",
+        "n_ctx",
+        "max_seq_len",
+        "max_sequence_length",
+        "seq_length",
+        "model_max_length",
+    ),
+    "vocab_size": ("padded_vocab_size", "n_vocab"),
+    "head_dim": ("kv_channels", "attention_head_dim"),
+    "num_experts": (
+        "num_local_experts",
+        "n_routed_experts",
+        "moe_num_experts",
+        "num_routed_experts",
+        "num_moe_experts",
+        "n_experts",
+    ),
+    "num_experts_per_tok": (
+        "num_experts_per_token",
+        "top_k_experts",
+        "moe_topk",
+        "moe_k",
+        "moe_top_k",
+        "num_selected_experts",
+        "n_activated_experts",
+    ),
+    "moe_intermediate_size": ("expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size"),
+    "n_shared_experts": ("num_shared_experts", "moe_num_shared_experts", "num_shared_expert"),
+    "shared_expert_intermediate_size": (
+        "moe_shared_expert_intermediate_size",
+        "share_expert_dim",
+        "shared_intermediate_size",
+    ),
+    "first_k_dense_replace": ("num_dense_layers", "moe_first_k_dense_replace", "n_dense_layers"),
+    "num_nextn_predict_layers": ("mtp_num_hidden_layers", "num_mtp_layers", "mtp_num_layers"),
+    "dtype": ("torch_dtype",),
+}
+
+# Anything beyond these is a broken file, and would only turn into a hang or an overflow further down.
+_LIMITS = {
+    "num_hidden_layers": 4096,
+    "num_nextn_predict_layers": 256,
+    "max_position_embeddings": 2**40,
+    "sliding_window": 2**40,
+    "vocab_size": 2**28,
+}
+_LIMIT = 2**24
+_SHOWN_LENGTH = 60
+_REQUIRED = object()
+
+
+class Fields:
+    """A config (or a section of one) with the family's defaults behind it."""
+
+    def __init__(
+        self, values: Mapping[str, Any], where: str, defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        self.values = values
+        self.where = where
+        self.defaults = defaults or {}
+
+    def raw(self, name: str) -> Any:
+        """Return the value under `name` or one of its aliases as it stands; None when absent or null."""
+        for source in (self.values, self.defaults):
+            for spelling in (name, *ALIASES.get(name, ())):
+                value = source.get(spelling)
+                if value is not None:
+                    return value
+        return None
+
+    def has(self, name: str) -> bool:
+        return self.raw(name) is not None
+
+    def integer(self, name: str, default: Any = _REQUIRED, low: int = 1) -> int:
+        """Return a whole number from `low` up to the field's limit; raises BadInput otherwise."""
+        value = self.raw(name)
+        if value is None:
+            if default is _REQUIRED:
+                raise BadInput(
+                    f"{self.where} has no {name}", "A Hugging Face config.json of a language model states it"
+                )
+            return int(default)
+        return self.check_integer(name, value, low)
+
+    def check_integer(self, name: str, value: Any, low: int = 1) -> int:
+        """Return `value` if it is a whole number within the limits of field `name`."""
+        high = _LIMITS.get(name, _LIMIT)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.bad(name, value, f"a whole number from {low} to {high}")
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """Return a finite number from `low` to `high`."""
+        value = self.raw(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.bad(name, value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.bad(name, value, "true or false")
+        return value
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self.bad(name, value, "a string")
+        return clean(value)
+
+    def items(self, name: str) -> list[Any] | None:
+        """Return a list as it stands; None when absent."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise self.bad(name, value, "a list")
+        return value
+
+    def integers(self, name: str, low: int = 0) -> list[int] | None:
+        """Return a list of whole numbers; None when absent."""
+        values = self.items(name)
+        return None if values is None else [self.check_integer(name, value, low) for value in values]
+
+    def section(self, name: str) -> Fields | None:
+        """Return an object inside this one; None when absent."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.bad(name, value, "an object")
+        return Fields(value, f"{self.where} {name}")
+
+    def bad(self, name: str, value: Any, expected: str) -> BadInput:
+        """Build the error for a value that cannot be used."""
+        return BadInput(f"{self.where}: {name} is {_show(value)}", f"Expected {expected}")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
+        # repr of a huge integer is slow and, past 4300 digits, an error.
+        return f"a number of about {int(value.bit_length() * math.log10(2)) + 1} digits"
+    if isinstance(value, str):
+        return f"'{clean(value, _SHOWN_LENGTH)}'"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence):
+        return f"a list of {len(value)}"
+    return clean(repr(value), _SHOWN_LENGTH)

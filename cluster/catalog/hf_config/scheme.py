@@ -1,0 +1,44 @@
+"""A checkpoint's storage scheme: the format of every module, given its path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cluster.catalog.hf_config.paths import ModuleSet
+from cluster.catalog.model_spec import Quantization, WeightFormat
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Modules that match `targets` (None: every linear module) are stored as `format`."""
+
+    targets: ModuleSet | None
+    format: WeightFormat
+    experts_only: bool = False
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The plain dtype, the rules of a quantisation in order, and what they leave out."""
+
+    base: WeightFormat
+    rules: tuple[Rule, ...] = ()
+    left_out: ModuleSet = field(default_factory=lambda: ModuleSet(()))
+    quantization: Quantization | None = None
+    converts_head: bool = False
+    """The head is a linear module like any other unless listed; most schemes leave it out unsaid."""
+
+    @property
+    def depends_on_layer(self) -> bool:
+        """Whether two layers of the same shape may be stored differently."""
+        targets = [rule.targets for rule in self.rules if rule.targets is not None]
+        return any(modules.names_layers for modules in (self.left_out, *targets))
+
+    def format_of(self, path: str, is_expert: bool = False) -> WeightFormat:
+        """Return how the linear module at `path` ('layers.0.mlp.down_proj') is stored."""
+        if not self.rules or path in self.left_out:
+            return self.base
+        for rule in self.rules:
+            if (is_expert or not rule.experts_only) and (rule.targets is None or path in rule.targets):
+                return rule.format
+        return self.base

@@ -1,0 +1,8 @@
+"""Models as data files, one a model, and the ways to get a ModelSpec: by name, from a folder, from the hub."""
+
+from __future__ import annotations
+
+from cluster.catalog.models.catalogue import catalogue_names
+from cluster.catalog.models.load import load_config, load_model
+
+__all__ = ["catalogue_names", "load_config", "load_model"]

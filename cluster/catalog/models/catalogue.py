@@ -1,0 +1,86 @@
+"""Find a model's data file by its hub id or an unambiguous short form of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cluster.catalog.nearest import nearest_names, squeeze
+from cluster.errors import UnknownName
+from cluster.text import clean
+
+FOLDER = Path(__file__).parent
+# Endings that people leave out when they name a model.
+_COMMON_ENDING = re.compile(r"-(instruct|it|chat|hf|base|text)$")
+
+
+@cache
+def _files() -> dict[str, Path]:
+    return {path.stem.replace("--", "/", 1): path for path in FOLDER.glob("*.json") if "--" in path.stem}
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    """Read the alias list, one file for all models so that one lookup opens two files."""
+    listed: dict[str, list[str]] = json.loads((FOLDER / "aliases.json").read_text(encoding="utf-8"))
+    return {squeeze(alias): name for name, aliases in listed.items() for alias in aliases}
+
+
+def catalogue_names() -> tuple[str, ...]:
+    """Return the hub ids of every model in the catalogue, sorted."""
+    return tuple(sorted(_files(), key=str.lower))
+
+
+def read_entry(name: str) -> dict[str, Any]:
+    """Return the data file of a catalogue id: name, source, config and what is published about it."""
+    entry: dict[str, Any] = json.loads(_files()[name].read_text(encoding="utf-8"))
+    return entry
+
+
+def resolve(name: str) -> str | None:
+    """Return the catalogue id that `name` means; None when nothing fits.
+
+    Raises UnknownName when a short form fits several models: the hint lists them.
+    """
+    if name in _files():
+        return name
+    wanted = squeeze(name)
+    if not wanted:
+        return None
+    found = _by_short_form(wanted) or ([_aliases()[wanted]] if wanted in _aliases() else [])
+    if len(found) > 1:
+        listed = ", ".join(found[:8]) + (" ..." if len(found) > 8 else "")
+        raise UnknownName(f"Model '{clean(name, 80)}' fits {len(found)} models", f"Say which: {listed}")
+    return found[0] if found else None
+
+
+def unknown(name: str) -> UnknownName:
+    """Build the error for a name that is neither in the catalogue nor on disk."""
+    near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, _files())
+    shown = ", ".join(_short_names().get(short, short) for short in near)
+    hint = f"Nearest: {shown}" if shown else "List the catalogue, or name a folder or a config.json"
+    return UnknownName(f"Unknown model '{clean(name, 120)}'", hint)
+
+
+@cache
+def _short_names() -> dict[str, str]:
+    return {name.rsplit("/", 1)[-1].lower(): name for name in _files()}
+
+
+def _by_short_form(wanted: str) -> list[str]:
+    """Return the ids meant by a squeezed short form: exact ones first, then without a common ending."""
+    exact = [name for name in _files() if wanted in (squeeze(name), squeeze(name.rsplit("/", 1)[-1]))]
+    if exact:
+        return exact
+    if wanted in _aliases():
+        return [_aliases()[wanted]]
+    bare = [n for n in _files() if wanted == squeeze(_COMMON_ENDING.sub("", n.rsplit("/", 1)[-1].lower()))]
+    return bare or [n for n in _files() if len(wanted) >= 2 and wanted in _words(n)]
+
+
+def _words(name: str) -> set[str]:
+    """Return the parts of a model's short name ('70b', 'llama')."""
+    return set(re.split(r"[-_/]", name.rsplit("/", 1)[-1].lower()))
