@@ -1,0 +1,72 @@
+"""Builds a rank's model: allocates, reads or makes up the weights, allocates the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from cluster.engine.checkpoint import Checkpoint
+from cluster.engine.config import ModelConfig
+from cluster.engine.dummy import fill_with_dummy
+from cluster.engine.executor import StepExecutor
+from cluster.engine.group import RankGroup
+from cluster.engine.kv_cache import KvCache
+from cluster.engine.model import StageModel
+from cluster.engine.partition import RankPart
+from cluster.engine.rope import RotaryTables
+from cluster.engine.source import WeightSource
+from cluster.engine.step_plan import StepPlan
+from cluster.engine.weights import WeightPlan
+
+
+class LoadedRank:
+    """A rank that is ready to step."""
+
+    def __init__(self, executor: StepExecutor, tensor_bytes: int, device: torch.device) -> None:
+        self._executor = executor
+        self._tensor_bytes = tensor_bytes
+        self._device = device
+
+    def execute(self, plan: StepPlan) -> list[int]:
+        return self._executor.execute(plan)
+
+    def prompt_logits(self, tokens: tuple[int, ...]) -> torch.Tensor | None:
+        return self._executor.prompt_logits(tokens)
+
+    def memory_used_bytes(self) -> int:
+        """Bytes held by tensors: as the CUDA allocator counts on a GPU, weights and cache on a CPU."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.memory_allocated(self._device))
+        return self._tensor_bytes
+
+
+def load_rank(
+    source: WeightSource,
+    config: ModelConfig,
+    part: RankPart,
+    group: RankGroup,
+    *,
+    dtype_name: str,
+    max_len: int,
+    num_slots: int,
+    on_progress: Callable[[float], None],
+) -> LoadedRank:
+    """Allocate and fill everything that a rank holds."""
+    device, dtype = group.device, getattr(torch, dtype_name)
+    with torch.inference_mode():
+        plan = WeightPlan(config, part, device, dtype)
+        _fill(plan, source, on_progress)
+        cache = KvCache(config, part, num_slots, max_len, device, dtype)
+        rotary = RotaryTables(config.rope, config.head_dim, max_len, device, dtype)
+    model = StageModel(config, part, plan.weights, rotary, group)
+    executor = StepExecutor(config, part, model, cache, group, device, dtype)
+    return LoadedRank(executor, plan.weights.num_bytes + cache.num_bytes, device)
+
+
+def _fill(plan: WeightPlan, source: WeightSource, on_progress: Callable[[float], None]) -> None:
+    if source.path is None:
+        fill_with_dummy(plan.pieces, source.seed, on_progress)
+        return
+    with Checkpoint(source.path) as checkpoint:
+        checkpoint.fill(plan.pieces, on_progress)
