@@ -1,0 +1,79 @@
+"""Engine profiles from engines/*.toml: one file an engine, with what changed from version to version."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.errors import BadInput, UnknownName
+
+Version = tuple[int, ...]
+
+_MERGED_TABLES = ("constants", "quantizations")
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the engines that have a data file, by name."""
+    folder = resources.files("cluster.catalog") / "engines"
+    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def parse_version(text: str) -> Version:
+    """Read '0.11', 'v0.11.0' or '0.6.3.post1' as numbers; raise BadInput if it does not start with one."""
+    numbers: list[int] = []
+    for part in text.strip().lstrip("vV").split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits[:6]))
+        if digits != part:
+            break
+    if not numbers:
+        raise BadInput(f"engine version {text!r} is not a version", "Write it as in 0.11.0")
+    return tuple(numbers)
+
+
+@lru_cache(maxsize=64)
+def load_engine(name: str, version: str | None = None) -> EngineProfile:
+    """Return an engine's profile at a version: the newest block not newer than it, else the oldest known.
+
+    Without a version it is the newest one that the file describes. Raises UnknownName for an engine without a
+    file and BadInput for a version that cannot be read.
+    """
+    if name not in engine_names():
+        raise UnknownName(f"engine {name!r} is not known", f"Known engines: {', '.join(engine_names())}")
+    data = _read(name)
+    wanted = version or str(data["latest"])
+    number = parse_version(wanted)
+    for block in data["versions"]:
+        if parse_version(str(block["from"])) <= number:
+            _override(data, block)
+    return _profile(data, wanted)
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = resources.files("cluster.catalog") / "engines" / f"{name}.toml"
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data.setdefault("versions", [])
+    data["versions"].sort(key=lambda block: parse_version(str(block["from"])))
+    return data
+
+
+def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
+    for key, value in block.items():
+        if key in _MERGED_TABLES:
+            data.setdefault(key, {}).update(value)
+        elif key != "from":
+            data[key] = value
+
+
+def _profile(data: dict[str, Any], version: str) -> EngineProfile:
+    fields = {key: value for key, value in data.items() if key not in ("versions", "latest", "version")}
+    fields["dtypes"] = tuple(data.get("dtypes", ("bf16", "fp16", "fp32")))
+    fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
+    fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}
+    fields["constants"] = {key: float(value) for key, value in data.get("constants", {}).items()}
+    return EngineProfile(version=version, **fields)

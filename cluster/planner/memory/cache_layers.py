@@ -1,0 +1,98 @@
+"""What each layer keeps in the cache on one rank, and how many layers of a stage keep the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import Attention, AttentionKind, ModelSpec
+from cluster.planner.identity_cache import IdentityCache
+from cluster.planner.memory.limits import DTYPE_BYTES
+from cluster.planner.request import PlanRequest
+from cluster.planner.sharding import kv_heads_on_rank, share
+
+_PAGED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
+_PACKED_CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "fp8_inc": 1.0, "int8": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLayer:
+    """One layer's cache on one rank: bytes that grow with tokens, up to a window, or bytes a sequence."""
+
+    bytes_per_token: float = 0.0
+    window: int | None = None
+    """Tokens after which the layer keeps no more; None: keeps all."""
+    state_bytes: int = 0
+    """Bytes a sequence, whatever its length."""
+
+    def sequence_bytes(self, tokens: int, in_flight_tokens: int = 0) -> float:
+        """Return the bytes a sequence of `tokens` keeps; a window also holds the tokens being computed."""
+        kept = tokens if self.window is None else min(tokens, self.window + in_flight_tokens)
+        return self.bytes_per_token * kept + self.state_bytes
+
+
+CacheLayers = tuple[tuple[CacheLayer, int], ...]
+"""(what a layer keeps, how many layers keep just that), layers without a cache left out."""
+
+_cache: IdentityCache[CacheLayers] = IdentityCache()
+
+
+def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> float:
+    """Return the bytes of a cached element: the user's choice, else the checkpoint's, else the compute dtype."""
+    asked = request.kv_cache_dtype
+    if asked in (None, "auto"):
+        stored = model.quantization.kv_cache_dtype if model.quantization else None
+        asked = stored if stored and engine.constants.get("checkpoint_cache_dtype", 1) else None
+    if asked is None:
+        return DTYPE_BYTES.get(request.dtype or "", DTYPE_BYTES.get(model.dtype, 2))
+    return _PACKED_CACHE_BYTES.get(asked, float(DTYPE_BYTES.get(asked, 2)))
+
+
+def cache_layers(
+    model: ModelSpec, tp: int, first: int, end: int, engine: EngineProfile, request: PlanRequest
+) -> CacheLayers:
+    """Return what layers `first` to `end` keep on one of `tp` ranks."""
+    element_bytes = cache_element_bytes(model, engine, request)
+    key = (tp, first, end, element_bytes, engine.name, engine.version)
+
+    def make() -> CacheLayers:
+        kept = (cache_layer(layer.attention, tp, element_bytes, engine) for layer in model.layers[first:end])
+        counted = Counter(layer for layer in kept if layer is not None)
+        return tuple(counted.items())
+
+    return _cache.get(model, key, make)
+
+
+def cache_layer(
+    attention: Attention, tp: int, element_bytes: float, engine: EngineProfile
+) -> CacheLayer | None:
+    """Return what one layer keeps on one rank; None for a layer that keeps nothing of its own."""
+    if attention.kv_shared or attention.kind is AttentionKind.NONE:
+        return None
+    if attention.kind is AttentionKind.STATE:
+        state = share(attention.state_elements, tp) * attention.state_dtype_bytes
+        return CacheLayer(
+            state_bytes=int(state + share(attention.conv_elements, tp) * attention.conv_dtype_bytes)
+        )
+    if attention.kind in _PAGED_KINDS:
+        heads = kv_heads_on_rank(attention.num_kv_heads, tp)
+        per_token = (
+            heads * (attention.head_dim + (attention.v_head_dim or attention.head_dim)) * element_bytes
+        )
+        bounded = attention.kind is not AttentionKind.FULL and engine.constants.get("windowed_cache", 1)
+        return CacheLayer(per_token / attention.compress_ratio, attention.window if bounded else None)
+    return _latent_layer(attention, tp, element_bytes, engine)
+
+
+def _latent_layer(attention: Attention, tp: int, element_bytes: float, engine: EngineProfile) -> CacheLayer:
+    constants = engine.constants
+    if not constants.get("has_latent_kernel", 1):
+        # Without a kernel for the latent, keys and values are made in full, heads padded to a kernel's size.
+        head_dim = int(constants.get("unfolded_latent_head_dim", attention.head_dim + attention.v_head_dim))
+        return CacheLayer(share(attention.num_heads, tp) * 2 * head_dim * element_bytes)
+    latent = attention.latent_dim * element_bytes
+    sparse_bytes = constants.get("sparse_latent_fp8_bytes", 0)
+    if attention.index_dim and element_bytes == 1 and sparse_bytes:
+        latent = sparse_bytes
+    return CacheLayer((latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio)

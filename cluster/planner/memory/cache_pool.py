@@ -1,0 +1,96 @@
+"""How many blocks a cache pool has, and how many one sequence takes from it.
+
+Engines with a hybrid block manager keep layers of several kinds in one pool of equal blocks: layers of a kind
+are cut into groups of equal size, a block holds one page of every layer of a group, and a sequence takes blocks
+for each group. (vLLM: design document "Hybrid KV Cache Manager"; v1/core/kv_cache_utils.py.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cluster.planner.memory.cache_layers import CacheLayer, CacheLayers
+
+GROUP_SIZE_TOLERANCE = 1.25
+"""Kinds whose layer counts differ by less than this share the larger count as group size."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRules:
+    """What of an engine's block manager decides the pool."""
+
+    block_tokens: int
+    in_flight_tokens: int
+    """Tokens of a forward pass, which a windowed layer holds beside its window."""
+    state_blocks: int = 1
+    """Blocks a sequence takes for each group of state layers (2 where prefixes of states are cached)."""
+    hybrid: bool = True
+    """Layers of several kinds share one pool of equal blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachePool:
+    """One rank's pool for sequences of one length."""
+
+    block_bytes: int
+    blocks_per_sequence: int
+    block_tokens: int
+    num_groups: int
+
+    def num_blocks(self, cache_bytes: int) -> int:
+        """Return the blocks that fit `cache_bytes`."""
+        return cache_bytes // self.block_bytes if self.block_bytes else 0
+
+
+def cache_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
+    """Return the pool of one rank's layers for sequences of `sequence_tokens`."""
+    if not layers:
+        return CachePool(0, 0, rules.block_tokens, 0)
+    if (
+        len({(layer.window, bool(layer.state_bytes)) for layer, _ in layers}) == 1
+        and not layers[0][0].state_bytes
+    ):
+        return _uniform_pool(layers, sequence_tokens, rules)
+    return _hybrid_pool(layers, sequence_tokens, rules)
+
+
+def _uniform_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
+    token_bytes = sum(layer.bytes_per_token * count for layer, count in layers)
+    window = layers[0][0].window
+    kept = sequence_tokens if window is None else min(sequence_tokens, window + rules.in_flight_tokens)
+    blocks = math.ceil(kept / rules.block_tokens)
+    return CachePool(math.ceil(token_bytes * rules.block_tokens), blocks, rules.block_tokens, 1)
+
+
+def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
+    block_tokens, page_bytes = _page(layers, rules.block_tokens)
+    counts = [count for _, count in layers]
+    group_size = max(counts) if max(counts) < min(counts) * GROUP_SIZE_TOLERANCE else min(counts)
+    blocks = groups = 0
+    for layer, count in layers:
+        kind_groups = math.ceil(count / group_size)
+        groups += kind_groups
+        blocks += kind_groups * _blocks_of_group(layer, page_bytes, sequence_tokens, rules)
+    return CachePool(math.ceil(page_bytes * group_size), blocks, block_tokens, groups)
+
+
+def _page(layers: CacheLayers, block_tokens: int) -> tuple[int, float]:
+    """Return (tokens of a block of the widest attention layer, bytes of a page): a page holds a whole state."""
+    widest = max((layer.bytes_per_token for layer, _ in layers), default=0.0)
+    state = max((layer.state_bytes for layer, _ in layers), default=0)
+    if not widest:
+        return block_tokens, float(state)
+    tokens = max(block_tokens, math.ceil(state / widest / block_tokens) * block_tokens)
+    return tokens, tokens * widest
+
+
+def _blocks_of_group(layer: CacheLayer, page_bytes: float, sequence_tokens: int, rules: PoolRules) -> int:
+    if layer.state_bytes:
+        return rules.state_blocks
+    # A page of a narrower layer holds more tokens.
+    block_tokens = int(page_bytes // layer.bytes_per_token)
+    if layer.window is None:
+        return math.ceil(sequence_tokens / block_tokens)
+    kept = min(sequence_tokens, layer.window - 1 + rules.in_flight_tokens)
+    return math.ceil(kept / block_tokens) + 1

@@ -1,0 +1,96 @@
+"""Weight bytes of a pipeline stage on its largest rank, from the model's tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import Layer, ModelSpec, Tensor, Vision
+from cluster.planner.identity_cache import IdentityCache
+from cluster.planner.layout import Layout, StageRange
+from cluster.planner.sharding import ShardRules, shard_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedWeights:
+    """Bytes of a model's parts on one rank at fixed degrees."""
+
+    cumulative_layer_bytes: tuple[int, ...]
+    """Entry i: bytes of the first i layers."""
+    embedding_bytes: int
+    head_bytes: int
+    final_bytes: int
+    vision_bytes: int
+    buffer_bytes: int
+    tied: bool
+
+
+_cache: IdentityCache[ShardedWeights] = IdentityCache()
+
+
+def shard_rules(layout: Layout, engine: EngineProfile) -> ShardRules:
+    """Return how this engine divides weights under this layout."""
+    padding = int(engine.constants.get("mxfp4_padding", 1))
+    return ShardRules(layout.tp, layout.ep, engine.vocab_padding, padding)
+
+
+def sharded_weights(model: ModelSpec, layout: Layout, engine: EngineProfile) -> ShardedWeights:
+    """Return the model's parts on one rank; remembered, since only TP and EP change them."""
+    rules = shard_rules(layout, engine)
+    return _cache.get(model, rules, lambda: _shard(model, rules))
+
+
+def _shard(model: ModelSpec, rules: ShardRules) -> ShardedWeights:
+    known: dict[int, int] = {}
+    sizes = []
+    for layer in model.layers:
+        if id(layer) not in known:
+            known[id(layer)] = layer_bytes(layer, rules)
+        sizes.append(known[id(layer)])
+    return ShardedWeights(
+        cumulative_layer_bytes=tuple(accumulate(sizes, initial=0)),
+        embedding_bytes=shard_bytes(model.embedding, rules),
+        head_bytes=shard_bytes(model.head, rules) if model.head else 0,
+        final_bytes=sum(shard_bytes(tensor, rules) for tensor in model.final),
+        vision_bytes=_vision_bytes(model.vision, rules),
+        buffer_bytes=model.buffer_bytes,
+        tied=model.head is None,
+    )
+
+
+def layer_bytes(layer: Layer, rules: ShardRules) -> int:
+    """Return the bytes of one layer on its largest rank."""
+    return sum(shard_bytes(tensor, rules, layer.attention) for tensor in layer.tensors)
+
+
+def _vision_bytes(vision: Vision | None, rules: ShardRules) -> int:
+    if vision is None:
+        return 0
+    # A tower whose heads cannot be divided is kept whole on every rank.
+    whole = ShardRules(vocab_padding=rules.vocab_padding)
+    used = whole if vision.num_heads and vision.num_heads % rules.tp else rules
+    return sum(shard_bytes(tensor, used) for tensor in vision.tensors)
+
+
+def stage_weights_bytes(model: ModelSpec, layout: Layout, stage: StageRange, engine: EngineProfile) -> int:
+    """Return the weight bytes of the largest rank of a stage.
+
+    Embedding and vision tower lie on the first stage, final norm and head on the last. A tied head is the
+    embedding itself on one stage and a copy of it on the last of several.
+    """
+    parts = sharded_weights(model, layout, engine)
+    total = parts.cumulative_layer_bytes[stage.end] - parts.cumulative_layer_bytes[stage.first]
+    total += parts.buffer_bytes
+    if stage.is_first:
+        total += parts.embedding_bytes + parts.vision_bytes
+    if stage.is_last:
+        total += parts.head_bytes + parts.final_bytes
+        if parts.tied and not stage.is_first:
+            total += parts.embedding_bytes
+    return total
+
+
+def largest_tensors(layer: Layer) -> tuple[Tensor, ...]:
+    """Return a layer's weights, the largest first."""
+    return tuple(sorted(layer.tensors, key=lambda tensor: -tensor.parameters))
