@@ -1,0 +1,106 @@
+"""What kernels, engines and hosts achieve, and how far estimates were off. Read from timing.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TIMING_FILE = Path(__file__).parent / "timing.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Achieved:
+    """Shares of the datasheet's rates that kernels reach."""
+
+    weights_bandwidth: float
+    """Of memory bandwidth, streaming weights into a matrix product."""
+    cache_bandwidth: float
+    """Of memory bandwidth, reading keys and values."""
+    roofline_knee: float
+    """Exponent that joins memory time and compute time: (m^k + c^k)^(1/k)."""
+    activation_passes: float
+    """Times a layer reads or writes a token's hidden vector outside of matrix products."""
+    attention_flops: float
+    """Of the 16-bit rate, in attention over a prompt."""
+    decode_attention_flops: float
+    """Of the 16-bit rate, in attention of one new token over a latent cache."""
+    expert_imbalance: float
+    """Load of the busiest expert-parallel rank over the mean."""
+    flops: dict[str, float] = field(hash=False)
+    """Of the rate of a compute dtype, in dense matrix products."""
+    expert_flops: dict[str, float] = field(hash=False)
+    """Of the rate of a compute dtype, in grouped products of experts."""
+    dequantised: dict[str, float] = field(hash=False)
+    """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantised."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTiming:
+    """Overheads of one engine."""
+
+    layer_s: float
+    """A layer's kernels' fixed time in a captured graph."""
+    expert_layer_s: float
+    """More of it in a layer with experts (routing, permutation)."""
+    step_s: float
+    """GPU-side fixed time of a step: sampling, gaps."""
+    host_step_s: float
+    """Host work of a step: scheduling, input preparation."""
+    host_sequence_s: float
+    """Host work for each sequence of a step."""
+    host_request_s: float
+    """Host work for each request: tokenising, admission, answer."""
+    overlap: float
+    """Share of host work that hides behind the GPU's, 0 to 1."""
+    reserved_output_share: float
+    """Share of a request's output tokens that the scheduler keeps room for when it admits the request."""
+    bandwidth_factor: float = 1.0
+    """The engine's kernels beside the common achieved bandwidth."""
+    flops_factor: float = 1.0
+    """The engine's kernels beside the common achieved rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandFractions:
+    """A band around an estimate: low = value x low, high = value x high."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All of timing.toml."""
+
+    achieved: Achieved
+    engines: dict[str, EngineTiming] = field(hash=False)
+    host_speed: dict[str, float] = field(hash=False)
+    """By GPU type: the usual host's speed beside an x86 server of its time, where it differs."""
+    bands: dict[str, dict[str, BandFractions]] = field(hash=False)
+    """Class of layout ('dense', 'experts', 'pipelined') -> figure -> band."""
+
+    def engine(self, name: str) -> EngineTiming:
+        return self.engines.get(name, self.engines["vllm"])
+
+
+def _engine(values: dict[str, Any]) -> EngineTiming:
+    known = {entry.name for entry in fields(EngineTiming)}
+    return EngineTiming(**{name: value for name, value in values.items() if name in known})
+
+
+@cache
+def load_timing() -> Timing:
+    """Return the constants of timing.toml. A broken file is a bug of ours: KeyError or TypeError."""
+    values: dict[str, Any] = tomllib.loads(TIMING_FILE.read_text(encoding="utf-8"))
+    return Timing(
+        achieved=Achieved(**values["achieved"]),
+        engines={name: _engine(entry) for name, entry in values["engines"].items()},
+        host_speed=values.get("host_speed", {}),
+        bands={
+            group: {figure: BandFractions(*limits) for figure, limits in figures.items()}
+            for group, figures in values["bands"].items()
+        },
+    )

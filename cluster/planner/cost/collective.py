@@ -1,0 +1,98 @@
+"""Alpha-beta times of collectives: all-reduce, all-to-all, send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.link_spec import load_links
+from cluster.inventory import MeasuredLink
+from cluster.planner.cost.topology import Topology
+
+RING_SHARE = 2.0
+"""A ring all-reduce moves 2 (n - 1) / n of the message over each link (Patarasuk and Yuan, 2009)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as a group of `ranks` GPUs sees it."""
+
+    kind: str
+    ranks: int
+    latency_s: float
+    """Of one collective."""
+    bandwidth_bytes_per_s: float
+    """Achieved, per direction and GPU."""
+    send_latency_s: float
+
+
+def all_reduce_time_s(message_bytes: float, ranks: int, link: Link) -> float:
+    """Return seconds of one all-reduce of `message_bytes` over `ranks` GPUs; 0 for one rank."""
+    if ranks <= 1:
+        return 0.0
+    return link.latency_s + RING_SHARE * (ranks - 1) / ranks * message_bytes / link.bandwidth_bytes_per_s
+
+
+def all_to_all_time_s(bytes_per_rank: float, ranks: int, link: Link) -> float:
+    """Return seconds in which every rank sends (ranks - 1) / ranks of `bytes_per_rank` to the others."""
+    if ranks <= 1:
+        return 0.0
+    return link.latency_s + (ranks - 1) / ranks * bytes_per_rank / link.bandwidth_bytes_per_s
+
+
+def send_time_s(message_bytes: float, link: Link) -> float:
+    """Return seconds of one point-to-point message."""
+    return link.send_latency_s + message_bytes / link.bandwidth_bytes_per_s
+
+
+def link_for(
+    kind: str,
+    ranks: int,
+    gpu: GpuSpec,
+    topology: Topology,
+    measured_links: Sequence[MeasuredLink] = (),
+) -> Link:
+    """Return the link of a group of `ranks` GPUs; one measured on this cluster replaces the constants."""
+    spec = load_links()[_data_kind(kind, ranks, gpu)]
+    nominal = _nominal_bytes_per_s(kind, gpu, topology) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
+    crowding = max(1, ranks - 1) ** spec.crowding
+    measured = _measured(kind, ranks, measured_links)
+    if measured is not None:
+        return Link(
+            kind,
+            ranks,
+            measured.latency_s,
+            measured.bandwidth_bytes_per_s,
+            min(spec.send_latency_s, measured.latency_s),
+        )
+    return Link(
+        kind=kind,
+        ranks=ranks,
+        latency_s=spec.base_latency_s + spec.rank_latency_s * ranks,
+        bandwidth_bytes_per_s=nominal * spec.bandwidth_fraction / crowding,
+        send_latency_s=spec.send_latency_s,
+    )
+
+
+def _data_kind(kind: str, ranks: int, gpu: GpuSpec) -> str:
+    """A bridge joins two GPUs; a larger group over it is as fast as PCIe."""
+    if kind == "none" or (kind == "nvlink" and not gpu.nvlink_bytes_per_s):
+        return "pcie"
+    if kind == "nvlink" and gpu.nvlink_topology == "bridge" and ranks > 2:
+        return "pcie"
+    return kind
+
+
+def _nominal_bytes_per_s(kind: str, gpu: GpuSpec, topology: Topology) -> float | None:
+    if kind in ("nvlink", "nvlink_domain"):
+        return gpu.nvlink_bytes_per_s or gpu.pcie_bytes_per_s
+    if kind == "network":
+        return topology.network_bytes_per_s
+    return gpu.pcie_bytes_per_s
+
+
+def _measured(kind: str, ranks: int, measured_links: Sequence[MeasuredLink]) -> MeasuredLink | None:
+    scope = "cross_node" if kind == "network" else "node"
+    same = [link for link in measured_links if link.scope == scope and link.bandwidth_bytes_per_s > 0]
+    return min(same, key=lambda link: abs(link.num_ranks - ranks), default=None)

@@ -1,0 +1,73 @@
+"""Stages in a row: how long a token takes through them, and how long until the next one may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.planner.cost.collective import Link, send_time_s
+from cluster.planner.cost.rates import Rates
+from cluster.planner.cost.roofline import Group, Load, StageTime, stage_time
+from cluster.planner.cost.work import StageWork
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One engine: its stages' work, its links, its rates."""
+
+    stages: tuple[StageWork, ...]
+    group: Group
+    rates: Rates
+    stage_link: Link | None
+    """Between neighbouring stages; None with one stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassTime:
+    """A micro-batch's way through the stages."""
+
+    latency_s: float
+    """All stages and sends in turn."""
+    slowest_s: float
+    """The stage that paces the pipeline."""
+    slowest: StageTime
+
+
+def pass_time(replica: Replica, load: Load) -> PassTime:
+    """Return the time of one micro-batch through all stages. Stages with the same work are timed once."""
+    times: dict[int, StageTime] = {}
+    total_s, paced = 0.0, None
+    for work in replica.stages:
+        found = times.get(id(work))
+        if found is None:
+            found = times[id(work)] = stage_time(work, load, replica.group, replica.rates)
+        total_s += found.total_s
+        if paced is None or found.total_s > paced.total_s:
+            paced = found
+    assert paced is not None  # a layout has at least one stage
+    sent_s = _sends(replica, load)
+    hop_s = sent_s / max(1, len(replica.stages) - 1)
+    return PassTime(total_s + sent_s, paced.total_s + hop_s, paced)
+
+
+def _sends(replica: Replica, load: Load) -> float:
+    if replica.stage_link is None:
+        return 0.0
+    message = (load.sequences + load.prompt_tokens) * replica.stages[0].hidden_bytes_per_token
+    return (len(replica.stages) - 1) * send_time_s(message, replica.stage_link)
+
+
+def with_host(gpu_s: float, host_s: float, overlap: float) -> float:
+    """Join GPU and host time of a step: `overlap` of the shorter one hides behind the longer."""
+    return max(gpu_s, host_s) + (1.0 - overlap) * min(gpu_s, host_s)
+
+
+def cycle_time_s(single: PassTime, micro_batches: int) -> float:
+    """Return the time in which every one of `micro_batches` gets one step: paced by the slowest stage, or,
+    with too few of them to fill the stages, by the way through all of them (pipeline bubbles)."""
+    return max(single.latency_s, micro_batches * single.slowest_s)
+
+
+def slowest_of(stages: Sequence[StageWork]) -> int:
+    """Return the number of distinct stages, for tests and explanations."""
+    return len({id(work) for work in stages})

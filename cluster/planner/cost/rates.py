@@ -1,0 +1,79 @@
+"""Achieved rates of one GPU under one engine: datasheet figures times the fractions of timing.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.timing_spec import Achieved, EngineTiming, Timing, load_timing
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the cost model divides by."""
+
+    weights_bytes_per_s: float
+    cache_bytes_per_s: float
+    plain_bytes_per_s: float
+    """Element-wise kernels."""
+    flops_per_s: dict[str, float] = field(hash=False)
+    expert_flops_per_s: dict[str, float] = field(hash=False)
+    dequantised: dict[str, float] = field(hash=False)
+    attention_flops_per_s: float
+    decode_attention_flops_per_s: float
+    knee: float
+    achieved: Achieved
+    engine: EngineTiming
+    host_speed: float
+
+    def bandwidth(self, weight_format: str, compute: str) -> float:
+        """Return bytes/s at which weights stream; slower where each element is widened on the way."""
+        widened = weight_format not in (compute, "bf16", "fp16", "fp32")
+        return self.weights_bytes_per_s * (self.dequantised.get(weight_format, 1.0) if widened else 1.0)
+
+
+def rates_of(gpu: GpuSpec, engine_name: str) -> Rates:
+    """Return the achieved rates of a GPU type under an engine."""
+    return _rates(_ByIdentity(gpu), engine_name)
+
+
+@dataclass(frozen=True)
+class _ByIdentity:
+    """A GPU type compared by its name: types are unique in the catalogue."""
+
+    gpu: GpuSpec = field(compare=False)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.gpu.type}/{id(self.gpu)}")
+
+
+@lru_cache(maxsize=256)
+def _rates(key: _ByIdentity, engine_name: str) -> Rates:
+    return make_rates(key.gpu, engine_name, load_timing())
+
+
+def make_rates(gpu: GpuSpec, engine_name: str, timing: Timing) -> Rates:
+    """Return the achieved rates under the given constants."""
+    achieved, engine = timing.achieved, timing.engine(engine_name)
+    bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor
+    half = gpu.flops_per_s.get("fp16") or gpu.flops_per_s.get("fp32") or 1e12
+    return Rates(
+        weights_bytes_per_s=bandwidth * achieved.weights_bandwidth,
+        cache_bytes_per_s=bandwidth * achieved.cache_bandwidth,
+        plain_bytes_per_s=bandwidth * achieved.weights_bandwidth,
+        flops_per_s=_scaled(gpu.flops_per_s, achieved.flops, engine.flops_factor),
+        expert_flops_per_s=_scaled(gpu.flops_per_s, achieved.expert_flops, engine.flops_factor),
+        dequantised=achieved.dequantised,
+        attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
+        decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
+        knee=achieved.roofline_knee,
+        achieved=achieved,
+        engine=engine,
+        host_speed=timing.host_speed.get(gpu.type, 1.0),
+    )
+
+
+def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float) -> dict[str, float]:
+    return {dtype: rate * fractions.get(dtype, 0.5) * factor for dtype, rate in flops.items()}

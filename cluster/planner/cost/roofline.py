@@ -1,0 +1,124 @@
+"""Time of one stage for one step: weights, matrix products, cache, activations, all-reduces, launches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.planner.cost.collective import Link, all_reduce_time_s, all_to_all_time_s
+from cluster.planner.cost.rates import Rates
+from cluster.planner.cost.work import CacheWork, DenseWork, ExpertWork, StageWork
+
+DISPATCH_AND_COMBINE = 1.5
+"""Hidden vectors an expert-parallel all-to-all moves a pick, in 16-bit units: 8-bit out, 16-bit back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one step carries on one data-parallel rank."""
+
+    sequences: float
+    """Decoded sequences."""
+    context: float
+    """Mean cached tokens of a decoded sequence."""
+    prompt_tokens: float = 0.0
+    """Prompt tokens processed in the same step."""
+    prompts: float = 0.0
+    """Prompts that end in this step and need the head."""
+    keys_per_prompt_token: float = 0.0
+    """Mean tokens a prompt token attends to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The ranks that a stage's collectives span."""
+
+    tp: int
+    tp_link: Link
+    expert_ranks: int = 1
+    expert_link: Link | None = None
+    attention_ranks: int = 1
+    """Data-parallel attention ranks that share one set of experts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """Seconds of one stage and step, by what they go to."""
+
+    total_s: float
+    memory_s: float
+    """Weights and cache read."""
+    compute_s: float
+    all_reduce_s: float
+    fixed_s: float
+    """Launches and other time that no rate shortens."""
+
+
+def stage_time(work: StageWork, load: Load, group: Group, rates: Rates) -> StageTime:
+    """Return the time of `work` under `load`; a step without tokens costs nothing."""
+    tokens = load.sequences + load.prompt_tokens
+    if tokens <= 0:
+        return StageTime(0.0, 0.0, 0.0, 0.0, 0.0)
+    knee = rates.knee
+    sums = [0.0, 0.0, 0.0]  # joined, memory, compute
+    for dense in work.dense:
+        _add(sums, *_dense(dense, tokens, rates), knee)
+    for dense in work.head:
+        _add(sums, *_dense(dense, load.sequences + load.prompts, rates), knee)
+    for experts in work.experts:
+        _add(sums, *_experts(experts, tokens, group, rates), knee)
+    for cache in work.caches:
+        _add(sums, *_cache(cache, load, rates), knee)
+    streamed = work.activation_bytes_per_token * rates.achieved.activation_passes * tokens
+    streamed_s = (streamed + work.state_bytes * load.sequences) / rates.plain_bytes_per_s
+    engine = rates.engine
+    fixed_s = engine.layer_s * work.num_layers + engine.expert_layer_s * work.num_expert_layers
+    reduce_s = _collectives(work, tokens, group)
+    total_s = sums[0] + streamed_s + fixed_s + reduce_s
+    return StageTime(total_s, sums[1] + streamed_s, sums[2], reduce_s, fixed_s)
+
+
+def _add(sums: list[float], memory_s: float, compute_s: float, knee: float) -> None:
+    sums[1] += memory_s
+    sums[2] += compute_s
+    larger, smaller = (memory_s, compute_s) if memory_s > compute_s else (compute_s, memory_s)
+    if larger > 0:
+        sums[0] += larger * (1.0 + (smaller / larger) ** knee) ** (1.0 / knee)
+
+
+def _dense(work: DenseWork, tokens: float, rates: Rates) -> tuple[float, float]:
+    memory_s = work.weight_bytes / rates.bandwidth(work.weight_format, work.dtype)
+    return memory_s, work.flops_per_token * tokens / rates.flops_per_s[work.dtype]
+
+
+def _experts(work: ExpertWork, tokens: float, group: Group, rates: Rates) -> tuple[float, float]:
+    """Only experts that some token picked are read: experts x (1 - (1 - share)^tokens)."""
+    routed = tokens * group.attention_ranks
+    touched = work.experts * (1.0 - (1.0 - work.hit_share) ** routed)
+    uneven = rates.achieved.expert_imbalance if group.expert_ranks > 1 else 1.0
+    memory_s = touched * work.bytes_per_expert / rates.bandwidth(work.weight_format, work.dtype)
+    return memory_s, work.flops_per_token * routed * uneven / rates.expert_flops_per_s[work.dtype]
+
+
+def _cache(work: CacheWork, load: Load, rates: Rates) -> tuple[float, float]:
+    keys = load.context if work.window is None else min(load.context, work.window)
+    memory_s = load.sequences * keys * work.bytes_per_key / rates.cache_bytes_per_s
+    compute_s = load.sequences * keys * work.flops_per_key / rates.decode_attention_flops_per_s
+    if load.prompt_tokens:
+        seen = load.keys_per_prompt_token
+        if work.window is not None and seen > 0:
+            seen = min(seen, work.window)
+        compute_s += load.prompt_tokens * seen * work.prefill_flops_per_key / rates.attention_flops_per_s
+    return memory_s, compute_s
+
+
+def _collectives(work: StageWork, tokens: float, group: Group) -> float:
+    spent_s = 0.0
+    if group.tp > 1:
+        message = tokens * work.hidden_bytes_per_token
+        spent_s = work.all_reduces * all_reduce_time_s(message, group.tp, group.tp_link)
+    if group.attention_ranks > 1 and group.expert_link is not None:
+        picks = sum(experts.hit_share * experts.experts for experts in work.experts[:1]) * group.expert_ranks
+        sent = tokens * min(picks, group.expert_ranks) * work.hidden_bytes_per_token * DISPATCH_AND_COMBINE
+        once = all_to_all_time_s(sent, group.expert_ranks, group.expert_link) + group.expert_link.latency_s
+        spent_s += work.num_expert_layers * once
+    return spent_s
