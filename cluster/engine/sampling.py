@@ -33,11 +33,9 @@ class Sampler:
         if greedy:
             return self._greedy(local)
         logits = self.full(local)
-        return (
-            None
-            if logits is None
-            else [self._draw(row, slot) for row, slot in zip(logits, slots, strict=True)]
-        )
+        if logits is None:
+            return None
+        return [draw_token(row, *self._slots[slot]) for row, slot in zip(logits, slots, strict=True)]
 
     def _greedy(self, local: torch.Tensor) -> list[int] | None:
         """Compare every rank's best: two numbers a sequence travel instead of a vocabulary."""
@@ -74,8 +72,6 @@ def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Rando
     cumulative = torch.softmax(scores, dim=0).cumsum(dim=0)
     # The token that reaches top_p is the last one kept, so that at least one is.
     kept = min(len(cumulative), int((cumulative < sampling.top_p).sum()) + 1)
-    target = rng.random() * float(cumulative[kept - 1])
-    index = int(
-        torch.searchsorted(cumulative[:kept], torch.tensor(target, device=cumulative.device), right=True)
-    )
+    target = rng.random() * cumulative[kept - 1]
+    index = int(torch.searchsorted(cumulative[:kept], target, right=True))
     return int(order[min(index, kept - 1)])

@@ -1,0 +1,99 @@
+"""A conversation as one text: by the model's own chat template, else by a plain one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import BadInput
+from cluster.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn: role 'system', 'user' or 'assistant', and its text."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """Renders messages; without `source` as plain 'role: text' lines."""
+
+    source: str | None = None
+    """Jinja text that came with the model. It is foreign code: rendered in jinja2's sandbox only."""
+    special_tokens: dict[str, str] = field(default_factory=dict)
+    """bos_token, eos_token: names that templates use."""
+
+    @property
+    def is_model_own(self) -> bool:
+        return self.source is not None
+
+    def render(self, messages: Sequence[ChatMessage]) -> str:
+        """Return the text after which the assistant's answer begins."""
+        if self.source is None:
+            turns = [f"{message.role}: {message.content}\n" for message in messages]
+            return "".join(turns) + "assistant: "
+        return self._render_jinja(messages)
+
+    def _render_jinja(self, messages: Sequence[ChatMessage]) -> str:
+        from jinja2 import TemplateError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            template = environment.from_string(self.source or "")
+            return template.render(messages=turns, add_generation_prompt=True, **self.special_tokens)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"The model's chat template refuses these messages: {clean(str(error))}"
+            ) from error
+
+
+def load_chat_template(folder: Path) -> ChatTemplate:
+    """Read chat_template.jinja or tokenizer_config.json; the plain template where neither has one.
+
+    The plain one also serves where jinja2 is not installed.
+    """
+    from importlib.util import find_spec
+
+    settings = _read_settings(folder / "tokenizer_config.json")
+    file = folder / "chat_template.jinja"
+    source = file.read_text(encoding="utf-8") if file.is_file() else _default_template(settings)
+    if not isinstance(source, str) or find_spec("jinja2") is None:
+        return ChatTemplate()
+    tokens = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")}
+    return ChatTemplate(source, tokens)
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _default_template(settings: dict[str, Any]) -> object:
+    """Some models carry several templates as a list of {name, template}."""
+    template = settings.get("chat_template")
+    if not isinstance(template, list):
+        return template
+    named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+    return named.get("default")
+
+
+def _token_text(token: object) -> str:
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else ""
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
