@@ -1,0 +1,98 @@
+"""What the GPU must be able to do: least compute capability of engine, dtype and quantisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Rejection
+
+_BF16_NAMES = ("bf16", "bfloat16")
+_BF16_CAPABILITY = (8, 0)
+_FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
+
+
+def capability_rejections(
+    model: ModelSpec, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
+) -> Iterator[Rejection]:
+    """Yield what this GPU type cannot do for this model; nothing when the GPU type is not known."""
+    yield from _unknown_quantization(model, engine, request)
+    if gpu is None:
+        return
+    if gpu.compute_capability < engine.min_capability:
+        yield Rejection(
+            "engine_unsupported",
+            f"{engine.name} {engine.version} needs compute capability {_text(engine.min_capability)}, "
+            f"{gpu.type} has {_text(gpu.compute_capability)}",
+            "an older engine version, or a newer GPU",
+        )
+    yield from _dtype(model, gpu, engine, request)
+    yield from _quantization(model, gpu, engine, request)
+
+
+def _dtype(
+    model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
+) -> Iterator[Rejection]:
+    if engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY:
+        return
+    falls_back = engine.constants.get("falls_back_to_fp16", 0)
+    asked = request.dtype or ("" if falls_back else model.dtype)
+    if asked in _BF16_NAMES:
+        yield Rejection(
+            "dtype_unsupported",
+            f"bf16 needs compute capability 8.0, {gpu.type} has {_text(gpu.compute_capability)}",
+            "--dtype float16",
+        )
+
+
+def _method(model: ModelSpec, request: PlanRequest) -> str | None:
+    return model.quantization.method if model.quantization else request.quantization
+
+
+def _unknown_quantization(
+    model: ModelSpec, engine: EngineProfile, request: PlanRequest
+) -> Iterator[Rejection]:
+    method = _method(model, request)
+    if method and method not in engine.quantizations:
+        known = ", ".join(sorted(engine.quantizations)) or "none"
+        yield Rejection(
+            "quantization_unsupported",
+            f"{engine.name} {engine.version} does not run {method} weights",
+            f"an unquantised model, or one of: {known}",
+        )
+
+
+def _quantization(
+    model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
+) -> Iterator[Rejection]:
+    method = _method(model, request)
+    least = engine.quantizations.get(method or "")
+    if method is None or least is None:
+        return
+    activation = model.quantization.activation_dtype if model.quantization else None
+    if model.is_moe:
+        least = max(least, _capability(engine.constants.get(f"moe_{activation}_capability_{method}", 0)))
+    if gpu.compute_capability < least:
+        weight = model.quantization.weight_format.name if model.quantization else method
+        rule = (
+            "dtype_unsupported"
+            if weight in _FP8_NAMES or method in _FP8_NAMES
+            else "quantization_unsupported"
+        )
+        yield Rejection(
+            rule,
+            f"{method} {weight} weights need compute capability {_text(least)}, "
+            f"{gpu.type} has {_text(gpu.compute_capability)}",
+            "the 16-bit or an INT4 variant of the model, or a newer GPU",
+        )
+
+
+def _capability(tens: float) -> tuple[int, int]:
+    return int(tens) // 10, int(tens) % 10
+
+
+def _text(capability: tuple[int, int]) -> str:
+    return f"{capability[0]}.{capability[1]}"

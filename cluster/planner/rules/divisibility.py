@@ -1,0 +1,75 @@
+"""Shapes that tensor and expert parallelism must divide.
+
+Sources: heads, vLLM ModelConfig.verify_with_parallel_config; widths, its `divide` in distributed/utils.py;
+scale groups, AWQ and GPTQ linear methods ("input size is not aligned with the quantized weight shape");
+blocks, validate_fp8_block_shape and Fp8MoEMethod.create_weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Split, Tensor
+from cluster.planner.identity_cache import IdentityCache
+from cluster.planner.layout import Layout
+from cluster.planner.rules.problem import Problem
+from cluster.planner.rules.quant_shapes import quant_problems
+
+_GROUPED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
+
+_cache: IdentityCache[tuple[Problem, ...]] = IdentityCache()
+
+
+def split_problems(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Problem, ...]:
+    """Return the shapes of `model` that this engine cannot divide so, heads first."""
+    key = (layout.tp, layout.ep, engine.uneven_heads, engine.name, engine.version)
+    return _cache.get(model, key, lambda: tuple(_find(model, layout, engine)))
+
+
+def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Problem]:
+    layers = tuple({id(layer): layer for layer in model.layers}.values())
+    for layer in layers:
+        yield from _head_problems(layer, layout.tp, engine.uneven_heads)
+    for layer in layers:
+        yield from _expert_count_problems(layer, layout.ep)
+        for tensor in layer.tensors:
+            split_inside = not (tensor.is_expert and layout.ep > 1)
+            if split_inside and layout.tp > 1:
+                yield from _width_problems(tensor, layout.tp, engine)
+                yield from quant_problems(tensor, layer.attention, layout.tp, engine)
+
+
+def _head_problems(layer: Layer, tp: int, uneven: bool) -> Iterator[Problem]:
+    heads, kv_heads = layer.attention.num_heads, layer.attention.num_kv_heads
+    if uneven:
+        if heads and tp > heads:
+            yield Problem("heads_not_divisible", f"TP={tp} is more than the {heads} attention heads")
+        return
+    if heads and heads % tp:
+        kind = "state" if layer.attention.kind is AttentionKind.STATE else "attention"
+        yield Problem("heads_not_divisible", f"TP={tp} splits {heads} {kind} heads unevenly")
+    elif layer.attention.kind in _GROUPED_KINDS and kv_heads and kv_heads % tp and tp % kv_heads:
+        yield Problem(
+            "kv_heads_not_divisible", f"TP={tp} neither divides {kv_heads} KV heads nor is a multiple of them"
+        )
+
+
+def _expert_count_problems(layer: Layer, ep: int) -> Iterator[Problem]:
+    if ep > 1 and layer.num_experts and layer.num_experts % ep:
+        yield Problem("experts_not_divisible", f"EP={ep} splits {layer.num_experts} experts unevenly")
+
+
+def _width_problems(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Problem]:
+    if engine.uneven_heads or _is_padded(tensor, engine):
+        return
+    width = {Split.COLUMN: tensor.out_features, Split.ROW: tensor.in_features}.get(tensor.split)
+    if width is not None and width % tp:
+        what = "expert width" if tensor.is_expert else "intermediate size"
+        yield Problem(
+            "intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly", tensor.is_expert
+        )
+
+
+def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:
+    return tensor.is_expert and tensor.format.name == "mxfp4" and engine.constants.get("mxfp4_padding", 0) > 1

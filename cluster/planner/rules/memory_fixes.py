@@ -1,0 +1,93 @@
+"""What would make room: another length, a smaller cache dtype, more GPUs, a higher share of the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.layout import Layout, StageRange
+from cluster.planner.memory.budget import utilization
+from cluster.planner.memory.cache_layers import cache_element_bytes
+from cluster.planner.memory.kv_cache import kv_cache_tokens
+from cluster.planner.memory.weights import stage_weights_bytes
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import RankMemory
+from cluster.planner.rules.fixes import nearest_valid_tp
+
+HIGHEST_UTILIZATION = 0.95
+"""Above this a GPU's own context and fragmentation leave too little (vLLM's advice in its error text)."""
+LENGTH_STEP = 1024
+
+
+def length_fix(
+    model: ModelSpec,
+    layout: Layout,
+    stages: Sequence[StageRange],
+    memories: Sequence[RankMemory],
+    kv_tokens: int,
+    engine: EngineProfile,
+    request: PlanRequest,
+) -> str:
+    """Return the changes that would let one sequence of the wanted length fit, the least first."""
+    max_len = request.max_model_len or model.max_position
+    ways = [f"--max-model-len {_round_length(kv_tokens)}"]
+    if cache_element_bytes(model, engine, request) > 1:
+        packed = replace(request, kv_cache_dtype="fp8")
+        if kv_cache_tokens(model, layout, stages, memories, engine, packed) >= max_len:
+            ways.append("FP8 KV cache (--kv-cache-dtype fp8)")
+    tp = nearest_valid_tp(model, layout, engine, above=True)
+    if tp is not None:
+        ways.append(f"TP={tp}")
+    return ", or ".join(ways)
+
+
+def _round_length(tokens: int) -> int:
+    return tokens // LENGTH_STEP * LENGTH_STEP if tokens >= 2 * LENGTH_STEP else tokens
+
+
+def room_fix(
+    model: ModelSpec,
+    layout: Layout,
+    stages: Sequence[StageRange],
+    memories: Sequence[RankMemory],
+    engine: EngineProfile,
+    request: PlanRequest,
+) -> str:
+    """Return the least TP (else PP) at which the weights leave room, and the utilisation that would do it."""
+    ways = []
+    fraction = utilization(engine, request)
+    if fraction < HIGHEST_UTILIZATION:
+        gain = HIGHEST_UTILIZATION / fraction
+        if all(memory.fixed_bytes < memory.budget_bytes * gain for memory in memories):
+            ways.append(f"--gpu-memory-utilization {HIGHEST_UTILIZATION:g}")
+    tp = _roomy_tp(model, layout, stages, memories, engine)
+    if tp is not None:
+        ways.append(f"TP={tp}")
+    elif model.supports_pp and engine.supports_pp:
+        ways.append(f"PP={2 * layout.pp}")
+    ways.append("a quantised variant of the model" if model.quantization is None else "GPUs with more memory")
+    return ", or ".join(ways)
+
+
+def _roomy_tp(
+    model: ModelSpec,
+    layout: Layout,
+    stages: Sequence[StageRange],
+    memories: Sequence[RankMemory],
+    engine: EngineProfile,
+) -> int | None:
+    wider = layout
+    for _ in range(4):
+        tp = nearest_valid_tp(model, wider, engine, above=True)
+        if tp is None:
+            return None
+        wider = Layout(tp=tp, pp=layout.pp)
+        if all(
+            stage_weights_bytes(model, wider, stage, engine) + memory.fixed_bytes - memory.weights_bytes
+            < memory.budget_bytes
+            for stage, memory in zip(stages, memories, strict=True)
+        ):
+            return tp
+    return None

@@ -1,0 +1,62 @@
+"""Quantised weights whose scales do not fall on the borders between ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import Attention, Split, Tensor
+from cluster.planner.rules.problem import Problem
+from cluster.planner.sharding import ShardRules, shard_shape
+
+# Formats whose engine kernels pad what a rank holds; their groups never stop a split.
+_PADDED_FORMATS = ("mxfp4", "nvfp4", "mxfp8")
+_SPLITS_IN = (Split.ROW, Split.HEADS_IN)
+_SPLITS_OUT = (Split.COLUMN, Split.HEADS, Split.KV_HEADS)
+
+
+def quant_problems(tensor: Tensor, attention: Attention, tp: int, engine: EngineProfile) -> Iterator[Problem]:
+    """Yield the scale groups and blocks of one weight that `tp` ranks would cut."""
+    if tensor.format.name in _PADDED_FORMATS:
+        return
+    out, inner, _ = shard_shape(tensor, ShardRules(tp, 1, engine.vocab_padding), attention)
+    if tensor.format.block is not None:
+        yield from _block_problems(tensor, out, inner, tensor.format.block, tp)
+    elif tensor.format.group_size and tensor.format.group_size > 0:
+        yield from _group_problems(tensor, inner, tensor.format.group_size, tp)
+
+
+def _block_problems(
+    tensor: Tensor, out: int, inner: int, block: tuple[int, int], tp: int
+) -> Iterator[Problem]:
+    if tensor.split in _SPLITS_OUT and out != tensor.out_features and out % block[0]:
+        yield _block_problem(tensor, tensor.out_features, out, block[0], tp)
+    elif tensor.split in _SPLITS_IN and inner != tensor.in_features and inner % block[1]:
+        yield _block_problem(tensor, tensor.in_features, inner, block[1], tp)
+
+
+def _block_problem(tensor: Tensor, whole: int, on_rank: int, block: int, tp: int) -> Problem:
+    return Problem(
+        "quant_block_not_divisible",
+        f"TP={tp} leaves {whole}/{tp} = {on_rank} features of {tensor.name} a rank, "
+        f"not a multiple of the {tensor.format.name} block of {block}",
+        tensor.is_expert,
+    )
+
+
+def _group_problems(tensor: Tensor, inner: int, group: int, tp: int) -> Iterator[Problem]:
+    if tensor.split not in _SPLITS_IN or inner % group == 0:
+        return
+    figures = f"TP={tp} leaves {tensor.in_features}/{tp} = {inner} input features of {tensor.name} a rank"
+    if tensor.is_expert:
+        # The fused expert kernels step through the inputs in blocks of a group.
+        yield Problem(
+            "quant_block_not_divisible",
+            f"{figures}, which the expert kernel's block of {group} does not divide",
+            True,
+        )
+    yield Problem(
+        "quant_group_not_divisible",
+        f"{figures}, not a multiple of the {tensor.format.name} group of {group}",
+        tensor.is_expert,
+    )
