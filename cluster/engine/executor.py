@@ -34,7 +34,7 @@ class StepExecutor:
         self._group = group
         self._device = device
         self._dtype = dtype
-        self._sampler = Sampler(group, part.vocab.first, part.vocab.size)
+        self._sampler = Sampler(group, part.vocab.first, part.vocab.size, config.vocab_size)
 
     def execute(self, plan: StepPlan) -> list[int]:
         """Run the step; on the leader return the sampled tokens, one a sequence."""

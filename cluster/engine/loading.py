@@ -23,8 +23,11 @@ from cluster.engine.weights import WeightPlan
 class LoadedRank:
     """A rank that is ready to step."""
 
-    def __init__(self, executor: StepExecutor, tensor_bytes: int, device: torch.device) -> None:
+    def __init__(
+        self, executor: StepExecutor, tensor_bytes: int, bytes_read: int, device: torch.device
+    ) -> None:
         self._executor = executor
+        self.bytes_read = bytes_read
         self._tensor_bytes = tensor_bytes
         self._device = device
 
@@ -56,17 +59,19 @@ def load_rank(
     device, dtype = group.device, getattr(torch, dtype_name)
     with torch.inference_mode():
         plan = WeightPlan(config, part, device, dtype)
-        _fill(plan, source, on_progress)
+        bytes_read = _fill(plan, source, on_progress)
         cache = KvCache(config, part, num_slots, max_len, device, dtype)
         rotary = RotaryTables(config.rope, config.head_dim, max_len, device, dtype)
     model = StageModel(config, part, plan.weights, rotary, group)
     executor = StepExecutor(config, part, model, cache, group, device, dtype)
-    return LoadedRank(executor, plan.weights.num_bytes + cache.num_bytes, device)
+    return LoadedRank(executor, plan.weights.num_bytes + cache.num_bytes, bytes_read, device)
 
 
-def _fill(plan: WeightPlan, source: WeightSource, on_progress: Callable[[float], None]) -> None:
+def _fill(plan: WeightPlan, source: WeightSource, on_progress: Callable[[float], None]) -> int:
+    """Fill the planned tensors and return the bytes read from disk."""
     if source.path is None:
         fill_with_dummy(plan.pieces, source.seed, on_progress)
-        return
+        return 0
     with Checkpoint(source.path) as checkpoint:
         checkpoint.fill(plan.pieces, on_progress)
+        return checkpoint.bytes_read

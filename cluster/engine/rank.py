@@ -138,6 +138,11 @@ class RankEngine:
             cache_tokens_total=self.max_num_seqs * self.max_model_len,
         )
 
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of weights that this rank read from disk."""
+        return int(self._rank.bytes_read) if self._rank else 0
+
     def prompt_logits(self, token_ids: tuple[int, ...]) -> Any:
         """Return float32 scores [tokens, vocabulary] on the last stage's first rank, None elsewhere.
 

@@ -14,10 +14,11 @@ from cluster.engine.step_plan import SlotMove
 class Sampler:
     """Chooses tokens on the last stage's first rank; holds each slot's parameters and random state."""
 
-    def __init__(self, group: RankGroup, first_vocab_row: int, vocab_rows: int) -> None:
+    def __init__(self, group: RankGroup, first_row: int, padded_rows: int, vocab_size: int) -> None:
         self._group = group
-        self._first_row = first_vocab_row
-        self._padded_rows = vocab_rows
+        self._first_row = first_row
+        self._padded_rows = padded_rows
+        self._vocab_size = vocab_size
         self._slots: dict[int, tuple[SamplingParams, random.Random]] = {}
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
@@ -59,7 +60,7 @@ class Sampler:
         missing = self._padded_rows - local.shape[1]
         padded = torch.nn.functional.pad(local, (0, missing), value=-torch.inf).contiguous()
         gathered = self._group.gather(padded)
-        return None if gathered is None else torch.cat(gathered, dim=1)
+        return None if gathered is None else torch.cat(gathered, dim=1)[:, : self._vocab_size]
 
 
 def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Random) -> int:

@@ -39,10 +39,8 @@ def scale_config(
     kv_heads = _kv_heads(fields, heads)
     num_layers = fields.count("num_hidden_layers", default=NUM_LAYERS)
     scaled = {
-        "architectures": list(config["architectures"])
-        if runs_as_is and config.get("architectures")
-        else None,
-        "model_type": architecture.model_type if runs_as_is and architecture else None,
+        "architectures": list(names) if names else None,
+        "model_type": architecture.model_type if architecture and not stand_in else "llama",
         "hidden_size": HIDDEN_SIZE,
         "intermediate_size": _intermediate(fields, tp),
         "num_hidden_layers": max(pp, min(num_layers, NUM_LAYERS)),

@@ -29,7 +29,9 @@ LLAMA3_ROPE = {
 }
 
 
-def make_checkpoint(folder: Path, architecture: str, *, shard_bytes: int | None = None, **fields: Any) -> Path:
+def make_checkpoint(
+    folder: Path, architecture: str, *, shard_bytes: int | None = None, **fields: Any
+) -> Path:
     """Save a random model of `architecture` ('LlamaForCausalLM', ...) in Hugging Face form."""
     import torch
     import transformers
