@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -74,3 +74,10 @@ class ReplicaPool(Protocol):
 
     def replicas(self) -> Sequence[Replica]:
         """All replicas, ready or not."""
+
+
+def least_outstanding(
+    replicas: Sequence[Replica], outstanding: Mapping[str, int], served: Mapping[str, int]
+) -> Replica:
+    """Choose the replica with the fewest outstanding requests; among equals the one that served fewest."""
+    return min(replicas, key=lambda replica: (outstanding[replica.name], served[replica.name]))

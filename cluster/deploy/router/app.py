@@ -1,0 +1,75 @@
+"""The router's HTTP application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.errors import ApiError, on_api_error, on_crash, on_http_error
+from cluster.deploy.router.handlers import Handlers
+from cluster.deploy.router.health import HealthCheck
+from cluster.deploy.router.metrics import RouterMetrics
+from cluster.deploy.router.pool import ReplicaPool
+from cluster.deploy.router.tokenizer import Tokenizer
+
+
+def make_app(
+    pool: ReplicaPool,
+    *,
+    model_name: str,
+    tokenizer: Tokenizer,
+    max_model_len: int,
+    health_deadline_s: float = 10.0,
+    max_in_flight_per_replica: int = 256,
+    clock: Callable[[], float] = time.monotonic,
+) -> Starlette:
+    """Return the application that serves `pool` as one OpenAI-style model.
+
+    `app.state.dispatcher` counts requests by replica and drains; `clock` is monotonic, in seconds.
+    """
+    metrics = RouterMetrics(pool)
+    dispatcher = Dispatcher(pool, metrics, clock=clock, max_in_flight_per_replica=max_in_flight_per_replica)
+    health = HealthCheck(dispatcher, health_deadline_s, clock)
+    handlers = Handlers(dispatcher, health, tokenizer, model_name=model_name, max_model_len=max_model_len)
+    handled: dict[Any, Any] = {ApiError: on_api_error, HTTPException: on_http_error, Exception: on_crash}
+    app = Starlette(
+        routes=_routes(handlers),
+        exception_handlers=handled,
+        middleware=[Middleware(_CountResponses, metrics=metrics)],
+    )
+    app.state.dispatcher = dispatcher
+    return app
+
+
+def _routes(handlers: Handlers) -> list[Route]:
+    return [
+        Route("/v1/completions", handlers.completions, methods=["POST"]),
+        Route("/v1/chat/completions", handlers.chat, methods=["POST"]),
+        Route("/v1/models", handlers.models),
+        Route("/v1/models/{model:path}", handlers.model),
+        Route("/health", handlers.health),
+        Route("/metrics", handlers.metrics),
+    ]
+
+
+class _CountResponses:
+    """Books the status of every answer."""
+
+    def __init__(self, app: ASGIApp, metrics: RouterMetrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.responded(message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counted)

@@ -1,0 +1,69 @@
+"""Errors as OpenAI's clients know them: a status and a JSON body that says what and where."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_TYPES = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "service_unavailable_error",
+}
+
+
+class ApiError(Exception):
+    """A request that cannot be served; becomes a JSON answer with `status`."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+        self.param, self.code = param, code
+        self.retry_after_s = retry_after_s
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body."""
+        error_type = _TYPES.get(self.status, "server_error")
+        error = {"message": self.message, "type": error_type, "param": self.param, "code": self.code}
+        return {"error": error}
+
+    def response(self) -> Response:
+        """Return the HTTP answer."""
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        return JSONResponse(self.body(), status_code=self.status, headers=headers)
+
+
+def unavailable(message: str) -> ApiError:
+    """503: nobody can answer now; worth asking again."""
+    return ApiError(503, message, code="no_replica", retry_after_s=1)
+
+
+async def on_api_error(request: Request, error: Exception) -> Response:
+    """Turn an ApiError into its answer (a Starlette exception handler)."""
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer unknown paths and methods in the same form."""
+    status = int(getattr(error, "status_code", 500))
+    words = {404: "there is no such path", 405: "this path takes another method"}
+    message = f"{request.method} {request.url.path}: {words.get(status, 'failed')}"
+    return ApiError(status, message).response()
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """Answer our own faults in the same form, without their insides."""
+    return ApiError(500, f"the router failed: {type(error).__name__}").response()

@@ -1,0 +1,162 @@
+"""What the router does for each path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from cluster.deploy.router.answer import Order, Piece, pieces, whole
+from cluster.deploy.router.chat import ChatShape, chat_order
+from cluster.deploy.router.completions import CompletionShape, completion_order
+from cluster.deploy.router.dispatch import Dispatcher, Route
+from cluster.deploy.router.errors import ApiError, unavailable
+from cluster.deploy.router.health import HealthCheck, health_body
+from cluster.deploy.router.openai_types import ChatRequest, CompletionRequest, parse
+from cluster.deploy.router.pool import ReplicaError
+from cluster.deploy.router.shapes import Head, Shape, new_id, unix_time
+from cluster.deploy.router.streaming import DONE, ClientLeft, EventStream, event, unless_client_leaves
+from cluster.deploy.router.tokenizer import Tokenizer
+
+_MOST_BODY_BYTES = 16 * 1024**2
+_CLIENT_CLOSED_REQUEST = 499
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+REPLICA_HEADER = "x-clusterview-replica"
+"""Names the replica that answered."""
+
+
+class Handlers:
+    """The handlers of one deployment. `max_model_len` is the context in tokens."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        health: HealthCheck,
+        tokenizer: Tokenizer,
+        *,
+        model_name: str,
+        max_model_len: int,
+    ) -> None:
+        self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
+        self._model_name, self._max_model_len = model_name, max_model_len
+        self._started = unix_time()
+
+    async def completions(self, request: Request) -> Response:
+        """POST /v1/completions."""
+        wanted = parse(CompletionRequest, await _body(request))
+        self._check_model(wanted.model)
+        order = completion_order(wanted, self._tokenizer, self._max_model_len)
+        shape = CompletionShape(self._head("cmpl"))
+        return await self._answer(request, order, shape, bool(wanted.stream), wanted.include_usage)
+
+    async def chat(self, request: Request) -> Response:
+        """POST /v1/chat/completions."""
+        wanted = parse(ChatRequest, await _body(request))
+        self._check_model(wanted.model)
+        order = chat_order(wanted, self._tokenizer, self._max_model_len)
+        shape = ChatShape(self._head("chatcmpl"))
+        return await self._answer(request, order, shape, bool(wanted.stream), wanted.include_usage)
+
+    async def models(self, request: Request) -> Response:
+        """GET /v1/models."""
+        return JSONResponse({"object": "list", "data": [self._model()]})
+
+    async def model(self, request: Request) -> Response:
+        """GET /v1/models/{model}."""
+        self._check_model(request.path_params["model"])
+        return JSONResponse(self._model())
+
+    async def health(self, request: Request) -> Response:
+        """GET /health."""
+        status, body = health_body(await self._health.check())
+        return JSONResponse(body, status_code=status)
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics."""
+        return Response(self._dispatcher.metrics.text(), headers={"content-type": _METRICS_TYPE})
+
+    async def _answer(
+        self, request: Request, order: Order, shape: Shape, stream: bool, include_usage: bool
+    ) -> Response:
+        route, num_prompt = Route(), len(order.prompt_ids)
+        parts = pieces(self._dispatcher, self._tokenizer, order, route)
+        try:
+            if not stream:
+                work = whole(self._dispatcher, self._tokenizer, order, route)
+                answer = await unless_client_leaves(request.receive, work)
+                return JSONResponse(shape.whole(answer, num_prompt), headers=_headers(route))
+            # The status line waits for the first token, so that it can still say 503.
+            first = await unless_client_leaves(request.receive, _next(parts))
+        except ClientLeft:
+            self._dispatcher.metrics.client_left()
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        events = _events(first, parts, shape, num_prompt, include_usage)
+        return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
+
+    def _check_model(self, name: str) -> None:
+        if name != self._model_name:
+            message = f"this deployment serves '{self._model_name}', not '{name[:256]}'"
+            raise ApiError(404, message, param="model", code="model_not_found")
+
+    def _head(self, prefix: str) -> Head:
+        return Head(new_id(prefix), unix_time(), self._model_name)
+
+    def _model(self) -> dict[str, object]:
+        return {
+            "id": self._model_name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "clusterview",
+            "max_model_len": self._max_model_len,
+        }
+
+
+def _headers(route: Route) -> dict[str, str]:
+    return {REPLICA_HEADER: route.replica or ""}
+
+
+async def _next(parts: AsyncGenerator[Piece, None]) -> Piece:
+    async for piece in parts:
+        return piece
+    raise unavailable("the answer ended before its first token")
+
+
+async def _events(
+    first: Piece,
+    parts: AsyncGenerator[Piece, None],
+    shape: Shape,
+    num_prompt: int,
+    include_usage: bool,
+) -> AsyncGenerator[bytes, None]:
+    # Where the counts are asked for, every other part says that they come later.
+    extra = {"usage": None} if include_usage else {}
+    async with aclosing(parts):
+        for part in shape.opening():
+            yield event({**part, **extra})
+        piece = first
+        try:
+            while True:
+                if piece.text or piece.finish_reason:
+                    yield event({**shape.piece(piece.text, piece.finish_reason), **extra})
+                if piece.finish_reason:
+                    break
+                piece = await _next(parts)
+        except (ReplicaError, ApiError) as error:
+            yield event(ApiError(503, f"the replica failed during the answer: {error}").body())
+            return
+    if include_usage:
+        yield event(shape.closing(num_prompt, piece.num_tokens))
+    yield DONE
+
+
+async def _body(request: Request) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MOST_BODY_BYTES:
+            raise ApiError(413, f"the request is larger than {_MOST_BODY_BYTES} bytes")
+    return b"".join(chunks)

@@ -1,0 +1,80 @@
+"""Health is a real token through all ranks of every ready replica, not the word of a process that is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.pool import Replica, ReplicaError
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaHealth:
+    """One replica's verdict; `reason` says why it is not well."""
+
+    replica: str
+    ready: bool
+    healthy: bool
+    reason: str | None = None
+    duration_s: float | None = None
+
+
+class HealthCheck:
+    """Checks all replicas at once. Callers that come during a check share it."""
+
+    def __init__(self, dispatcher: Dispatcher, deadline_s: float, clock: Callable[[], float]) -> None:
+        self._dispatcher, self._deadline_s, self._clock = dispatcher, deadline_s, clock
+        self._running: asyncio.Task[list[ReplicaHealth]] | None = None
+
+    async def check(self) -> list[ReplicaHealth]:
+        """Return every replica's verdict within the deadline; those that fail are set aside."""
+        if self._running is None or self._running.done():
+            self._running = asyncio.ensure_future(self._check_all())
+        return await asyncio.shield(self._running)
+
+    async def _check_all(self) -> list[ReplicaHealth]:
+        replicas = self._dispatcher.pool.replicas()
+        return list(await asyncio.gather(*(self._check(replica) for replica in replicas)))
+
+    async def _check(self, replica: Replica) -> ReplicaHealth:
+        if not replica.ready:
+            return ReplicaHealth(replica.name, ready=False, healthy=False, reason=_why_not_ready(replica))
+        began_s = self._clock()
+        reason = await self._failure(replica)
+        if reason is not None:
+            self._dispatcher.eject(replica.name, reason)
+        took_s = self._clock() - began_s
+        return ReplicaHealth(
+            replica.name, ready=True, healthy=reason is None, reason=reason, duration_s=took_s
+        )
+
+    async def _failure(self, replica: Replica) -> str | None:
+        try:
+            # The replica has the deadline too; ours holds even when it does not keep to it.
+            await asyncio.wait_for(replica.health(self._deadline_s), 1.1 * self._deadline_s)
+        except TimeoutError:
+            return f"no token came within {self._deadline_s:g} s"
+        except ReplicaError as error:
+            return str(error)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+
+def _why_not_ready(replica: Replica) -> str:
+    states = replica.stats().rank_states
+    return f"ranks are {', '.join(sorted(set(states)))}" if states else "not ready"
+
+
+def health_body(verdicts: list[ReplicaHealth]) -> tuple[int, dict[str, object]]:
+    """Return the HTTP status and body: 200 when some replica is ready and every ready one is well."""
+    ready = [verdict for verdict in verdicts if verdict.ready]
+    well = bool(ready) and all(verdict.healthy for verdict in ready)
+    sick = [f"replica {v.replica}: {v.reason}" for v in verdicts if not v.healthy]
+    return (200 if well else 503), {
+        "status": "ok" if well else "unavailable",
+        "reasons": sick or ([] if well else ["there are no replicas"]),
+        "replicas": [asdict(verdict) for verdict in verdicts],
+    }

@@ -1,0 +1,140 @@
+"""What a client may send, checked field by field.
+
+What would change the answer but is not served is refused, not ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from cluster.deploy.router.errors import ApiError
+
+_MOST_STOPS = 4
+_NEUTRAL: dict[str, tuple[object, ...]] = {
+    "n": (1,),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "logprobs": (False, 0),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "response_format": ({"type": "text"},),
+}
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+StopStrings = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)]
+Probability = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+Temperature = Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)]
+TokenCount = Annotated[int, Field(ge=1)]
+
+
+class StreamOptions(BaseModel):
+    """What a stream carries besides the text."""
+
+    model_config = ConfigDict(strict=True)
+
+    include_usage: bool = False
+
+
+class _Request(BaseModel):
+    # Fields that do not change the answer (user, metadata ...) are let pass, as the field's servers do.
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: str
+    max_tokens: TokenCount | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: StopStrings | None = Field(default=None, max_length=_MOST_STOPS)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        for name, value in (self.model_extra or {}).items():
+            if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]:
+                raise ApiError(400, f"'{name}' is not supported here; leave it out", param=name)
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class CompletionRequest(_Request):
+    """POST /v1/completions."""
+
+    prompt: str | list[str] | list[int] | list[list[int]]
+
+    def single_prompt(self) -> str | list[int]:
+        """Return the one prompt, as text or as token ids."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        if all(isinstance(part, int) for part in self.prompt):
+            return [part for part in self.prompt if isinstance(part, int)]
+        if len(self.prompt) != 1:
+            raise ApiError(400, "one prompt a request; send several requests at once", param="prompt")
+        prompt = self.prompt[0]
+        assert not isinstance(prompt, int)
+        return prompt
+
+
+class TextPart(BaseModel):
+    """A piece of a message's content."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(BaseModel):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class ChatRequest(_Request):
+    """POST /v1/chat/completions."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    max_completion_tokens: TokenCount | None = None
+
+    @field_validator("messages")
+    @classmethod
+    def _says_something(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+        if not any(message.text for message in messages):
+            raise ValueError("all messages are empty")
+        return messages
+
+
+RequestT = TypeVar("RequestT", bound=_Request)
+
+
+def parse(request_type: type[RequestT], body: bytes) -> RequestT:
+    """Check a request's body; raise ApiError(400) naming the first field that is wrong."""
+    try:
+        return request_type.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    name = str(first["loc"][0]) if first["loc"] else None
+    raise ApiError(400, f"{where or 'the body'}: {first['msg']}", param=name)
