@@ -199,4 +199,6 @@ class SimulatedGpus:
         size = self._gpu.nvlink_domain_gpus
         if self._gpu.nvlink_topology == "none" or size < 2 or len(self._sensors) < 2:
             return None
-        return f"nvlink-{index // size}"
+        first = index - index % size
+        alone = len(self._sensors) - first == 1
+        return None if alone else f"nvlink-{index // size}"

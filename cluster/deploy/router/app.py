@@ -13,12 +13,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.errors import ApiError, on_api_error, on_crash, on_http_error
+from cluster.deploy.router.errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.handlers import Handlers
 from cluster.deploy.router.health import HealthCheck
 from cluster.deploy.router.metrics import RouterMetrics
 from cluster.deploy.router.pool import ReplicaPool
 from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.errors import BadInput
 
 
 def make_app(
@@ -39,7 +40,12 @@ def make_app(
     dispatcher = Dispatcher(pool, metrics, clock=clock, max_in_flight_per_replica=max_in_flight_per_replica)
     health = HealthCheck(dispatcher, health_deadline_s, clock)
     handlers = Handlers(dispatcher, health, tokenizer, model_name=model_name, max_model_len=max_model_len)
-    handled: dict[Any, Any] = {ApiError: on_api_error, HTTPException: on_http_error, Exception: on_crash}
+    handled: dict[Any, Any] = {
+        ApiError: on_api_error,
+        BadInput: on_bad_input,
+        HTTPException: on_http_error,
+        Exception: on_crash,
+    }
     app = Starlette(
         routes=_routes(handlers),
         exception_handlers=handled,

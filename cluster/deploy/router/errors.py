@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cluster.errors import BadInput
+
 _TYPES = {
     400: "invalid_request_error",
     404: "invalid_request_error",
@@ -54,6 +56,12 @@ async def on_api_error(request: Request, error: Exception) -> Response:
     """Turn an ApiError into its answer (a Starlette exception handler)."""
     assert isinstance(error, ApiError)
     return error.response()
+
+
+async def on_bad_input(request: Request, error: Exception) -> Response:
+    """Answer what a tokenizer or chat template refuses."""
+    assert isinstance(error, BadInput)
+    return ApiError(400, error.one_line()).response()
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -1,0 +1,53 @@
+"""A session over a saved snapshot or a spec: there is nothing to deploy on, so it only plans."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from cluster.bridge.events import ClusterSeen
+from cluster.bridge.session import Listener
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import BadInput
+from cluster.inventory import Cluster
+
+_HINT = "Open clusterview with --simulate or --address to deploy"
+
+
+class FileSession:
+    """Tells its cluster once. Orders fail with BadInput."""
+
+    def __init__(self, cluster: Cluster, title: str) -> None:
+        self._cluster, self._title = cluster, title
+
+    @property
+    def title(self) -> str:
+        return self._title
+
+    @property
+    def can_deploy(self) -> bool:
+        return False
+
+    def start(self, listener: Listener) -> None:
+        """Tell the cluster, before this returns."""
+        listener(ClusterSeen(cluster=self._cluster))
+
+    def deploy(self, spec: DeploymentSpec) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
+    def stop(self, name: str) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
+    def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def _refused() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(BadInput("this cluster is a description, not a running one", _HINT))
+    return future
