@@ -23,7 +23,16 @@ class Overheads:
     non_torch_bytes: int
 
 
-_cache: IdentityCache[int] = IdentityCache()
+@dataclass(frozen=True, slots=True)
+class _WidestLayer:
+    """Elements a token that the widest layer keeps alive on one rank."""
+
+    forward: float
+    workspace: float
+    """Buffers of the expert kernels, which some versions keep after the forward pass."""
+
+
+_cache: IdentityCache[_WidestLayer] = IdentityCache()
 
 
 def overheads(
@@ -34,52 +43,53 @@ def overheads(
     limits: EngineLimits,
     dtype_bytes: int,
     eager: bool,
+    capability: tuple[int, int] | None = None,
 ) -> Overheads:
-    """Return a rank's overheads from the engine's constants."""
-    forward = forward_peak_bytes(model, layout, engine, limits, dtype_bytes)
-    sampler = sampler_peak_bytes(model, engine, limits, dtype_bytes) if stage.is_last else 0
-    vision = vision_peak_bytes(model, engine) if stage.is_first else 0
-    base = engine.constants.get("activation_base_bytes", 0)
+    """Return a rank's overheads from the engine's constants; `capability` is the GPU's, where known."""
+    widest = _widest_layer(model, layout, engine)
+    tokens = limits.max_num_batched_tokens
+    activation = tokens * widest.forward * dtype_bytes
+    if layout.pp > 1:
+        # Hidden states and residual of the neighbouring stage.
+        activation += 2 * tokens * model.hidden_size * dtype_bytes
+    if stage.is_last:
+        kept = tokens * widest.workspace * dtype_bytes
+        activation = max(activation, sampler_peak_bytes(model, engine, limits, dtype_bytes) + kept)
+    if stage.is_first and model.vision:
+        activation += engine.constants.get("vision_copies", 0) * tokens * model.hidden_size * dtype_bytes
     return Overheads(
-        activation_bytes=int(max(forward, sampler) + vision + base),
-        cuda_graph_bytes=0 if eager else int(graph_bytes(stage, engine)),
-        non_torch_bytes=int(non_torch_bytes(layout, engine)),
+        activation_bytes=int(activation),
+        cuda_graph_bytes=0 if eager else int(graph_bytes(stage, engine, limits)),
+        non_torch_bytes=int(non_torch_bytes(layout, engine, capability)),
     )
 
 
-def forward_peak_bytes(
-    model: ModelSpec, layout: Layout, engine: EngineProfile, limits: EngineLimits, dtype_bytes: int
-) -> float:
-    """Return the largest live activations of one forward pass of `max_num_batched_tokens` tokens.
+def _widest_layer(model: ModelSpec, layout: Layout, engine: EngineProfile) -> _WidestLayer:
+    key = (layout.tp, layout.ep, engine.name, engine.version)
 
-    The peak is in the widest MLP: gate and up, their product, and the residual stream.
-    """
-    key = (layout.tp, layout.ep, engine.name, engine.version, limits.max_num_batched_tokens, dtype_bytes)
-
-    def make() -> int:
-        widest = max(
-            (
-                _layer_peak_elements(layer, model.hidden_size, layout, engine)
-                for layer in {id(layer): layer for layer in model.layers}.values()
-            ),
-            default=0.0,
+    def make() -> _WidestLayer:
+        layers = {id(layer): layer for layer in model.layers}.values()
+        each = [_layer_elements(layer, model.hidden_size, layout, engine) for layer in layers]
+        return _WidestLayer(
+            max((layer.forward for layer in each), default=0.0),
+            max((layer.workspace for layer in each), default=0.0),
         )
-        return int(limits.max_num_batched_tokens * widest * dtype_bytes)
 
     return _cache.get(model, key, make)
 
 
-def _layer_peak_elements(layer: Layer, hidden_size: int, layout: Layout, engine: EngineProfile) -> float:
+def _layer_elements(layer: Layer, hidden_size: int, layout: Layout, engine: EngineProfile) -> _WidestLayer:
     constants = engine.constants
     residual = constants.get("residual_copies", 3) * hidden_size
-    width = layer.intermediate_size
     if not layer.num_experts:
-        return constants.get("mlp_copies", 3) * share(width, layout.tp) + residual
-    # Every token is copied to each of its experts: gate and up, product, and the experts' outputs.
-    rank_width = width if layout.ep > 1 else share(width, layout.tp)
-    per_expert = max(2 * rank_width, hidden_size) + rank_width
-    spread = layer.experts_per_token / (layout.ep if layout.ep > 1 else 1)
-    return max(1.0, spread) * per_expert * constants.get("moe_copies", 1) + residual
+        width = share(layer.intermediate_size, layout.tp)
+        return _WidestLayer(constants.get("mlp_copies", 3) * width + residual, 0.0)
+    # Two buffers, for gate and up and for the experts' outputs; each token is copied to each of its experts.
+    width = layer.intermediate_size if layout.ep > 1 else share(layer.intermediate_size, layout.tp)
+    buffers = layer.experts_per_token * (max(width, hidden_size) + max(2 * width, hidden_size))
+    formats = {tensor.format.name for tensor in layer.tensors if tensor.is_expert}
+    kept = constants.get("moe_workspace_kept", 0) if "mxfp4" not in formats else 0
+    return _WidestLayer(buffers + residual, kept * buffers)
 
 
 def sampler_peak_bytes(
@@ -87,30 +97,44 @@ def sampler_peak_bytes(
 ) -> float:
     """Return the peak of the profile's sampling step: several float32 copies of max_num_seqs x vocabulary.
 
-    The hidden states of the forward pass are still held then. Logits are gathered, so TP does not divide them.
+    The hidden states of the forward pass are still held. Logits are gathered, so TP does not divide them.
     """
     logits = limits.max_num_seqs * model.vocab_size * LOGITS_DTYPE_BYTES
     hidden = (limits.max_num_batched_tokens + limits.max_num_seqs) * model.hidden_size * dtype_bytes
     return engine.constants.get("sampler_logits_copies", 0) * logits + hidden
 
 
-def vision_peak_bytes(model: ModelSpec, engine: EngineProfile) -> float:
-    """Return what the profile of a vision tower holds: the encoder's cache and its own activations."""
-    return engine.constants.get("vision_profile_bytes", 0) if model.vision else 0.0
-
-
-def graph_bytes(stage: StageRange, engine: EngineProfile) -> float:
-    """Return the memory of captured CUDA graphs, which grows with the layers of the stage."""
+def graph_bytes(stage: StageRange, engine: EngineProfile, limits: EngineLimits) -> float:
+    """Return the memory of captured CUDA graphs: a piece a layer for each captured batch size."""
     constants = engine.constants
-    return constants.get("graph_base_bytes", 0) + constants.get("graph_layer_bytes", 0) * stage.num_layers
+    captured = _captured_sizes(min(2 * limits.max_num_seqs, 512)) + _captured_sizes(
+        min(limits.max_num_seqs, 256)
+    )
+    return (
+        constants.get("graph_base_bytes", 0)
+        + constants.get("graph_piece_bytes", 0) * captured * stage.num_layers
+    )
 
 
-def non_torch_bytes(layout: Layout, engine: EngineProfile) -> float:
-    """Return memory that torch does not allocate: libraries, and NCCL's buffers that grow with the group."""
+def _captured_sizes(largest: int) -> int:
+    """Return how many batch sizes vLLM captures up to `largest`: 1, 2, 4, every 8th to 256, every 16th on."""
+    return (
+        sum(size <= largest for size in (1, 2, 4))
+        + min(largest, 255) // 8
+        + ((largest - 256) // 16 + 1 if largest >= 256 else 0)
+    )
+
+
+def non_torch_bytes(layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None) -> float:
+    """Return memory that torch does not allocate: libraries, NCCL's buffers, fused all-reduce workspaces."""
     constants = engine.constants
-    size = constants.get("non_torch_base_bytes", 0)
-    if layout.gpus_per_replica > 1:
-        size += constants.get("nccl_base_bytes", 0)
-    if layout.tp > 1:
-        size += constants.get("nccl_peer_bytes", 0) * (layout.tp - 1)
+    if layout.tp == 1:
+        # vLLM counts the libraries' share at the first collective of a pipeline, before its measurement.
+        alone = layout.pp == 1
+        return constants.get("non_torch_base_bytes" if alone else "non_torch_pipeline_bytes", 0)
+    size = constants.get("non_torch_base_bytes", 0) + constants.get("all_reduce_base_bytes", 0)
+    size += constants.get("all_reduce_peer_bytes", 0) * (layout.tp - 2)
+    least = constants.get("fused_all_reduce_capability", 0)
+    if least and capability and 10 * capability[0] + capability[1] >= least:
+        size += constants.get("fused_all_reduce_bytes", 0)
     return size

@@ -32,7 +32,14 @@ def rank_memory(
     limits = engine_limits(model, engine, request, gpu_total_bytes, gpu)
     weights = stage_weights_bytes(model, layout, stage, engine)
     parts = overheads(
-        model, layout, stage, engine, limits, compute_dtype_bytes(model, request), request.enforce_eager
+        model,
+        layout,
+        stage,
+        engine,
+        limits,
+        compute_dtype_bytes(model, request),
+        request.enforce_eager,
+        gpu.compute_capability if gpu else None,
     )
     budget = budget_bytes(engine, request, gpu_total_bytes, gpu_free_bytes)
     if not engine.graphs_inside_budget:
