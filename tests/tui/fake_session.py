@@ -1,0 +1,62 @@
+"""A session that replays recorded events and remembers what it was asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+
+from cluster.bridge.events import Event
+from cluster.bridge.session import Listener
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import ClusterviewError
+
+
+class FakeSession:
+    """Says `events` as soon as it is started; more with `say`."""
+
+    def __init__(
+        self,
+        events: Iterable[Event] = (),
+        title: str = "simulated 2x4xA100-80GB",
+        can_deploy: bool = True,
+        fail_with: ClusterviewError | None = None,
+    ) -> None:
+        self.title = title
+        self.can_deploy = can_deploy
+        self.fail_with = fail_with
+        self.orders: list[tuple[str, object]] = []
+        self.closed = False
+        self._events = tuple(events)
+        self._listener: Listener | None = None
+
+    def start(self, listener: Listener) -> None:
+        self._listener = listener
+        for event in self._events:
+            listener(event)
+
+    def say(self, *events: Event) -> None:
+        """Tell the listener more, as a session's thread would."""
+        assert self._listener is not None
+        for event in events:
+            self._listener(event)
+
+    def deploy(self, spec: DeploymentSpec) -> Future[None]:
+        return self._ordered("deploy", spec)
+
+    def stop(self, name: str) -> Future[None]:
+        return self._ordered("stop", name)
+
+    def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
+        return self._ordered("prompt", (name, prompt_id, text))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _ordered(self, verb: str, what: object) -> Future[None]:
+        self.orders.append((verb, what))
+        future: Future[None] = Future()
+        if self.fail_with is not None:
+            future.set_exception(self.fail_with)
+        else:
+            future.set_result(None)
+        return future

@@ -1,0 +1,101 @@
+"""The application: a session in, a screen out. Everything on screen comes from the session's events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+
+from cluster.bridge.session import Session
+from cluster.planner.request import PlanRequest
+from tui.filters import OutputFilter
+from tui.listener import Listener
+from tui.messages import StoreChanged
+from tui.planning import PlanFunction, Question, SpecFunction, plan_with_catalogue, spec_with_scale
+from tui.screens.main import MainScreen
+from tui.store import Store
+from tui.themes import PALETTES, textual_theme
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the app is opened with."""
+
+    models: tuple[str, ...] = ()
+    """Names or paths; the first that fits is shown."""
+    request: PlanRequest = field(default_factory=PlanRequest)
+    plan: PlanFunction = plan_with_catalogue
+    clock: Callable[[], float] = time.time
+    ascii_only: bool = False
+    theme: str = PALETTES[0].name
+    make_spec: SpecFunction = spec_with_scale
+    open_simulated: Callable[[], Session] | None = None
+    """Opens a simulated cluster when there is none; None where that is impossible."""
+
+
+class ClusterviewApp(App[None]):
+    """A cluster on one screen."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "clusterview"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c,ctrl+q", "quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(self, session: Session | None, setup: Setup | None = None) -> None:
+        super().__init__()
+        self.setup = setup or Setup()
+        self.store = Store()
+        self.session = session
+        self._listener: Listener | None = None
+        self._output_filter = OutputFilter(self.setup.ascii_only)
+        for palette in PALETTES:
+            self.register_theme(textual_theme(palette))
+        self.theme = self.setup.theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and ours last."""
+        return [*super().get_line_filters(), self._output_filter]
+
+    def on_mount(self) -> None:
+        self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
+        self.push_screen(self.main_screen)
+        self._leave_on_signals()
+        # After the first paint, so that a slow start of the session never delays it.
+        self.call_after_refresh(self._listen)
+
+    def _leave_on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.exit)
+
+    def _listen(self) -> None:
+        if self.session is not None:
+            self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
+            self.session.start(self._listener)
+
+    def use_session(self, session: Session) -> None:
+        """Leave the session there was and show another cluster."""
+        if self._listener is not None:
+            self._listener.stopped = True
+        if self.session is not None:
+            self.run_worker(asyncio.to_thread(self.session.close), exit_on_error=False)
+        self.session = session
+        self.store = Store()
+        self._listen()
+
+    def action_next_theme(self) -> None:
+        """Take the next palette."""
+        names = [palette.name for palette in PALETTES]
+        position = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(position + 1) % len(names)]

@@ -1,0 +1,67 @@
+"""The words of the dialogs: what will change, where, and how much. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentStatus
+from cluster.planner.result import Candidate
+from cluster.units import GIB
+from tui.format import count_of, memory_of, throughput_band
+from tui.screens.confirm import Confirmation
+
+_MAX_NODES = 6
+
+
+def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
+    """Say which model goes on which GPUs with how much memory."""
+    rows = [
+        ("model", spec.model.name),
+        ("layout", f"{spec.label}  ({count_of(spec.dp, 'replica')}, {count_of(len(spec.ranks), 'GPU')})"),
+        ("GPUs", gpus_by_node(spec)),
+        ("memory", f"{memory_of(candidate)} on the fullest GPU"),
+        ("weights", spec.model.path or "dummy weights of the right shapes"),
+    ]
+    if candidate.estimate is not None:
+        rows.append(("expected", throughput_band(candidate.estimate.throughput_tokens_per_s)))
+    remark = ""
+    if spec.simulated:
+        scale = f" Scaled model: {spec.model.scale}." if spec.model.scale else ""
+        remark = f"SIMULATED cluster: real actors and real collectives on the CPU.{scale}"
+    return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)
+
+
+def gpus_by_node(spec: DeploymentSpec) -> str:
+    """List the GPUs of a spec, a line a node: 'node-0: 0 1 2 3'."""
+    by_node: dict[str, list[int]] = defaultdict(list)
+    for place in spec.ranks:
+        by_node[place.node_name].append(place.gpu_index)
+    lines = [
+        f"{name}: {' '.join(str(index) for index in sorted(indices))}" for name, indices in by_node.items()
+    ]
+    if len(lines) > _MAX_NODES:
+        lines = [*lines[: _MAX_NODES - 1], f"and {len(lines) - _MAX_NODES + 1} more nodes"]
+    return "\n".join(lines)
+
+
+def confirm_stop(status: DeploymentStatus) -> Confirmation:
+    """Say what ends: the deployment, its GPUs, the requests that are being answered."""
+    in_flight = sum(replica.in_flight for replica in status.replicas)
+    held = sum(status.planned_bytes_by_gpu.values())
+    rows = [
+        ("model", status.model),
+        ("layout", status.label),
+        ("GPUs", f"{count_of(len(status.ranks), 'GPU')} become free"),
+        ("requests", f"{in_flight:,} in flight will be cut off" if in_flight else "none in flight"),
+    ]
+    if held:
+        rows.insert(3, ("memory", f"{held / GIB:,.0f} GiB planned"))
+    return Confirmation(f"Stop {status.name}?", tuple(rows), yes="Stop", no="Keep")
+
+
+def no_longer_fits(candidate: Candidate) -> tuple[str, str, str]:
+    """Say why a layout that fitted does not fit any more: title, message, what to do."""
+    message = "\n".join(rejection.message for rejection in candidate.rejections) or candidate.why
+    fixes = "; ".join(rejection.fix for rejection in candidate.rejections if rejection.fix)
+    return f"{candidate.label} no longer fits", message, fixes

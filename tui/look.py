@@ -1,0 +1,58 @@
+"""Rich styles by meaning, for text that widgets draw line by line."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.style import Style
+from rich.text import Text
+from textual.widget import Widget
+
+from tui.themes import BY_NAME, DARK, Palette
+
+
+class Look:
+    """The styles of one palette. Built once a palette and never changed."""
+
+    def __init__(self, palette: Palette) -> None:
+        self.palette = palette
+        self.plain = Style(color=palette.text)
+        self.strong = Style(color=palette.text, bold=True)
+        self.muted = Style(color=palette.muted)
+        self.faint = Style(color=palette.faint)
+        self.accent = Style(color=palette.accent)
+        self.title = Style(color=palette.accent, bold=True)
+        self.used = Style(color=palette.used)
+        self.planned = Style(color=palette.planned)
+        self.free = Style(color=palette.free)
+        self.good = Style(color=palette.good)
+        self.warning = Style(color=palette.warning)
+        self.bad = Style(color=palette.bad)
+        self.badge = Style(color=palette.background, bgcolor=palette.warning, bold=True)
+        self.cursor = Style(bgcolor=palette.raised)
+
+    def replica(self, index: int) -> Style:
+        """The colour of a replica; the text beside it always says the number too."""
+        colours = self.palette.replicas
+        return Style(color=colours[index % len(colours)], bold=True)
+
+
+@lru_cache(maxsize=16)
+def _look(name: str) -> Look:
+    return Look(BY_NAME.get(name, DARK))
+
+
+def look_of(widget: Widget) -> Look:
+    """Return the styles of the theme that is in force."""
+    return _look(widget.app.theme)
+
+
+def joined(*parts: tuple[str, Style] | str) -> Text:
+    """Join (text, style) pairs into one line. Nothing is ever parsed as markup."""
+    line = Text(no_wrap=True, end="")
+    for part in parts:
+        if isinstance(part, str):
+            line.append(part)
+        else:
+            line.append(part[0], part[1])
+    return line

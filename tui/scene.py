@@ -1,0 +1,163 @@
+"""What the map shows: hardware, live readings and the parts of layouts, joined GPU by GPU on demand.
+
+Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than the lines that are visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cluster.deploy.status import DeploymentStatus
+from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.result import Candidate
+from cluster.telemetry import GpuReading, NodeReading
+from tui.format import role_name
+from tui.store import Snapshot
+
+STALE_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A GPU's part in a layout."""
+
+    name: str
+    replica: int
+    live: bool
+    """True: it runs there now. False: the highlighted layout would put it there."""
+    planned_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """One GPU as the map draws it. Readings are None where there is none."""
+
+    gpu: Gpu
+    used_bytes: int | None
+    total_bytes: int | None
+    utilization_percent: float | None
+    temperature_c: float | None
+    power_w: float | None
+    role: Role | None
+    trouble: str | None
+    """Why this GPU cannot be used, if so."""
+
+    @property
+    def planned_bytes(self) -> int:
+        """Bytes of the layout that are not on the GPU yet."""
+        if self.role is None:
+            return 0
+        if self.role.live:
+            return max(0, self.role.planned_bytes - (self.used_bytes or 0))
+        return self.role.planned_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """State of a node's readings in a word, and how old they are."""
+
+    word: str
+    """'' when all is well."""
+    reason: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that the map needs, frozen."""
+
+    cluster: Cluster
+    readings: Mapping[str, NodeReading] = field(default_factory=dict)
+    planned: Mapping[str, Role] = field(default_factory=dict)
+    live: Mapping[str, Role] = field(default_factory=dict)
+    now_s: float = 0.0
+
+    def gpu_view(self, node: Node, gpu: Gpu) -> GpuView:
+        """Join one GPU's inventory, reading and role."""
+        reading = self._reading(node, gpu)
+        total = (
+            reading.memory_total_bytes if reading and reading.memory_total_bytes else gpu.memory_total_bytes
+        )
+        return GpuView(
+            gpu=gpu,
+            used_bytes=_used(gpu, reading, total),
+            total_bytes=total,
+            utilization_percent=reading.utilization_percent if reading else None,
+            temperature_c=reading.temperature_c if reading else None,
+            power_w=reading.power_w if reading else None,
+            role=self.live.get(gpu.uuid) or self.planned.get(gpu.uuid),
+            trouble=(reading.error if reading else None) or gpu.unhealthy_reason,
+        )
+
+    def health(self, node: Node) -> NodeHealth:
+        """Say how far a node's readings can be trusted."""
+        reading = self.readings.get(node.node_id)
+        if reading is None:
+            return NodeHealth("unread" if node.error else "", node.error or "", None)
+        age_s = max(0.0, self.now_s - reading.taken_at_s)
+        word = {"ok": "", "no_gpus": "no GPUs"}.get(reading.state, reading.state)
+        if not word and age_s > STALE_AFTER_S:
+            word = "stale"
+        return NodeHealth(word, reading.reason or node.error or "", age_s)
+
+    def _reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
+        reading = self.readings.get(node.node_id)
+        if reading is None or reading.state in ("hung", "lost"):
+            return None
+        return next((item for item in reading.gpus if item.uuid == gpu.uuid), None)
+
+
+def _used(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None:
+    if reading is not None:
+        return reading.memory_used_bytes
+    if total is not None and gpu.memory_free_bytes is not None:
+        return max(0, total - gpu.memory_free_bytes)
+    return None
+
+
+def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
+    """Map GPU uuid to its part in a layout that is only planned."""
+    if candidate is None:
+        return {}
+    layout = candidate.layout
+    memory = candidate.memory_by_stage or ((candidate.memory_per_gpu,) if candidate.memory_per_gpu else ())
+    roles = {}
+    for place in candidate.placement:
+        stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
+        roles[place.gpu_uuid] = Role(
+            name=role_name(place.replica, place.stage, place.rank, layout.tp, layout.pp),
+            replica=place.replica,
+            live=False,
+            planned_bytes=stage_memory.total_bytes if stage_memory else 0,
+        )
+    return roles
+
+
+def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
+    """Map GPU uuid to its part in what runs there."""
+    roles = {}
+    for status in deployments:
+        tp = 1 + max((rank.rank for rank in status.ranks), default=0)
+        pp = 1 + max((rank.stage for rank in status.ranks), default=0)
+        for rank in status.ranks:
+            roles[rank.gpu_uuid] = Role(
+                name=role_name(rank.replica, rank.stage, rank.rank, tp, pp),
+                replica=rank.replica,
+                live=True,
+                planned_bytes=status.planned_bytes_by_gpu.get(rank.gpu_uuid, 0),
+            )
+    return roles
+
+
+def scene_of(snapshot: Snapshot, candidate: Candidate | None, now_s: float) -> Scene | None:
+    """Freeze what the map shows now; None while no cluster is known."""
+    if snapshot.cluster is None:
+        return None
+    return Scene(
+        cluster=snapshot.cluster,
+        readings=snapshot.readings,
+        planned=planned_roles(candidate),
+        live=live_roles(snapshot.deployments),
+        now_s=now_s,
+    )

@@ -1,0 +1,73 @@
+"""One question before anything changes on the cluster; the safe answer has the focus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from tui.look import look_of
+from tui.screens.dialog import Dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a dialog says. Rows are (name, value)."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    yes: str
+    no: str = "Cancel"
+    remark: str = ""
+
+
+class ConfirmScreen(Dialog[bool]):
+    """Ask; True only on an explicit yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes"),
+        Binding("n", "answer(False)", "No"),
+        Binding("left,right,tab", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, confirmation: Confirmation) -> None:
+        super().__init__()
+        self.confirmation = confirmation
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self.confirmation.title), classes="dialog-title")
+            with VerticalScroll(classes="dialog-body", can_focus=False):
+                yield Static(id="facts")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button(Content(f"{self.confirmation.no} (n)"), id="no", compact=True)
+                yield Button(Content(f"{self.confirmation.yes} (y)"), id="yes", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#facts", Static).update(self._facts())
+        self.query_one("#no", Button).focus()
+
+    def _facts(self) -> Text:
+        look = look_of(self)
+        width = max((len(name) for name, _ in self.confirmation.rows), default=0) + 2
+        text = Text()
+        for name, value in self.confirmation.rows:
+            text.append(name.ljust(width), look.muted)
+            text.append(value.replace("\n", "\n" + " " * width), look.plain)
+            text.append("\n")
+        if self.confirmation.remark:
+            text.append(f"\n{self.confirmation.remark}", look.muted)
+        text.rstrip()
+        return text
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)

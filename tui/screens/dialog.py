@@ -1,0 +1,19 @@
+"""What all dialogs share: a quiet box in the middle that escape closes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result | None], Generic[Result]):
+    """A modal box. Escape answers None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

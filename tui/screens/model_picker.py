@@ -1,0 +1,111 @@
+"""Choosing a model: type to filter, arrows to move, enter to take."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Input, Static
+
+from tui.format import fit
+from tui.glyphs import CURSOR
+from tui.look import Look
+from tui.screens.dialog import Dialog
+from tui.widgets.line_view import LineView
+
+
+class NameList(LineView):
+    """Names with a cursor."""
+
+    cursor: reactive[int] = reactive(0)
+
+    def __init__(self, names: tuple[str, ...], current: str) -> None:
+        super().__init__()
+        self.names = names
+        self.current = current
+        if current in names:
+            self.set_reactive(NameList.cursor, names.index(current))
+
+    def show(self, names: tuple[str, ...]) -> None:
+        """Show fewer or other names."""
+        kept = self.names[self.cursor] if self.cursor < len(self.names) else ""
+        self.names = names
+        self.cursor = names.index(kept) if kept in names else 0
+        self._reveal()
+        self.refresh()
+
+    def move(self, lines: int) -> None:
+        """Move the cursor."""
+        self.cursor = max(0, min(len(self.names) - 1, self.cursor + lines))
+        self._reveal()
+
+    def _reveal(self) -> None:
+        if self.cursor < self.top:
+            self.top = self.cursor
+        elif self.cursor >= self.top + self.size.height:
+            self.top = self.cursor - self.size.height + 1
+
+    def on_resize(self) -> None:
+        self._reveal()
+
+    def num_lines(self, width: int) -> int:
+        return max(1, len(self.names))
+
+    def draw_line(self, index: int, width: int, look: Look) -> Text:
+        if not self.names:
+            return Text("No model of that name. Enter takes it as a path or hub id.", look.muted, end="")
+        here = index == self.cursor
+        line = Text(f"{CURSOR if here else ' '} ", look.accent, no_wrap=True, end="")
+        name = self.names[index]
+        line.append(fit(name, width - 2), look.strong if name == self.current else look.plain)
+        if here:
+            line.stylize(look.cursor)
+        return line
+
+
+class ModelPicker(Dialog[str]):
+    """Answers with a catalogue name, or with what was typed where no name matches."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+        Binding("pageup", "move(-10)", show=False, priority=True),
+        Binding("pagedown", "move(10)", show=False, priority=True),
+    ]
+
+    def __init__(self, current: str, names: tuple[str, ...] | None = None) -> None:
+        super().__init__()
+        self._current = current
+        self._names = names if names is not None else catalogue_names()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog picker"):
+            yield Static(Content(f"Model  ({len(self._names)} in the catalogue)"), classes="dialog-title")
+            yield Input(placeholder="type to filter, or a folder with config.json", id="filter")
+            yield NameList(self._names, self._current)
+            yield Static(Content("↑↓ move   enter takes   escape keeps"), classes="dialog-keys")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        words = event.value.lower().split()
+        found = tuple(name for name in self._names if all(word in name.lower() for word in words))
+        self.query_one(NameList).show(found)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        names = self.query_one(NameList)
+        typed = event.value.strip()
+        self.dismiss(names.names[names.cursor] if names.names else typed or None)
+
+    def action_move(self, lines: int) -> None:
+        self.query_one(NameList).move(lines)
+
+
+def catalogue_names() -> tuple[str, ...]:
+    """Names of the catalogue, in its order."""
+    from cluster.catalog.models import catalogue_names as names
+
+    return tuple(names())

@@ -1,0 +1,104 @@
+"""The latest of everything a session has said, readable at any time from any thread.
+
+The session's thread writes here and tells the screen with one message that may replace its predecessor, so a
+screen that is slow to draw skips states instead of queueing them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cluster.bridge.events import (
+    ClusterSeen,
+    DeploymentsSeen,
+    Event,
+    Progress,
+    ReadingsSeen,
+    SessionLost,
+    TokenSeen,
+)
+from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.inventory import Cluster
+from cluster.telemetry import NodeReading
+
+HISTORY_LENGTH = 60
+_OVER = frozenset({DeploymentState.STOPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known at one moment. `cluster` is None until the session has seen it."""
+
+    cluster: Cluster | None = None
+    cluster_version: int = 0
+    readings: Mapping[str, NodeReading] = field(default_factory=dict)
+    deployments: tuple[DeploymentStatus, ...] = ()
+    progress: Progress | None = None
+    lost: SessionLost | None = None
+
+    @property
+    def simulated(self) -> bool:
+        return self.cluster is not None and self.cluster.simulated
+
+
+class Store:
+    """Merges events into a snapshot. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot()
+        self._tokens: deque[TokenSeen] = deque()
+        self._history: dict[str, deque[float]] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def history(self, gpu_uuid: str) -> tuple[float, ...]:
+        """Utilisation of a GPU in percent over the last readings, oldest first."""
+        with self._lock:
+            return tuple(self._history.get(gpu_uuid, ()))
+
+    def take_tokens(self) -> tuple[TokenSeen, ...]:
+        """Hand over the pieces of answers that came since the last call, in order."""
+        with self._lock:
+            tokens = tuple(self._tokens)
+            self._tokens.clear()
+        return tokens
+
+    def apply(self, event: Event) -> None:
+        """Take an event in."""
+        with self._lock:
+            if isinstance(event, TokenSeen):
+                self._tokens.append(event)
+            else:
+                self._snapshot = self._merged(self._snapshot, event)
+
+    def _merged(self, old: Snapshot, event: Event) -> Snapshot:
+        if isinstance(event, ClusterSeen):
+            return replace(
+                old, cluster=event.cluster, cluster_version=old.cluster_version + 1, progress=None, lost=None
+            )
+        if isinstance(event, ReadingsSeen):
+            self._remember(event)
+            fresh = {reading.node_id: reading for reading in event.nodes}
+            return replace(old, readings={**old.readings, **fresh})
+        if isinstance(event, DeploymentsSeen):
+            kept = tuple(status for status in event.deployments if status.state not in _OVER)
+            return replace(old, deployments=kept)
+        if isinstance(event, Progress):
+            done = event.fraction is not None and event.fraction >= 1.0
+            return replace(old, progress=None if done else event)
+        if isinstance(event, SessionLost):
+            return replace(old, lost=event, progress=None)
+        return old
+
+    def _remember(self, event: ReadingsSeen) -> None:
+        for node in event.nodes:
+            for gpu in node.gpus:
+                if gpu.utilization_percent is not None:
+                    line = self._history.setdefault(gpu.uuid, deque(maxlen=HISTORY_LENGTH))
+                    line.append(gpu.utilization_percent)

@@ -1,0 +1,153 @@
+"""All layouts that were judged: the best first, each refused one with its rule. The cursor picks one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual import events
+
+from cluster.planner.result import Candidate, Plan
+from tui.format import duration_band, fit, memory_of, throughput_band
+from tui.glyphs import CROSS, CURSOR, TICK
+from tui.look import Look
+from tui.messages import CandidateHighlighted
+from tui.planning import candidate_key
+from tui.widgets.line_view import LineView
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumns:
+    """Cells of each column; 0 leaves a column out."""
+
+    label: int
+    throughput: int
+    tpot: int
+    memory: int
+    ttft: int
+
+
+def list_columns(plan: Plan, width: int) -> ListColumns:
+    """Choose the columns for a width."""
+    label = min(30, max((len(item.label) for item in plan.candidates), default=8)) + 2
+    throughput = 31 if width >= label + 35 else 0
+    tpot = 20 if width >= label + throughput + 24 else 0
+    memory = 20 if width >= label + throughput + tpot + 24 else 0
+    ttft = 22 if width >= label + throughput + tpot + memory + 26 else 0
+    return ListColumns(label, throughput, tpot, memory, ttft)
+
+
+class Alternatives(LineView):
+    """The list of layouts. Its first line is a heading."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._plan: Plan | None = None
+        self.key: str | None = None
+
+    def show(self, plan: Plan | None) -> None:
+        """Show a plan; the cursor stays on its layout where the new plan has it."""
+        self._plan = plan
+        keys = self._keys()
+        if self.key not in keys:
+            self.key = keys[0] if keys else None
+        self._reveal()
+        self.refresh(layout=True)
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The highlighted layout."""
+        if self._plan is None or self.key is None:
+            return None
+        return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
+
+    def move(self, lines: int) -> None:
+        """Move the cursor."""
+        keys = self._keys()
+        if not keys:
+            return
+        position = keys.index(self.key) if self.key in keys else 0
+        self._highlight(keys[max(0, min(len(keys) - 1, position + lines))])
+
+    def _highlight(self, key: str) -> None:
+        if key != self.key:
+            self.key = key
+            self._reveal()
+            self.refresh()
+            self.post_message(CandidateHighlighted(key))
+
+    def _keys(self) -> list[str]:
+        return [candidate_key(item) for item in self._plan.candidates] if self._plan else []
+
+    def _reveal(self) -> None:
+        keys = self._keys()
+        if self.key in keys and self.size.height > 1:
+            position = keys.index(self.key)
+            if position < self.top:
+                self.top = position
+            elif position > self.top + self.size.height - 2:
+                self.top = position - self.size.height + 2
+
+    def on_resize(self) -> None:
+        self.top = self.validate_top(self.top)
+        self._reveal()
+
+    def on_click(self, event: events.Click) -> None:
+        keys = self._keys()
+        index = self.top + event.y - 1
+        if event.y > 0 and 0 <= index < len(keys):
+            self._highlight(keys[index])
+
+    def num_lines(self, width: int) -> int:
+        return len(self._plan.candidates) + 1 if self._plan and self._plan.candidates else 0
+
+    def draw_line(self, index: int, width: int, look: Look) -> Text:
+        assert self._plan is not None
+        columns = list_columns(self._plan, width)
+        if index == self.top:
+            return self._heading(columns, width, look)
+        candidate = self._plan.candidates[index - 1]
+        here = candidate_key(candidate) == self.key
+        line = Text(f"{CURSOR if here else ' '} ", look.accent, no_wrap=True, end="")
+        line.append_text(self._row(candidate, columns, width - 2, look))
+        line.truncate(width, pad=True)
+        if here:
+            line.stylize(look.cursor)
+        return line
+
+    def _heading(self, columns: ListColumns, width: int, look: Look) -> Text:
+        assert self._plan is not None
+        line = Text(no_wrap=True, end="", style=look.muted)
+        line.append(fit("  layout", columns.label + 4))
+        line.append(fit("throughput (range)", columns.throughput))
+        line.append(fit("time a token", columns.tpot))
+        line.append(fit("memory a GPU", columns.memory))
+        line.append(fit("first token", columns.ttft))
+        hidden = self.num_lines(width) - self.size.height - self.top
+        if hidden > 0:
+            more = f"{hidden} more ↓"
+            line.truncate(width - len(more) - 1, pad=True)
+            line.append(more)
+        return line
+
+    def _row(self, candidate: Candidate, columns: ListColumns, width: int, look: Look) -> Text:
+        line = Text(no_wrap=True, end="")
+        best = self._plan is not None and candidate is self._plan.recommended
+        if not candidate.feasible:
+            line.append(f"{CROSS} ", look.bad)
+            line.append(fit(candidate.label, columns.label), look.muted)
+            reason = candidate.rejections[0].message if candidate.rejections else candidate.why
+            line.append(fit(reason, max(0, width - columns.label - 3)), look.muted)
+            return line
+        line.append(f"{TICK} " if best else "  ", look.good)
+        line.append(fit(candidate.label, columns.label), look.strong if best else look.plain)
+        estimate = candidate.estimate
+        if estimate is not None:
+            line.append(
+                fit(throughput_band(estimate.throughput_tokens_per_s, 6), columns.throughput), look.plain
+            )
+            line.append(fit(duration_band(estimate.tpot_s), columns.tpot), look.muted)
+        line.append(fit(memory_of(candidate), columns.memory), look.muted)
+        if estimate is not None:
+            line.append(fit(duration_band(estimate.ttft_s), columns.ttft), look.muted)
+        return line

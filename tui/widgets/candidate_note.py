@@ -1,0 +1,100 @@
+"""The highlighted layout in a few lines: why it stands where it stands, and what it costs."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from cluster.planner.result import Candidate, Estimate, RankMemory
+from tui.format import duration_band, gib
+from tui.glyphs import ARROW, CROSS, DOT
+from tui.look import Look
+from tui.widgets.text_panel import TextPanel
+
+
+class CandidateNote(TextPanel):
+    """Why, memory by part, KV room, communication; for a refused layout its rules and the way out."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._candidate: Candidate | None = None
+        self._advice: tuple[str, ...] = ()
+
+    def show(self, candidate: Candidate | None, advice: tuple[str, ...] = ()) -> None:
+        """Show a layout; `advice` is what would make something fit when nothing does."""
+        self._candidate, self._advice = candidate, advice
+        self.changed()
+
+    def draw(self, look: Look) -> Text:
+        candidate = self._candidate
+        text = Text()
+        if candidate is not None:
+            text = feasible_note(candidate, look) if candidate.feasible else refused_note(candidate, look)
+        for line in self._advice:
+            text.append(f"\n{ARROW} ", look.accent).append(line, look.plain)
+        return text
+
+
+def refused_note(candidate: Candidate, look: Look) -> Text:
+    """Draw every rule that a layout breaks, and the nearest change that would hold."""
+    text = Text()
+    for rejection in candidate.rejections:
+        if text.plain:
+            text.append("\n")
+        text.append(f"{CROSS} {rejection.rule.replace('_', ' ')}: ", look.bad)
+        text.append(rejection.message, look.plain)
+        if rejection.fix:
+            text.append(f"  {ARROW} ", look.accent).append(rejection.fix, look.plain)
+    if not candidate.rejections:
+        text.append(candidate.why, look.plain)
+    return text
+
+
+def feasible_note(candidate: Candidate, look: Look) -> Text:
+    """Draw why a layout stands where it stands, its memory, its KV room and its all-reduces."""
+    text = Text(candidate.why, look.plain)
+    if candidate.memory_per_gpu is not None:
+        text.append("\n").append_text(memory_line(candidate.memory_per_gpu, look))
+    room = []
+    if candidate.kv_cache_tokens is not None:
+        room.append(f"KV room {candidate.kv_cache_tokens:,} tokens a replica")
+    if candidate.max_concurrency is not None:
+        room.append(f"{candidate.max_concurrency:,.1f} requests of full length")
+    if room:
+        text.append("\n" + f" {DOT} ".join(room), look.muted)
+    if candidate.estimate is not None:
+        text.append("\n" + communication_line(candidate.estimate), look.muted)
+    for note in candidate.notes:
+        text.append(f"\n{note}", look.muted)
+    return text
+
+
+def memory_line(memory: RankMemory, look: Look) -> Text:
+    """Draw the tightest GPU's memory by part in GiB."""
+    parts = (
+        ("weights", memory.weights_bytes),
+        ("KV", memory.kv_cache_bytes),
+        ("activations", memory.activation_bytes),
+        ("graphs", memory.cuda_graph_bytes),
+        ("other", memory.non_torch_bytes),
+    )
+    line = Text()
+    for position, (name, size) in enumerate(parts):
+        line.append(" + " if position else "", look.faint)
+        line.append(f"{name} ", look.muted).append(gib(size), look.plain)
+    line.append(" = ", look.faint).append(gib(memory.total_bytes), look.strong)
+    line.append(f" of {gib(memory.budget_bytes)} GiB", look.muted)
+    return line
+
+
+def communication_line(estimate: Estimate) -> str:
+    """Say all-reduces a token, their share of the time, the first token's time and what limits."""
+    parts = []
+    if estimate.all_reduces_per_token:
+        share = f"{estimate.all_reduce_share:.0%} of the time"
+        parts.append(f"{estimate.all_reduces_per_token:,} all-reduces a token, {share}")
+    else:
+        parts.append("no communication between GPUs")
+    parts.append(f"batch {estimate.batch:,}")
+    parts.append(f"first token {duration_band(estimate.ttft_s)}")
+    parts.append(f"limited by {estimate.bottleneck}")
+    return f" {DOT} ".join(parts)

@@ -1,0 +1,169 @@
+"""The map of nodes and GPUs, as tiles, rows or one line a node: the roomiest that fits."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal
+
+from rich.text import Text
+from textual.geometry import Size
+
+from cluster.inventory import Cluster, Node
+from tui.look import Look
+from tui.scene import Scene
+from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
+from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
+from tui.widgets.line_view import LineView
+from tui.widgets.node_line import node_heading, node_row, strip_line
+
+Density = Literal["large", "tiles", "rows", "strips", "nodes"]
+DENSITIES: tuple[Density, ...] = ("large", "tiles", "rows", "strips", "nodes")
+History = Callable[[str], tuple[float, ...]]
+_TILE_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where each node's lines begin at one width and density."""
+
+    density: Density
+    per_row: int
+    tile_width: int
+    starts: tuple[int, ...]
+    num_lines: int
+
+
+def make_grid(cluster: Cluster, density: Density, width: int) -> Grid:
+    """Lay the nodes out."""
+    widest = max((len(node.gpus) for node in cluster.nodes), default=1) or 1
+    per_row = max(1, min(widest, (width - 1) // (MIN_TILE_WIDTH + _TILE_GAP)))
+    while widest % per_row and per_row > (widest + 1) // 2:
+        per_row -= 1
+    tile_width = min(MAX_TILE_WIDTH, (width - 1) // per_row - _TILE_GAP)
+    heights = [_node_lines(node, density, per_row) for node in cluster.nodes]
+    ends = tuple(accumulate(heights, initial=0))
+    return Grid(density, per_row, tile_width, ends[:-1], ends[-1])
+
+
+def _node_lines(node: Node, density: Density, per_row: int) -> int:
+    if density == "nodes":
+        return 1
+    if density == "rows":
+        return 1 + len(node.gpus)
+    if density == "strips":
+        return 3
+    return 1 + -(-len(node.gpus) // per_row) * (_tile_lines(density) + 1)
+
+
+def _tile_lines(density: Density) -> int:
+    return LARGE_TILE_LINES if density == "large" else TILE_LINES
+
+
+class ClusterMap(LineView):
+    """Nodes and GPUs. Give it a scene; it redraws what is visible."""
+
+    def __init__(self, history: History, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._history = history
+        self._scene: Scene | None = None
+        self._grids: dict[tuple[Density, int], Grid] = {}
+        self.density: Density | None = None
+        """None: chosen by the room there is."""
+        self.room = 24
+        """Lines that the map may take at most."""
+
+    def show(self, scene: Scene | None) -> None:
+        """Draw another moment."""
+        new_shape = self._scene is None or scene is None or scene.cluster is not self._scene.cluster
+        self._scene = scene
+        if new_shape:
+            self._grids.clear()
+        self.refresh(layout=new_shape)
+
+    def next_density(self) -> None:
+        """Take the next way of drawing; after the last one the room decides again."""
+        order: tuple[Density | None, ...] = (None, *DENSITIES)
+        self.density = order[(order.index(self.density) + 1) % len(order)]
+        self.top = 0
+        self.refresh(layout=True)
+
+    def grid(self, width: int) -> Grid | None:
+        """Return the layout of the map at a width: the roomiest that fits, else the densest."""
+        if self._scene is None:
+            return None
+        choices: tuple[Density, ...] = (self.density,) if self.density else DENSITIES
+        for density in choices:
+            grid = self._grid(density, width)
+            if grid.num_lines + 1 <= self.room:
+                return grid
+        return self._grid(choices[-1], width)
+
+    def _grid(self, density: Density, width: int) -> Grid:
+        assert self._scene is not None
+        key = (density, width)
+        if key not in self._grids:
+            self._grids[key] = make_grid(self._scene.cluster, density, width)
+        return self._grids[key]
+
+    def num_lines(self, width: int) -> int:
+        grid = self.grid(width)
+        return 0 if grid is None else grid.num_lines + 1
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return min(self.num_lines(width), self.room)
+
+    def draw_line(self, index: int, width: int, look: Look) -> Text:
+        grid, scene = self.grid(width), self._scene
+        assert grid is not None and scene is not None
+        if index == self.top:
+            return self._heading(grid, width, look)
+        line = index - 1
+        position = bisect_right(grid.starts, line) - 1
+        node = scene.cluster.nodes[position]
+        return self._node_line(node, line - grid.starts[position], grid, width, look)
+
+    def _heading(self, grid: Grid, width: int, look: Look) -> Text:
+        assert self._scene is not None
+        heading = row_heading(row_columns(width, self._mixed), look)
+        if grid.density != "rows":
+            heading = legend(look)
+        nodes = self._scene.cluster.nodes
+        if self.num_lines(width) > self.size.height:
+            first = bisect_right(grid.starts, self.top) - 1
+            last = bisect_right(grid.starts, self.top + self.size.height - 2) - 1
+            heading.append(f"  nodes {first + 1:,}–{last + 1:,} of {len(nodes):,}", look.muted)
+        return heading
+
+    @property
+    def _mixed(self) -> bool:
+        scene = self._scene
+        return scene is not None and any(len({gpu.type for gpu in n.gpus}) > 1 for n in scene.cluster.nodes)
+
+    def _node_line(self, node: Node, line: int, grid: Grid, width: int, look: Look) -> Text:
+        assert self._scene is not None
+        if grid.density == "nodes":
+            return node_row(node, self._scene, width, look)
+        if line == 0:
+            return node_heading(node, self._scene, width, look)
+        if grid.density == "rows":
+            view = self._scene.gpu_view(node, node.gpus[line - 1])
+            return gpu_row(view, row_columns(width, self._mixed), look)
+        if grid.density == "strips":
+            return strip_line(node, self._scene, line, width, look)
+        return self._tiles_line(node, line - 1, grid, look)
+
+    def _tiles_line(self, node: Node, line: int, grid: Grid, look: Look) -> Text:
+        assert self._scene is not None
+        lines = _tile_lines(grid.density)
+        tile_row, inside = divmod(line, lines + 1)
+        text = Text(" ", no_wrap=True, end="")
+        if inside == lines:
+            return text
+        for gpu in node.gpus[tile_row * grid.per_row : (tile_row + 1) * grid.per_row]:
+            view = self._scene.gpu_view(node, gpu)
+            text.append_text(tile_line(view, inside, lines, grid.tile_width, self._history(gpu.uuid), look))
+            text.append(" " * _TILE_GAP)
+        return text

@@ -1,0 +1,51 @@
+"""Data parallel, tensor parallel and both side by side, with this model's and this cluster's figures."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+from textual.widget import Widget
+
+from cluster.planner.result import Plan
+from tui.look import Look, look_of
+
+
+class Comparison(Widget):
+    """The table of the three strategies; the column of the recommended layout is in full colour."""
+
+    DEFAULT_CSS = """
+    Comparison { height: auto; }
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._plan: Plan | None = None
+
+    def show(self, plan: Plan | None) -> None:
+        """Show a plan's table."""
+        self._plan = plan
+        self.refresh(layout=True)
+
+    def render(self) -> Table | Text:
+        look = look_of(self)
+        if self._plan is None or not self._plan.comparison:
+            return Text("The comparison appears with the first plan.", look.muted)
+        return comparison_table(self._plan, look)
+
+
+def comparison_table(plan: Plan, look: Look) -> Table:
+    """Build the table; cells are data and stay plain text."""
+    best = plan.recommended.layout if plan.recommended else None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, show_header=True)
+    table.add_column(Text(""), ratio=2)
+    for column in plan.comparison:
+        chosen = best is not None and column.layout == best
+        label = f"{column.strategy}\n{column.layout.label}" if column.layout else column.strategy
+        table.add_column(Text(label, look.title if chosen else look.strong), ratio=4)
+    rows: dict[str, list[str]] = {}
+    for position, column in enumerate(plan.comparison):
+        for name, cell in column.rows:
+            rows.setdefault(name, [""] * len(plan.comparison))[position] = cell
+    for name, cells in rows.items():
+        table.add_row(Text(name, look.muted), *(Text(cell, look.plain) for cell in cells))
+    return table

@@ -1,0 +1,86 @@
+"""The deployments on this cluster; the selected one in full, the others in a line each."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from cluster.deploy.status import DeploymentStatus
+from tui.glyphs import CURSOR
+from tui.look import Look
+from tui.widgets.deployment_text import deployment_lines, title_line
+from tui.widgets.line_view import LineView
+
+_MARGIN = 2
+
+
+class DeploymentPanel(LineView):
+    """What runs. The selection is kept by name."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._deployments: tuple[DeploymentStatus, ...] = ()
+        self._lines: dict[tuple[int, str], list[Text]] = {}
+        self.selected_name: str | None = None
+
+    @property
+    def selected(self) -> DeploymentStatus | None:
+        """The deployment that keys act on."""
+        return next((item for item in self._deployments if item.name == self.selected_name), None)
+
+    def show(self, deployments: tuple[DeploymentStatus, ...]) -> None:
+        """Show another moment."""
+        if deployments == self._deployments:
+            return
+        known = {item.name for item in self._deployments}
+        self._deployments = deployments
+        names = [item.name for item in deployments]
+        fresh = [name for name in names if name not in known]
+        if fresh:
+            self.selected_name = fresh[-1]
+        elif self.selected_name not in names:
+            self.selected_name = names[-1] if names else None
+        self._lines.clear()
+        self.refresh(layout=True)
+
+    def select_next(self) -> None:
+        """Select the next deployment."""
+        names = [item.name for item in self._deployments]
+        if names:
+            position = names.index(self.selected_name) if self.selected_name in names else -1
+            self.selected_name = names[(position + 1) % len(names)]
+            self._lines.clear()
+            self.refresh(layout=True)
+
+    def num_lines(self, width: int) -> int:
+        return len(self._drawn(width, self.app.theme, None))
+
+    def draw_line(self, index: int, width: int, look: Look) -> Text:
+        return self._drawn(width, self.app.theme, look)[index].copy()
+
+    def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
+        from tui.look import look_of
+
+        key = (width, theme)
+        if key not in self._lines:
+            self._lines[key] = self._all_lines(width, look or look_of(self))
+        return self._lines[key]
+
+    def _all_lines(self, width: int, look: Look) -> list[Text]:
+        if not self._deployments:
+            return [Text("Nothing is deployed. d deploys the highlighted layout.", look.muted, end="")]
+        lines: list[Text] = []
+        for status in self._deployments:
+            if status.name != self.selected_name:
+                lines.append(_indented(title_line(status, look), "  "))
+                continue
+            drawn = deployment_lines(status, width - _MARGIN, look)
+            mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
+            lines.append(_indented(drawn[0], mark))
+            lines.extend(_indented(line, "  ") for line in drawn[1:])
+        return lines
+
+
+def _indented(line: Text, mark: str) -> Text:
+    indented = Text(mark, no_wrap=True, end="")
+    indented.append_text(line)
+    return indented

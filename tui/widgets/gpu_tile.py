@@ -1,0 +1,81 @@
+"""One GPU as a tile of a few lines, for terminals with room."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+
+from tui.format import fit, percent, power, temperature
+from tui.glyphs import SPARK, TROUBLE
+from tui.look import Look
+from tui.scene import GpuView
+from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
+
+TILE_LINES = 6
+"""Four lines of text with a margin of colour above and below."""
+LARGE_TILE_LINES = 10
+"""The same with air between and two lines of history."""
+MIN_TILE_WIDTH = 26
+MAX_TILE_WIDTH = 44
+_SMALL = ("", "name", "bar", "figures", "readings", "")
+_LARGE = ("", "name", "", "bar", "figures", "", "history 1", "history 0", "readings", "")
+
+
+def sparkline(values: tuple[float, ...], width: int, level: int = 0, levels: int = 1) -> str:
+    """Draw percentages over time, the newest at the right; `level` of `levels` lines, 0 is the lowest."""
+    steps = len(SPARK) - 1
+    marks = []
+    for value in values[-width:] if width > 0 else ():
+        height = round(max(0.0, min(100.0, value)) / 100 * steps * levels) - level * steps
+        marks.append(SPARK[max(1 if level == 0 else 0, min(steps, height))])
+    return " " * (width - len(marks)) + "".join(marks)
+
+
+def tile_line(
+    view: GpuView, row: int, lines: int, width: int, history: tuple[float, ...], look: Look
+) -> Text:
+    """Draw one of a tile's lines, exactly `width` cells."""
+    inner = width - 2
+    part = (_LARGE if lines == LARGE_TILE_LINES else _SMALL)[row]
+    body = _body(view, part, inner, history, look, lines == LARGE_TILE_LINES)
+    body.truncate(inner, pad=True)
+    line = Text(" ", no_wrap=True, end="")
+    line.append_text(body).append(" ")
+    line.stylize(Style(bgcolor=look.palette.panel))
+    return line
+
+
+def _body(view: GpuView, part: str, width: int, history: tuple[float, ...], look: Look, large: bool) -> Text:
+    if part == "name":
+        return _split(Text(f"GPU {view.gpu.index}", look.strong), role_text(view.role, look), width)
+    if view.trouble and part in ("bar", "figures"):
+        words = f"{TROUBLE} {view.trouble}"
+        return Text(words if part == "bar" else words[width:], look.bad, end="")
+    if part == "bar":
+        return memory_bar(view, width, look)
+    if part == "figures":
+        figures = Text(memory_figures(view), look.plain)
+        return _split(figures, Text("GiB", look.muted), width)
+    if part.startswith("history"):
+        return Text(sparkline(history, width, int(part[-1]), 2), look.used, end="")
+    if part == "readings":
+        return _readings(view, width, () if large else history, look)
+    return Text("", end="")
+
+
+def _readings(view: GpuView, width: int, history: tuple[float, ...], look: Look) -> Text:
+    left = Text(f"{temperature(view.temperature_c)}  {power(view.power_w)}", look.muted)
+    room = max(0, min(12, width - cell_len(left.plain) - 7))
+    right = Text(sparkline(history, room) if history else "", look.used)
+    right.append(fit(percent(view.utilization_percent), 5, "right"), look.plain)
+    return _split(left, right, width)
+
+
+def _split(left: Text, right: Text, width: int) -> Text:
+    """Put two texts at the two ends of a line; the left one gives way."""
+    room = width - cell_len(right.plain)
+    line = Text(no_wrap=True, end="")
+    left.truncate(max(0, room - 1), pad=True)
+    line.append_text(left).append(" " if room > 0 else "").append_text(right)
+    return line

@@ -1,0 +1,61 @@
+"""One line at the top: what this is, where the cluster comes from, how big it is."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from cluster.inventory import Cluster
+from cluster.units import format_bytes
+from tui.format import count_of
+from tui.glyphs import DOT
+from tui.look import Look, look_of
+from tui.store import Snapshot
+from tui.widgets.text_panel import TextPanel
+
+
+class Header(TextPanel):
+    """The program's name, a SIMULATED badge where it applies, the source and the totals."""
+
+    def __init__(self, title: str, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.title = title
+        self._snapshot = Snapshot()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show another moment."""
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self.refresh()
+
+    def draw(self, look: Look) -> Text:
+        line = Text(" ", no_wrap=True, overflow="ellipsis")
+        line.append("clusterview", look.title).append("  ")
+        if self._snapshot.simulated:
+            line.append(" SIMULATED ", look.badge).append("  ")
+        cluster = self._snapshot.cluster
+        totals = totals_in_words(cluster) if cluster is not None else ""
+        room = self.size.width - cell_len(line.plain) - 1
+        title = self.title
+        if self._snapshot.simulated and title.lower().startswith("simulated "):
+            title = title[len("simulated ") :]
+        if cell_len(title) + cell_len(totals) + 3 > room:
+            line.append(totals or title, look.plain)
+            return line
+        line.append(title, look.plain)
+        line.append(" " * (room - cell_len(title) - cell_len(totals)))
+        line.append(totals, look.muted)
+        return line
+
+    def render(self) -> Text:
+        return self.draw(look_of(self))
+
+
+def totals_in_words(cluster: Cluster) -> str:
+    """Say a cluster's size: '2 nodes · 8 GPUs · 634.0 GiB'."""
+    sizes = [gpu.memory_total_bytes for node in cluster.nodes for gpu in node.gpus]
+    known = [size for size in sizes if size is not None]
+    parts = [count_of(len(cluster.nodes), "node"), count_of(cluster.num_gpus, "GPU")]
+    if known:
+        parts.append(format_bytes(sum(known), 0))
+    return f" {DOT} ".join(parts)

@@ -1,0 +1,45 @@
+"""The keys that work here, on one line; what cannot be done now is dimmed."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+
+from tui.look import Look
+from tui.widgets.text_panel import TextPanel
+
+
+class KeyBar(TextPanel):
+    """Like a footer, without markup and without one widget a key."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._spans: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
+
+    def draw(self, look: Look) -> Text:
+        line = Text(" ", no_wrap=True, overflow="crop")
+        self._spans = []
+        for binding, enabled in self._shown():
+            start = len(line)
+            key = binding.key_display or self.app.get_key_display(binding)
+            if start + len(key) + len(binding.description) + 2 > self.size.width:
+                break
+            line.append(key, look.accent if enabled else look.faint)
+            line.append(f" {binding.description}", look.muted if enabled else look.faint)
+            self._spans.append((start, len(line), binding.action))
+            line.append("  ")
+        return line
+
+    def _shown(self) -> list[tuple[Binding, bool]]:
+        active = self.screen.active_bindings.values()
+        return [(item.binding, item.enabled) for item in active if item.binding.show]
+
+    async def on_click(self, event: events.Click) -> None:
+        for start, end, action in self._spans:
+            if start <= event.x < end:
+                await self.screen.run_action(action)
+                return

@@ -1,0 +1,67 @@
+"""A widget that draws only the lines that are visible, however many there are."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.text import Text
+from textual import events
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.look import Look, look_of
+
+_WHEEL_LINES = 3
+
+
+class LineView(Widget):
+    """Base of the map and the lists: subclasses say how many lines there are and draw one."""
+
+    ALLOW_SELECT = False
+
+    top: reactive[int] = reactive(0)
+    """The first visible line."""
+
+    def num_lines(self, width: int) -> int:
+        """Return how many lines there are at this width."""
+        raise NotImplementedError
+
+    def draw_line(self, index: int, width: int, look: Look) -> Text:
+        """Draw one line, at most `width` cells."""
+        raise NotImplementedError
+
+    def validate_top(self, top: int) -> int:
+        return max(0, min(top, self.num_lines(self.size.width) - self.size.height))
+
+    def scroll_lines(self, lines: int) -> None:
+        """Move the visible part."""
+        self.top += lines
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.visual_style.rich_style
+        index = y + self.top
+        if width <= 0 or not 0 <= index < self.num_lines(width):
+            return Strip.blank(width, base)
+        line = self.draw_line(index, width, look_of(self))
+        line.truncate(width)
+        segments = [
+            Segment(segment.text, base + segment.style if segment.style else base)
+            for segment in line.render(self.app.console)
+        ]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self.num_lines(width)
+
+    def on_resize(self) -> None:
+        self.top = self.validate_top(self.top)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_lines(_WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_lines(-_WHEEL_LINES)

@@ -1,0 +1,43 @@
+"""A GPU's memory as one bar of three parts that differ in height, not only in colour."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+
+from tui.format import bar_cells, fit, gib
+from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, USED
+from tui.look import Look
+from tui.scene import GpuView, Role
+
+
+def memory_bar(view: GpuView, width: int, look: Look) -> Text:
+    """Draw used, planned and free; a GPU without a reading shows a line of dots."""
+    line = Text(no_wrap=True, end="")
+    if not view.total_bytes:
+        line.append(fit("no reading", width), look.faint)
+        return line
+    used, planned, free = bar_cells(view.total_bytes, view.used_bytes, view.planned_bytes, width)
+    line.append(USED * used, look.used)
+    line.append(PLANNED * planned, _planned_style(view.role, look))
+    line.append(FREE * free, look.free)
+    return line
+
+
+def memory_figures(view: GpuView, decimals: int = 1) -> str:
+    """Say the parts in GiB: '12.1+52.3/79.3'; without a plan '12.1/79.3'."""
+    used = gib(view.used_bytes, decimals)
+    planned = f"+{gib(view.planned_bytes, decimals)}" if view.planned_bytes else ""
+    return f"{used}{planned}/{gib(view.total_bytes, decimals)}"
+
+
+def role_text(role: Role | None, look: Look) -> Text:
+    """Draw a GPU's part in a layout: '○ R0·T2' planned, '● R0·T2' running."""
+    if role is None:
+        return Text("", end="")
+    mark = ROLE_LIVE if role.live else ROLE_PLANNED
+    return Text(f"{mark} {role.name}", look.replica(role.replica), end="")
+
+
+def _planned_style(role: Role | None, look: Look) -> Style:
+    return look.planned if role is None else look.replica(role.replica)

@@ -1,0 +1,97 @@
+"""A node's headline, and a whole node on one line for large clusters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from cluster.inventory import Node
+from tui.format import age, fit
+from tui.glyphs import CROSS, DOT, OK, STALE, TROUBLE
+from tui.look import Look
+from tui.scene import NodeHealth, Scene
+from tui.widgets.memory_bar import memory_bar
+
+
+def node_heading(node: Node, scene: Scene, width: int, look: Look) -> Text:
+    """Draw a node's name, its GPUs in words, and how fresh its readings are."""
+    health = health_text(scene.health(node), look)
+    room = max(0, width - cell_len(health.plain) - 1)
+    left = Text(" ", no_wrap=True, end="")
+    left.append(node.name, look.strong)
+    left.append(f"  {gpus_in_words(node)}", look.muted)
+    left.truncate(room, pad=True)
+    left.append_text(health)
+    return left
+
+
+def node_row(node: Node, scene: Scene, width: int, look: Look) -> Text:
+    """Draw a node and all its GPUs on one line."""
+    health = health_text(scene.health(node), look)
+    name_width = min(24, max(8, width // 5))
+    room = width - name_width - 2 - cell_len(health.plain) - 2
+    line = Text(" ", no_wrap=True, end="")
+    line.append(fit(node.name, name_width), look.plain).append(" ")
+    line.append_text(_gpu_cells(node, scene, room, look))
+    line.append(" ").append_text(health)
+    return line
+
+
+def strip_line(node: Node, scene: Scene, row: int, width: int, look: Look) -> Text:
+    """Draw a node's GPUs side by side: row 1 their memory, row 2 their parts in the layout."""
+    line = Text(" ", no_wrap=True, end="")
+    each = max(2, min(24, (width - 1) // max(1, len(node.gpus)))) - 1
+    for gpu in node.gpus:
+        view = scene.gpu_view(node, gpu)
+        if row == 1:
+            trouble = view.trouble is not None
+            line.append_text(Text(fit(TROUBLE, each), look.bad) if trouble else memory_bar(view, each, look))
+        else:
+            name = view.role.name if view.role else str(gpu.index)
+            line.append(fit(name, each), look.replica(view.role.replica) if view.role else look.faint)
+        line.append(" ")
+    return line
+
+
+def _gpu_cells(node: Node, scene: Scene, room: int, look: Look) -> Text:
+    cells = Text(no_wrap=True, end="")
+    names = 8 if room >= 12 * len(node.gpus) else 0
+    each = max(2, min(14 + names, room // max(1, len(node.gpus)))) - 1
+    for gpu in node.gpus:
+        view = scene.gpu_view(node, gpu)
+        if view.trouble:
+            cells.append(fit(TROUBLE, each), look.bad).append(" ")
+            continue
+        cells.append_text(memory_bar(view, max(1, each - names), look))
+        if names:
+            name = view.role.name if view.role else ""
+            style = look.replica(view.role.replica) if view.role else look.faint
+            cells.append(fit(f" {name}", names), style)
+        cells.append(" ")
+    cells.truncate(max(0, room), pad=True)
+    return cells
+
+
+def health_text(health: NodeHealth, look: Look) -> Text:
+    """Draw the state of a node's readings: a sign, a word where not well, and the age."""
+    ago = "" if health.age_s is None else age(health.age_s)
+    if not health.word:
+        return Text(f"{OK} {ago} ", look.good if ago else look.faint, end="") if ago else Text("", end="")
+    sign, style = (STALE, look.warning) if health.word == "stale" else (TROUBLE, look.bad)
+    reason = f" {DOT} {health.reason}" if health.reason else ""
+    return Text(f"{sign} {health.word}{f' {ago}' if ago else ''}{reason} ", style, end="")
+
+
+def gpus_in_words(node: Node) -> str:
+    """Say a node's GPUs and how they reach each other: '4 × A100-80GB, NVLink'."""
+    if not node.gpus:
+        return node.error or "no GPUs"
+    counts = Counter(gpu.type for gpu in node.gpus)
+    kinds = ", ".join(f"{count} {CROSS} {name}" for name, count in counts.items())
+    islands = Counter(gpu.nvlink_island for gpu in node.gpus if gpu.nvlink_island)
+    if not islands:
+        return kinds
+    whole = len(islands) == 1 and sum(islands.values()) == len(node.gpus)
+    return f"{kinds}  NVLink" if whole else f"{kinds}  {len(islands)} NVLink islands"

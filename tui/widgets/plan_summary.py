@@ -1,0 +1,92 @@
+"""The model and the request that a plan answers, and the recommended layout in one line."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
+from cluster.units import format_bytes, format_count
+from tui.format import throughput_band
+from tui.glyphs import ARROW, CROSS, DOT
+from tui.look import Look
+from tui.widgets.text_panel import TextPanel
+
+
+class PlanSummary(TextPanel):
+    """Two lines: what was asked, and the answer."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._plan: Plan | None = None
+        self._waiting = ""
+
+    def show(self, plan: Plan | None, waiting: str = "") -> None:
+        """Show a plan, or what is waited for."""
+        self._plan, self._waiting = plan, waiting
+        self.changed()
+
+    def draw(self, look: Look) -> Text:
+        plan = self._plan
+        if plan is None:
+            return Text(self._waiting, look.muted)
+        text = Text()
+        text.append(plan.model.name, look.title)
+        text.append(f"  {model_in_words(plan.model)}", look.muted)
+        if not self.roomy:
+            text.no_wrap, text.overflow = True, "ellipsis"
+            text.append(f"  {request_in_words(plan.request)}", look.muted)
+            return text
+        text.append("\n")
+        text.append(request_in_words(plan.request), look.muted)
+        text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+        return text
+
+
+def answer_line(plan: Plan, look: Look) -> Text:
+    """Draw the recommendation: 'Recommended → TP=4, DP=2  1,930 tok/s (1,500–2,400)'."""
+    best = plan.recommended
+    if best is None:
+        line = Text(f"{CROSS} Nothing fits", look.bad)
+        if plan.advice:
+            line.append(f"  {plan.advice[0]}", look.plain)
+        return line
+    line = Text(f"{ARROW} ", look.good)
+    line.append(best.label, look.strong)
+    if best.estimate is not None:
+        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", look.plain)
+    return line
+
+
+def model_in_words(model: ModelSpec) -> str:
+    """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
+    parts = [format_count(model.parameters) if model.parameters else ""]
+    if model.active_parameters and model.active_parameters < model.parameters * 0.95:
+        parts.append(f"{format_count(model.active_parameters)} active")
+    parts.append(model.quantization.method if model.quantization else model.dtype)
+    parts.append(format_bytes(model.weights_bytes) if model.weights_bytes else "")
+    return ", ".join(part for part in parts if part)
+
+
+def request_in_words(request: PlanRequest) -> str:
+    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+    if request.workload == "training":
+        return "training"
+    many = (
+        "as many requests as fit"
+        if request.concurrency is None
+        else f"{request.concurrency:,} request{'s' if request.concurrency > 1 else ''} at a time"
+    )
+    pins = [
+        f"{name}={value}"
+        for name, value in (("TP", request.tp), ("PP", request.pp), ("DP", request.dp), ("EP", request.ep))
+        if value is not None
+    ]
+    length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
+    parts = [
+        f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
+        many,
+        f"for {request.objective}",
+    ]
+    return f" {DOT} ".join([*parts, *length, *([f"pinned {' '.join(pins)}"] if pins else [])])

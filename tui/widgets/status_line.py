@@ -1,0 +1,56 @@
+"""One line for what goes on: a progress bar while joining, then the last thing worth saying."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.text import Text
+
+from cluster.bridge.events import Progress, SessionLost
+from tui.glyphs import FREE, TROUBLE, USED
+from tui.look import Look
+from tui.widgets.text_panel import TextPanel
+
+Kind = Literal["info", "good", "warning", "bad"]
+_BAR_CELLS = 20
+
+
+class StatusLine(TextPanel):
+    """Shows, in this order: a lost session, progress, the last message."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lost: SessionLost | None = None
+        self._progress: Progress | None = None
+        self._message = ""
+        self._kind: Kind = "info"
+
+    def say(self, message: str, kind: Kind = "info") -> None:
+        """Show a message until the next one."""
+        self._message, self._kind = message, kind
+        self.refresh()
+
+    def show(self, progress: Progress | None, lost: SessionLost | None) -> None:
+        """Show how joining goes, or that the session is gone."""
+        if (progress, lost) != (self._progress, self._lost):
+            self._progress, self._lost = progress, lost
+            self.refresh()
+
+    def draw(self, look: Look) -> Text:
+        line = Text(" ", no_wrap=True, overflow="ellipsis")
+        if self._lost is not None:
+            hint = f"  {self._lost.hint}" if self._lost.hint else ""
+            return line.append(f"{TROUBLE} {self._lost.reason}{hint}", look.bad)
+        if self._progress is not None:
+            return _progress_text(line, self._progress, look)
+        style = {"info": look.muted, "good": look.good, "warning": look.warning, "bad": look.bad}[self._kind]
+        mark = f"{TROUBLE} " if self._kind in ("warning", "bad") and self._message else ""
+        return line.append(mark + self._message, style)
+
+
+def _progress_text(line: Text, progress: Progress, look: Look) -> Text:
+    if progress.fraction is not None:
+        done = round(max(0.0, min(1.0, progress.fraction)) * _BAR_CELLS)
+        line.append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
+        line.append(f" {progress.fraction:>4.0%}  ", look.plain)
+    return line.append(progress.message, look.muted)
