@@ -1,0 +1,121 @@
+"""Finding the keeper of an embedded cluster, or starting one, and holding on to it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cluster.bridge.records import ClusterRecord, log_path, read_record
+from cluster.errors import Unreachable
+
+_RECORD_APPEARS_S = 15.0
+_LINE_COMES_S = 60.0
+
+OnProgress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A hold on an embedded cluster: it stays up at least until `connection` is closed."""
+
+    record: ClusterRecord
+    connection: socket.socket
+    address: str
+
+    def wait_lost(self) -> None:
+        """Block until the keeper is gone."""
+        self.connection.settimeout(None)
+        try:
+            while self.connection.recv(4096):
+                pass
+        except OSError:
+            return
+
+
+def attach(key: str, on_progress: OnProgress, *, start: bool = True) -> Attachment | None:
+    """Hold on to the embedded cluster of `key`, started when there is none and `start` says so.
+
+    Blocks until the cluster is up; None when there is none to hold. Raises Unreachable with where to look.
+    """
+    for _ in range(2):
+        entered = _enter(key, start)
+        if entered is None:
+            return None
+        record, connection = entered
+        address = _follow(connection, key, on_progress)
+        if address is not None:
+            return Attachment(record, connection, address)
+        # That keeper was on its way out when we came; the next one is new.
+    raise _not_started(key, "its keeper ended while it started")
+
+
+def _follow(connection: socket.socket, key: str, on_progress: OnProgress) -> str | None:
+    for line in _lines(connection, key):
+        if "address" in line:
+            return str(line["address"])
+        if "failed" in line:
+            raise _not_started(key, str(line["failed"]))
+        on_progress(str(line["progress"]), line.get("fraction"))  # type: ignore[arg-type]
+    return None
+
+
+def _not_started(key: str, reason: str) -> Unreachable:
+    return Unreachable(f"embedded cluster {key}: {reason}", f"Ray's words are in {log_path(key)}")
+
+
+def _enter(key: str, start: bool) -> tuple[ClusterRecord, socket.socket] | None:
+    until_s = time.monotonic() + _RECORD_APPEARS_S
+    keeper: subprocess.Popen[bytes] | None = None
+    while time.monotonic() < until_s:
+        record = read_record(key)
+        connection = _connect(record) if record else None
+        if record and connection:
+            return record, connection
+        if not start:
+            return None
+        if keeper is None or keeper.poll() is not None:
+            keeper = _start_keeper(key)
+        time.sleep(0.05)
+    raise _not_started(key, "its keeper did not come up")
+
+
+def _connect(record: ClusterRecord) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(record.socket_path)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _start_keeper(key: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cluster.bridge.keeper", key],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _lines(connection: socket.socket, key: str) -> Iterator[dict[str, object]]:
+    connection.settimeout(_LINE_COMES_S)
+    pending = b""
+    while True:
+        try:
+            received = connection.recv(4096)
+        except TimeoutError:
+            raise _not_started(key, f"no news from its keeper for {_LINE_COMES_S:.0f} s") from None
+        except OSError:
+            return
+        if not received:
+            return
+        *complete, pending = (pending + received).split(b"\n")
+        yield from (json.loads(line) for line in complete)

@@ -1,0 +1,210 @@
+"""What is on a Ray cluster now: its nodes, and a probe on each; a late probe holds up nobody."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.bridge.embedded import NAME_LABEL
+from cluster.bridge.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
+from cluster.inventory import Cluster, Node
+from cluster.probe.naming import with_catalogue_types
+from cluster.telemetry import NodeReading, NodeState
+
+_ANSWER_S = 0.4
+_STALE_S = 3.0
+_FIRST_ANSWER_S = 30.0
+_DEAD_SHOWN_S = 60.0
+
+
+@dataclass
+class WatchedNode:
+    """One node of the cluster and the probe on it."""
+
+    node_id: str
+    name: str
+    address: str
+    labels: dict[str, str]
+    num_gpus: int
+    probe: Any = None
+    pending: Any = None
+    asked_at_s: float = 0.0
+    node: Node | None = None
+    reading: NodeReading | None = None
+    trouble: str = ""
+    died_at_s: float | None = None
+    first_seen_s: float = field(default_factory=time.time)
+
+    @property
+    def shows_gpus(self) -> bool:
+        return self.num_gpus > 0 or (self.node is not None and bool(self.node.gpus))
+
+
+class Discovery:
+    """Looks at all nodes each time it is asked; keyed by Ray's NodeID, since names and addresses repeat."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._nodes: dict[str, WatchedNode] = {}
+
+    def look(self, loads: dict[str, list[GpuLoad]]) -> None:
+        """Take in which nodes there are and what their probes answer within a fraction of a second."""
+        self._take_nodes(self._ray.nodes())
+        for watched in self._nodes.values():
+            if watched.died_at_s is None:
+                self._ask(watched, loads.get(watched.node_id, []))
+        self._gather()
+
+    def cluster(self, claims: dict[str, str]) -> Cluster:
+        """Return the inventory; `claims` maps GPU uuids to the deployments that hold them."""
+        shown = [w for w in self._in_order() if w.died_at_s is None and w.node is not None]
+        simulated = any(is_simulated(watched.labels) for watched in shown)
+        if simulated:
+            # The head of an embedded cluster is no machine of the cluster that it simulates.
+            shown = [watched for watched in shown if watched.shows_gpus]
+        nodes = tuple(_claimed(w.node, claims) for w in shown if w.node is not None)
+        return Cluster(
+            source="simulated" if simulated else "ray",
+            nodes=nodes,
+            simulated=simulated,
+            taken_at_s=time.time(),
+        )
+
+    def readings(self) -> tuple[NodeReading, ...]:
+        """Return the latest reading of every node, marked where it is late or the node is gone."""
+        simulated = any(is_simulated(watched.labels) for watched in self._nodes.values())
+        return tuple(
+            _reading_now(watched) for watched in self._in_order() if watched.shows_gpus or not simulated
+        )
+
+    def settled(self) -> bool:
+        """True once every living node has answered or has had its time to."""
+        now_s = time.time()
+        return all(
+            w.node is not None or w.died_at_s is not None or now_s - w.first_seen_s > _FIRST_ANSWER_S
+            for w in self._nodes.values()
+        )
+
+    def _in_order(self) -> list[WatchedNode]:
+        return sorted(self._nodes.values(), key=lambda watched: (_natural(watched.name), watched.node_id))
+
+    def _take_nodes(self, seen: list[dict[str, Any]]) -> None:
+        now_s = time.time()
+        for entry in seen:
+            node_id = entry["NodeID"]
+            watched = self._nodes.get(node_id)
+            if entry["Alive"]:
+                if watched is None:
+                    self._nodes[node_id] = _watch(entry)
+            elif watched is not None and watched.died_at_s is None:
+                watched.died_at_s = now_s
+                watched.trouble = entry.get("DeathReasonMessage") or "the node left the cluster"
+        for node_id, watched in list(self._nodes.items()):
+            if watched.died_at_s is not None and now_s - watched.died_at_s > _DEAD_SHOWN_S:
+                del self._nodes[node_id]
+
+    def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
+        if watched.node is None and is_simulated(watched.labels):
+            watched.node = simulated_node(watched.node_id, watched.labels)
+        if watched.probe is None:
+            watched.probe = self._start_probe(watched)
+        if watched.pending is None:
+            watched.pending = watched.probe.look.remote(loads)
+            watched.asked_at_s = time.time()
+
+    def _start_probe(self, watched: WatchedNode) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        actor = self._ray.remote(NodeProbe).options(
+            num_cpus=0,
+            num_gpus=0,
+            max_restarts=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(watched.node_id, soft=False),
+        )
+        return actor.remote(watched.node_id, watched.name, watched.labels)
+
+    def _gather(self) -> None:
+        pending = {w.pending: w for w in self._nodes.values() if w.pending is not None}
+        if not pending:
+            return
+        ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=_ANSWER_S)
+        for ref in ready:
+            self._take_answer(pending[ref], ref)
+
+    def _take_answer(self, watched: WatchedNode, ref: Any) -> None:
+        watched.pending = None
+        try:
+            node, watched.reading = self._ray.get(ref)
+        except self._ray.exceptions.ActorDiedError as error:
+            watched.trouble, watched.probe = _first_line(error), None
+            return
+        except Exception as error:
+            watched.trouble = _first_line(error)
+            return
+        watched.trouble = _disagreement(watched, node)
+        error_now = node.error or watched.trouble or None
+        watched.node = with_catalogue_types(node).model_copy(
+            update={"address": watched.address, "error": error_now}
+        )
+
+
+def _watch(entry: dict[str, Any]) -> WatchedNode:
+    labels = dict(entry.get("Labels") or {})
+    name = labels.get(NAME_LABEL) or entry.get("NodeName") or entry["NodeID"][:8]
+    num_gpus = int(entry.get("Resources", {}).get("GPU", 0))
+    return WatchedNode(entry["NodeID"], name, entry.get("NodeManagerAddress", ""), labels, num_gpus)
+
+
+def _disagreement(watched: WatchedNode, node: Node) -> str:
+    if watched.num_gpus == len(node.gpus):
+        return ""
+    return f"Ray counts {watched.num_gpus} GPUs here, NVML shows {len(node.gpus)}"
+
+
+def _claimed(node: Node, claims: dict[str, str]) -> Node:
+    if not any(gpu.uuid in claims for gpu in node.gpus):
+        return node
+    gpus = tuple(
+        gpu.model_copy(update={"claimed_by": claims[gpu.uuid]}) if gpu.uuid in claims else gpu
+        for gpu in node.gpus
+    )
+    return node.model_copy(update={"gpus": gpus})
+
+
+def _reading_now(watched: WatchedNode) -> NodeReading:
+    now_s = time.time()
+    last = watched.reading
+    if watched.died_at_s is not None:
+        return _marked(watched, "lost", watched.trouble)
+    if last is None:
+        return _marked(watched, "stale", watched.trouble or "waiting for the first reading")
+    late_s = now_s - watched.asked_at_s
+    if watched.pending is not None and late_s > _STALE_S:
+        return _marked(watched, "stale", watched.trouble or f"the probe has not answered for {late_s:.0f} s")
+    return last
+
+
+def _marked(watched: WatchedNode, state: NodeState, reason: str) -> NodeReading:
+    last = watched.reading
+    if last is not None:
+        return last.model_copy(update={"state": state, "reason": reason})
+    return NodeReading(node_id=watched.node_id, taken_at_s=time.time(), state=state, reason=reason)
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Order 'node-2' before 'node-10'."""
+    digits, parts = "", []
+    for char in name + "\0":
+        if char.isdigit():
+            digits += char
+            continue
+        if digits:
+            parts.append((int(digits), ""))
+            digits = ""
+        parts.append((0, char))
+    return tuple(parts)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,151 @@
+"""A Ray cluster of our own on this machine: real raylets, one a node, bound to loopback, locked with a token.
+
+A simulated node is a raylet with logical GPUs and labels that say which GPU type it stands for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.bridge.process_table import descendants, end_processes
+from cluster.inventory import Cluster as Inventory
+
+NAME_LABEL = "clusterview.io/node"
+GPU_TYPE_LABEL = "clusterview.io/simulated-gpu"
+GPU_COUNT_LABEL = "clusterview.io/simulated-count"
+DOMAIN_LABEL = "clusterview.io/nvlink-domain"
+MOST_SIMULATED_NODES = 16
+
+_LOOPBACK = "127.0.0.1"
+# Ray asks for 75 MiB at least; our messages are small.
+_OBJECT_STORE_BYTES = 80 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """One raylet to start."""
+
+    name: str
+    num_gpus: int
+    labels: dict[str, str]
+
+
+def simulated_nodes(inventory: Inventory) -> tuple[NodePlan, ...]:
+    """Return the raylets that stand for the nodes of a cluster spec."""
+    plans = []
+    for node in inventory.nodes:
+        labels = {
+            NAME_LABEL: node.name,
+            GPU_TYPE_LABEL: node.gpus[0].type,
+            GPU_COUNT_LABEL: str(len(node.gpus)),
+        }
+        if node.nvlink_domain:
+            labels[DOMAIN_LABEL] = node.nvlink_domain
+        plans.append(NodePlan(node.name, len(node.gpus), labels))
+    return tuple(plans)
+
+
+def canonical_spec(inventory: Inventory) -> str:
+    """Return the one spelling of a cluster spec: equal neighbours are counted together."""
+    groups: list[list[Any]] = []
+    for node in inventory.nodes:
+        shape = f"{len(node.gpus)}x{node.gpus[0].type}"
+        if groups and groups[-1][1] == shape:
+            groups[-1][0] += 1
+        else:
+            groups.append([1, shape])
+    return ",".join(f"{count}x{shape}" for count, shape in groups)
+
+
+def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
+    """Return what a process must have in its environment, before it imports ray, to enter such a cluster."""
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": auth_token,
+        "RAY_TMPDIR": temp_dir,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Without this Ray turns 127.0.0.1 into the machine's outward address, where nothing listens.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+    }
+
+
+def new_temp_dir() -> str:
+    """Return a new private folder; short, because Ray puts Unix sockets deep inside it."""
+    return tempfile.mkdtemp(prefix="cv-", dir="/tmp" if Path("/tmp").is_dir() else None)
+
+
+class EmbeddedCluster:
+    """The processes of one embedded cluster. Everything it started ends with it."""
+
+    def __init__(self, temp_dir: str) -> None:
+        self._temp_dir = temp_dir
+        self._cluster: Any = None
+
+    def start(self, plans: tuple[NodePlan, ...]) -> Iterator[str]:
+        """Start the head and then each node, and yield the name of each as it joins.
+
+        A single plan without simulation labels is the head itself: this machine with its GPUs.
+        """
+        from ray.cluster_utils import Cluster
+
+        local = len(plans) == 1 and GPU_TYPE_LABEL not in plans[0].labels
+        head = plans[0] if local else NodePlan("head", 0, {})
+        self._cluster = Cluster(initialize_head=True, head_node_args=_head_arguments(head))
+        yield "head"
+        for plan in () if local else plans:
+            self._cluster.add_node(**_node_arguments(plan))
+            yield plan.name
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def head_lives(self) -> bool:
+        """False once the head's own processes are gone."""
+        return bool(self._cluster.head_node.remaining_processes_alive())
+
+    def num_actors(self, name_prefix: str) -> int:
+        """Count the actors that live, or are coming to life, whose name starts so."""
+        actors = self._cluster.global_state.actor_table(None)
+        return sum(
+            1
+            for actor in actors.values()
+            if actor["State"] != "DEAD" and str(actor.get("Name", "")).startswith(name_prefix)
+        )
+
+    def stop(self) -> None:
+        """End every process of the cluster, workers included, and remove its files."""
+        if self._cluster is not None:
+            _quietly(self._cluster.shutdown)
+        end_processes(descendants(os.getpid()))
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception as error:  # the processes are ended by hand next, whatever Ray says
+        os.write(2, f"ray shutdown: {error}\n".encode())
+
+
+def _head_arguments(plan: NodePlan) -> dict[str, Any]:
+    # Without the autoscaler's monitor the head is up in half the time.
+    return {**_node_arguments(plan), "include_dashboard": False, "no_monitor": True}
+
+
+def _node_arguments(plan: NodePlan) -> dict[str, Any]:
+    return {
+        "num_cpus": 1,
+        "num_gpus": plan.num_gpus,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "node_ip_address": _LOOPBACK,
+        "include_log_monitor": False,
+        "labels": plan.labels,
+    }

@@ -1,0 +1,212 @@
+"""The process that owns an embedded cluster: it outlives screens and ends when nobody needs the cluster.
+
+Needed means: a session is connected to its socket, or a controller of ours lives on the cluster. Whoever
+connects is told, one JSON line each, how far the start has come and then the address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from cluster.bridge.embedded import EmbeddedCluster, NodePlan, new_temp_dir, ray_environment, simulated_nodes
+from cluster.bridge.process_table import adopt_orphans
+from cluster.bridge.records import LOCAL_KEY, ClusterRecord, hold_lock, log_path, record_path, write_record
+from cluster.cluster_spec import parse_cluster_spec
+
+CONTROLLER_PREFIX = "cv-controller/"
+
+_FIRST_SESSION_S = 20.0
+_UNUSED_S = 2.0
+_LOCK_TRIES = 10
+_LOOK_S = 0.5
+
+
+class Audience:
+    """The sessions connected to the keeper. A thread of its own welcomes them while nodes start."""
+
+    def __init__(self, path: str) -> None:
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(path)
+        self._server.listen(64)
+        self._server.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._server, selectors.EVENT_READ)
+        self._sessions: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._last_line = b""
+        threading.Thread(target=self._welcome, name="audience", daemon=True).start()
+
+    def tell(self, **fields: object) -> None:
+        """Send a line to every session, and to each that comes before the next line."""
+        with self._lock:
+            self._last_line = json.dumps(fields).encode() + b"\n"
+            for session in list(self._sessions):
+                self._send(session)
+
+    def count(self) -> int:
+        """Return how many sessions are connected."""
+        with self._lock:
+            return len(self._sessions)
+
+    def _welcome(self) -> None:
+        while True:
+            for key, _ in self._selector.select(_LOOK_S):
+                connection = key.fileobj
+                if isinstance(connection, socket.socket):
+                    with self._lock:
+                        self._hear(connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        if connection is not self._server:
+            if not _has_more(connection):
+                self._drop(connection)
+            return
+        with contextlib.suppress(OSError):
+            session, _ = self._server.accept()
+            session.setblocking(False)
+            self._selector.register(session, selectors.EVENT_READ)
+            self._sessions.add(session)
+            self._send(session)
+
+    def _send(self, session: socket.socket) -> None:
+        try:
+            session.sendall(self._last_line)
+        except OSError:
+            self._drop(session)
+
+    def _drop(self, session: socket.socket) -> None:
+        self._sessions.discard(session)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(session)
+        session.close()
+
+    def close(self) -> None:
+        """Take no more sessions; those there are see the connection end."""
+        with self._lock:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(self._server)
+            self._server.close()
+            for session in list(self._sessions):
+                self._drop(session)
+
+
+def _has_more(connection: socket.socket) -> bool:
+    try:
+        return bool(connection.recv(4096))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+class _Ended(Exception):
+    """The keeper was told to end."""
+
+
+def _end(signal_number: int, frame: FrameType | None) -> None:
+    raise _Ended
+
+
+def keep(key: str) -> int:
+    """Own the cluster of `key` until nobody needs it; 3 when another keeper already does."""
+    for _ in range(_LOCK_TRIES):
+        with hold_lock(key) as lock:
+            if lock is not None:
+                _keep_locked(key)
+                return 0
+        time.sleep(0.1)
+    return 3
+
+
+def _keep_locked(key: str) -> None:
+    temp_dir, token = new_temp_dir(), secrets.token_hex(32)
+    os.environ.update(ray_environment(token, temp_dir))
+    socket_path = str(Path(temp_dir) / "keeper.sock")
+    audience, cluster = Audience(socket_path), EmbeddedCluster(temp_dir)
+    record = ClusterRecord(
+        kind="local" if key == LOCAL_KEY else "simulated",
+        key=key,
+        pid=os.getpid(),
+        socket_path=socket_path,
+        auth_token=token,
+        started_at_s=time.time(),
+    )
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        write_record(record)
+        _start(cluster, audience, _plans(key))
+        _wait_until_unneeded(cluster, audience)
+        log_path(key).unlink(missing_ok=True)
+    except _Ended:
+        audience.tell(failed="the embedded cluster was told to end")
+    except Exception as error:
+        sys.stderr.write(f"keeper: {error!r}\n")
+        audience.tell(failed=f"the embedded cluster did not start: {error}")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # Nobody may find the record of a cluster that is on its way out.
+        record_path(key).unlink(missing_ok=True)
+        audience.close()
+        cluster.stop()
+
+
+def _plans(key: str) -> tuple[NodePlan, ...]:
+    if key == LOCAL_KEY:
+        return (NodePlan("local", _num_local_gpus(), {}),)
+    return simulated_nodes(parse_cluster_spec(key, "simulated"))
+
+
+def _num_local_gpus() -> int:
+    from cluster.probe.node import read_node
+
+    node, _ = read_node("local", "local")
+    return len(node.gpus)
+
+
+def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, ...]) -> None:
+    steps = len(plans) + 1
+    audience.tell(progress="starting the cluster's head", fraction=0.0)
+    for done, name in enumerate(cluster.start(plans), start=1):
+        audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
+    audience.tell(address=cluster.address)
+
+
+def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience) -> None:
+    unneeded_at_s = time.monotonic() + _FIRST_SESSION_S
+    while True:
+        time.sleep(_LOOK_S)
+        if audience.count() > 0:
+            unneeded_at_s = time.monotonic() + _UNUSED_S
+        if not cluster.head_lives():
+            raise RuntimeError("the cluster's head has ended")
+        if time.monotonic() > unneeded_at_s:
+            if cluster.num_actors(CONTROLLER_PREFIX) == 0:
+                return
+            unneeded_at_s = time.monotonic() + _UNUSED_S
+
+
+def main() -> None:
+    """Entry point: the argument is the key of the cluster to own."""
+    key = sys.argv[1]
+    with log_path(key).open("wb") as log:
+        for fd in (1, 2):
+            os.dup2(log.fileno(), fd)
+    adopt_orphans()
+    for name in ("SIGHUP", "SIGINT"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    sys.exit(keep(key))
+
+
+if __name__ == "__main__":
+    main()

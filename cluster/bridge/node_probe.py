@@ -1,0 +1,57 @@
+"""The actor that reads one node's GPUs: NVML on a real node, a simulation on a simulated one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.bridge.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
+from cluster.inventory import Node
+from cluster.probe.simulated import SimulatedGpus
+from cluster.telemetry import NodeReading
+
+GpuLoad = tuple[int, int, float, float, str | None]
+"""(gpu_index, planned_bytes, loading_fraction, busy_fraction, process_name) of a simulated GPU."""
+
+
+def is_simulated(labels: dict[str, str]) -> bool:
+    """True for a raylet that stands for a node which does not exist."""
+    return GPU_TYPE_LABEL in labels
+
+
+def simulated_gpus(node_id: str, labels: dict[str, str]) -> SimulatedGpus:
+    """Return the simulation that a raylet's labels ask for."""
+    from cluster.catalog.gpus import find_gpu
+
+    return SimulatedGpus(find_gpu(labels[GPU_TYPE_LABEL]), int(labels[GPU_COUNT_LABEL]), node_id)
+
+
+def simulated_node(node_id: str, labels: dict[str, str]) -> Node:
+    """Describe a simulated node from its labels alone, before its probe has started."""
+    name, domain = labels.get(NAME_LABEL, node_id[:8]), labels.get(DOMAIN_LABEL)
+    return simulated_gpus(node_id, labels).node(name, nvlink_domain=domain)
+
+
+class NodeProbe:
+    """Reads one node. On a real one NVML runs in a process of its own, with a deadline."""
+
+    def __init__(self, node_id: str, name: str, labels: dict[str, str]) -> None:
+        self._name, self._domain = name, labels.get(DOMAIN_LABEL)
+        self._simulation: SimulatedGpus | None = None
+        self._probe: Any = None
+        if is_simulated(labels):
+            self._simulation = simulated_gpus(node_id, labels)
+        else:
+            from cluster.probe.watch import ProbeProcess
+
+            self._probe = ProbeProcess(node_id, name)
+            self._probe.start()
+            self._probe.wait_first(10.0)
+
+    def look(self, loads: list[GpuLoad]) -> tuple[Node, NodeReading]:
+        """Return what is there and what it does now; `loads` is what simulated GPUs should show."""
+        if self._simulation is None:
+            latest: tuple[Node, NodeReading] = self._probe.latest()
+            return latest
+        for load in loads:
+            self._simulation.set_load(*load)
+        return self._simulation.node(self._name, nvlink_domain=self._domain), self._simulation.reading()

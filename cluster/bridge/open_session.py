@@ -1,0 +1,40 @@
+"""From what the user typed to a session."""
+
+from __future__ import annotations
+
+from cluster.bridge.client import RaySession
+from cluster.bridge.protocol import Target
+from cluster.bridge.session import Session
+from cluster.cluster_spec import parse_cluster_spec
+from cluster.errors import BadInput
+from cluster.text import clean
+
+
+def open_session(*, address: str | None, simulate: str | None) -> Session:
+    """Return a session, not yet started: Ray at `address`, a simulated cluster, or (neither) this machine.
+
+    Raises BadInput for a spec that does not parse or is too large to simulate. No network is touched.
+    """
+    if address is not None and simulate is not None:
+        raise BadInput("--address and --simulate exclude each other", "Give one of them")
+    if simulate is not None:
+        key = simulated_key(simulate)
+        return RaySession(Target(simulate=key), f"simulated {key}")
+    if address is not None:
+        return RaySession(Target(address=address), f"ray {clean(address, 80)}")
+    from cluster.bridge.local_session import LocalSession
+
+    return LocalSession()
+
+
+def simulated_key(spec: str) -> str:
+    """Return the canonical spelling of a spec that can be simulated; raises BadInput."""
+    from cluster.bridge.embedded import MOST_SIMULATED_NODES, canonical_spec
+
+    inventory = parse_cluster_spec(spec, "simulated")
+    if len(inventory.nodes) > MOST_SIMULATED_NODES:
+        raise BadInput(
+            f"{clean(spec, 60)} has {len(inventory.nodes)} nodes: too many to simulate on one machine",
+            f"Simulate at most {MOST_SIMULATED_NODES}, or plan for it with --cluster",
+        )
+    return canonical_spec(inventory)

@@ -1,0 +1,93 @@
+"""Processes as Linux shows them in /proc: whose child is whose, and ending them for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_TERM_GRACE_S = 1.0
+_KILL_GRACE_S = 3.0
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Ask the kernel to kill this process when the thread that started it ends; exit if it already has."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies, so that none escapes."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def descendants(root_pid: int) -> list[int]:
+    """Return the living processes below `root_pid`, parents first."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents().items():
+        children.setdefault(parent, []).append(pid)
+    found, queue = [], [root_pid]
+    while queue:
+        below = children.get(queue.pop(0), [])
+        found += below
+        queue += below
+    return found
+
+
+def _parents() -> dict[int, int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The command in parentheses may itself hold spaces and parentheses.
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            parents[int(entry.name)] = int(fields[1])
+    return parents
+
+
+def end_processes(pids: Iterable[int]) -> None:
+    """End the processes: first politely, then for certain; children of ours are reaped."""
+    left = _signal_all(pids, signal.SIGTERM)
+    left = _wait_gone(left, _TERM_GRACE_S)
+    left = _signal_all(left, signal.SIGKILL)
+    _wait_gone(left, _KILL_GRACE_S)
+
+
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> list[int]:
+    reached = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+            reached.append(pid)
+    return reached
+
+
+def _wait_gone(pids: list[int], timeout_s: float) -> list[int]:
+    until_s = time.monotonic() + timeout_s
+    while (pids := [pid for pid in pids if _is_running(pid)]) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    return pids
+
+
+def _is_running(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

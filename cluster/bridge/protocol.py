@@ -1,0 +1,92 @@
+"""The JSON lines between a session and its child process: orders one way, replies and events the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from cluster import errors
+from cluster.bridge.events import Event
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import ClusterviewError, Unreachable
+from cluster.frozen import FrozenModel
+from cluster.text import CleanStr
+
+
+class Target(FrozenModel):
+    """Which cluster the child enters: an address, a simulated spec, or (neither) this machine."""
+
+    address: str | None = None
+    simulate: str | None = None
+
+
+class DeployOrder(FrozenModel):
+    """Start a deployment."""
+
+    kind: Literal["deploy"] = "deploy"
+    order_id: int
+    spec: DeploymentSpec
+
+
+class StopOrder(FrozenModel):
+    """Stop a deployment and free its GPUs."""
+
+    kind: Literal["stop"] = "stop"
+    order_id: int
+    name: str
+
+
+class PromptOrder(FrozenModel):
+    """Send a prompt to a deployment."""
+
+    kind: Literal["prompt"] = "prompt"
+    order_id: int
+    name: str
+    prompt_id: str
+    text: str
+    max_tokens: int
+
+
+Order = Annotated[DeployOrder | StopOrder | PromptOrder, Field(discriminator="kind")]
+
+
+class Failure(FrozenModel):
+    """A ClusterviewError on its way through the pipe."""
+
+    type: str
+    message: CleanStr
+    hint: CleanStr = ""
+
+
+class Reply(FrozenModel):
+    """An order is done, or failed."""
+
+    kind: Literal["reply"] = "reply"
+    order_id: int
+    failure: Failure | None = None
+
+
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+ANSWER: TypeAdapter[Reply | Event] = TypeAdapter(Annotated[Reply | Event, Field(discriminator="kind")])
+
+
+def encode(message: FrozenModel) -> bytes:
+    """Return the message as one line."""
+    return message.model_dump_json().encode() + b"\n"
+
+
+def to_failure(error: Exception) -> Failure:
+    """Say any exception as data; one that is not ours is told by its first line."""
+    if isinstance(error, ClusterviewError):
+        return Failure(type=type(error).__name__, message=error.message, hint=error.hint)
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return Failure(type="Unreachable", message=f"{type(error).__name__}: {first_line}")
+
+
+def to_error(failure: Failure) -> ClusterviewError:
+    """Return the exception that a failure stands for."""
+    kind = getattr(errors, failure.type, None)
+    if isinstance(kind, type) and issubclass(kind, ClusterviewError):
+        return kind(failure.message, failure.hint)
+    return Unreachable(failure.message, failure.hint)

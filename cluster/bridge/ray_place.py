@@ -1,0 +1,147 @@
+"""A Ray cluster as a place to work: entering, watching each second, and carrying out orders."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from cluster.bridge.attach import Attachment, attach
+from cluster.bridge.change import worth_telling
+from cluster.bridge.deployments import Deployments
+from cluster.bridge.discovery import Discovery
+from cluster.bridge.embedded import canonical_spec, ray_environment
+from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.outbox import Send
+from cluster.bridge.protocol import Target
+from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_address
+from cluster.bridge.records import LOCAL_KEY
+from cluster.cluster_spec import parse_cluster_spec
+from cluster.deploy.guard import check_order
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import Unreachable
+from cluster.inventory import Cluster
+from cluster.telemetry import NodeReading
+
+_LOOK_S = 1.0
+_EAGER_LOOK_S = 0.1
+_SILENT_S = 5.0
+
+
+class RayPlace:
+    """What a child process does on its cluster. Methods block; they run in threads of the child."""
+
+    def __init__(self, target: Target, send: Send) -> None:
+        self._target, self._send = target, send
+        self._attachment: Attachment | None = None
+        self._ray: Any = None
+        self._discovery: Discovery | None = None
+        self._deployments: Deployments | None = None
+        self._told_cluster: Cluster | None = None
+        self._told_any_deployment = True
+        self._readings: tuple[NodeReading, ...] = ()
+        self._looked_at_s = time.monotonic()
+        self._look_lock = threading.Lock()
+
+    def enter(self) -> None:
+        if self._target.simulate is not None:
+            self.enter_embedded(canonical_spec(parse_cluster_spec(self._target.simulate, "simulated")))
+        elif self._target.address is None:
+            self.enter_embedded(LOCAL_KEY)
+        else:
+            address = parse_ray_address(self._target.address)
+            self._tell_progress(f"connecting to {address}", None)
+            check_answers(address)
+            self._enter_ray(str(address), ship_package=True)
+
+    def enter_embedded(self, key: str) -> None:
+        """Enter the embedded cluster of `key`, started where there is none."""
+        self._attachment = attach(key, self._tell_progress)
+        if self._attachment is None:
+            raise Unreachable(f"no embedded cluster {key}")
+        record = self._attachment.record
+        os.environ.update(ray_environment(record.auth_token, str(Path(record.socket_path).parent)))
+        self._enter_ray(self._attachment.address, ship_package=False)
+
+    def _enter_ray(self, address: str, *, ship_package: bool) -> None:
+        self._tell_progress("joining the cluster", None)
+        self._ray = enter(address, ship_package=ship_package)
+        self._discovery = Discovery(self._ray)
+        self._deployments = Deployments(self._ray, self._send)
+        threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
+
+    def _tell_progress(self, message: str, fraction: float | None) -> None:
+        self._send(Progress(message=message, fraction=fraction))
+
+    def watch(self) -> None:
+        if self._attachment is not None:
+            threading.Thread(target=self._await_keeper, name="keeper", daemon=True).start()
+        while True:
+            self.look()
+            time.sleep(_LOOK_S if self._is_settled() else _EAGER_LOOK_S)
+
+    def _is_settled(self) -> bool:
+        return self._discovery is None or self._discovery.settled()
+
+    def look(self) -> Cluster:
+        """Look once, tell what there is to tell, and return the inventory."""
+        assert self._discovery is not None and self._deployments is not None
+        with self._look_lock:
+            self._deployments.look()
+            self._discovery.look(self._deployments.loads())
+            cluster = self._discovery.cluster(self._deployments.claims())
+            self._readings = self._discovery.readings()
+            self._looked_at_s = time.monotonic()
+            self._tell(cluster)
+            return cluster
+
+    def _tell(self, cluster: Cluster) -> None:
+        assert self._deployments is not None
+        if worth_telling(self._told_cluster, cluster):
+            self._told_cluster = cluster
+            self._send(ClusterSeen(cluster=cluster))
+        self._send(ReadingsSeen(nodes=self._readings))
+        statuses = self._deployments.statuses()
+        if statuses or self._told_any_deployment:
+            self._send(DeploymentsSeen(deployments=statuses))
+        self._told_any_deployment = bool(statuses)
+
+    def _watch_silence(self) -> None:
+        """Ray's calls block while the head is gone, until Ray ends this process: say so meanwhile."""
+        while True:
+            time.sleep(_LOOK_S)
+            silent_s = time.monotonic() - self._looked_at_s
+            if silent_s > _SILENT_S and self._readings:
+                reason = f"the cluster's head has not answered for {silent_s:.0f} s"
+                update = {"state": "stale", "reason": reason}
+                self._send(ReadingsSeen(nodes=tuple(r.model_copy(update=update) for r in self._readings)))
+
+    def _await_keeper(self) -> None:
+        assert self._attachment is not None
+        self._attachment.wait_lost()
+        self._send(SessionLost(reason=f"the embedded cluster {self._attachment.record.key} has ended"))
+        os._exit(0)
+
+    def deploy(self, spec: DeploymentSpec) -> None:
+        assert self._deployments is not None
+        # The plan may be minutes old: what counts is what is free at this moment.
+        check_order(spec, self.look(), self._deployments.statuses())
+        self._deployments.deploy(spec)
+        self.look()
+
+    def stop(self, name: str) -> None:
+        assert self._deployments is not None
+        self._deployments.stop(name)
+        self.look()
+
+    def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> None:
+        assert self._deployments is not None
+        self._deployments.prompt(name, prompt_id, text, max_tokens)
+
+    def leave(self) -> None:
+        if self._ray is not None:
+            leave(self._ray)
+        if self._attachment is not None:
+            self._attachment.connection.close()

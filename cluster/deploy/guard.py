@@ -1,0 +1,42 @@
+"""Whether an order still holds on the cluster as it is at the moment it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.deploy.status import DeploymentStatus
+from cluster.errors import BadInput, DeployFailed
+from cluster.inventory import Cluster, Gpu
+from cluster.units import format_gib
+
+_PLAN_AGAIN = "Plan again: the cluster has changed since"
+
+
+def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[DeploymentStatus]) -> None:
+    """Raise DeployFailed or BadInput when a GPU is gone, sick, claimed or too full, or the name is taken."""
+    if any(status.name == spec.name for status in running):
+        raise BadInput(f"there is a deployment named {spec.name} already", "Stop it first, or choose a name")
+    if not spec.ranks or len(spec.ranks) != spec.tp * spec.pp * spec.dp:
+        raise BadInput(
+            f"{spec.label} needs {spec.tp * spec.pp * spec.dp} GPUs, the order names {len(spec.ranks)}"
+        )
+    if len({(rank.node_id, rank.gpu_uuid) for rank in spec.ranks}) != len(spec.ranks):
+        raise BadInput(f"{spec.label} puts two ranks on one GPU")
+    gpus = {(node.node_id, gpu.uuid): gpu for node in cluster.nodes for gpu in node.gpus}
+    for place in spec.ranks:
+        _check_gpu(place, gpus.get((place.node_id, place.gpu_uuid)))
+
+
+def _check_gpu(place: RankPlace, gpu: Gpu | None) -> None:
+    where = f"GPU {place.gpu_index} of {place.node_name}"
+    if gpu is None or gpu.index != place.gpu_index:
+        raise DeployFailed(f"{where} is not on the cluster any more", _PLAN_AGAIN)
+    if not gpu.healthy:
+        raise DeployFailed(f"{where} is unhealthy: {gpu.unhealthy_reason}", _PLAN_AGAIN)
+    if gpu.claimed_by is not None:
+        raise DeployFailed(f"{where} is held by {gpu.claimed_by}", "Stop that first, or plan again")
+    free, planned = gpu.memory_free_bytes, place.planned_bytes
+    if free is not None and planned is not None and free < planned:
+        message = f"{where} has {format_gib(free)} free now, the plan needs {format_gib(planned)}"
+        raise DeployFailed(message, _PLAN_AGAIN)
