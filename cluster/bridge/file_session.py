@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 
 from cluster.bridge.events import ClusterSeen
@@ -28,8 +29,9 @@ class FileSession:
         return False
 
     def start(self, listener: Listener) -> None:
-        """Tell the cluster, before this returns."""
-        listener(ClusterSeen(cluster=self._cluster))
+        """Tell the cluster."""
+        seen = ClusterSeen(cluster=self._cluster)
+        threading.Thread(target=listener, args=(seen,), name="file-session", daemon=True).start()
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         """Refuse."""

@@ -99,10 +99,14 @@ class ProbeChild:
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def kill(self) -> None:
+    def end(self) -> None:
         """End the process now, without waiting: one stuck in the kernel would keep us waiting for ever."""
         if self.alive:
             self._process.kill()
+
+    def close(self) -> None:
+        """End the process and let go of its pipes; nothing else may be asked of it but `alive`."""
+        self.end()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

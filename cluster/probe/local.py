@@ -49,7 +49,7 @@ def _read_node(name: str, timeout_s: float, env: Mapping[str, str] | None) -> No
             node, trouble = _await_node(child, deadline_s)
             place = child.place()
         finally:
-            child.kill()
+            child.close()
         if node is not None:
             return node
         if place.gpu_index is not None:

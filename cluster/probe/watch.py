@@ -55,6 +55,7 @@ class ProbeProcess:
         self._reading = self._trouble_reading(
             "stale", "waiting for the first reading", taken_at_s=time.time()
         )
+        self._child: ProbeChild | None = None
         self._unkillable: list[ProbeChild] = []
         self._thread = threading.Thread(target=self._supervise, name="gpu-probe", daemon=True)
 
@@ -74,8 +75,9 @@ class ProbeProcess:
     def close(self) -> None:
         """End the probe process without waiting for it. Safe to call twice, and before `start`."""
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2 * _LOOK_S)
+        child = self._child
+        if child is not None:
+            child.end()
 
     def _supervise(self) -> None:
         while not self._closing.is_set():
@@ -86,10 +88,11 @@ class ProbeProcess:
                 self._trouble("stale", f"the probe could not be started: {error}")
                 self._closing.wait(self._strikes.crashed(None, "", time.monotonic()))
                 continue
+            self._child = child
             try:
                 pause_s = self._follow(child, skipped)
             finally:
-                child.kill()
+                child.close()
             self._unkillable = [stuck for stuck in [*self._unkillable, child] if stuck.alive]
             self._pause(pause_s)
 

@@ -1,0 +1,214 @@
+"""A session on this machine: its GPUs are shown at once; Ray starts when something is to be deployed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from cluster.bridge.client import RaySession
+from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.places import on_cluster
+from cluster.bridge.protocol import Target
+from cluster.bridge.records import LOCAL_KEY, read_record
+from cluster.bridge.session import Listener, Session
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import ClusterviewError, Unreachable
+from cluster.inventory import Cluster, Node
+from cluster.probe.local import LOCAL_NODE_ID
+from cluster.probe.naming import with_catalogue_types
+from cluster.probe.watch import ProbeProcess
+from cluster.telemetry import NodeReading
+
+TITLE = "this machine"
+
+_Waiter = Callable[[Cluster | ClusterviewError], None]
+
+
+class LocalSession:
+    """Watches this machine through its own probe until a Ray of its own has joined and watches it instead."""
+
+    def __init__(
+        self,
+        *,
+        make_ray: Callable[[], Session] | None = None,
+        make_probe: Callable[..., ProbeProcess] = ProbeProcess,
+    ) -> None:
+        self._make_ray = make_ray or (lambda: RaySession(Target(), TITLE))
+        self._make_probe = make_probe
+        self._listener: Listener = lambda event: None
+        self._telling = threading.Lock()
+        self._lock = threading.Lock()
+        self._probe: ProbeProcess | None = None
+        self._ray: Session | None = None
+        self._ray_cluster: Cluster | None = None
+        self._waiters: list[_Waiter] = []
+        self._seen: Node | None = None
+        self._last_words = ""
+        self._closed = False
+
+    @property
+    def title(self) -> str:
+        return TITLE
+
+    @property
+    def can_deploy(self) -> bool:
+        """False once it is known that there is no GPU to deploy on."""
+        return self._seen is None or bool(self._seen.gpus)
+
+    def start(self, listener: Listener) -> None:
+        """Watch this machine; where an earlier deployment keeps a local Ray alive, join it."""
+        self._listener = listener
+        self._start_probe()
+        threading.Thread(target=self._rejoin, name="local-session", daemon=True).start()
+
+    def deploy(self, spec: DeploymentSpec) -> Future[None]:
+        """Start Ray here if need be, then order the deployment."""
+        done: Future[None] = Future()
+
+        def order(answer: Cluster | ClusterviewError) -> None:
+            try:
+                if isinstance(answer, ClusterviewError):
+                    raise answer
+                _chain(self._join().deploy(on_cluster(spec, answer)), done)
+            except ClusterviewError as error:
+                done.set_exception(error)
+
+        self._when_joined(order)
+        return done
+
+    def stop(self, name: str) -> Future[None]:
+        """Stop a deployment of the local Ray."""
+        return self._ray.stop(name) if self._ray is not None else _nothing_deployed()
+
+    def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
+        """Send a prompt to a deployment of the local Ray."""
+        if self._ray is None:
+            return _nothing_deployed()
+        return self._ray.prompt(name, prompt_id, text, max_tokens)
+
+    def close(self) -> None:
+        """End the probe and leave Ray; deployments stay."""
+        with self._lock:
+            self._closed = True
+            ray, probe = self._ray, self._probe
+            self._ray = self._probe = None
+        self._release(Unreachable("the session is closed"))
+        for part in (ray, probe):
+            if part is not None:
+                part.close()
+
+    def _start_probe(self) -> None:
+        self._seen = None
+        probe = self._make_probe(LOCAL_NODE_ID, socket.gethostname(), listener=self._on_probe)
+        with self._lock:
+            self._probe = probe
+        probe.start()
+
+    def _rejoin(self) -> None:
+        if read_record(LOCAL_KEY) is not None:
+            self._join()
+
+    def _join(self) -> Session:
+        with self._lock:
+            if self._closed:
+                raise Unreachable("the session is closed")
+            if self._ray is not None:
+                return self._ray
+            ray = self._ray = self._make_ray()
+        ray.start(self._on_ray)
+        return ray
+
+    def _when_joined(self, waiter: _Waiter) -> None:
+        try:
+            self._join()
+        except ClusterviewError as error:
+            waiter(error)
+            return
+        with self._lock:
+            cluster = self._ray_cluster
+            if cluster is None:
+                self._waiters.append(waiter)
+        if cluster is not None:
+            waiter(cluster)
+
+    def _release(self, answer: Cluster | ClusterviewError) -> None:
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter(answer)
+
+    def _on_probe(self, node: Node, reading: NodeReading) -> None:
+        with self._lock:
+            if self._ray_cluster is not None or self._probe is None:
+                return
+        still = _without_what_moves(node)
+        if still != self._seen:
+            self._seen = still
+            self._tell(ClusterSeen(cluster=_cluster(with_catalogue_types(node))))
+            if self._last_words:
+                self._tell(Progress(message=self._last_words))
+        self._tell(ReadingsSeen(nodes=(reading,)))
+
+    def _on_ray(self, event: Event) -> None:
+        if isinstance(event, SessionLost):
+            self._leave_ray(event)
+            return
+        if isinstance(event, ClusterSeen) and event.cluster.num_gpus:
+            with self._lock:
+                self._ray_cluster = event.cluster
+                probe, self._probe = self._probe, None
+            if probe is not None:
+                probe.close()
+            self._tell(event)
+            self._release(event.cluster)
+        elif self._ray_cluster is not None or not isinstance(event, ClusterSeen | ReadingsSeen):
+            self._tell(event)
+
+    def _leave_ray(self, lost: SessionLost) -> None:
+        with self._lock:
+            self._ray = self._ray_cluster = None
+            closed, watched = self._closed, self._probe is not None
+        self._release(Unreachable(lost.reason, lost.hint))
+        if closed:
+            return
+        self._tell(DeploymentsSeen(deployments=()))
+        # Said after the cluster is shown again, which would wipe it off the screen.
+        self._last_words = f"Ray on this machine ended: {lost.reason}"
+        if watched:
+            self._tell(Progress(message=self._last_words))
+        else:
+            self._start_probe()
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
+            if not self._closed:
+                self._listener(event)
+
+
+def _without_what_moves(node: Node) -> Node:
+    steady = {"memory_free_bytes": None, "processes": ()}
+    return node.model_copy(update={"gpus": tuple(gpu.model_copy(update=steady) for gpu in node.gpus)})
+
+
+def _cluster(node: Node) -> Cluster:
+    return Cluster(source="nvml" if node.gpus else "none", nodes=(node,), taken_at_s=time.time())
+
+
+def _chain(inner: Future[None], outer: Future[None]) -> None:
+    def settle(done: Future[None]) -> None:
+        error = done.exception()
+        if error is None:
+            outer.set_result(None)
+        else:
+            outer.set_exception(error)
+
+    inner.add_done_callback(settle)
+
+
+def _nothing_deployed() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(Unreachable("nothing is deployed on this machine"))
+    return future
