@@ -178,6 +178,8 @@ class ModelSpec:
     """None when tied to the embedding."""
     final: tuple[Tensor, ...]
     """Tensors after the last layer (final norm), on the last stage."""
+    front: tuple[Tensor, ...] = ()
+    """Further tensors beside the embedding, on the first stage (position table, per-layer embeddings)."""
     quantization: Quantization | None = None
     vision: Vision | None = None
     draft_layers: tuple[Layer, ...] = ()
