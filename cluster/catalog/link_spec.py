@@ -22,7 +22,14 @@ class LinkSpec:
     rank_latency_s: float
     """Added for every rank of the collective."""
     bandwidth_fraction: float
-    """Achieved share of the nominal rate per direction in a ring all-reduce."""
+    """Achieved share of the nominal rate per direction in a ring of two."""
+    bandwidth_fraction_per_rank: float = 0.0
+    """Added for every rank beyond two, up to bandwidth_fraction_limit."""
+    bandwidth_fraction_limit: float = 1.0
+    one_shot_latency_s: float | None = None
+    """Of an all-reduce in which every rank reads all others' parts; None: rings only."""
+    one_shot_fraction: float = 0.0
+    """Achieved share of the nominal rate in such an all-reduce."""
     crowding: float = 0.0
     """Exponent by which the rate falls with (ranks - 1): shared PCIe roots; 0 for switched links."""
     default_bytes_per_s: float | None = None

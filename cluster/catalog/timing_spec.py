@@ -21,20 +21,34 @@ class Achieved:
     """Of memory bandwidth, reading keys and values."""
     roofline_knee: float
     """Exponent that joins memory time and compute time: (m^k + c^k)^(1/k)."""
+    narrow_knee: float
+    """The same for products of 8 and 4 bits, whose operands are scaled and quantised on the way."""
     activation_passes: float
     """Times a layer reads or writes a token's hidden vector outside of matrix products."""
+    expert_activation_passes: float
+    """Times the rows of picked experts are read or written: permuting, activating, combining."""
     attention_flops: float
-    """Of the 16-bit rate, in attention over a prompt."""
+    """Of the 16-bit rate, in attention over a long prompt."""
+    attention_extra_keys: float
+    """Keys by which a prompt token's attention seems longer: tiles cut by the causal mask, start-up."""
     decode_attention_flops: float
     """Of the 16-bit rate, in attention of one new token over a latent cache."""
     expert_imbalance: float
     """Load of the busiest expert-parallel rank over the mean."""
     flops: dict[str, float] = field(hash=False)
-    """Of the rate of a compute dtype, in dense matrix products."""
+    """Of the rate of a compute dtype, in dense matrix products, where the architecture has no figure."""
     expert_flops: dict[str, float] = field(hash=False)
     """Of the rate of a compute dtype, in grouped products of experts."""
     dequantised: dict[str, float] = field(hash=False)
     """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantised."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureRates:
+    """What kernels reach on GPUs of one compute capability, where it was measured."""
+
+    weights_bandwidth: float
+    flops: dict[str, float] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,8 @@ class EngineTiming:
     """Share of host work that hides behind the GPU's, 0 to 1."""
     reserved_output_share: float
     """Share of a request's output tokens that the scheduler keeps room for when it admits the request."""
+    experts_by_attention_dp: bool = False
+    """The engine's published recipe runs TP ranks of a model with experts as attention-DP ranks with EP."""
     bandwidth_factor: float = 1.0
     """The engine's kernels beside the common achieved bandwidth."""
     flops_factor: float = 1.0
@@ -76,6 +92,8 @@ class Timing:
     """All of timing.toml."""
 
     achieved: Achieved
+    architectures: dict[str, ArchitectureRates] = field(hash=False)
+    """By compute capability: '9.0'."""
     engines: dict[str, EngineTiming] = field(hash=False)
     host_speed: dict[str, float] = field(hash=False)
     """By GPU type: the usual host's speed beside an x86 server of its time, where it differs."""
@@ -97,6 +115,9 @@ def load_timing() -> Timing:
     values: dict[str, Any] = tomllib.loads(TIMING_FILE.read_text(encoding="utf-8"))
     return Timing(
         achieved=Achieved(**values["achieved"]),
+        architectures={
+            name: ArchitectureRates(**entry) for name, entry in values.get("architectures", {}).items()
+        },
         engines={name: _engine(entry) for name, entry in values["engines"].items()},
         host_speed=values.get("host_speed", {}),
         bands={

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.timing_spec import EngineTiming
 from cluster.planner.cost.steady_state import ReplicaState, Stream, batch_for_budget
 from cluster.planner.layout import Layout
 from cluster.planner.request import PlanRequest
@@ -30,19 +28,16 @@ def attention_ranks(layout: Layout) -> int:
 
 
 def batch_limit(
-    layout: Layout,
-    engine: EngineProfile,
-    timing: EngineTiming,
-    request: PlanRequest,
-    stream: Stream,
-    kv_tokens: int,
+    layout: Layout, max_num_seqs: int, request: PlanRequest, stream: Stream, room: float
 ) -> BatchLimit:
-    """Return the batch that KV room, max_num_seqs, the step's token budget and the concurrency allow."""
+    """Return the batch that KV room, max_num_seqs, the step's token budget and the concurrency allow.
+
+    `room` is the sequences that the cache of one replica, under DP attention of one of its ranks, holds.
+    """
     ranks = attention_ranks(layout)
-    kept = stream.input_tokens + stream.output_tokens * timing.reserved_output_share
     limits = [
-        (kv_tokens / max(1.0, kept), "KV room"),
-        (float((request.max_num_seqs or engine.default_max_num_seqs) * ranks), "max-num-seqs"),
+        (room * ranks, "KV room"),
+        (float(max_num_seqs * ranks), "max-num-seqs"),
         (batch_for_budget(stream, ranks * layout.pp), "token budget"),
     ]
     if request.concurrency is not None:

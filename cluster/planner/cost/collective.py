@@ -25,13 +25,19 @@ class Link:
     bandwidth_bytes_per_s: float
     """Achieved, per direction and GPU."""
     send_latency_s: float
+    one_shot_latency_s: float | None = None
+    one_shot_bytes_per_s: float = 1.0
 
 
 def all_reduce_time_s(message_bytes: float, ranks: int, link: Link) -> float:
     """Return seconds of one all-reduce of `message_bytes` over `ranks` GPUs; 0 for one rank."""
     if ranks <= 1:
         return 0.0
-    return link.latency_s + RING_SHARE * (ranks - 1) / ranks * message_bytes / link.bandwidth_bytes_per_s
+    ring_s = link.latency_s + RING_SHARE * (ranks - 1) / ranks * message_bytes / link.bandwidth_bytes_per_s
+    if link.one_shot_latency_s is None:
+        return ring_s
+    one_shot_s = link.one_shot_latency_s + (ranks - 1) * message_bytes / link.one_shot_bytes_per_s
+    return min(ring_s, one_shot_s)
 
 
 def all_to_all_time_s(bytes_per_rank: float, ranks: int, link: Link) -> float:
@@ -56,7 +62,8 @@ def link_for(
     """Return the link of a group of `ranks` GPUs; one measured on this cluster replaces the constants."""
     spec = load_links()[_data_kind(kind, ranks, gpu)]
     nominal = _nominal_bytes_per_s(kind, gpu, topology) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
-    crowding = max(1, ranks - 1) ** spec.crowding
+    fraction = spec.bandwidth_fraction + spec.bandwidth_fraction_per_rank * max(0, ranks - 2)
+    fraction = min(fraction, spec.bandwidth_fraction_limit) / max(1, ranks - 1) ** spec.crowding
     measured = _measured(kind, ranks, measured_links)
     if measured is not None:
         return Link(
@@ -70,8 +77,10 @@ def link_for(
         kind=kind,
         ranks=ranks,
         latency_s=spec.base_latency_s + spec.rank_latency_s * ranks,
-        bandwidth_bytes_per_s=nominal * spec.bandwidth_fraction / crowding,
+        bandwidth_bytes_per_s=nominal * fraction,
         send_latency_s=spec.send_latency_s,
+        one_shot_latency_s=spec.one_shot_latency_s,
+        one_shot_bytes_per_s=max(1.0, nominal * spec.one_shot_fraction),
     )
 
 

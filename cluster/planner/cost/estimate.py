@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
@@ -12,21 +11,45 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import MeasuredLink
 from cluster.planner.cost.all_reduces import all_reduces_per_token
 from cluster.planner.cost.band import band, layout_class
-from cluster.planner.cost.batch import BatchLimit, attention_ranks, batch_limit, largest_within
-from cluster.planner.cost.collective import link_for
-from cluster.planner.cost.pipeline import Replica
-from cluster.planner.cost.precision import kv_bytes_per_element
-from cluster.planner.cost.rates import Rates, rates_of
-from cluster.planner.cost.roofline import Group
+from cluster.planner.cost.batch import BatchLimit, batch_limit, largest_within
+from cluster.planner.cost.rates import rates_of
+from cluster.planner.cost.replica import make_replica
+from cluster.planner.cost.room import cache_bytes_per_token, sequences_in_room
 from cluster.planner.cost.steady_state import ReplicaState, Stream, steady_state
 from cluster.planner.cost.topology import Topology
-from cluster.planner.cost.work import StageWork, WorkKey, stage_work, work_key
-from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.memory import engine_limits
+from cluster.planner.memory.cache_layers import cache_element_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Estimate
 
-_works: IdentityCache[StageWork] = IdentityCache()
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One way to run a layout, with its replica's state in the steady state and at the asked concurrency."""
+
+    state: ReplicaState
+    timed: ReplicaState
+    limit: BatchLimit
+    busy: float
+    """Replicas that have a request."""
+
+    @property
+    def throughput_tokens_per_s(self) -> float:
+        return self.busy * self.state.throughput_tokens_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What stays the same over the ways to run a layout."""
+
+    model: ModelSpec
+    stages: Sequence[StageRange]
+    gpu: GpuSpec
+    topology: Topology
+    engine: EngineProfile
+    request: PlanRequest
+    measured_links: Sequence[MeasuredLink]
 
 
 def estimate(
@@ -42,96 +65,82 @@ def estimate(
 ) -> Estimate:
     """Predict TTFT, TPOT and output tokens a second of the whole layout in steady state.
 
-    `kv_tokens` is one replica's room. Concurrency is the request's, spread over the replicas, or else the
-    largest batch that KV room, max_num_seqs and the limits on TTFT and TPOT allow. Without a concurrency the
-    objective 'latency' takes TTFT and TPOT at one request at a time.
+    `kv_tokens` is one replica's room (under DP attention one rank's). Concurrency is the request's, spread over
+    the replicas, or else the largest batch that KV room, max_num_seqs and the limits on TTFT and TPOT allow.
+    Without a concurrency the objective 'latency' takes TTFT and TPOT at one request at a time.
     """
+    question = _Question(model, stages, gpu, topology, engine, request, measured_links)
+    best = _judge(question, layout, kv_tokens)
+    other = _attention_dp(question, layout, kv_tokens)
+    if other is not None and other.throughput_tokens_per_s > best.throughput_tokens_per_s:
+        best = other
+    return _estimate(question, layout, best)
+
+
+def _judge(question: _Question, layout: Layout, kv_tokens: int) -> _Judged:
+    model, engine, request, gpu = question.model, question.engine, question.request, question.gpu
     rates = rates_of(gpu, engine.name)
-    replica = make_replica(model, layout, stages, gpu, topology, request, rates, measured_links)
+    kv_bytes = cache_element_bytes(model, engine, request)
+    limits = engine_limits(model, engine, request, gpu.memory_bytes, gpu)
     stream = Stream(
-        input_tokens=max(1, request.input_tokens),
-        output_tokens=max(1, request.output_tokens),
-        token_budget=request.max_num_batched_tokens or engine.default_max_num_batched_tokens,
+        max(1, request.input_tokens), max(1, request.output_tokens), limits.max_num_batched_tokens
     )
-    limit = batch_limit(layout, engine, rates.engine, request, stream, kv_tokens)
+    replica = make_replica(
+        model, layout, question.stages, gpu, question.topology, kv_bytes, rates, question.measured_links
+    )
+    kept = stream.input_tokens + stream.output_tokens * rates.engine.reserved_output_share
+    room = sequences_in_room(model, layout, engine, request, kv_tokens, kept)
+    limit = batch_limit(layout, limits.max_num_seqs, request, stream, room)
     state = largest_within(lambda batch: steady_state(replica, stream, batch), limit.batch, request)
     busy = float(layout.num_replicas)
+    timed = state
     if request.concurrency is not None:
         busy = min(busy, float(request.concurrency))
-    alone = request.objective == "latency" and request.concurrency is None
-    timed = steady_state(replica, stream, 1.0) if alone else state
-    if request.concurrency is not None:
-        timed = _with_queue(timed, stream, request.concurrency / busy)
-    group, known = layout_class(model, layout), model.known_architecture
-    slowest = timed.decode.slowest
-    return Estimate(
-        throughput_tokens_per_s=band(busy * state.throughput_tokens_per_s, "throughput", group, known=known),
-        ttft_s=band(timed.ttft_s, "ttft", group, known=known),
-        tpot_s=band(timed.tpot_s, "tpot", group, known=known),
-        batch=max(1, round(timed.batch)),
-        all_reduce_share=slowest.all_reduce_s / slowest.total_s if slowest.total_s else 0.0,
-        all_reduces_per_token=all_reduces_per_token(model, layout),
-        bottleneck=_bottleneck(timed, limit, layout),
-    )
+        timed = _with_queue(state, stream, request.concurrency / busy)
+    elif request.objective == "latency":
+        timed = steady_state(replica, stream, 1.0)
+    return _Judged(state, timed, limit, busy)
 
 
-def make_replica(
-    model: ModelSpec,
-    layout: Layout,
-    stages: Sequence[StageRange],
-    gpu: GpuSpec,
-    topology: Topology,
-    request: PlanRequest,
-    rates: Rates,
-    measured_links: Sequence[MeasuredLink] = (),
-) -> Replica:
-    """Gather the work, links and rates of one replica; work sums are remembered a model and layout shape."""
-    ranks = attention_ranks(layout)
-    kv_bytes = kv_bytes_per_element(model, request)
-    native = frozenset(gpu.flops_per_s)
-    works = tuple(_work(model, work_key(stage, layout.tp, layout.ep, kv_bytes, native)) for stage in stages)
-    expert_kind = "network" if layout.ep > topology.gpus_per_node else topology.tp_link
-    if topology.tp_link == "nvlink_domain" or (topology.tp_link == "none" and layout.ep > 1):
-        expert_kind = "nvlink" if topology.tp_link == "none" else topology.tp_link
-    stage_kind = "network" if topology.pp_crosses_node else _inside(topology, gpu)
-    return Replica(
-        stages=works,
-        group=Group(
-            tp=layout.tp,
-            tp_link=link_for(topology.tp_link, layout.tp, gpu, topology, measured_links),
-            expert_ranks=layout.ep,
-            expert_link=link_for(expert_kind, layout.ep, gpu, topology, measured_links)
-            if ranks > 1
-            else None,
-            attention_ranks=ranks,
-        ),
-        rates=rates,
-        stage_link=link_for(stage_kind, 2, gpu, topology, measured_links) if layout.pp > 1 else None,
-    )
+def _attention_dp(question: _Question, layout: Layout, kv_tokens: int) -> _Judged | None:
+    """Judge the layout as the engine's recipe for experts runs it: TP ranks as attention-DP ranks with EP.
 
-
-def _work(model: ModelSpec, key: WorkKey) -> StageWork:
-    """Remember sums by where a stage starts, and share one among stages of the same kinds of layer."""
-
-    def alike() -> StageWork:
-        kinds = frozenset(Counter(map(id, model.layers[key.first : key.end])).items())
-        shape = (kinds, replace(key, first=0, end=key.end - key.first))
-        return _works.get(model, shape, lambda: stage_work(model, key))
-
-    return _works.get(model, key, alike)
-
-
-def _inside(topology: Topology, gpu: GpuSpec) -> str:
-    if topology.tp_link in ("nvlink", "nvlink_domain", "pcie"):
-        return topology.tp_link
-    return "nvlink" if gpu.nvlink_bytes_per_s and gpu.nvlink_topology == "nvswitch" else "pcie"
+    Only for engines whose timing data say so. Each rank then keeps whole heads of its own requests, and the
+    attention weights stand on every rank; the room follows from both.
+    """
+    model, request, engine = question.model, question.request, question.engine
+    timing = rates_of(question.gpu, engine.name).engine
+    if not timing.experts_by_attention_dp or not model.is_moe or layout.tp == 1 or layout.dp_attention:
+        return None
+    if request.concurrency == 1 or (request.objective == "latency" and request.concurrency is None):
+        return None
+    length = request.max_model_len or model.max_position
+    split = cache_bytes_per_token(model, layout.tp, engine, request, length)
+    whole = cache_bytes_per_token(model, 1, engine, request, length)
+    wide = Layout(tp=1, pp=layout.pp, dp=layout.tp * layout.dp, ep=layout.tp, dp_attention=True)
+    return _judge(question, wide, int(kv_tokens * split / max(whole, 1e-9)))
 
 
 def _with_queue(state: ReplicaState, stream: Stream, in_flight: float) -> ReplicaState:
     """Requests beyond the batch wait for a place: Little's law gives the whole time from the rate."""
     served_per_s = state.throughput_tokens_per_s / stream.output_tokens
-    queued_s = max(0.0, in_flight / served_per_s - state.residence_s)
-    return replace(state, ttft_s=state.ttft_s + queued_s) if queued_s > state.residence_s * 1e-6 else state
+    queued_s = in_flight / served_per_s - state.residence_s
+    return replace(state, ttft_s=state.ttft_s + queued_s) if queued_s > 1e-6 * state.residence_s else state
+
+
+def _estimate(question: _Question, layout: Layout, judged: _Judged) -> Estimate:
+    model, timed = question.model, judged.timed
+    group, known = layout_class(model, layout), model.known_architecture
+    slowest = timed.decode.slowest
+    return Estimate(
+        throughput_tokens_per_s=band(judged.throughput_tokens_per_s, "throughput", group, known=known),
+        ttft_s=band(timed.ttft_s, "ttft", group, known=known),
+        tpot_s=band(timed.tpot_s, "tpot", group, known=known),
+        batch=max(1, round(timed.batch)),
+        all_reduce_share=slowest.all_reduce_s / slowest.total_s if slowest.total_s else 0.0,
+        all_reduces_per_token=all_reduces_per_token(model, layout),
+        bottleneck=_bottleneck(timed, judged.limit, layout),
+    )
 
 
 def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> str:

@@ -22,7 +22,7 @@ class Rates:
     dequantised: dict[str, float] = field(hash=False)
     attention_flops_per_s: float
     decode_attention_flops_per_s: float
-    knee: float
+    knees: dict[str, float] = field(hash=False)
     achieved: Achieved
     engine: EngineTiming
     host_speed: float
@@ -57,22 +57,32 @@ def _rates(key: _ByIdentity, engine_name: str) -> Rates:
 def make_rates(gpu: GpuSpec, engine_name: str, timing: Timing) -> Rates:
     """Return the achieved rates under the given constants."""
     achieved, engine = timing.achieved, timing.engine(engine_name)
+    measured = timing.architectures.get("{}.{}".format(*gpu.compute_capability))
+    streaming = measured.weights_bandwidth if measured else achieved.weights_bandwidth
+    fractions = achieved.flops | measured.flops if measured else achieved.flops
     bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor
     half = gpu.flops_per_s.get("fp16") or gpu.flops_per_s.get("fp32") or 1e12
     return Rates(
-        weights_bytes_per_s=bandwidth * achieved.weights_bandwidth,
+        weights_bytes_per_s=bandwidth * streaming,
         cache_bytes_per_s=bandwidth * achieved.cache_bandwidth,
-        plain_bytes_per_s=bandwidth * achieved.weights_bandwidth,
-        flops_per_s=_scaled(gpu.flops_per_s, achieved.flops, engine.flops_factor),
+        plain_bytes_per_s=bandwidth * streaming,
+        flops_per_s=_scaled(gpu.flops_per_s, fractions, engine.flops_factor),
         expert_flops_per_s=_scaled(gpu.flops_per_s, achieved.expert_flops, engine.flops_factor),
         dequantised=achieved.dequantised,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
-        knee=achieved.roofline_knee,
+        knees=_knees(gpu, achieved),
         achieved=achieved,
         engine=engine,
         host_speed=timing.host_speed.get(gpu.type, 1.0),
     )
+
+
+def _knees(gpu: GpuSpec, achieved: Achieved) -> dict[str, float]:
+    wide = ("fp32", "fp16", "bf16")
+    return {
+        dtype: achieved.roofline_knee if dtype in wide else achieved.narrow_knee for dtype in gpu.flops_per_s
+    }
 
 
 def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float) -> dict[str, float]:

@@ -8,8 +8,13 @@ from cluster.planner.cost.collective import Link, all_reduce_time_s, all_to_all_
 from cluster.planner.cost.rates import Rates
 from cluster.planner.cost.work import CacheWork, DenseWork, ExpertWork, StageWork
 
-DISPATCH_AND_COMBINE = 1.5
-"""Hidden vectors an expert-parallel all-to-all moves a pick, in 16-bit units: 8-bit out, 16-bit back."""
+ATTENTION_KNEE = 1.0
+"""Prompts are attended to one after the other with the cache reads of decoded sequences."""
+
+DISPATCH_BYTES = {"fp8": 1.0, "int8": 1.0, "fp4": 0.5625}
+"""Bytes an element that go to the experts, by their compute dtype; others 2."""
+COMBINE_BYTES = 2.0
+"""Bytes an element that come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,22 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates) -> Stage
     tokens = load.sequences + load.prompt_tokens
     if tokens <= 0:
         return StageTime(0.0, 0.0, 0.0, 0.0, 0.0)
-    knee = rates.knee
+    knees = rates.knees
     sums = [0.0, 0.0, 0.0]  # joined, memory, compute
     for dense in work.dense:
-        _add(sums, *_dense(dense, tokens, rates), knee)
+        _add(sums, *_dense(dense, tokens, rates), knees[dense.dtype])
     for dense in work.head:
-        _add(sums, *_dense(dense, load.sequences + load.prompts, rates), knee)
+        _add(sums, *_dense(dense, load.sequences + load.prompts, rates), knees[dense.dtype])
     for experts in work.experts:
-        _add(sums, *_experts(experts, tokens, group, rates), knee)
+        _add(sums, *_experts(experts, tokens, group, rates), knees[experts.dtype])
     for cache in work.caches:
-        _add(sums, *_cache(cache, load, rates), knee)
-    streamed = work.activation_bytes_per_token * rates.achieved.activation_passes * tokens
-    streamed_s = (streamed + work.state_bytes * load.sequences) / rates.plain_bytes_per_s
+        _add(sums, *_cache(cache, load, rates), ATTENTION_KNEE)
+    achieved = rates.achieved
+    streamed = work.activation_bytes_per_token * achieved.activation_passes * tokens
+    routed = tokens * group.attention_ranks
+    picked = sum(experts.activation_bytes_per_token for experts in work.experts) * routed
+    streamed += picked * achieved.expert_activation_passes + work.state_bytes * load.sequences
+    streamed_s = streamed / rates.plain_bytes_per_s
     engine = rates.engine
     fixed_s = engine.layer_s * work.num_layers + engine.expert_layer_s * work.num_expert_layers
     reduce_s = _collectives(work, tokens, group)
@@ -105,8 +114,9 @@ def _cache(work: CacheWork, load: Load, rates: Rates) -> tuple[float, float]:
     compute_s = load.sequences * keys * work.flops_per_key / rates.decode_attention_flops_per_s
     if load.prompt_tokens:
         seen = load.keys_per_prompt_token
-        if work.window is not None and seen > 0:
+        if work.window is not None:
             seen = min(seen, work.window)
+        seen += rates.achieved.attention_extra_keys
         compute_s += load.prompt_tokens * seen * work.prefill_flops_per_key / rates.attention_flops_per_s
     return memory_s, compute_s
 
@@ -117,8 +127,17 @@ def _collectives(work: StageWork, tokens: float, group: Group) -> float:
         message = tokens * work.hidden_bytes_per_token
         spent_s = work.all_reduces * all_reduce_time_s(message, group.tp, group.tp_link)
     if group.attention_ranks > 1 and group.expert_link is not None:
-        picks = sum(experts.hit_share * experts.experts for experts in work.experts[:1]) * group.expert_ranks
-        sent = tokens * min(picks, group.expert_ranks) * work.hidden_bytes_per_token * DISPATCH_AND_COMBINE
-        once = all_to_all_time_s(sent, group.expert_ranks, group.expert_link) + group.expert_link.latency_s
-        spent_s += work.num_expert_layers * once
+        spent_s += work.num_expert_layers * _exchange_time_s(work, tokens, group, group.expert_link)
     return spent_s
+
+
+def _exchange_time_s(work: StageWork, tokens: float, group: Group, link: Link) -> float:
+    """Dispatch to the experts' ranks and combine: each token to the ranks it picked, or all tokens to all
+    ranks, whichever is less to move. A token of k picks over n ranks reaches n (1 - (1 - 1/n)^k) of them."""
+    ranks = group.expert_ranks
+    picks = max((e.hit_share * e.experts * ranks for e in work.experts), default=1.0)
+    reached = ranks * (1.0 - (1.0 - 1.0 / ranks) ** picks)
+    narrow = max((DISPATCH_BYTES.get(e.dtype, 2.0) for e in work.experts), default=2.0)
+    token_bytes = work.hidden_bytes_per_token / 2.0 * (narrow + COMBINE_BYTES)
+    moved = tokens * token_bytes * min(reached, float(group.attention_ranks))
+    return all_to_all_time_s(moved, ranks, link) + link.latency_s

@@ -34,6 +34,8 @@ class ExpertWork:
     """Summed over the layers."""
     flops_per_token: float
     """Of one token's share of work on this rank, summed over the layers."""
+    activation_bytes_per_token: float
+    """Rows in and out of the picked experts on this rank, 16 bits an element, summed over the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class _Sums:
         self.rules = ShardRules(tp=key.tp, expert_ranks=key.expert_ranks)
         self.dense: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
         self.head: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-        self.experts: dict[tuple[str, str, int, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.experts: dict[tuple[str, str, int, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         self.caches: dict[int | None, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         self.state_bytes = 0.0
         self.num_expert_layers = 0
@@ -150,6 +152,7 @@ class _Sums:
         entry[0] += shard_bytes(tensor, self.rules, layer.attention) / copies * count
         if tensor.in_features > 1:
             entry[1] += 2.0 * out * inner * hit_share * copies * count
+            entry[2] += 2.0 * (out + inner) * hit_share * copies * count
 
     def _add_attention(self, attention: Attention, count: int) -> None:
         if attention.kind is AttentionKind.NONE:
