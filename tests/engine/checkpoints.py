@@ -53,14 +53,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def reference(folder: Path, prompt: tuple[int, ...], num_tokens: int) -> tuple[Any, list[int]]:
-    """Return transformers' logits of the prompt [tokens, vocabulary] and its greedy continuation."""
+def reference(
+    folder: Path, prompt: tuple[int, ...], prompts: tuple[tuple[int, ...], ...], num_tokens: int
+) -> tuple[Any, list[list[int]]]:
+    """Return transformers' logits of `prompt` [tokens, vocabulary], and its greedy answers to `prompts`."""
     import torch
     import transformers
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    ids = torch.tensor([prompt])
-    with torch.no_grad():
-        logits = model(ids).logits[0].float()
-        out = model.generate(ids, max_new_tokens=num_tokens, do_sample=False)
-    return logits, out[0, len(prompt) :].tolist()
+    def fresh() -> Any:
+        # A used model remembers its longest sequence, and with dynamic rope answers differently after it.
+        return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    with torch.inference_mode():
+        logits = fresh()(torch.tensor([prompt])).logits[0].float().numpy()
+        answers = [
+            fresh().generate(torch.tensor([ids]), max_new_tokens=num_tokens, do_sample=False)[0, len(ids) :]
+            for ids in prompts
+        ]
+    return logits, [answer.tolist() for answer in answers]

@@ -12,7 +12,6 @@ from typing import Any
 from cluster.engine.generation import GenerationRequest
 
 # A rank that hangs fails its test long before pytest's own limit.
-GROUP_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 90.0
 
 
@@ -29,6 +28,7 @@ class Job:
     """World rank that raises in its first step after the warm-up."""
     max_model_len: int = 120
     max_num_seqs: int = 4
+    group_timeout_s: float = 60.0
 
 
 @dataclass
@@ -40,6 +40,7 @@ class RankResult:
     progress: list[float] = field(default_factory=list)
     logits: Any = None
     tokens: list[list[int]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     stats: Any = None
     error: str = ""
 
@@ -129,7 +130,7 @@ def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
         max_model_len=job.max_model_len,
         max_num_seqs=job.max_num_seqs,
     )
-    engine.join(where, GROUP_TIMEOUT_S)
+    engine.join(where, job.group_timeout_s)
     engine.load(result.progress.append)
     result.memory_used_bytes = engine.stats().memory_used_bytes
     result.bytes_read = engine.bytes_read
@@ -159,6 +160,7 @@ def _collect(engine: Any, handles: list[Any], result: RankResult) -> None:
     for handle in handles:
         events = list(handle)
         result.tokens.append([event.token_id for event in events if event.token_id is not None])
+        result.failures += [event.error for event in events if event.error]
     result.stats = engine.stats()
     engine.stop()
 
