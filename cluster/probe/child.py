@@ -25,6 +25,8 @@ class Place:
 
     gpu_index: int | None = None
     function: str | None = None
+    calls: int = 0
+    """Calls begun so far; as long as it grows, nothing hangs."""
 
     def in_words(self) -> str:
         """Name the call and its GPU."""
@@ -78,10 +80,9 @@ class ProbeChild:
 
     def place(self) -> Place:
         """Tell which NVML call the process is in, or was in when it died."""
-        index, _, function = (
-            os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ").partition(" ")
-        )
-        return Place(int(index) if index else None, function or None)
+        mark = os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ")
+        calls, index, function = [*mark.split(" "), "", "", ""][:3]
+        return Place(int(index) if index else None, function or None, int(calls or 0))
 
     def how_it_ended(self, timeout_s: float = 1.0) -> str:
         """Say in words why the process is gone; its lines must have ended."""

@@ -6,6 +6,7 @@ NVML can hang in the kernel and can crash its process, so it is never called any
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.node import NodeReader
+from cluster.probe.query import Mark
 
 _PR_SET_PDEATHSIG = 1
 _MARK_LENGTH = 96
@@ -26,16 +28,16 @@ def main() -> None:
     order = ProbeOrder.model_validate_json(sys.argv[1])
     _die_with_parent(order.parent_pid)
     say = _line_writer()
-    reader = NodeReader(order.node_id, order.name, mark=_marker(order.mark_fd), skipped=order.skipped)
+    mark = _marker(order.mark_fd)
+    reader = NodeReader(order.node_id, order.name, mark=mark, skipped=order.skipped)
     if order.once:
         say(ProbeLine(node=reader.read_inventory()))
         say(ProbeLine(reading=reader.read_now()))
         return
-    _loop(order, reader, say)
+    _loop(order, reader, say, mark)
 
 
-def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None]) -> None:
-    mark = _marker(order.mark_fd)
+def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None], mark: Mark) -> None:
     inventory_due_s, retry_s = 0.0, _FIRST_RETRY_S
     while True:
         started_s = time.monotonic()
@@ -51,9 +53,11 @@ def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None
         time.sleep(max(0.0, order.interval_s - (time.monotonic() - started_s)))
 
 
-def _marker(mark_fd: int) -> Callable[[int | None, str], None]:
+def _marker(mark_fd: int) -> Mark:
+    calls = itertools.count(1)
+
     def mark(gpu_index: int | None, function: str) -> None:
-        text = f"{'' if gpu_index is None else gpu_index} {function}"
+        text = f"{next(calls)} {'' if gpu_index is None else gpu_index} {function}"
         os.pwrite(mark_fd, text.encode()[:_MARK_LENGTH].ljust(_MARK_LENGTH), 0)
 
     return mark

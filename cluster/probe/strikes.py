@@ -40,8 +40,8 @@ class Strikes:
         self._crashed_gpu = gpu_index
         return self._pause_s()
 
-    def delivered(self) -> None:
-        """Book a reading: whatever was wrong is over."""
+    def recovered(self) -> None:
+        """Book a process that goes well: the next failure starts with the shortest pause again."""
         self._failures_in_a_row = 0
 
     def skipped(self, now_s: float) -> dict[int, str]:

@@ -103,6 +103,6 @@ def _fabric(query: NvmlQuery, device: Device) -> str | None:
     except GpuGone:
         return None
     uuid = bytes(info.clusterUuid)
-    if answer.reason or info.state != _FABRIC_COMPLETED or info.status != 0 or not any(uuid):
+    if answer.reason or info.state & 0xFF != _FABRIC_COMPLETED or info.status != 0 or not any(uuid):
         return None
     return f"{uuid.hex()}:{info.cliqueId}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cluster.inventory import Node
-from cluster.probe.child import ProbeChild
+from cluster.probe.child import Place, ProbeChild
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.strikes import Strikes
 from cluster.telemetry import NodeReading, NodeState
@@ -17,6 +17,7 @@ Listener = Callable[[Node, NodeReading], None]
 _LOOK_S = 0.5
 _MOST_UNKILLABLE = 2
 _START_ALLOWANCE_S = 20.0
+_READINGS_UNTIL_SOUND = 5
 
 
 class ProbeProcess:
@@ -52,9 +53,10 @@ class ProbeProcess:
         self._first = threading.Event()
         self._lock = threading.Lock()
         self._node = Node(node_id=node_id, name=name)
-        self._reading = self._trouble_reading(
-            "stale", "waiting for the first reading", taken_at_s=time.time()
+        self._reading = NodeReading(
+            node_id=node_id, taken_at_s=time.time(), state="stale", reason="waiting for the first reading"
         )
+        self._heard_s = time.monotonic()
         self._child: ProbeChild | None = None
         self._unkillable: list[ProbeChild] = []
         self._thread = threading.Thread(target=self._supervise, name="gpu-probe", daemon=True)
@@ -98,52 +100,58 @@ class ProbeProcess:
 
     def _follow(self, child: ProbeChild, skipped: dict[int, str]) -> float:
         """Take the process's lines until it hangs, dies or is no longer wanted; return the pause after it."""
-        heard_s = time.monotonic() + _START_ALLOWANCE_S - self._deadline_s
+        moved_s, place, num_readings = time.monotonic(), child.place(), 0
         while not self._closing.is_set():
             lines = child.lines(_LOOK_S)
-            now_s = time.monotonic()
-            if lines:
-                heard_s = now_s
-                self._take(lines)
-            place, silent_s = child.place(), now_s - heard_s
+            num_readings += self._take(lines)
+            now_s, last_place, place = time.monotonic(), place, child.place()
+            if lines or place != last_place:
+                moved_s = now_s
+            if num_readings >= _READINGS_UNTIL_SOUND:
+                self._strikes.recovered()
             if child.ended:
                 reason = child.how_it_ended()
                 self._trouble("stale", reason)
                 return self._strikes.crashed(place.gpu_index, reason, now_s)
-            if silent_s > self._deadline_s:
-                reason = f"{place.in_words()} has not returned for {silent_s:.0f} s"
-                self._trouble("hung", reason)
+            if now_s - moved_s > self._allowed_s(place):
+                self._trouble("hung", self._no_return(place))
+                reason = f"{place.in_words()} did not return within {self._deadline_s:g} s"
                 return self._strikes.hung(place.gpu_index, reason, now_s)
-            if silent_s > 3 * self._order.interval_s + _LOOK_S:
-                self._trouble("stale", f"{place.in_words()} has not returned for {silent_s:.0f} s")
+            if now_s - self._heard_s > 3 * self._order.interval_s + _LOOK_S:
+                self._trouble("stale", self._no_return(place))
             if self._strikes.skipped(now_s).keys() != skipped.keys():
                 return 0.0
         return 0.0
 
-    def _take(self, lines: list[ProbeLine]) -> None:
-        for line in lines:
-            with self._lock:
+    def _allowed_s(self, place: Place) -> float:
+        """Return how long a process may stay in one place: its start has no NVML call to name yet."""
+        return self._deadline_s if place.function else max(self._deadline_s, _START_ALLOWANCE_S)
+
+    def _no_return(self, place: Place) -> str:
+        return f"{place.in_words()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
+
+    def _take(self, lines: list[ProbeLine]) -> int:
+        """Keep what the lines say; return how many readings were among them."""
+        readings = [line.reading for line in lines if line.reading is not None]
+        with self._lock:
+            for line in lines:
                 self._node = line.node or self._node
+            if readings:
                 # Stamped here: a reading's age counts from its arrival.
-                if line.reading is not None:
-                    self._reading = line.reading.model_copy(update={"taken_at_s": time.time()})
-            if line.reading is not None:
-                self._strikes.delivered()
-                self._tell()
+                self._reading = readings[-1].model_copy(update={"taken_at_s": time.time()})
+        if readings:
+            self._heard_s = time.monotonic()
+            self._tell()
+        return len(readings)
 
     def _trouble(self, state: NodeState, reason: str) -> None:
+        """Mark the last good values, which keep their time; what hangs stays hung until it answers again."""
         with self._lock:
-            last = self._reading
-            self._reading = self._trouble_reading(state, reason, last.taken_at_s, last)
+            marked = "hung" if self._reading.state == "hung" else state
+            self._reading = self._reading.model_copy(update={"state": marked, "reason": reason})
+            if not self._node.gpus:
+                self._node = self._node.model_copy(update={"error": reason})
         self._tell()
-
-    def _trouble_reading(
-        self, state: NodeState, reason: str, taken_at_s: float, last: NodeReading | None = None
-    ) -> NodeReading:
-        """Keep the last good values with their time, so that their age shows."""
-        gpus = last.gpus if last else ()
-        node_id = self._order.node_id
-        return NodeReading(node_id=node_id, taken_at_s=taken_at_s, state=state, reason=reason, gpus=gpus)
 
     def _tell(self) -> None:
         self._first.set()
