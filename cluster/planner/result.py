@@ -138,3 +138,5 @@ class Plan:
     advice: tuple[str, ...] = ()
     """When nothing fits: by how much, and the least changes that would make it fit."""
     num_layouts_considered: int = 0
+    kv_bytes_per_token: float | None = None
+    """Cache bytes a token takes, all ranks of one replica without copies (TP=1), at the workload's length."""
