@@ -1,0 +1,80 @@
+"""`clusterview --dry-run`: the planner without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from cluster.cli.resolve import (
+    DEFAULT_MODEL,
+    DEMO_SPEC,
+    model_from,
+    planning_cluster_from,
+    ray_address_from,
+    request_from,
+)
+from cluster.errors import BadInput
+
+if TYPE_CHECKING:
+    from cluster.inventory import Cluster
+
+_PROBE_TIMEOUT_S = 10.0
+
+
+def run_dry_run(arguments: argparse.Namespace) -> int:
+    """Plan and print: text, or JSON with --json. Returns 0 when a layout was found, 1 when none fits."""
+    request = request_from(arguments)
+    cluster = cluster_from(arguments)
+    if arguments.model is None:
+        print(f"clusterview: no --model given, planning for {DEFAULT_MODEL}", file=sys.stderr)
+    model = model_from(arguments)
+
+    from cluster.planner.plan import plan
+
+    answer = plan(cluster, model, request)
+    if arguments.json:
+        from cluster.cli.print_json import print_json
+
+        print_json(answer, request.top)
+    else:
+        from cluster.cli.print_plan import print_plan
+
+        print_plan(answer)
+    return 0 if answer.recommended else 1
+
+
+def cluster_from(arguments: argparse.Namespace) -> Cluster:
+    """Return the cluster to plan for: --cluster, --simulate, a Ray cluster, else this machine's GPUs."""
+    named = planning_cluster_from(arguments)
+    if named is not None:
+        return named
+    if arguments.simulate:
+        return _simulated(arguments.simulate)
+    address = ray_address_from(arguments)
+    if address is not None:
+        from cluster.cli.ray_inventory import read_ray_cluster
+
+        return read_ray_cluster(address)
+    return _this_machine(demo=arguments.demo)
+
+
+def _this_machine(demo: bool) -> Cluster:
+    from cluster.probe.local import read_cluster
+
+    found = read_cluster(timeout_s=_PROBE_TIMEOUT_S)
+    if found.num_gpus:
+        return found
+    if demo:
+        return _simulated(DEMO_SPEC)
+    reasons = [node.error for node in found.nodes if node.error]
+    raise BadInput(
+        f"this machine shows no NVIDIA GPU{f' ({reasons[0]})' if reasons else ''}",
+        f"Try --cluster {DEMO_SPEC}, --simulate {DEMO_SPEC} or --address HOST:PORT",
+    )
+
+
+def _simulated(spec: str) -> Cluster:
+    from cluster.cluster_spec import parse_cluster_spec
+
+    return parse_cluster_spec(spec, "simulated")

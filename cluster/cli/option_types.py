@@ -1,0 +1,65 @@
+"""Values of options: what is taken, and one line for what is not."""
+
+from __future__ import annotations
+
+import math
+import re
+from argparse import ArgumentTypeError
+
+from cluster.text import clean
+
+MOST = 10**9
+_SUFFIXES = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
+
+
+def positive_int(text: str) -> int:
+    """A whole number from 1 to a billion."""
+    if not re.fullmatch(r"\+?[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:
+        raise ArgumentTypeError(f"{_shown(text)} is not a whole number from 1 up")
+    return int(text)
+
+
+def token_count(text: str) -> int:
+    """A number of tokens: 32768, 32k (32,000) or 32K (32,768), as vLLM reads them."""
+    match = re.fullmatch(r"([0-9]{1,10})([kKmM]?)", text)
+    tokens = int(match[1]) * _SUFFIXES.get(match[2], 1) if match else 0
+    if not 1 <= tokens <= MOST:
+        raise ArgumentTypeError(f"{_shown(text)} is not a number of tokens; write 32768 or 32K")
+    return tokens
+
+
+def fraction(text: str) -> float:
+    """A share above 0, at most 1."""
+    share = _number(text)
+    if share is None or not 0 < share <= 1:
+        raise ArgumentTypeError(f"{_shown(text)} is not a share between 0 and 1")
+    return share
+
+
+def milliseconds(text: str) -> float:
+    """A duration above 0, in milliseconds."""
+    duration = _number(text)
+    if duration is None or not 0 < duration <= MOST:
+        raise ArgumentTypeError(f"{_shown(text)} is not a number of milliseconds above 0")
+    return duration
+
+
+def short_name(text: str) -> str:
+    """A name of 1 to 64 letters, digits, dots, dashes and underscores."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} is not a name: use letters, digits, dots, dashes, underscores"
+        )
+    return text
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _shown(text: str) -> str:
+    return repr(clean(text, 40))

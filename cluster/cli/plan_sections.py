@@ -1,0 +1,141 @@
+"""The parts of a printed plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.cli.style import Style
+from cluster.cli.table import table
+from cluster.cli.wrap import wrap
+from cluster.planner.describe import cluster_in_words, columns_in_words, placement_in_words
+from cluster.planner.result import Candidate, Plan
+from cluster.units import format_bytes, format_count, format_duration, format_gib
+
+
+def heading(plan: Plan, style: Style) -> Iterator[str]:
+    """The question: model, cluster, workload, engine."""
+    model, request = plan.model, plan.request
+    quantised = f", {model.quantization.method}" if model.quantization else ""
+    active = model.active_parameters
+    sparse = f" ({format_count(active)} active)" if model.is_moe and active else ""
+    yield style.bold("Model    ") + (
+        f"{model.name}: {format_count(model.parameters)} parameters{sparse}, {model.dtype}{quantised}, "
+        f"{format_gib(model.weights_bytes)} of weights, "
+        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache a token"
+    )
+    mark = style.warn("  SIMULATED") if plan.cluster.simulated else ""
+    yield style.bold("Cluster  ") + cluster_in_words(plan.cluster) + mark
+    load = f"{request.input_tokens} tokens in, {request.output_tokens} out"
+    load += f", {request.concurrency} in flight" if request.concurrency else ""
+    yield style.bold("Workload ") + (
+        f"{request.workload}: {load}, max-model-len {request.max_model_len or model.max_position}, "
+        f"ranked by {request.objective}"
+    )
+    yield style.bold("Engine   ") + f"{plan.engine_name} {plan.engine_version}"
+    for note in model.notes:
+        yield style.warn(f"Note     {note}")
+
+
+def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """The answer and what it costs and gives."""
+    best = plan.recommended
+    if best is None:
+        yield style.bold(style.bad("No layout fits."))
+        for line in plan.advice:
+            yield from wrap(f"  {line}", width, "    ")
+        return
+    yield style.bold(style.good(f"Recommended: {best.label}")) + f"  on {best.layout.gpus} GPUs"
+    yield from wrap(f"  {best.why}", width, "  ")
+    yield from _memory_line(best)
+    yield from _speed_line(best)
+    for note in best.notes:
+        yield from wrap(f"  note: {note}", width, "        ")
+
+
+def _memory_line(candidate: Candidate) -> Iterator[str]:
+    memory = candidate.memory_per_gpu
+    if memory is None:
+        return
+    parts = (
+        ("weights", memory.weights_bytes),
+        ("KV cache", memory.kv_cache_bytes),
+        ("activations", memory.activation_bytes),
+        ("CUDA graphs", memory.cuda_graph_bytes),
+        ("other", memory.non_torch_bytes),
+    )
+    told = " + ".join(f"{name} {format_gib(size)}" for name, size in parts if size)
+    yield f"  memory per GPU: {told} = {format_gib(memory.total_bytes)}"
+    if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
+        yield (
+            f"  KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
+            f"{candidate.max_concurrency:.1f} requests of the full length"
+        )
+
+
+def _speed_line(candidate: Candidate) -> Iterator[str]:
+    estimate = candidate.estimate
+    if estimate is None:
+        return
+    rate = estimate.throughput_tokens_per_s
+    yield (
+        f"  throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), "
+        f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
+    )
+    yield (
+        f"  latency: first token {format_duration(estimate.ttft_s.value)}, "
+        f"then {format_duration(estimate.tpot_s.value)} a token; "
+        f"{estimate.all_reduces_per_token} all-reduces a token, {estimate.all_reduce_share:.0%} of a decode step"
+    )
+
+
+def decision(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """The path through the decision tree."""
+    if not plan.decision:
+        return
+    yield style.bold("Decision")
+    for depth, step in enumerate(plan.decision):
+        indent = "  " * (depth + 1)
+        yield from wrap(f"{indent}{step.question} {style.bold(step.answer)}", width, indent + "  ")
+        yield from (style.dim(line) for line in wrap(f"{indent}  {step.because}", width, indent + "  "))
+
+
+def placement(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """Which GPU is which replica, stage and rank."""
+    if plan.recommended is None:
+        return
+    yield style.bold("Placement")
+    for line in placement_in_words(plan.recommended):
+        yield from wrap(f"  {line}", width, "    ")
+    columns = columns_in_words(plan.model, plan.recommended.layout)
+    if columns:
+        yield from wrap(f"  {columns}", width, "    ")
+
+
+def comparison(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """DP, TP and TP x DP side by side."""
+    if not plan.comparison:
+        return
+    yield style.bold("Side by side")
+    names = [name for name, _ in plan.comparison[0].rows]
+    header = ["", *(column.strategy for column in plan.comparison)]
+    cells = [[name, *(dict(column.rows).get(name, "") for column in plan.comparison)] for name in names]
+    yield from table(header, cells, style, width)
+
+
+def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """The other candidates, each with why it was passed over."""
+    others = [candidate for candidate in plan.candidates if candidate is not plan.recommended]
+    shown = others[: max(0, plan.request.top - 1)] if plan.recommended else others[: plan.request.top]
+    if not shown:
+        return
+    yield style.bold("Alternatives" if plan.recommended else "Nearest layouts")
+    label_width = max(len(candidate.label) for candidate in shown)
+    for candidate in shown:
+        mark = style.good("fits") if candidate.feasible else style.bad("no  ")
+        lead = f"  {candidate.label:<{label_width}}  {mark}  "
+        indent = " " * (label_width + 10)
+        lines = list(wrap(indent + candidate.why, width, indent))
+        yield lead + lines[0].lstrip()
+        yield from (style.dim(line) for line in lines[1:])
+    if len(others) > len(shown):
+        yield style.dim(f"  and {len(others) - len(shown)} more (--top {len(plan.candidates)})")

@@ -1,0 +1,15 @@
+"""Print a plan as JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from cluster.planner.result import Plan
+from cluster.planner.to_json import plan_to_json
+
+
+def print_json(plan: Plan, top: int) -> None:
+    """Write one JSON object, the first `top` candidates in it."""
+    json.dump(plan_to_json(plan, top), sys.stdout, indent=2, allow_nan=False, default=str)
+    sys.stdout.write("\n")

@@ -1,0 +1,96 @@
+"""From options to what the planner takes: a request, a model, a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from cluster.errors import BadInput
+from cluster.planner.request import EngineName, PlanRequest
+
+if TYPE_CHECKING:
+    from cluster.catalog.model_spec import ModelSpec
+    from cluster.inventory import Cluster
+
+DEFAULT_MODEL = "meta-llama/Llama-3.1-70B-Instruct"
+DEMO_SPEC = "2x4xA100-80GB"
+_DTYPES = {
+    "auto": None,
+    "bf16": "bf16",
+    "bfloat16": "bf16",
+    "fp16": "fp16",
+    "float16": "fp16",
+    "half": "fp16",
+    "fp32": "fp32",
+    "float32": "fp32",
+    "float": "fp32",
+}
+
+
+def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vllm") -> PlanRequest:
+    """Return the request that the options describe."""
+    return PlanRequest(
+        tp=arguments.tp,
+        pp=arguments.pp,
+        dp=arguments.dp,
+        ep=arguments.ep,
+        max_model_len=arguments.max_model_len,
+        max_num_seqs=arguments.max_num_seqs,
+        gpu_memory_utilization=arguments.gpu_memory_utilization,
+        dtype=_DTYPES.get(arguments.dtype) if arguments.dtype else None,
+        quantization=arguments.quantization,
+        kv_cache_dtype=_kv_cache_dtype(arguments.kv_cache_dtype),
+        input_tokens=arguments.input_tokens,
+        output_tokens=arguments.output_tokens,
+        concurrency=arguments.concurrency,
+        objective=arguments.objective,
+        ttft_s=None if arguments.ttft_ms is None else arguments.ttft_ms / 1000,
+        tpot_s=None if arguments.tpot_ms is None else arguments.tpot_ms / 1000,
+        workload=arguments.workload,
+        engine=arguments.engine or default_engine,
+        engine_version=arguments.engine_version,
+        top=arguments.top,
+    )
+
+
+def model_from(arguments: argparse.Namespace) -> ModelSpec:
+    """Return the model that --model names; without it the default one."""
+    from cluster.catalog.models import load_model
+
+    dtype = _DTYPES.get(arguments.dtype) if arguments.dtype else None
+    return load_model(arguments.model or DEFAULT_MODEL, dtype, arguments.quantization)
+
+
+def planning_cluster_from(arguments: argparse.Namespace) -> Cluster | None:
+    """Return what --cluster names, a cluster for planning only; None without the option."""
+    refuse_two_sources(arguments)
+    if arguments.cluster is None:
+        return None
+    from cluster.snapshot import cluster_from_argument
+
+    return cluster_from_argument(arguments.cluster)
+
+
+def ray_address_from(arguments: argparse.Namespace) -> str | None:
+    """Return the Ray cluster to join: --address, else RAY_ADDRESS unless another source was named."""
+    if arguments.address:
+        return str(arguments.address)
+    if arguments.simulate or arguments.cluster:
+        return None
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def refuse_two_sources(arguments: argparse.Namespace) -> None:
+    """Raise BadInput when more than one place for the cluster is named."""
+    named = [f"--{name}" for name in ("address", "simulate", "cluster") if getattr(arguments, name)]
+    if len(named) > 1:
+        raise BadInput(
+            f"{' and '.join(named)} are given together", "Name one place where the cluster comes from"
+        )
+
+
+def _kv_cache_dtype(name: str | None) -> str | None:
+    if name is None or name == "auto":
+        return None
+    return "fp8" if name.startswith("fp8") else _DTYPES[name]

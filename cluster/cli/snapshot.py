@@ -1,0 +1,23 @@
+"""`clusterview snapshot`: the cluster as it is now, for `--cluster FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cluster.cli.dry_run import cluster_from
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the snapshot to --output, or to stdout."""
+    from cluster.snapshot import dump_cluster, save_cluster
+
+    cluster = cluster_from(arguments)
+    if arguments.output is None:
+        sys.stdout.write(dump_cluster(cluster))
+        return 0
+    path = Path(arguments.output).expanduser()
+    save_cluster(cluster, path)
+    print(f"clusterview: wrote {len(cluster.nodes)} nodes, {cluster.num_gpus} GPUs to {path}", file=sys.stderr)
+    return 0

@@ -1,0 +1,135 @@
+"""DP, TP and TP x DP side by side, in the source table's rows, with this model's and this cluster's figures."""
+
+from __future__ import annotations
+
+from cluster.planner.describe import column_ranges
+from cluster.planner.facts import Facts, single_replica
+from cluster.planner.kv_share import kv_share
+from cluster.planner.layout import Layout
+from cluster.planner.result import Candidate, ComparisonColumn
+from cluster.planner.search.candidates import build_candidates
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.units import format_duration, format_gib
+
+Row = tuple[str, str]
+
+
+def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[ComparisonColumn, ...]:
+    """Return the three columns; () on a cluster without usable GPUs."""
+    if facts.one_gpu is None:
+        return ()
+    free = context.with_request(tp=None, pp=None, dp=None, ep=None)
+    data = _Strategy(free, "Data parallel", facts.one_gpu)
+    group = _group_degree(free, best)
+    if group < 2:
+        return (data.column(),)
+    tensor = _Strategy(
+        free, "Tensor parallel", build_candidates(free.with_request(dp=1), Form.plain(group, 1))[0]
+    )
+    both = _Strategy(free, "TP x DP", build_candidates(free, Form.plain(group, 1))[0])
+    strategies = [data, tensor] if both.layout.num_replicas < 2 else [data, tensor, both]
+    return tuple(strategy.column() for strategy in strategies)
+
+
+def _group_degree(context: Context, best: Candidate | None) -> int:
+    """The recommendation's TP, else the widest valid one that a node's links carry."""
+    if best is not None and best.layout.tp > 1:
+        return best.layout.tp
+    widest = context.survey.largest_domain
+    tp = 1
+    while tp * 2 <= widest:
+        tp *= 2
+    while tp > 1 and _shape_refused(context, tp):
+        tp //= 2
+    return tp
+
+
+def _shape_refused(context: Context, tp: int) -> bool:
+    candidate = build_candidates(context, Form.plain(tp, 1))[0]
+    return not candidate.feasible and candidate.memory_per_gpu is None
+
+
+class _Strategy:
+    """One column of the table."""
+
+    def __init__(self, context: Context, name: str, candidate: Candidate) -> None:
+        self.context, self.name, self.candidate = context, name, candidate
+
+    @property
+    def layout(self) -> Layout:
+        return self.candidate.layout
+
+    def column(self) -> ComparisonColumn:
+        rows: tuple[Row, ...] = (
+            ("Model per GPU", self._model()),
+            ("Columns", self._columns()),
+            ("Communication", self._communication()),
+            ("Latency", self._latency()),
+            ("Throughput", self._throughput()),
+            ("Memory per GPU", self._memory()),
+            ("Best for", self._best_for()),
+        )
+        return ComparisonColumn(self.name, self.layout, rows)
+
+    def _model(self) -> str:
+        memory = self.candidate.memory_per_gpu
+        size = f": {format_gib(memory.weights_bytes)}" if memory else ""
+        return f"FULL copy{size}" if self.layout.tp == 1 else f"1/{self.layout.tp} of each layer{size}"
+
+    def _columns(self) -> str:
+        width, tp = self.context.model.hidden_size, self.layout.tp
+        if width < tp:
+            return f"all {width}"
+        ranges = [f"{first}-{last}" for first, last in column_ranges(width, tp)]
+        if len(ranges) > 4:
+            ranges = [*ranges[:3], "...", ranges[-1]]
+        return f"all {width}" if tp == 1 else ", ".join(ranges)
+
+    def _communication(self) -> str:
+        if self.layout.tp == 1:
+            return "NONE (inference)"
+        estimate = self.candidate.estimate
+        if estimate is None:
+            return "all-reduce per layer (every forward pass)"
+        cost = estimate.all_reduce_share * estimate.tpot_s.value
+        return (
+            f"{estimate.all_reduces_per_token} all-reduces per token, "
+            f"{format_duration(cost)} of a {format_duration(estimate.tpot_s.value)} step "
+            f"({estimate.all_reduce_share:.0%})"
+        )
+
+    def _latency(self) -> str:
+        if not self.candidate.feasible:
+            return "does not run"
+        alone = single_replica(self.context, Form.plain(self.layout.tp, self.layout.pp)).estimate
+        if alone is None:
+            return "n/a"
+        told = f"{format_duration(alone.tpot_s.value)} a token, one request alone"
+        return f"{told} (same as 1 GPU)" if self.layout.tp == 1 else told
+
+    def _throughput(self) -> str:
+        estimate, replicas = self.candidate.estimate, self.layout.num_replicas
+        if estimate is None:
+            return "does not run"
+        rate = estimate.throughput_tokens_per_s.value
+        told = f"{rate:,.0f} tokens/s"
+        return f"{told} = {replicas} x {rate / replicas:,.0f}" if replicas > 1 else f"{told}, 1 replica"
+
+    def _memory(self) -> str:
+        memory = self.candidate.memory_per_gpu
+        if memory is None:
+            return "n/a"
+        share = "full model" if self.layout.tp == 1 else f"1/{self.layout.tp} model"
+        if not self.candidate.feasible and not memory.kv_cache_bytes:
+            return f"{share} {format_gib(memory.weights_bytes)} > budget {format_gib(memory.budget_bytes)}"
+        kept = kv_share(self.context.model, self.layout.tp)
+        return f"{share} {format_gib(memory.weights_bytes)} + {kept} {format_gib(memory.kv_cache_bytes)}"
+
+    def _best_for(self) -> str:
+        if self.layout.tp == 1:
+            verdict = "it does here" if self.candidate.feasible else "here it DOESN'T"
+            return f"model FITS on 1 GPU ({verdict}) + need throughput"
+        if self.layout.num_replicas > 1:
+            return "model larger than 1 GPU + need throughput"
+        return "model DOESN'T FIT on 1 GPU, or latency matters most"

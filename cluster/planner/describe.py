@@ -1,0 +1,86 @@
+"""Clusters, placements and splits in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.inventory import Cluster
+from cluster.planner.layout import Layout, Placement
+from cluster.planner.result import Candidate
+from cluster.planner.search.placement import LazyPlacement
+
+_REPLICAS_TOLD = 8
+_COLUMN_RANGES_TOLD = 8
+
+
+def cluster_in_words(cluster: Cluster) -> str:
+    """Say what there is: '2 nodes x 4 A100-80GB (spec)'."""
+    shapes = Counter(tuple(sorted(Counter(gpu.type for gpu in node.gpus).items())) for node in cluster.nodes)
+    parts = []
+    for shape, num_nodes in shapes.items():
+        gpus = " + ".join(f"{count} {kind}" for kind, count in shape) or "no GPUs"
+        parts.append(f"{num_nodes} node{'s' if num_nodes > 1 else ''} x {gpus}")
+    return f"{', '.join(parts) or 'no nodes'} ({cluster.source})"
+
+
+def column_ranges(width: int, parts: int) -> list[tuple[int, int]]:
+    """Return first and last column of each part; the first `width % parts` parts hold one more."""
+    size, more = divmod(width, parts)
+    ranges, first = [], 0
+    for part in range(parts):
+        end = first + size + (part < more)
+        ranges.append((first, end - 1))
+        first = end
+    return ranges
+
+
+def columns_in_words(model: ModelSpec, layout: Layout) -> str:
+    """Say which columns of each layer the ranks of a tensor-parallel group hold; '' without one."""
+    if layout.tp < 2 or model.hidden_size < layout.tp:
+        return ""
+    ranges = column_ranges(model.hidden_size, layout.tp)
+    told = ", ".join(f"{first}-{last}" for first, last in ranges[:_COLUMN_RANGES_TOLD])
+    more = ", ..." if len(ranges) > _COLUMN_RANGES_TOLD else ""
+    return f"columns of each {model.hidden_size}-wide layer: {told}{more}"
+
+
+def placement_in_words(candidate: Candidate) -> Iterator[str]:
+    """Say replica by replica which GPUs it has: 'replica 0: node-1 GPU 0-3'."""
+    placement = candidate.placement
+    shown: Sequence[Placement] = placement
+    if isinstance(placement, LazyPlacement):
+        shown = placement.first_replicas(_REPLICAS_TOLD)
+    stages = candidate.layout.pp > 1
+    for replica, ranks in groupby(shown, key=lambda rank: rank.replica):
+        yield f"replica {replica}: {_stages_in_words(list(ranks), candidate) if stages else _gpus(list(ranks))}"
+    told = sum(1 for _ in groupby(shown, key=lambda rank: rank.replica))
+    if told < candidate.layout.dp:
+        yield f"and {candidate.layout.dp - told} more replicas"
+
+
+def _stages_in_words(ranks: list[Placement], candidate: Candidate) -> str:
+    layers = {stage.stage: f" (layers {stage.first}-{stage.end - 1})" for stage in candidate.stages}
+    return "; ".join(
+        f"stage {stage}{layers.get(stage, '')} on {_gpus(list(members))}"
+        for stage, members in groupby(ranks, key=lambda rank: rank.stage)
+    )
+
+
+def _gpus(ranks: list[Placement]) -> str:
+    return ", ".join(
+        f"{node} GPU {_ranges([rank.gpu_index for rank in members])}"
+        for node, members in (
+            (name, list(group)) for name, group in groupby(ranks, key=lambda r: r.node_name)
+        )
+    )
+
+
+def _ranges(numbers: list[int]) -> str:
+    told = []
+    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        members = [number for _, number in run]
+        told.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
+    return ",".join(told)

@@ -1,0 +1,122 @@
+"""Why the first candidate leads and why each other one was passed over, in one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate
+from cluster.planner.search.rank import SAME, benefit, keeps_limits, request_latency_s
+from cluster.units import format_duration
+
+
+def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Candidate, ...]:
+    """Return the candidates with their `why`; the first is the one that leads."""
+    if not feasible:
+        return ()
+    best = feasible[0]
+    second = feasible[1] if len(feasible) > 1 else None
+    lead = replace(best, why=_why_best(best, second, request))
+    return (lead, *(replace(other, why=_why_not(other, best, request)) for other in feasible[1:]))
+
+
+def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return refused candidates with their first rejection and its mend as `why`."""
+    return tuple(replace(candidate, why=_why_refused(candidate)) for candidate in refused)
+
+
+def _why_refused(candidate: Candidate) -> str:
+    if not candidate.rejections:
+        return "does not hold"
+    first = candidate.rejections[0]
+    more = f" (and {len(candidate.rejections) - 1} more reasons)" if len(candidate.rejections) > 1 else ""
+    return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
+
+
+def _why_best(best: Candidate, second: Candidate | None, request: PlanRequest) -> str:
+    layout = best.layout
+    if layout.gpus_per_replica == 1:
+        what = f"{layout.num_replicas} independent copies, no communication between GPUs"
+        if layout.num_replicas == 1:
+            what = "one copy on one GPU, no communication"
+    else:
+        what = f"each replica split over {layout.gpus_per_replica} GPUs"
+        what += f", {layout.num_replicas} replicas side by side" if layout.num_replicas > 1 else ""
+    if not keeps_limits(best, request):
+        return f"{what}; no layout keeps the limits, this one comes nearest ({_latency(best)})"
+    if second is None:
+        return f"{what}; the only layout that fits"
+    gain = benefit(best, request) / max(benefit(second, request), 1e-12) - 1
+    if gain > SAME:
+        return f"{what}; {_gain(gain, request)} than the next ({second.label})"
+    return f"{what}; no other layout is clearly better, and this one is simplest to run"
+
+
+def _gain(gain: float, request: PlanRequest) -> str:
+    if request.objective == "latency":
+        return f"answers {gain:.0%} sooner"
+    return f"{gain:.0%} more tokens a second"
+
+
+def _why_not(other: Candidate, best: Candidate, request: PlanRequest) -> str:
+    if keeps_limits(best, request) and not keeps_limits(other, request):
+        return f"misses the limits: {_latency(other)}{_limits(request)}"
+    told = _compared(other, best, request)
+    reason = _reason(other, best)
+    return f"{told}{f': {reason}' if reason else ''}"
+
+
+def _compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
+    ratio = benefit(other, request) / max(benefit(best, request), 1e-12)
+    if request.objective == "latency":
+        ours, theirs = request_latency_s(other, request), request_latency_s(best, request)
+        told = f"{format_duration(ours)} a request against {format_duration(theirs)}"
+    else:
+        told = f"{_rate(other):,.0f} tokens/s, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
+    return f"{told} (within the estimate's error)" if abs(1 - ratio) <= SAME else told
+
+
+def _reason(other: Candidate, best: Candidate) -> str:
+    ours, theirs = other.layout, best.layout
+    estimate = other.estimate
+    reasons = []
+    if ours.gpus < theirs.gpus:
+        reasons.append(f"uses {ours.gpus} of the {theirs.gpus} GPUs")
+    if ours.pp > theirs.pp:
+        reasons.append(f"{ours.pp} stages to keep filled")
+    if estimate and ours.tp > theirs.tp:
+        reasons.append(
+            f"{estimate.all_reduces_per_token} all-reduces a token take {estimate.all_reduce_share:.0%} of a step"
+        )
+    if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
+        reasons.append(f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}")
+    if ours.gpus_per_replica < theirs.gpus_per_replica and _kv(other) < _kv(best):
+        reasons.append(f"only {_kv(other):,} tokens of KV room a replica")
+    if ours.dp_attention and not theirs.dp_attention:
+        reasons.append("attention replicas run in lockstep")
+    elif ours.ep > theirs.ep:
+        reasons.append("the busiest expert rank sets the pace")
+    return ", ".join(reasons)
+
+
+def _kv(candidate: Candidate) -> int:
+    return candidate.kv_cache_tokens or 0
+
+
+def _rate(candidate: Candidate) -> float:
+    return candidate.estimate.throughput_tokens_per_s.value if candidate.estimate else 0.0
+
+
+def _latency(candidate: Candidate) -> str:
+    estimate = candidate.estimate
+    if estimate is None:
+        return "no estimate"
+    ttft, tpot = estimate.ttft_s.value, estimate.tpot_s.value
+    return f"first token {format_duration(ttft)}, then {format_duration(tpot)} a token"
+
+
+def _limits(request: PlanRequest) -> str:
+    limits = [f"TTFT {format_duration(request.ttft_s)}"] if request.ttft_s else []
+    limits += [f"TPOT {format_duration(request.tpot_s)}"] if request.tpot_s else []
+    return f" (limits: {', '.join(limits)})"

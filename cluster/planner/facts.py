@@ -1,0 +1,69 @@
+"""What the reasons are told with: how the model fits a GPU, a node, the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cluster.planner.result import Candidate
+from cluster.planner.search.candidates import build_candidates
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.placement import LazyPlacement
+from cluster.planner.search.run import Found, search
+
+_FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The model beside one GPU, one node and the whole cluster."""
+
+    one_gpu: Candidate | None
+    """One copy a GPU; None on a cluster without usable GPUs."""
+    in_node: Candidate | None
+    """The best layout whose replicas each stay in one node."""
+    free_choice: Candidate | None
+    """What would be recommended if no degree were pinned."""
+    pinned: bool
+    num_gpus: int
+    num_nodes: int
+
+
+def gather_facts(context: Context, found: Found) -> Facts:
+    """Judge what the decision tree asks about; pins are lifted for it."""
+    request = context.request
+    pinned = any(getattr(request, axis) is not None for axis in _FREE)
+    free = context.with_request(**_FREE) if pinned else context
+    feasible = search(free).feasible if pinned else found.feasible
+    one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
+    nodes = {
+        machine for shape in context.survey.shapes for machines in shape.machines for machine in machines
+    }
+    return Facts(
+        one_gpu=one_gpu,
+        in_node=next(in_one_node(feasible), None),
+        free_choice=feasible[0] if feasible else None,
+        pinned=pinned,
+        num_gpus=context.survey.num_usable_gpus,
+        num_nodes=len(nodes),
+    )
+
+
+def in_one_node(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Return those whose replicas each stay in one node, in order."""
+    return (candidate for candidate in candidates if nodes_per_replica(candidate) == 1)
+
+
+def nodes_per_replica(candidate: Candidate) -> int:
+    """Return the most nodes that one replica spans."""
+    placement = candidate.placement
+    if isinstance(placement, LazyPlacement):
+        return placement.nodes_per_replica
+    return len({rank.node for rank in placement if rank.replica == 0}) or 1
+
+
+def single_replica(context: Context, form: Form) -> Candidate:
+    """Judge one replica of a form by itself, as for one request at a time."""
+    alone = context.with_request(dp=form.dp_inside, concurrency=1)
+    return build_candidates(alone, form)[0]

@@ -1,0 +1,53 @@
+"""The one entry to the planner: a cluster, a model and a request in, a plan with reasons out."""
+
+from __future__ import annotations
+
+from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.model_spec import ModelSpec
+from cluster.inventory import Cluster
+from cluster.planner.advice import advise
+from cluster.planner.compare import compare
+from cluster.planner.decision import decide
+from cluster.planner.explain import explained, explained_refusals
+from cluster.planner.facts import gather_facts
+from cluster.planner.layout import Layout
+from cluster.planner.memory import kv_bytes_per_token
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
+from cluster.planner.search.context import Context
+from cluster.planner.search.run import search
+from cluster.planner.search.survey import survey_cluster
+
+
+def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
+    """Return the best layouts of `model` on the GPUs of `cluster` that can be used now, with the reasons.
+
+    Pure: the same input gives the same plan. Raises ClusterviewError only for an engine or version that does
+    not exist; a model that fits nowhere is a Plan without a recommendation.
+    """
+    engine = load_engine(request.engine, request.engine_version)
+    context = Context(cluster, survey_cluster(cluster), model, engine, request)
+    found = search(context)
+    feasible = explained(found.feasible, request)
+    best = feasible[0] if feasible else None
+    facts = gather_facts(context, found)
+    return Plan(
+        model=model,
+        cluster=cluster,
+        request=request,
+        engine_name=engine.name,
+        engine_version=engine.version,
+        recommended=best,
+        candidates=(*feasible, *explained_refusals(found.refused)),
+        decision=decide(context, facts, best),
+        comparison=compare(context, facts, best),
+        advice=() if best else advise(context, found),
+        num_layouts_considered=found.num_considered,
+        kv_bytes_per_token=_kv_bytes_per_token(context),
+    )
+
+
+def _kv_bytes_per_token(context: Context) -> float:
+    request = context.request
+    length = request.input_tokens + request.output_tokens
+    return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)

@@ -1,0 +1,1 @@
+"""Search over layouts on named GPUs: survey, enumerate, place, judge, rank."""

@@ -1,0 +1,181 @@
+"""From a form to candidates: every form is judged on the GPUs it would get, then given as many as help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cluster.planner.result import Candidate, RankMemory, Rejection
+from cluster.planner.rules import layout_rejections
+from cluster.planner.search.absent import absent_rejection
+from cluster.planner.search.busy import busy_rejections, partly_used_note, startup_rejections
+from cluster.planner.search.classes import ReplicaClass, classify, gather
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.judge import Judgement, judge
+from cluster.planner.search.placement import LazyPlacement
+from cluster.planner.search.replicas import ReplicaSet, form_replicas
+from cluster.planner.search.timing import Share, estimate_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A class of replicas with its judgement."""
+
+    replicas: ReplicaClass
+    judgement: Judgement
+
+
+def build_candidates(context: Context, form: Form) -> list[Candidate]:
+    """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
+
+    A form that fits nowhere gives one refused candidate.
+    """
+    refused = _refused_anywhere(context, form)
+    if refused:
+        return [Candidate(form.layout(_wanted(context, form, 1)), False, refused)]
+    classes = classify(form_replicas(context.survey, form))
+    if not classes:
+        layout = form.layout(_wanted(context, form, 1))
+        return [Candidate(layout, False, (absent_rejection(context, form),))]
+    judged = [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
+    fitting = [entry for entry in judged if entry.judgement.feasible]
+    if not fitting:
+        return [_refused(context, form, max(judged, key=_nearness))]
+    return list(_choices(context, form, fitting))
+
+
+def _refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
+    """Rules that hold against the form on every GPU type there is."""
+    found: tuple[Rejection, ...] = ()
+    for pool in context.survey.pools:
+        found = layout_rejections(context.model, form.layout(), pool.spec, context.engine, context.request)
+        if not found:
+            return ()
+    return found
+
+
+def _judge_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[Judged]:
+    """Judge a class at its least free memory; where that fails, each of its sets for itself."""
+    judgement = _judge(context, form, replicas)
+    if judgement.feasible or len(replicas.sets) == 1:
+        yield Judged(replicas, judgement)
+        return
+    for alone in replicas.sets:
+        single = gather([alone])
+        yield Judged(single, _judge(context, form, single))
+
+
+def _judge(context: Context, form: Form, replicas: ReplicaClass) -> Judgement:
+    judgement = judge(context, form, replicas.pools, replicas.frees)
+    if judgement.feasible:
+        return replace(judgement, rejections=startup_rejections(context, replicas, judgement))
+    return judgement
+
+
+def _nearness(entry: Judged) -> tuple[float, ...]:
+    memory = entry.judgement.tightest
+    spare = 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
+    return (entry.judgement.kv_tokens, spare)
+
+
+def _refused(context: Context, form: Form, nearest: Judged) -> Candidate:
+    rejections = busy_rejections(context, form, nearest.replicas, nearest.judgement)
+    count = _wanted(context, form, 1)
+    candidate = _describe(context, form, [(nearest.replicas, nearest.judgement, count)], estimated=False)
+    return replace(candidate, feasible=False, rejections=rejections)
+
+
+def _wanted(context: Context, form: Form, available: int) -> int:
+    """Replicas to run: as many as there are, no more than requests in flight, or as many as were asked for."""
+    request = context.request
+    if request.dp is not None:
+        return max(1, request.dp // form.dp_inside)
+    return available if request.concurrency is None else min(available, request.concurrency)
+
+
+def _choices(context: Context, form: Form, fitting: Sequence[Judged]) -> Iterator[Candidate]:
+    yield _sized(context, form, fitting)
+    types = dict.fromkeys(entry.replicas.pools for entry in fitting)
+    if len(types) > 1:
+        for pools in types:
+            yield _sized(context, form, [entry for entry in fitting if entry.replicas.pools == pools])
+
+
+def _sized(context: Context, form: Form, fitting: Sequence[Judged]) -> Candidate:
+    available = sum(entry.replicas.count for entry in fitting)
+    wanted = _wanted(context, form, available)
+    if wanted > available:
+        return _too_many_replicas(context, form, fitting, wanted, available)
+    return _describe(context, form, _take(fitting, wanted), estimated=True)
+
+
+def _take(fitting: Sequence[Judged], wanted: int) -> list[Share]:
+    """Take the fastest GPUs first, then those with most free memory."""
+    shares: list[Share] = []
+    for entry in sorted(fitting, key=_quality, reverse=True):
+        count = min(wanted, entry.replicas.count)
+        if count:
+            shares.append((entry.replicas, entry.judgement, count))
+        wanted -= count
+    return shares
+
+
+def _quality(entry: Judged) -> tuple[float, ...]:
+    slowest = entry.replicas.tightest.slowest
+    near = -entry.replicas.tightest.num_machines
+    return (slowest.spec.memory_bandwidth_bytes_per_s, near, min(entry.replicas.frees))
+
+
+def _too_many_replicas(
+    context: Context, form: Form, fitting: Sequence[Judged], wanted: int, available: int
+) -> Candidate:
+    candidate = _describe(context, form, _take(fitting, available), estimated=True)
+    layout, held = form.layout(wanted), candidate.layout
+    rejection = Rejection(
+        "not_enough_gpus",
+        f"{layout.label} needs {wanted} replicas of {form.gpus} GPUs; the GPUs here hold {available}",
+        f"{held.label}, or {(wanted - available) * form.gpus} more GPUs",
+    )
+    return replace(
+        candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
+    )
+
+
+def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: bool) -> Candidate:
+    tightest = min(shares, key=lambda share: _room(share[1]))
+    judgement = tightest[1]
+    placed = [
+        (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
+    ]
+    notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
+    return Candidate(
+        layout=form.layout(sum(count for _, _, count in shares)),
+        feasible=True,
+        placement=LazyPlacement(context.cluster, form, placed),
+        stages=judgement.stages,
+        memory_per_gpu=judgement.tightest,
+        memory_by_stage=judgement.memories,
+        kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
+        max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
+        estimate=estimate_shares(context, form, shares) if estimated else None,
+        notes=tuple(dict.fromkeys(notes + _mixed_note(shares))),
+    )
+
+
+def _room(judgement: Judgement) -> int:
+    memory: RankMemory | None = judgement.tightest
+    return 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
+
+
+def _spread(replicas: ReplicaClass, count: int) -> Iterator[tuple[ReplicaSet, int]]:
+    for replica_set in replicas.sets:
+        taken = min(count, replica_set.count)
+        if taken:
+            yield replica_set, taken
+        count -= taken
+
+
+def _mixed_note(shares: Sequence[Share]) -> tuple[str, ...]:
+    mixed = any(len({pool.spec.type for pool in replicas.pools}) > 1 for replicas, _, _ in shares)
+    return ("stages of one replica run on different GPU types: the slowest sets the pace",) if mixed else ()

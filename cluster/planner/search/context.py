@@ -1,0 +1,26 @@
+"""What every step of one search shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import ModelSpec
+from cluster.inventory import Cluster
+from cluster.planner.request import PlanRequest
+from cluster.planner.search.machines import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One question: this model on this cluster with this engine under this request."""
+
+    cluster: Cluster
+    survey: Survey
+    model: ModelSpec
+    engine: EngineProfile
+    request: PlanRequest
+
+    def with_request(self, **changes: object) -> Context:
+        """Return the same question with some options changed."""
+        return replace(self, request=replace(self.request, **changes))  # type: ignore[arg-type]

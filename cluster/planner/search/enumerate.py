@@ -1,0 +1,83 @@
+"""Which ways of dividing a model are worth judging on this cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.planner.request import PlanRequest
+from cluster.planner.search.form import Form
+from cluster.planner.search.machines import Survey
+
+_EVERY_TP_UP_TO = 8
+_PP_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+_WIDEST_EXPERT_GROUP = 64
+
+
+def tensor_degrees(survey: Survey, request: PlanRequest) -> list[int]:
+    """TP degrees to judge: all small ones, powers of two beyond, and one that links cannot carry.
+
+    The one too many is there so that the answer can say why it is not taken.
+    """
+    if request.tp is not None:
+        return [request.tp]
+    widest, total = survey.largest_domain, survey.num_usable_gpus
+    degrees = set(range(1, min(widest, _EVERY_TP_UP_TO) + 1))
+    degree = _EVERY_TP_UP_TO
+    while degree <= widest:
+        degrees.add(degree)
+        degree *= 2
+    beyond = 2 ** widest.bit_length()
+    if 1 < beyond <= total:
+        degrees.add(beyond)
+    return sorted(degrees)
+
+
+def pipeline_degrees(model: ModelSpec, request: PlanRequest, most: int) -> list[int]:
+    """PP degrees to judge, up to `most` stages that the cluster has room for."""
+    if request.pp is not None:
+        return [request.pp]
+    limit = min(model.num_layers, max(1, most))
+    return [degree for degree in _PP_STEPS if degree <= limit]
+
+
+def expert_forms(
+    model: ModelSpec, engine: EngineProfile, request: PlanRequest, survey: Survey, tp: int, pp: int
+) -> Iterator[Form]:
+    """Yield the ways to divide experts and attention at these degrees; a dense model has one."""
+    plain = Form.plain(tp, pp)
+    if request.ep is not None:
+        yield _pinned_form(request.ep, survey, tp, pp)
+        return
+    yield plain
+    if not model.is_moe or not engine.supports_ep:
+        return
+    if tp > 1:
+        yield Form.plain(tp, pp, ep=tp)
+    if engine.supports_dp_attention and _worth_sharing_experts(model, tp):
+        for width in _expert_widths(model, survey, tp, pp):
+            yield Form.shared_experts(tp, pp, width, min(width, survey.largest_domain))
+
+
+def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
+    if ep <= tp or ep % tp:
+        return Form.plain(tp, pp, ep)
+    widest = max(1, survey.largest_domain)
+    chunk = ep if ep <= widest else next(size for size in range(widest, 0, -1) if ep % size == 0)
+    return Form.shared_experts(tp, pp, ep, chunk)
+
+
+def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
+    """Attention replicas pay where TP would copy the cache: latent attention, or more ranks than KV heads."""
+    latent = any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)
+    return latent or tp <= max(1, model.num_kv_heads)
+
+
+def _expert_widths(model: ModelSpec, survey: Survey, tp: int, pp: int) -> Iterator[int]:
+    widest, total = survey.largest_domain, survey.num_usable_gpus
+    width = 2 * tp
+    while width * pp <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
+        if width % tp == 0 and (width <= widest or width % widest == 0):
+            yield width
+        width *= 2

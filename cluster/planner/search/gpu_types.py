@@ -1,0 +1,101 @@
+"""From a GPU as it is to the figures the planner needs of its type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.gpus import all_gpu_types, find_gpu
+from cluster.errors import UnknownName
+from cluster.inventory import Gpu
+from cluster.units import format_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A GPU's type, and the memory it really has."""
+
+    spec: GpuSpec
+    total_bytes: int
+
+
+class SpecBook:
+    """Looks every distinct kind of GPU up once, and remembers what a user should be told about it."""
+
+    def __init__(self) -> None:
+        self._resolved: dict[tuple[str, int | None, bool], Resolved | None] = {}
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    def resolve(self, gpu: Gpu) -> Resolved | None:
+        """Return the GPU's figures; None when neither its memory nor its type is known."""
+        key = (gpu.type, gpu.memory_total_bytes, gpu.mig_parent_uuid is None)
+        if key not in self._resolved:
+            self._resolved[key] = self._look_up(gpu)
+        return self._resolved[key]
+
+    def _look_up(self, gpu: Gpu) -> Resolved | None:
+        total = gpu.memory_total_bytes if gpu.memory_total_bytes and gpu.memory_total_bytes > 0 else None
+        spec = _find(gpu.type) or self._nearest(gpu, total)
+        if spec is None:
+            self._notes.append(f"{gpu.type}: neither in the catalogue nor readable, left out")
+            return None
+        if total is None:
+            self._notes.append(
+                f"{gpu.type}: memory not readable, planned with {format_gib(spec.memory_bytes)}"
+            )
+            total = spec.memory_bytes
+        if gpu.mig_parent_uuid is not None:
+            spec = _slice_of(spec, gpu.type, total)
+        return Resolved(spec, total)
+
+    def _nearest(self, gpu: Gpu, total_bytes: int | None) -> GpuSpec | None:
+        """The catalogue GPU most like this one: nearest compute capability, then nearest memory."""
+        if total_bytes is None:
+            return None
+        wanted = _version(gpu.compute_capability) if gpu.compute_capability else None
+        specs = [spec for spec in map(find_gpu, all_gpu_types()) if spec.vendor == "nvidia"]
+        nearest = min(
+            specs,
+            key=lambda spec: (
+                0.0 if wanted is None else abs(_version(spec.compute_capability) - wanted),
+                abs(spec.memory_bytes - total_bytes),
+            ),
+        )
+        self._notes.append(f"{gpu.type} is not in the catalogue: planned with the rates of {nearest.type}")
+        # Without a reading, NVLink rates of a relative would promise a link that may not be there.
+        keeps_nvlink = gpu.nvlink_island is not None
+        return replace(
+            nearest, type=gpu.type, nvlink_bytes_per_s=nearest.nvlink_bytes_per_s if keeps_nvlink else 0.0
+        )
+
+
+def _version(capability: tuple[int, int]) -> float:
+    return capability[0] + capability[1] / 10
+
+
+def _find(type_name: str) -> GpuSpec | None:
+    for name in (type_name, type_name.split(" MIG")[0]):
+        try:
+            return find_gpu(name)
+        except UnknownName:
+            continue
+    return None
+
+
+def _slice_of(spec: GpuSpec, type_name: str, total_bytes: int) -> GpuSpec:
+    """A MIG slice has its share of memory, bandwidth and rates, and no links of its own."""
+    share = min(1.0, total_bytes / spec.memory_bytes)
+    return replace(
+        spec,
+        type=type_name,
+        memory_bytes=total_bytes,
+        memory_bandwidth_bytes_per_s=spec.memory_bandwidth_bytes_per_s * share,
+        flops_per_s={dtype: rate * share for dtype, rate in spec.flops_per_s.items()},
+        nvlink_bytes_per_s=0.0,
+        nvlink_topology="none",
+        nvlink_domain_gpus=1,
+    )

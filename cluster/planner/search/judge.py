@@ -1,0 +1,135 @@
+"""Judge one replica on its GPUs: its rules, its memory, its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cluster.planner.layout import Layout, StageRange
+from cluster.planner.memory import engine_limits, kv_cache_tokens, max_concurrency, rank_memory
+from cluster.planner.memory.budget import budget_bytes, startup_free_bytes, usable_total_bytes
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import RankMemory, Rejection
+from cluster.planner.rules import layout_rejections, memory_rejections
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.machines import Pool
+from cluster.planner.search.stages import split_layers
+
+_SPLIT_RESERVE_BYTES = 3 * 1024**3
+_START_MARGIN_BYTES = 256 * 1024**2
+_LEAST_UTILIZATION = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of a replica before time is estimated."""
+
+    rejections: tuple[Rejection, ...]
+    request: PlanRequest
+    """As judged: the memory fraction is lowered where GPUs are partly used and the user left it free."""
+    stages: tuple[StageRange, ...] = ()
+    memories: tuple[RankMemory, ...] = ()
+    kv_tokens: int = 0
+    max_concurrency: float = 0.0
+
+    @property
+    def feasible(self) -> bool:
+        return not self.rejections
+
+    @property
+    def tightest(self) -> RankMemory | None:
+        """The rank with the least room beside its weights and overheads."""
+        return min(self.memories, key=lambda rank: rank.budget_bytes - rank.fixed_bytes, default=None)
+
+
+def judge(context: Context, form: Form, pools: Sequence[Pool], frees: Sequence[int]) -> Judgement:
+    """Judge a replica of this form whose chunks have these pools and free bytes."""
+    layout, request = form.layout(), context.request
+    ruled_out = _rule_rejections(context, layout, pools)
+    if ruled_out or form.pp > context.model.num_layers:
+        return Judgement(ruled_out, request)
+    stage_pools, stage_frees = _by_stage(form, pools), _least_by_stage(form, frees)
+    request = _fitting_request(context, stage_pools, stage_frees)
+    stages = _split(context, layout, request, stage_pools, stage_frees)
+    memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
+    return _with_cache(context, layout, request, stages, memories, stage_pools)
+
+
+def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) -> tuple[Rejection, ...]:
+    found: dict[tuple[str, str], Rejection] = {}
+    for pool in dict.fromkeys(pools):
+        for rejection in layout_rejections(context.model, layout, pool.spec, context.engine, context.request):
+            found.setdefault((rejection.rule, rejection.message), rejection)
+    return tuple(found.values())
+
+
+def _by_stage(form: Form, pools: Sequence[Pool]) -> list[Pool]:
+    return list(pools[:: form.chunks_per_stage])
+
+
+def _least_by_stage(form: Form, frees: Sequence[int]) -> list[int]:
+    size = form.chunks_per_stage
+    return [min(frees[first : first + size]) for first in range(0, len(frees), size)]
+
+
+def _fitting_request(context: Context, pools: Sequence[Pool], frees: Sequence[int]) -> PlanRequest:
+    """Lower the memory fraction to what is free where the engine would otherwise refuse to start."""
+    request, engine = context.request, context.engine
+    if request.gpu_memory_utilization is not None:
+        return request
+    fitting = request
+    for pool, free in zip(pools, frees, strict=True):
+        if free >= startup_free_bytes(engine, fitting, pool.total_bytes):
+            continue
+        usable = max(1, usable_total_bytes(pool.total_bytes, engine))
+        fraction = int((free - _START_MARGIN_BYTES) * 100 / usable) / 100
+        if fraction >= _LEAST_UTILIZATION:
+            fitting = replace(fitting, gpu_memory_utilization=fraction)
+    return fitting
+
+
+def _split(
+    context: Context, layout: Layout, request: PlanRequest, pools: Sequence[Pool], frees: Sequence[int]
+) -> tuple[StageRange, ...]:
+    rooms = [
+        budget_bytes(context.engine, request, pool.total_bytes, free) - _SPLIT_RESERVE_BYTES
+        for pool, free in zip(pools, frees, strict=True)
+    ]
+    return split_layers(context.model, layout, context.engine, rooms)
+
+
+def _memories(
+    context: Context,
+    layout: Layout,
+    request: PlanRequest,
+    stages: Sequence[StageRange],
+    pools: Sequence[Pool],
+    frees: Sequence[int],
+) -> tuple[RankMemory, ...]:
+    return tuple(
+        rank_memory(context.model, layout, stage, context.engine, request, pool.total_bytes, free, pool.spec)
+        for stage, pool, free in zip(stages, pools, frees, strict=True)
+    )
+
+
+def _with_cache(
+    context: Context,
+    layout: Layout,
+    request: PlanRequest,
+    stages: tuple[StageRange, ...],
+    memories: tuple[RankMemory, ...],
+    pools: Sequence[Pool],
+) -> Judgement:
+    model, engine = context.model, context.engine
+    smallest = min(pools, key=lambda pool: pool.total_bytes)
+    limits = engine_limits(model, engine, request, smallest.total_bytes, smallest.spec)
+    tokens = kv_cache_tokens(model, layout, stages, memories, engine, request, limits)
+    return Judgement(
+        memory_rejections(model, layout, stages, memories, tokens, engine, request),
+        request,
+        stages,
+        memories,
+        tokens,
+        max_concurrency(model, layout, stages, memories, engine, request, limits),
+    )

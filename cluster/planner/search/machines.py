@@ -1,0 +1,89 @@
+"""What the survey finds: machine shapes, and in each the GPUs among which tensor parallelism may run.
+
+Equal machines are one shape, so that a search costs what its distinct shapes cost, whatever their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.catalog.gpu_spec import GpuSpec
+
+Link = Literal["nvlink", "pcie", "none"]
+"""How the GPUs of one tensor-parallel group reach each other; 'none' for a slice that cannot join a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A GPU by its position: which node of the machine, which entry of Node.gpus."""
+
+    node_offset: int
+    gpu_position: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What GPUs must share to hold parts of one replica."""
+
+    spec: GpuSpec
+    total_bytes: int
+    link: Link
+    network_bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """GPUs of one machine that may form tensor-parallel groups, most free memory first."""
+
+    pool: Pool
+    spots: tuple[Spot, ...]
+    gpus_per_node: int
+    """GPUs of this domain in one node; fewer than the domain has only where NVLink spans nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineShape:
+    """Machines that look alike: a node each, or the nodes of one NVLink domain."""
+
+    domains: tuple[Domain, ...]
+    machines: tuple[tuple[int, ...], ...]
+    """For each machine, the positions of its nodes in Cluster.nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A GPU that no layout may use, and why."""
+
+    node_name: str
+    gpu_index: int
+    rule: str
+    """'gpu_busy' or 'gpu_unhealthy'."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The usable part of a cluster."""
+
+    shapes: tuple[MachineShape, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_usable_gpus(self) -> int:
+        return sum(
+            len(domain.spots) * len(shape.machines) for shape in self.shapes for domain in shape.domains
+        )
+
+    @property
+    def largest_domain(self) -> int:
+        """GPUs in the largest group that tensor parallelism may use; 0 when there are no GPUs."""
+        return max((len(domain.spots) for shape in self.shapes for domain in shape.domains), default=0)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The distinct pools, in the order of the cluster."""
+        found = {id(domain.pool): domain.pool for shape in self.shapes for domain in shape.domains}
+        return tuple(found.values())

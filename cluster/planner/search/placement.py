@@ -1,0 +1,95 @@
+"""Ranks on named GPUs, worked out when first looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+from cluster.inventory import Cluster
+from cluster.planner.layout import Placement
+from cluster.planner.search.form import Form
+from cluster.planner.search.replicas import ReplicaSet
+
+
+class LazyPlacement(Sequence[Placement]):
+    """All ranks of a layout, ordered by replica, stage, rank."""
+
+    __slots__ = ("_cluster", "_form", "_ranks", "_sets")
+
+    def __init__(self, cluster: Cluster, form: Form, sets: Sequence[tuple[ReplicaSet, int]]) -> None:
+        """Place, of each set, the first so many replicas."""
+        self._cluster, self._form, self._sets = cluster, form, tuple(sets)
+        self._ranks: tuple[Placement, ...] | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Placement: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Placement, ...]: ...
+    def __getitem__(self, index: int | slice) -> Placement | tuple[Placement, ...]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return self._form.gpus * sum(count for _, count in self._sets)
+
+    def __iter__(self) -> Iterator[Placement]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return f"LazyPlacement({len(self)} ranks)"
+
+    @property
+    def nodes_per_replica(self) -> int:
+        """The most nodes that one engine of this layout spans."""
+        return max(_nodes_of(self._form, replicas) for replicas, _ in self._sets)
+
+    def first_replicas(self, count: int) -> tuple[Placement, ...]:
+        """Return the ranks of the first `count` engines without placing the others."""
+        few: list[tuple[ReplicaSet, int]] = []
+        for replicas, size in self._sets:
+            taken = min(size, count - sum(number for _, number in few))
+            if taken > 0:
+                few.append((replicas, taken))
+        return tuple(_place(self._cluster, self._form, few))
+
+    def _all(self) -> tuple[Placement, ...]:
+        if self._ranks is None:
+            self._ranks = tuple(_place(self._cluster, self._form, self._sets))
+        return self._ranks
+
+
+def _place(cluster: Cluster, form: Form, sets: Sequence[tuple[ReplicaSet, int]]) -> Iterator[Placement]:
+    first_replica = 0
+    for replica_set, count in sets:
+        for replica in range(count):
+            ranks = _replica_ranks(
+                cluster, form, replica_set, replica, first_replica + replica * form.dp_inside
+            )
+            # With shared experts one engine holds several attention replicas, each with all stages.
+            yield from sorted(ranks, key=lambda rank: (rank.replica, rank.stage, rank.rank))
+        first_replica += count * form.dp_inside
+
+
+def _replica_ranks(
+    cluster: Cluster, form: Form, replica_set: ReplicaSet, replica: int, number: int
+) -> Iterator[Placement]:
+    for stage in range(form.pp):
+        rank_in_stage = 0
+        for chunk in range(stage * form.chunks_per_stage, (stage + 1) * form.chunks_per_stage):
+            machine, spots = replica_set.site(replica, chunk)
+            for spot in sorted(spots, key=lambda spot: (spot.node_offset, spot.gpu_position)):
+                node = cluster.nodes[machine[spot.node_offset]]
+                gpu = node.gpus[spot.gpu_position]
+                inside, rank = divmod(rank_in_stage, form.tp)
+                yield Placement(number + inside, stage, rank, node.node_id, node.name, gpu.index, gpu.uuid)
+                rank_in_stage += 1
+
+
+def _nodes_of(form: Form, replicas: ReplicaSet) -> int:
+    sites = [replicas.site(0, chunk) for chunk in range(form.num_chunks)]
+    return len({machine[spot.node_offset] for machine, chunk in sites for spot in chunk})

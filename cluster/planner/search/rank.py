@@ -1,0 +1,73 @@
+"""Order feasible candidates by what the user gets from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cluster.planner.cost import meets_limits
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate
+
+SAME = 0.10
+"""Estimates nearer than this are taken as equal: the simpler layout goes first."""
+
+
+def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
+    """Return the candidates, best first.
+
+    Those within the user's limits come first. Among candidates whose figures are the same within SAME, the one
+    that is simpler to run leads: fewer stages, fewer ranks in a group, and fewer GPUs for equal service.
+    """
+    within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
+    beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
+    return _by_benefit(within, request) + _by_benefit(beyond, request)
+
+
+def keeps_limits(candidate: Candidate, request: PlanRequest) -> bool:
+    """True when the estimate is within the limits on TTFT and TPOT."""
+    return candidate.estimate is not None and meets_limits(candidate.estimate, request)
+
+
+def benefit(candidate: Candidate, request: PlanRequest) -> float:
+    """Return what is ranked by, larger is better: tokens per second, or one over a request's latency."""
+    estimate = candidate.estimate
+    if estimate is None:
+        return 0.0
+    if request.objective == "latency":
+        return 1.0 / max(1e-9, request_latency_s(candidate, request))
+    return estimate.throughput_tokens_per_s.value
+
+
+def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
+    """Return seconds from a request's arrival to its last token."""
+    estimate = candidate.estimate
+    if estimate is None:
+        return float("inf")
+    return estimate.ttft_s.value + estimate.tpot_s.value * max(0, request.output_tokens - 1)
+
+
+def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
+    left = sorted(candidates, key=lambda candidate: -benefit(candidate, request))
+    ordered: list[Candidate] = []
+    while left:
+        floor = benefit(left[0], request) * (1 - SAME)
+        equal = [candidate for candidate in left if benefit(candidate, request) >= floor]
+        ordered.append(min(equal, key=lambda candidate: _effort(candidate, request)))
+        left.remove(ordered[-1])
+    return ordered
+
+
+def _effort(candidate: Candidate, request: PlanRequest) -> tuple[float, ...]:
+    layout, estimate = candidate.layout, candidate.estimate
+    # Under a latency objective equal latency leaves the choice to what else the GPUs can do.
+    spare_rate = (
+        -estimate.throughput_tokens_per_s.value if estimate and request.objective == "latency" else 0.0
+    )
+    return (
+        spare_rate,
+        float(layout.dp_attention),
+        float(layout.pp),
+        float(layout.tp),
+        float(layout.ep),
+        float(layout.gpus),
+    )

@@ -1,0 +1,40 @@
+"""Order refused candidates by how near they are to fitting, and drop those that teach nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cluster.planner.result import Candidate
+
+_BY_NEARNESS = (
+    "max_len_exceeds_kv",
+    "gpu_busy",
+    "gpu_unhealthy",
+    "no_kv_memory",
+    "weights_do_not_fit",
+    "crosses_node",
+    "crosses_island",
+    "mixed_gpus",
+    "not_enough_gpus",
+)
+
+
+def nearest_refusals(refused: Sequence[Candidate], feasible: Sequence[Candidate]) -> list[Candidate]:
+    """Return refused candidates, those nearest to fitting first; one a label, and none that also fits."""
+    taken = {candidate.label for candidate in feasible}
+    ordered = sorted(refused, key=_distance)
+    kept: list[Candidate] = []
+    for candidate in ordered:
+        if candidate.label not in taken:
+            taken.add(candidate.label)
+            kept.append(candidate)
+    return kept
+
+
+def _distance(candidate: Candidate) -> tuple[float, ...]:
+    rule = candidate.rejections[0].rule if candidate.rejections else ""
+    step = _BY_NEARNESS.index(rule) if rule in _BY_NEARNESS else len(_BY_NEARNESS)
+    memory = candidate.memory_per_gpu
+    short = memory.shortfall_bytes if memory else 0
+    layout = candidate.layout
+    return (step, short, layout.pp, layout.tp, layout.ep)

@@ -1,0 +1,65 @@
+"""The search itself: every form worth judging, then feasible candidates in order of benefit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.planner.result import Candidate
+from cluster.planner.search.candidates import build_candidates
+from cluster.planner.search.context import Context
+from cluster.planner.search.enumerate import expert_forms, pipeline_degrees, tensor_degrees
+from cluster.planner.search.form import Form
+from cluster.planner.search.rank import rank
+from cluster.planner.search.refusals import nearest_refusals
+
+_ENOUGH_DEPTHS = 3
+"""Feasible pipeline depths to look at for one way to divide a stage: deeper ones only add hops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found."""
+
+    feasible: tuple[Candidate, ...]
+    """Best first."""
+    refused: tuple[Candidate, ...]
+    """Nearest to fitting first."""
+    num_considered: int
+
+
+def search(context: Context) -> Found:
+    """Judge every form worth judging on this cluster."""
+    candidates = list(_judge_all(context))
+    feasible = [candidate for candidate in candidates if candidate.feasible]
+    refused = [candidate for candidate in candidates if not candidate.feasible]
+    return Found(
+        tuple(rank(feasible, context.request)), tuple(nearest_refusals(refused, feasible)), len(candidates)
+    )
+
+
+def _judge_all(context: Context) -> Iterator[Candidate]:
+    for tp in tensor_degrees(context.survey, context.request):
+        most_stages = context.survey.num_usable_gpus // tp
+        enough: dict[tuple[int, int], int] = {}
+        for pp in pipeline_degrees(context.model, context.request, most_stages):
+            for form in expert_forms(context.model, context.engine, context.request, context.survey, tp, pp):
+                key = (form.ep, form.width)
+                if enough.get(key, 0) >= _ENOUGH_DEPTHS:
+                    continue
+                found = build_candidates(context, form)
+                yield from found
+                enough[key] = _count(enough.get(key, 0), found)
+
+
+def _count(so_far: int, found: list[Candidate]) -> int:
+    if any(candidate.feasible for candidate in found):
+        return so_far + 1
+    rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
+    # Only more stages can mend a lack of memory; any other rule holds at every depth.
+    return so_far if rules <= _MENDED_BY_DEPTH else _ENOUGH_DEPTHS
+
+
+_MENDED_BY_DEPTH = {"weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "gpu_busy"}
+
+__all__ = ["Form", "Found", "search"]
