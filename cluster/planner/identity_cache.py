@@ -1,4 +1,4 @@
-"""A cache keyed by objects' identity: model descriptions are large, frozen and asked about thousands of times."""
+"""A cache keyed by identity: model descriptions are large, frozen and asked about thousands of times."""
 
 from __future__ import annotations
 

@@ -31,10 +31,9 @@ def kv_heads_on_rank(num_kv_heads: int, tp: int) -> int:
     return max(1, share(num_kv_heads, tp)) if num_kv_heads else 0
 
 
-def padded_vocab(vocab_size: int, padding: int, tp: int) -> int:
-    """Return the vocabulary rows after padding to `padding` and then to a multiple of TP."""
-    padded = math.ceil(vocab_size / padding) * padding
-    return share(padded, tp) * tp
+def padded_vocab(vocab_size: int, padding: int) -> int:
+    """Return the vocabulary rows after padding to a multiple of `padding`."""
+    return math.ceil(vocab_size / padding) * padding
 
 
 def _by_heads(features: int, heads: int, heads_on_rank: int, tp: int) -> int:
@@ -64,7 +63,7 @@ def shard_shape(
         case Split.HEADS_IN:
             inner = _by_heads(inner, heads, share(heads, tp), tp)
         case Split.VOCAB:
-            out = padded_vocab(out, rules.vocab_padding, tp) // tp
+            out = share(padded_vocab(out, rules.vocab_padding), tp)
         case Split.REPLICATED:
             pass
     return out, inner, copies

@@ -39,7 +39,7 @@ _cache: IdentityCache[CacheLayers] = IdentityCache()
 
 
 def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> float:
-    """Return the bytes of a cached element: the user's choice, else the checkpoint's, else the compute dtype."""
+    """Return the bytes of a cached element: as asked for, else as the checkpoint says, else as computed."""
     asked = request.kv_cache_dtype
     if asked in (None, "auto"):
         stored = model.quantization.kv_cache_dtype if model.quantization else None

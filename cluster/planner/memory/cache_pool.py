@@ -1,8 +1,8 @@
 """How many blocks a cache pool has, and how many one sequence takes from it.
 
 Engines with a hybrid block manager keep layers of several kinds in one pool of equal blocks: layers of a kind
-are cut into groups of equal size, a block holds one page of every layer of a group, and a sequence takes blocks
-for each group. (vLLM: design document "Hybrid KV Cache Manager"; v1/core/kv_cache_utils.py.)
+are cut into groups of equal size, a block holds one page of every layer of a group, and a sequence takes
+blocks for each group. (vLLM: design document "Hybrid KV Cache Manager"; v1/core/kv_cache_utils.py.)
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import math
 from dataclasses import dataclass
 
 from cluster.planner.memory.cache_layers import CacheLayer, CacheLayers
-
-GROUP_SIZE_TOLERANCE = 1.25
-"""Kinds whose layer counts differ by less than this share the larger count as group size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +22,8 @@ class PoolRules:
     """Tokens of a forward pass, which a windowed layer holds beside its window."""
     state_blocks: int = 1
     """Blocks a sequence takes for each group of state layers (2 where prefixes of states are cached)."""
-    hybrid: bool = True
-    """Layers of several kinds share one pool of equal blocks."""
+    group_tolerance: float = 1.25
+    """Kinds whose layer counts differ by less than this factor take the larger count as group size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,8 @@ def _uniform_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -
 def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
     block_tokens, page_bytes = _page(layers, rules.block_tokens)
     counts = [count for _, count in layers]
-    group_size = max(counts) if max(counts) < min(counts) * GROUP_SIZE_TOLERANCE else min(counts)
+    close = max(counts) < min(counts) * rules.group_tolerance
+    group_size = max(counts) if close else min(counts)
     blocks = groups = 0
     for layer, count in layers:
         kind_groups = math.ceil(count / group_size)
@@ -76,7 +74,7 @@ def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) ->
 
 
 def _page(layers: CacheLayers, block_tokens: int) -> tuple[int, float]:
-    """Return (tokens of a block of the widest attention layer, bytes of a page): a page holds a whole state."""
+    """Return (tokens of a block of the widest attention layer, bytes of a page that holds a whole state)."""
     widest = max((layer.bytes_per_token for layer, _ in layers), default=0.0)
     state = max((layer.state_bytes for layer, _ in layers), default=0)
     if not widest:

@@ -20,8 +20,8 @@ def kv_bytes_per_token(
 ) -> float:
     """Return cache bytes a token on one rank column (all stages together) at a context of this length.
 
-    Latent caches and KV heads beyond TP are the same on every rank; windows and states make the figure fall as
-    the context grows.
+    Latent caches and KV heads beyond TP are the same on every rank; windows and states make the figure fall
+    as the context grows.
     """
     layers = cache_layers(model, layout.tp, 0, model.num_layers, engine, request)
     tokens = max(1, context_tokens)
@@ -60,7 +60,7 @@ def max_concurrency(
     request: PlanRequest,
     limits: EngineLimits | None = None,
 ) -> float:
-    """Return how many requests of max_model_len one replica's cache holds (under DP-attention: one dp rank's)."""
+    """Return how many requests of max_model_len a replica's (under DP-attention a dp rank's) cache holds."""
     limits = limits or limits_of(model, engine, request, memories)
     per_stage = []
     for stage, memory in zip(stages, memories, strict=True):
@@ -84,6 +84,7 @@ def stage_pool(
         block_tokens=engine.block_tokens,
         in_flight_tokens=limits.max_num_batched_tokens,
         state_blocks=int(engine.constants.get("state_blocks", 1)),
+        group_tolerance=engine.constants.get("group_tolerance", 1.25),
     )
     return cache_pool(layers, limits.max_model_len, rules)
 

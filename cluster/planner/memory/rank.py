@@ -26,8 +26,8 @@ def rank_memory(
 ) -> RankMemory:
     """Return the memory of a stage's largest rank on a GPU with this total and this much free, in bytes.
 
-    `gpu_total_bytes` is NVML's total. CUDA graphs stand in the sum whether or not the engine counts them inside
-    its budget; where it does not, the budget is larger by them, up to what is free.
+    `gpu_total_bytes` is NVML's total. CUDA graphs stand in the sum whether or not the engine counts them
+    inside its budget; where it does not, the budget is larger by them.
     """
     limits = engine_limits(model, engine, request, gpu_total_bytes, gpu)
     weights = stage_weights_bytes(model, layout, stage, engine)

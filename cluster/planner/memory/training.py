@@ -61,7 +61,7 @@ def training_memory(
     ranks = layout.dp
     over_ranks = {"ddp": 0, "zero1": 1, "zero2": 2, "zero3": 3}[sharding]
     sent_share = (ranks - 1) / ranks
-    # An all-reduce is a reduce-scatter and an all-gather; ZeRO-3 gathers weights twice and scatters gradients.
+    # An all-reduce is a reduce-scatter and an all-gather; ZeRO-3 gathers weights twice, scatters gradients.
     sent = gradients * (3 if over_ranks == 3 else 2) * sent_share
     return TrainingMemory(
         sharding=sharding,

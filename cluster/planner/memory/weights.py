@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import Layer, ModelSpec, Tensor, Vision
+from cluster.catalog.model_spec import Layer, ModelSpec, Vision
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.sharding import ShardRules, shard_bytes
@@ -19,6 +19,8 @@ class ShardedWeights:
     cumulative_layer_bytes: tuple[int, ...]
     """Entry i: bytes of the first i layers."""
     embedding_bytes: int
+    front_bytes: int
+    """Further tensors beside the embedding."""
     head_bytes: int
     final_bytes: int
     vision_bytes: int
@@ -51,6 +53,7 @@ def _shard(model: ModelSpec, rules: ShardRules) -> ShardedWeights:
     return ShardedWeights(
         cumulative_layer_bytes=tuple(accumulate(sizes, initial=0)),
         embedding_bytes=shard_bytes(model.embedding, rules),
+        front_bytes=sum(shard_bytes(tensor, rules) for tensor in model.front),
         head_bytes=shard_bytes(model.head, rules) if model.head else 0,
         final_bytes=sum(shard_bytes(tensor, rules) for tensor in model.final),
         vision_bytes=_vision_bytes(model.vision, rules),
@@ -83,14 +86,9 @@ def stage_weights_bytes(model: ModelSpec, layout: Layout, stage: StageRange, eng
     total = parts.cumulative_layer_bytes[stage.end] - parts.cumulative_layer_bytes[stage.first]
     total += parts.buffer_bytes
     if stage.is_first:
-        total += parts.embedding_bytes + parts.vision_bytes
+        total += parts.embedding_bytes + parts.front_bytes + parts.vision_bytes
     if stage.is_last:
         total += parts.head_bytes + parts.final_bytes
         if parts.tied and not stage.is_first:
             total += parts.embedding_bytes
     return total
-
-
-def largest_tensors(layer: Layer) -> tuple[Tensor, ...]:
-    """Return a layer's weights, the largest first."""
-    return tuple(sorted(layer.tensors, key=lambda tensor: -tensor.parameters))

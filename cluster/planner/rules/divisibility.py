@@ -15,6 +15,7 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
 from cluster.planner.rules.problem import Problem
 from cluster.planner.rules.quant_shapes import quant_problems
+from cluster.planner.sharding import padded_vocab
 
 _GROUPED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
 
@@ -38,6 +39,7 @@ def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[P
             if split_inside and layout.tp > 1:
                 yield from _width_problems(tensor, layout.tp, engine)
                 yield from quant_problems(tensor, layer.attention, layout.tp, engine)
+    yield from _vocab_problems(model, layout.tp, engine)
 
 
 def _head_problems(layer: Layer, tp: int, uneven: bool) -> Iterator[Problem]:
@@ -69,6 +71,12 @@ def _width_problems(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[
         yield Problem(
             "intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly", tensor.is_expert
         )
+
+
+def _vocab_problems(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Problem]:
+    rows = padded_vocab(model.vocab_size, engine.vocab_padding)
+    if engine.constants.get("vocab_must_divide", 0) and rows % tp:
+        yield Problem("vocab_not_divisible", f"TP={tp} splits the padded vocabulary of {rows} unevenly")
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:

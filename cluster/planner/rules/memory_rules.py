@@ -91,7 +91,7 @@ def gpu_busy_rejection(
     gpu_free_bytes: int,
     where: str = "this GPU",
 ) -> Rejection | None:
-    """Return the start-up check's refusal: engines that take a fraction of the total want it free at the start.
+    """Return the start-up check's refusal: a fraction of the total must be free when the engine starts.
 
     (vLLM: "Free memory on device is less than desired GPU memory utilization".)
     """

@@ -1,0 +1,81 @@
+"""Layouts that real engines refused against the rules, and layouts that ran against false refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.evidence.memory_accuracy import stage_memories
+from cluster.evidence.models import EvidenceModels
+from cluster.evidence.rows import Row, named_rows
+from cluster.evidence.setups import Setup, read_setup
+from cluster.planner.memory import engine_limits, kv_cache_tokens
+from cluster.planner.result import Rejection
+from cluster.planner.rules import layout_rejections, memory_rejections
+
+RULES_OF_CATEGORY = {
+    "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
+    "kv_need_gt_available": {"max_len_exceeds_kv", "no_kv_memory"},
+    "oom_load": {"weights_do_not_fit"},
+    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit"},
+    "dtype_unsupported": {"dtype_unsupported", "quantization_unsupported"},
+}
+"""Rules that say what a category of the evidence says; any other category is a rule's own name."""
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines on refusals."""
+    models = EvidenceModels(folder)
+    right, wrong, unknown = 0, [], 0
+    for name, row in named_rows(folder, "failing_layouts*.jsonl"):
+        setup = read_setup(row, models, folder)
+        if setup is None:
+            unknown += 1
+            continue
+        found = [rejection.rule for rejection in rejections(setup)]
+        if RULES_OF_CATEGORY.get(row["category"], {row["category"]}) & set(found):
+            right += 1
+        else:
+            said = ", ".join(found) or "runs"
+            wrong.append(f"    {name}: {row['category']}, the planner says {said}")
+    refused = false_refusals(folder, models)
+    judged = right + len(wrong)
+    return [
+        "Layouts that engines refuse",
+        f"{'refused with the right rule':<44} {right} of {judged} ({unknown} rows name no model or layout)",
+        *wrong,
+        f"{'layouts known to run that are refused':<44} {len(refused)}",
+        *refused,
+    ]
+
+
+def rejections(setup: Setup) -> tuple[Rejection, ...]:
+    """Return every rule a setup breaks, memory included where the GPU is known."""
+    shape = layout_rejections(setup.model, setup.layout, setup.gpu, setup.engine, setup.request)
+    if setup.gpu_total_bytes is None or shape:
+        return shape
+    memories = stage_memories(setup, setup.gpu_total_bytes)
+    limits = engine_limits(setup.model, setup.engine, setup.request, setup.gpu_total_bytes, setup.gpu)
+    tokens = kv_cache_tokens(
+        setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
+    )
+    return memory_rejections(
+        setup.model, setup.layout, setup.stages, memories, tokens, setup.engine, setup.request
+    )
+
+
+def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
+    """Return the starts that succeeded and that the planner refuses."""
+    lines = []
+    for name, row in named_rows(folder, "startup_logs*.jsonl"):
+        setup = read_setup(row, models, folder) if _started(row) else None
+        if setup is None:
+            continue
+        found = rejections(setup)
+        if found:
+            lines.append(f"    {name}: {found[0].rule}: {found[0].message}")
+    return lines
+
+
+def _started(row: Row) -> bool:
+    fits = float(row.get("max_concurrency", 1)) >= 1
+    return fits and row.get("kv_cache_gib_per_gpu", 1) > 0 and "fails" not in str(row.get("note", ""))

@@ -1,0 +1,114 @@
+"""A row of the evidence as the planner's own terms: model, layout, engine, request, GPU."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.gpus import find_gpu
+from cluster.catalog.model_spec import ModelSpec
+from cluster.errors import ClusterviewError
+from cluster.evidence.models import EvidenceModels
+from cluster.evidence.rows import Row, read_aliases
+from cluster.planner.layout import Layout, StageRange
+from cluster.planner.request import PlanRequest
+from cluster.units import GIB
+
+UNSTATED_VERSION = "0.11.0"
+"""Rows that do not say their version are planned with one from the middle of the evidence's years."""
+DTYPES = {"bf16": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp16": "fp16", "float32": "fp32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One engine start of the evidence."""
+
+    model: ModelSpec
+    layout: Layout
+    stages: tuple[StageRange, ...]
+    engine: EngineProfile
+    request: PlanRequest
+    gpu: GpuSpec | None
+    gpu_total_bytes: int | None
+    """As NVML would report it; None where the row names no GPU."""
+
+
+def read_version(row: Row) -> str | None:
+    """Return the engine version a row states, as '0.11.0'; None where it states none."""
+    found = re.search(r"\d+\.\d+(\.\d+)?", str(row.get("version", "")))
+    return found.group(0) if found else None
+
+
+def even_stages(num_layers: int, pp: int) -> tuple[StageRange, ...]:
+    """Return the stages vLLM makes: as even as can be, the rest to the stages before the last."""
+    sizes = [num_layers // pp] * pp
+    for i in range(2, num_layers % pp + 2):
+        sizes[-i] += 1
+    firsts = [sum(sizes[:i]) for i in range(pp)]
+    return tuple(
+        StageRange(i, first, first + size, i == 0, i == pp - 1)
+        for i, (first, size) in enumerate(zip(firsts, sizes, strict=True))
+    )
+
+
+def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
+    """Return what a row started, or None where its model or layout is not known."""
+    model = models.find(row.get("model"), _dtype(row))
+    if model is None or "tp" not in row:
+        return None
+    layout = Layout(tp=row["tp"], pp=row.get("pp", 1))
+    engine = load_engine(row.get("engine", "vllm"), _engine_version(row))
+    gpu = find_row_gpu(row, folder)
+    return Setup(
+        model=model,
+        layout=layout,
+        stages=even_stages(model.num_layers, layout.pp),
+        engine=engine,
+        request=_request(row),
+        gpu=gpu,
+        gpu_total_bytes=_total_bytes(row, gpu, engine),
+    )
+
+
+def _engine_version(row: Row) -> str | None:
+    version = read_version(row)
+    return version or (UNSTATED_VERSION if row.get("engine", "vllm") == "vllm" else None)
+
+
+def _dtype(row: Row) -> str | None:
+    words = f"{row.get('dtype', '')} {row.get('dtype_quant', '')}".split()
+    return DTYPES.get(words[0]) if words else None
+
+
+def _request(row: Row) -> PlanRequest:
+    return PlanRequest(
+        max_model_len=row.get("max_model_len") or row.get("max_concurrency_len"),
+        max_num_seqs=row.get("max_num_seqs"),
+        max_num_batched_tokens=row.get("max_num_batched_tokens"),
+        gpu_memory_utilization=row.get("gpu_memory_utilization"),
+        dtype=_dtype(row),
+        kv_cache_dtype=row.get("kv_cache_dtype"),
+        enforce_eager=bool(row.get("enforce_eager", False)),
+    )
+
+
+def find_row_gpu(row: Row, folder: Path) -> GpuSpec | None:
+    """Return the GPU type a row names, through the alias file; None where it names none we know."""
+    name = str(row.get("gpu", ""))
+    name = read_aliases(folder).get("gpus", {}).get(name, name)
+    try:
+        return find_gpu(name) if name else None
+    except ClusterviewError:
+        return None
+
+
+def _total_bytes(row: Row, gpu: GpuSpec | None, engine: EngineProfile) -> int | None:
+    logged = row.get("total_gpu_memory_gib")
+    if logged:
+        # The log has CUDA's total; NVML's is larger by what the driver keeps.
+        return int(logged * GIB + engine.constants.get("driver_reserved_bytes", 0))
+    return gpu.memory_bytes if gpu else None
