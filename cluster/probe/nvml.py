@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,8 @@ def _rays_copy(otherwise: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location("clusterview_pynvml", path) if path.exists() else None
         if spec and spec.loader:
             module = importlib.util.module_from_spec(spec)
+            # While it loads it looks itself up to make its error classes.
+            sys.modules[spec.name] = module
             spec.loader.exec_module(module)
             return module
     raise NvmlGone(otherwise)

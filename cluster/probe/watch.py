@@ -69,6 +69,11 @@ class ProbeProcess:
         """Wait until something is known, good or bad; False when the timeout was first."""
         return self._first.wait(timeout_s)
 
+    @property
+    def pid(self) -> int | None:
+        """The process that reads now; None before the first."""
+        return self._child.pid if self._child else None
+
     def latest(self) -> tuple[Node, NodeReading]:
         """Return what was last seen; when that is old, the state is 'stale' or 'hung' and the reason why."""
         with self._lock:

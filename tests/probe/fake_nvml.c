@@ -16,6 +16,7 @@
  *   FAKE_HANG=function:3    this call on GPU 3 never returns (GPU -1: a call without a GPU)
  *   FAKE_CRASH=function:3   this call on GPU 3 ends the process with SIGSEGV
  *   FAKE_CRASH_ONCE=file    ... only while this file does not exist; it is made first
+ *   FAKE_PRINTS=noise       nvmlInit prints this to stdout
  *
  * -DWITHOUT_V3 leaves out what older drivers do not export.
  */
@@ -73,6 +74,8 @@ const char *nvmlErrorString(int code) { (void)code; return "an error"; }
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
     misbehave(__func__, -1);
+    puts(word("FAKE_PRINTS", ""));
+    fflush(stdout);
     for (int i = 0; i < MOST_GPUS; i++) {
         gpus[i] = (Handle){i, -1};
         for (int k = 0; k < SLICES; k++) slices[i][k] = (Handle){i, k};

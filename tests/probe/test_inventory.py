@@ -129,13 +129,13 @@ def test_an_unknown_product_keeps_its_name(fake_nvml: FakeNvml) -> None:
 
 
 def test_one_hanging_gpu_is_named_and_the_rest_is_read(fake_nvml: FakeNvml) -> None:
-    node = read_cluster(timeout_s=10.0, env=fake_nvml(hang="nvmlDeviceGetName:2")).nodes[0]
+    node = read_cluster(timeout_s=6.0, env=fake_nvml(hang="nvmlDeviceGetName:2")).nodes[0]
     assert "nvmlDeviceGetName on GPU 2 did not return" in (node.gpus[2].unhealthy_reason or "")
     assert [gpu.index for gpu in node.gpus if gpu.healthy] == [0, 1, 3, 4, 5, 6, 7]
 
 
 def test_a_driver_that_hangs_at_once_is_given_up(fake_nvml: FakeNvml) -> None:
-    cluster = read_cluster(timeout_s=5.0, env=fake_nvml(hang="nvmlInitWithFlags:-1"))
+    cluster = read_cluster(timeout_s=3.0, env=fake_nvml(hang="nvmlInitWithFlags:-1"))
     assert cluster.source == "none"
     assert "nvmlInit did not return" in (cluster.nodes[0].error or "")
 
