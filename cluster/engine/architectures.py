@@ -51,5 +51,6 @@ def find_architecture(architectures: object, model_type: object) -> Architecture
     causal language model.
     """
     if isinstance(architectures, list) and architectures:
-        return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
+        names = (name for name in architectures if isinstance(name, str))
+        return next((ARCHITECTURES[name] for name in names if name in ARCHITECTURES), None)
     return next((known for known in ARCHITECTURES.values() if known.model_type == model_type), None)

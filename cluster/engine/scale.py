@@ -34,12 +34,12 @@ def scale_config(
     fields = Fields(source)
     architecture = find_architecture(config.get("architectures"), config.get("model_type"))
     stand_in = _why_stand_in(config, source, architecture is not None)
-    names = config.get("architectures") if architecture and not stand_in else None
+    names = config.get("architectures") or [] if architecture and not stand_in else ["LlamaForCausalLM"]
     heads = min(fields.count("num_attention_heads", default=8), 512)
     kv_heads = _kv_heads(fields, heads)
     num_layers = fields.count("num_hidden_layers", default=NUM_LAYERS)
     scaled = {
-        "architectures": list(names) if names else None,
+        "architectures": list(names),
         "model_type": architecture.model_type if architecture and not stand_in else "llama",
         "hidden_size": HIDDEN_SIZE,
         "intermediate_size": _intermediate(fields, tp),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from cluster.text import clean
 # Bytes that stand for no printable text are shown as one of the 94 visible ASCII characters.
 FIRST_VISIBLE = 33
 NUM_VISIBLE = 94
+# What decoders show for bytes that do not make a whole character.
+UNFINISHED = "\ufffd"
 
 
 class Tokenizer(Protocol):
@@ -45,8 +48,11 @@ class ByteTokenizer:
         return self.encode(self._template.render(messages))
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        decoded = bytes(token_id % 256 for token_id in token_ids).decode("utf-8", "surrogateescape")
-        return "".join(char if char.isprintable() or char == "\n" else _visible(char) for char in decoded)
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        decoded = decoder.decode(bytes(token_id % 256 for token_id in token_ids))
+        text = "".join(char if char.isprintable() or char == "\n" else _visible(char) for char in decoded)
+        unfinished, _ = decoder.getstate()
+        return text + UNFINISHED if unfinished else text
 
 
 class ModelTokenizer:
@@ -83,7 +89,7 @@ class StreamDecoder:
         self._ids.append(token_id)
         before = self._tokenizer.decode(self._ids[self._start : self._printed])
         after = self._tokenizer.decode(self._ids[self._start :])
-        if len(after) <= len(before) or after.endswith("\ufffd"):
+        if len(after) <= len(before) or after.endswith(UNFINISHED):
             return ""
         self._start, self._printed = self._printed, len(self._ids)
         return after[len(before) :]
