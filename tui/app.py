@@ -20,6 +20,7 @@ from tui.filters import OutputFilter
 from tui.listener import Listener
 from tui.messages import StoreChanged
 from tui.planning import PlanFunction, Question, SpecFunction, plan_with_catalogue, spec_with_scale
+from tui.screens.explain import Example
 from tui.screens.main import MainScreen
 from tui.store import Store
 from tui.themes import PALETTES, textual_theme
@@ -33,12 +34,17 @@ class Setup:
     """Names or paths; the first that fits is shown."""
     request: PlanRequest = field(default_factory=PlanRequest)
     plan: PlanFunction = plan_with_catalogue
+    make_spec: SpecFunction = spec_with_scale
     clock: Callable[[], float] = time.time
     ascii_only: bool = False
     theme: str = PALETTES[0].name
-    make_spec: SpecFunction = spec_with_scale
+    examples: tuple[Example, ...] = ()
+    """Questions that the explanation answers live."""
     open_simulated: Callable[[], Session] | None = None
-    """Opens a simulated cluster when there is none; None where that is impossible."""
+    """Opens a simulated cluster where this machine has no GPU; None where that is impossible."""
+    simulated_name: str = ""
+    simulate_without_gpus: bool = False
+    """Open it unasked when this machine turns out to have no GPU."""
 
 
 class ClusterviewApp(App[None]):
@@ -51,11 +57,12 @@ class ClusterviewApp(App[None]):
         Binding("ctrl+c,ctrl+q", "quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, session: Session | None, setup: Setup | None = None) -> None:
+    def __init__(self, session: Session, setup: Setup | None = None) -> None:
         super().__init__()
         self.setup = setup or Setup()
         self.store = Store()
         self.session = session
+        self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
         self._listener: Listener | None = None
         self._output_filter = OutputFilter(self.setup.ascii_only)
         for palette in PALETTES:
@@ -66,9 +73,8 @@ class ClusterviewApp(App[None]):
         """Textual's filters, and ours last."""
         return [*super().get_line_filters(), self._output_filter]
 
-    def on_mount(self) -> None:
-        self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
-        self.push_screen(self.main_screen)
+    async def on_mount(self) -> None:
+        await self.push_screen(self.main_screen)
         self._leave_on_signals()
         # After the first paint, so that a slow start of the session never delays it.
         self.call_after_refresh(self._listen)
@@ -80,16 +86,14 @@ class ClusterviewApp(App[None]):
                 loop.add_signal_handler(number, self.exit)
 
     def _listen(self) -> None:
-        if self.session is not None:
-            self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
-            self.session.start(self._listener)
+        self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
+        self.run_worker(asyncio.to_thread(self.session.start, self._listener), exit_on_error=False)
 
     def use_session(self, session: Session) -> None:
         """Leave the session there was and show another cluster."""
         if self._listener is not None:
             self._listener.stopped = True
-        if self.session is not None:
-            self.run_worker(asyncio.to_thread(self.session.close), exit_on_error=False)
+        self.run_worker(asyncio.to_thread(self.session.close), exit_on_error=False)
         self.session = session
         self.store = Store()
         self._listen()

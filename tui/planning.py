@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster.deploy.spec import DeploymentSpec
 from cluster.inventory import Cluster, Gpu, Node
@@ -15,8 +16,8 @@ from tui.store import Snapshot
 PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 """(cluster, model name or path, request) -> plan; raises ClusterviewError. Runs in a worker thread."""
 
-SpecFunction = Callable[[Plan, Candidate, bool], DeploymentSpec]
-"""(plan, candidate, simulated) -> what to deploy. Runs in a worker thread."""
+SpecFunction = Callable[[Plan, Candidate, str | None, bool], DeploymentSpec]
+"""(plan, candidate, folder with weights or None, simulated) -> what to deploy. Runs in a worker thread."""
 
 _DEAD_STATES = ("hung", "lost")
 
@@ -35,14 +36,22 @@ def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest)
     from cluster.catalog.models import load_model
     from cluster.planner.plan import plan
 
-    return plan(cluster, load_model(model_name), request)
+    return plan(cluster, load_model(model_name, request.dtype, request.quantization), request)
 
 
-def spec_with_scale(plan: Plan, candidate: Candidate, simulated: bool) -> DeploymentSpec:
+def spec_with_scale(
+    plan: Plan, candidate: Candidate, model_path: str | None, simulated: bool
+) -> DeploymentSpec:
     """Turn a layout into an order; on a simulated cluster the model is scaled down."""
     from cluster.deploy.make_spec import spec_from
 
-    return spec_from(plan, candidate, model_path=None, simulated=simulated)
+    return spec_from(plan, candidate, model_path=model_path, simulated=simulated)
+
+
+def weights_folder(model_name: str) -> str | None:
+    """Return the folder that a model's name points at; None for a catalogue name or a lone config.json."""
+    path = Path(model_name).expanduser()
+    return str(path) if path.is_dir() else None
 
 
 def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:

@@ -150,14 +150,21 @@ def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
     return roles
 
 
-def scene_of(snapshot: Snapshot, candidate: Candidate | None, now_s: float) -> Scene | None:
-    """Freeze what the map shows now; None while no cluster is known."""
-    if snapshot.cluster is None:
-        return None
-    return Scene(
-        cluster=snapshot.cluster,
-        readings=snapshot.readings,
-        planned=planned_roles(candidate),
-        live=live_roles(snapshot.deployments),
-        now_s=now_s,
-    )
+class SceneBuilder:
+    """Freezes scenes; roles are worked out again only when their layout or deployment changes."""
+
+    def __init__(self) -> None:
+        self._candidate: Candidate | None = None
+        self._planned: dict[str, Role] = {}
+        self._deployments: tuple[DeploymentStatus, ...] = ()
+        self._live: dict[str, Role] = {}
+
+    def scene(self, snapshot: Snapshot, candidate: Candidate | None, now_s: float) -> Scene | None:
+        """Freeze what the map shows now; None while no cluster is known."""
+        if snapshot.cluster is None:
+            return None
+        if candidate is not self._candidate:
+            self._candidate, self._planned = candidate, planned_roles(candidate)
+        if snapshot.deployments is not self._deployments:
+            self._deployments, self._live = snapshot.deployments, live_roles(snapshot.deployments)
+        return Scene(snapshot.cluster, snapshot.readings, self._planned, self._live, now_s)

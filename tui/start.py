@@ -6,13 +6,13 @@ import argparse
 import signal
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
+    from cluster.deploy.status import DeploymentStatus
     from tui.app import Setup
 
 
@@ -22,59 +22,39 @@ class Defaults:
 
     models: tuple[str, ...]
     simulated_cluster: str
+    examples: tuple[tuple[str, str], ...]
+    """(model, cluster) of the textbook questions."""
 
 
 def read_defaults() -> Defaults:
     """Read the defaults that lie beside this module."""
     table = tomllib.loads(files("tui").joinpath("defaults.toml").read_text("utf-8"))
-    return Defaults(tuple(table["models"]), table["simulated_cluster"])
+    examples = tuple((item["model"], item["cluster"]) for item in table["examples"])
+    return Defaults(tuple(table["models"]), table["simulated_cluster"], examples)
 
 
 def open_app(arguments: argparse.Namespace) -> int:
-    """Open the screen on the cluster that the arguments name; 0 when the user has left it."""
+    """Open the screen on the cluster that the arguments name; 0 when the user has left it.
+
+    Raises BadInput before the screen opens when the arguments name a cluster that cannot be.
+    """
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         return _print_instead(arguments)
-    session = choose_session(arguments)
-    return run_screen(session, _setup(arguments))
+    return run_screen(choose_session(arguments), make_setup(arguments))
 
 
-def open_default(arguments: argparse.Namespace) -> int:
-    """Open on this machine's GPUs, or on the simulated cluster where it has none."""
-    return open_app(with_default_cluster(arguments))
+def choose_session(arguments: argparse.Namespace) -> Session:
+    """Build the session that the arguments name: a saved cluster, Ray, a simulation or this machine."""
+    from cluster.bridge import open_session
+    from cluster.cli.resolve import planning_cluster_from, ray_address_from
 
-
-def with_default_cluster(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Name the simulated cluster in arguments that name none, on a machine without GPUs."""
-    named = any(getattr(arguments, name, None) for name in ("address", "simulate", "cluster"))
-    if not named and not this_machine_has_gpus():
-        arguments.simulate = read_defaults().simulated_cluster
-    return arguments
-
-
-def this_machine_has_gpus() -> bool:
-    """Ask NVML, in a process of its own, whether this machine has GPUs."""
-    from cluster.bridge.local_session import this_machine_has_gpus as ask
-
-    return ask()
-
-
-def choose_session(arguments: argparse.Namespace) -> Session | None:
-    """Build the session that the arguments name; None on a machine without GPUs when they name none."""
-    simulate, address = getattr(arguments, "simulate", None), getattr(arguments, "address", None)
-    source = getattr(arguments, "cluster", None)
-    if source:
+    described = planning_cluster_from(arguments)
+    if described is not None:
         from cluster.bridge.file_session import FileSession
+        from cluster.text import clean
 
-        return FileSession(source)
-    if simulate or address:
-        from cluster.bridge import open_session
-
-        return open_session(address=address, simulate=simulate)
-    if this_machine_has_gpus():
-        from cluster.bridge.local_session import LocalSession
-
-        return LocalSession()
-    return None
+        return FileSession(described, clean(arguments.cluster, 80))
+    return open_session(address=ray_address_from(arguments), simulate=arguments.simulate)
 
 
 def open_simulated() -> Session:
@@ -84,7 +64,26 @@ def open_simulated() -> Session:
     return open_session(address=None, simulate=read_defaults().simulated_cluster)
 
 
-def run_screen(session: Session | None, setup: Setup) -> int:
+def make_setup(arguments: argparse.Namespace) -> Setup:
+    """Collect what the app is opened with."""
+    from cluster.cli.resolve import request_from
+    from tui.app import Setup
+    from tui.glyphs import wants_ascii
+    from tui.screens.explain import Example
+
+    defaults = read_defaults()
+    return Setup(
+        models=(arguments.model,) if arguments.model else defaults.models,
+        request=request_from(arguments),
+        ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
+        examples=tuple(Example(model, cluster) for model, cluster in defaults.examples),
+        open_simulated=open_simulated,
+        simulated_name=defaults.simulated_cluster,
+        simulate_without_gpus=bool(getattr(arguments, "demo", False)),
+    )
+
+
+def run_screen(session: Session, setup: Setup) -> int:
     """Run the app; whatever happens, the session is closed and the user hears what goes on without it."""
     from tui.app import ClusterviewApp
 
@@ -93,43 +92,23 @@ def run_screen(session: Session | None, setup: Setup) -> int:
         app.run()
     finally:
         # A second signal must not cut the closing short.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        if app.session is not None:
-            app.session.close()
-    _say_goodbye(app.store.snapshot.deployments)
+        app.session.close()
+    for status in app.store.snapshot.deployments:
+        _say_goodbye(status)
     return app.return_code or 0
 
 
-def _say_goodbye(deployments: object) -> None:
-    from cluster.deploy.status import DeploymentStatus
-
-    assert isinstance(deployments, tuple)
-    for status in deployments:
-        assert isinstance(status, DeploymentStatus)
-        where = f" at {status.endpoint}" if status.endpoint else ""
-        sys.stdout.write(f"{status.name} goes on{where}. End it with: clusterview stop {status.name}\n")
-
-
-def _setup(arguments: argparse.Namespace) -> Setup:
-    from cluster.planner.request import PlanRequest
-    from tui.app import Setup
-    from tui.glyphs import wants_ascii
-
-    model = getattr(arguments, "model", None)
-    return Setup(
-        models=(model,) if model else read_defaults().models,
-        request=PlanRequest(),
-        ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
-        open_simulated=open_simulated,
-    )
+def _say_goodbye(status: DeploymentStatus) -> None:
+    where = f" at {status.endpoint}" if status.endpoint else ""
+    sys.stdout.write(f"{status.name} goes on{where}. To end it: clusterview stop {status.name}\n")
 
 
 def _print_instead(arguments: argparse.Namespace) -> int:
     """Print the cluster and the plan where there is no terminal to draw on."""
-    from cluster.cli.dry_run import run_dry_run
+    from cluster.cli.dry_run import run
 
     sys.stderr.write("No terminal here: the cluster and the plan follow as text.\n")
-    run: Callable[[argparse.Namespace], int] = run_dry_run
-    run(with_default_cluster(arguments))
+    run(arguments)
     return 0

@@ -270,12 +270,12 @@ def make_nothing_fits(cluster: Cluster, model_name: str = MODEL, request: PlanRe
     )
 
 
-def make_spec(plan: Plan, candidate: Candidate, simulated: bool) -> DeploymentSpec:
+def make_spec(plan: Plan, candidate: Candidate, folder: str | None, simulated: bool) -> DeploymentSpec:
     """Turn a layout into an order."""
     layout = candidate.layout
     return DeploymentSpec(
         name="llama-3-1-70b-1",
-        model=ModelSource(name=plan.model.name, config={}, scale="1/64 width, 4 of 80 layers"),
+        model=ModelSource(name=plan.model.name, path=folder, config={}, scale="1/64 width, 4 of 80 layers"),
         label=layout.label,
         tp=layout.tp,
         pp=layout.pp,

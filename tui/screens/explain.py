@@ -1,48 +1,109 @@
-"""The three strategies with the user's own figures, and what they mean."""
+"""The three strategies with the user's own figures, the pictures, and what they mean."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
-from textual.app import ComposeResult
+from textual import work
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
+from cluster.errors import ClusterviewError
+from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
-from tui.look import Look, look_of
-from tui.screens.dialog import Dialog
-from tui.widgets.comparison import Comparison
+from tui.diagrams import data_parallel_picture, tensor_parallel_picture
+from tui.look import Look
+from tui.planning import PlanFunction
+from tui.screens.page import Page
+from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import tree_text
+from tui.widgets.lessons import lessons_table, rules_text
 
 
-class ExplainScreen(Dialog[None]):
-    """Comparison, decision tree, training against inference, rules of thumb."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One of the textbook questions: a model and a cluster in words."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("c,enter,q", "leave", show=False)]
+    model: str
+    cluster: str
+    answer: str = ""
+    why: str = ""
 
-    def __init__(self, plan: Plan, candidate: Candidate | None) -> None:
-        super().__init__()
-        self._plan, self._candidate = plan, candidate
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog page"):
-            yield Static(Content(f"How {self._plan.model.name} can be laid out here"), classes="dialog-title")
-            with VerticalScroll(classes="dialog-body"):
-                yield Comparison()
-                yield Static(id="path-text")
-            yield Static(Content("↑↓ scroll   escape closes"), classes="dialog-keys")
+class ExplainScreen(Page):
+    """Comparison, decision path, pictures, training against inference, examples, rules of thumb."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "leave", show=False)]
+
+    def __init__(
+        self, plan: Plan, candidate: Candidate | None, ask: PlanFunction, examples: Sequence[Example] = ()
+    ) -> None:
+        super().__init__(f"Why this layout: {plan.model.name}")
+        self._plan, self._candidate, self._ask = plan, candidate or plan.recommended, ask
+        self._examples = tuple(examples)
 
     def on_mount(self) -> None:
-        look = look_of(self)
-        self.query_one(Comparison).show(self._plan)
-        self.query_one("#path-text", Static).update(explanation(self._plan, look))
+        if self._examples:
+            self._answer_examples()
+
+    @work(group="examples", exclusive=True)
+    async def _answer_examples(self) -> None:
+        self._examples = await asyncio.to_thread(_answered, self._examples, self._ask)
+        self.redraw()
+
+    def draw(self, look: Look, width: int) -> RenderableType:
+        plan, candidate = self._plan, self._candidate
+        parts: list[RenderableType] = [_heading("Side by side", look), comparison_table(plan, look)]
+        parts += [_heading("\nThe path to this layout", look), tree_text(plan, look)]
+        if candidate is not None and candidate.placement:
+            layout = candidate.layout
+            if layout.tp > 1:
+                parts.append(_heading(f"\nTensor parallel: {candidate.label}, one replica", look))
+                parts.append(tensor_parallel_picture(candidate, plan.model, width, look))
+            parts.append(_heading(f"\nData parallel: {candidate.label}, its replicas", look))
+            parts.append(data_parallel_picture(candidate, width, look))
+        parts += [_heading("\nTraining and inference", look), lessons_table(plan, look)]
+        if self._examples:
+            parts += [_heading("\nExamples, planned just now", look), _examples_table(self._examples, look)]
+        parts += [_heading("\nRules of thumb", look), rules_text(look)]
+        return Group(*parts)
 
 
-def explanation(plan: Plan, look: Look) -> Text:
-    """Draw the decision tree."""
-    text = Text("\nThe path to this layout\n", look.title)
-    text.append_text(tree_text(plan, look))
-    return text
+def _heading(title: str, look: Look) -> Text:
+    return Text(title, look.title)
+
+
+def _answered(examples: Sequence[Example], ask: PlanFunction) -> tuple[Example, ...]:
+    """Plan each example; one that cannot be planned says why."""
+    from cluster.cluster_spec import parse_cluster_spec
+
+    answered = []
+    for example in examples:
+        try:
+            plan = ask(parse_cluster_spec(example.cluster), example.model, PlanRequest())
+            best = plan.recommended
+            answer = best.label if best is not None else "nothing fits"
+            why = best.why if best is not None else " ".join(plan.advice[:1])
+        except ClusterviewError as error:
+            answer, why = "n/a", error.message
+        answered.append(Example(example.model, example.cluster, answer, why))
+    return tuple(answered)
+
+
+def _examples_table(examples: Sequence[Example], look: Look) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    for title, ratio in (("model", 5), ("cluster", 3), ("layout", 2), ("because", 8)):
+        table.add_column(Text(title, look.strong), ratio=ratio)
+    for example in examples:
+        table.add_row(
+            Text(example.model, look.plain),
+            Text(example.cluster, look.plain),
+            Text(example.answer or "planning", look.title if example.answer else look.muted),
+            Text(example.why, look.muted),
+        )
+    return table

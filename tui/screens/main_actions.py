@@ -4,97 +4,70 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, cast
 
 from textual import work
-from textual.screen import Screen
 
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status import DeploymentState
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
-from tui.planning import Question, answer, candidate_key, current_cluster, find_candidate
+from tui.planning import Question, weights_folder
+from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
 from tui.screens.help import HelpScreen
+from tui.screens.main_planning import MainPlanning
 from tui.screens.model_picker import ModelPicker
 from tui.screens.notice import NoticeScreen
 from tui.screens.prompt import PromptScreen
+from tui.screens.workload_form import WorkloadForm
+from tui.widgets.alternatives import Alternatives
 from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.deployment_panel import DeploymentPanel
-from tui.widgets.status_line import Kind
-
-if TYPE_CHECKING:
-    from tui.app import ClusterviewApp
 
 _SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
+_NEED_A_PLAN = ("explain", "details", "move", "replan", "workload")
 
 
-class MainActions(Screen[None]):
-    """The actions behind the keys; the main screen adds the panels."""
-
-    question: Question
-    plan: Plan | None
-
-    @property
-    def view(self) -> ClusterviewApp:
-        """The app, typed."""
-        return cast("ClusterviewApp", self.app)
-
-    @property
-    def candidate(self) -> Candidate | None:
-        """The highlighted layout."""
-        raise NotImplementedError
-
-    def ask(self, question: Question) -> None:
-        """Plan something else."""
-        raise NotImplementedError
-
-    def show_plan(self, plan: Plan | None) -> None:
-        """Show a plan in every panel."""
-        raise NotImplementedError
-
-    def say(self, message: str, kind: Kind = "info") -> None:
-        """Put a message on the status line."""
-        raise NotImplementedError
-
-    @property
-    def deployment(self) -> DeploymentStatus | None:
-        """The deployment that keys act on."""
-        return self.query_one(DeploymentPanel).selected
+class MainActions(MainPlanning):
+    """The actions behind the keys."""
 
     def possible(self, action: str) -> bool | None:
-        """Tell whether an action makes sense now: None dims its key."""
+        """Tell whether an action makes sense now: None dims its key, False hides it."""
         if not self.is_mounted:
             return True
-        session, deployment = self.view.session, self.deployment
-        can_change = session is not None and session.can_deploy and self.view.store.snapshot.lost is None
+        deployment, snapshot = self.deployment, self.view.store.snapshot
+        can_change = self.view.session.can_deploy and snapshot.lost is None
+        if action == "simulate":
+            return self.has_class("-empty") and self.view.setup.open_simulated is not None
         if action == "deploy":
             return True if can_change and self.candidate is not None and self.candidate.feasible else None
         if action == "stop":
             return True if can_change and deployment is not None else None
         if action == "prompt":
             return True if can_change and deployment and deployment.state in _SERVING else None
-        if action in ("explain", "details", "move", "replan"):
+        if action in _NEED_A_PLAN:
             return True if self.plan is not None else None
         return True
 
-    @work(group="dialog", exclusive=True)
-    async def action_pick_model(self) -> None:
-        """Choose a model from the catalogue."""
-        name = await self.app.push_screen_wait(ModelPicker(self.plan.model.name if self.plan else ""))
-        if name:
-            self.ask(Question((name,), self.question.request))
+    def action_move(self, lines: int) -> None:
+        """Move the cursor in the list of layouts."""
+        self.query_one(Alternatives).move(lines)
 
-    def action_help(self) -> None:
-        """Teach all keys."""
-        self.app.push_screen(HelpScreen())
+    def action_scroll_map(self, pages: int) -> None:
+        """Turn the pages of the map."""
+        cluster_map = self.query_one(ClusterMap)
+        cluster_map.scroll_lines(pages * max(1, cluster_map.size.height - 2))
 
-    def action_explain(self) -> None:
-        """Compare the strategies with this user's figures."""
-        if self.plan is not None:
-            self.app.push_screen(ExplainScreen(self.plan, self.candidate))
+    def action_replan(self) -> None:
+        """Plan again on the readings of this moment."""
+        self.replan()
+        self.say("Planned again on the readings of this moment.")
+
+    def action_toggle_panel(self) -> None:
+        """Switch between the plan and what runs, where there is room for one only."""
+        self.toggle_class("-show-deployment")
 
     def action_next_deployment(self) -> None:
         """Select the next deployment."""
@@ -106,55 +79,75 @@ class MainActions(Screen[None]):
         self.query_one(ClusterMap).next_density()
 
     @work(group="dialog", exclusive=True)
+    async def action_pick_model(self) -> None:
+        """Choose a model from the catalogue."""
+        name = await self.app.push_screen_wait(ModelPicker(self.plan.model.name if self.plan else ""))
+        if name:
+            self.ask(Question((name,), self.question.request))
+
+    @work(group="dialog", exclusive=True)
+    async def action_workload(self) -> None:
+        """Change tokens, requests, limits and pins."""
+        request = await self.app.push_screen_wait(WorkloadForm(self.question.request))
+        if request is not None:
+            models = (self.plan.model.name,) if self.plan and len(self.question.models) > 1 else ()
+            self.ask(Question(models or self.question.models, request))
+
+    def action_help(self) -> None:
+        """Teach all keys."""
+        self.app.push_screen(HelpScreen())
+
+    def action_explain(self) -> None:
+        """Compare the strategies with this user's figures."""
+        if self.plan is not None:
+            setup = self.view.setup
+            self.app.push_screen(ExplainScreen(self.plan, self.candidate, setup.plan, setup.examples))
+
+    def action_details(self) -> None:
+        """Show everything about the highlighted layout."""
+        if self.plan is not None and self.candidate is not None:
+            self.app.push_screen(CandidateDetail(self.plan, self.candidate))
+
+    @work(group="dialog", exclusive=True)
     async def action_deploy(self) -> None:
         """Look at the cluster again, ask once, and order the highlighted layout."""
-        session, wanted = self.view.session, self.candidate
-        if session is None or wanted is None:
+        wanted = self.candidate
+        if wanted is None:
             return
         try:
-            plan, candidate = await self._look_again(wanted)
+            plan, candidate = await self.look_again(wanted)
             if not candidate.feasible:
                 self.app.push_screen(NoticeScreen(*no_longer_fits(candidate)))
                 return
             spec = await asyncio.to_thread(self._spec, plan, candidate)
-            if await self.app.push_screen_wait(ConfirmScreen(confirm_deploy(spec, candidate))):
-                self.add_class("-show-deployment")
-                self.say(f"Ordered {spec.label} of {spec.model.name}.")
-                await self._finish(session.deploy(spec), "")
         except ClusterviewError as error:
             self.app.push_screen(NoticeScreen("This layout cannot be deployed", error.message, error.hint))
-
-    async def _look_again(self, wanted: Candidate) -> tuple[Plan, Candidate]:
-        """Plan on the readings of this moment and find the wanted layout in the answer."""
-        cluster = current_cluster(self.view.store.snapshot)
-        assert cluster is not None and self.plan is not None
-        question = Question((self.question.models[-1],), self.question.request)
-        if self.plan.model.name in self.question.models:
-            question = Question((self.plan.model.name,), self.question.request)
-        plan = await asyncio.to_thread(answer, question, cluster, self.view.setup.plan)
-        self.show_plan(plan)
-        return plan, find_candidate(plan, candidate_key(wanted)) or wanted
+            return
+        if await self.app.push_screen_wait(ConfirmScreen(confirm_deploy(spec, candidate))):
+            self.add_class("-show-deployment")
+            self.say(f"Ordering {spec.label} of {spec.model.name}.")
+            await self._finish(self.view.session.deploy(spec), f"Ordered {spec.label} of {spec.model.name}.")
 
     def _spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
-        return self.view.setup.make_spec(plan, candidate, self.view.store.snapshot.simulated)
+        folder = weights_folder(self.question.models[-1]) if len(self.question.models) == 1 else None
+        return self.view.setup.make_spec(plan, candidate, folder, self.view.store.snapshot.simulated)
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
         """Ask once, and stop the selected deployment."""
-        session, deployment = self.view.session, self.deployment
-        if session is None or deployment is None:
+        deployment = self.deployment
+        if deployment is None:
             return
         if await self.app.push_screen_wait(ConfirmScreen(confirm_stop(deployment))):
             self.say(f"Stopping {deployment.name}.")
-            await self._finish(
-                session.stop(deployment.name), f"Stopped {deployment.name}; its GPUs are free."
-            )
+            done = f"Stopped {deployment.name}; its GPUs are free."
+            await self._finish(self.view.session.stop(deployment.name), done)
 
     def action_prompt(self) -> None:
         """Talk to the selected deployment."""
-        session, deployment = self.view.session, self.deployment
-        if session is not None and deployment is not None:
-            self.app.push_screen(PromptScreen(session, deployment.name, self.view.store))
+        deployment = self.deployment
+        if deployment is not None:
+            self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store))
 
     async def _finish(self, future: Future[None], done: str) -> None:
         """Wait for an order without holding the screen, and say how it ended."""
@@ -166,5 +159,4 @@ class MainActions(Screen[None]):
         except Exception as error:
             self.say(f"{type(error).__name__}: {error}", "bad")
         else:
-            if done:
-                self.say(done, "good")
+            self.say(done, "good")

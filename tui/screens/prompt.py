@@ -37,14 +37,14 @@ class PromptScreen(Dialog[None]):
 
     def __init__(self, session: Session, name: str, store: Store) -> None:
         super().__init__()
-        self._session, self._name, self._store = session, name, store
+        self._session, self._deployment, self._store = session, name, store
         self._talk = Text()
         self._prompt_id: str | None = None
         self._pieces = 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog prompt"):
-            yield Static(Content(f"Prompt {self._name}"), classes="dialog-title")
+            yield Static(Content(f"Prompt {self._deployment}"), classes="dialog-title")
             with VerticalScroll(classes="dialog-body talk", can_focus=False):
                 yield Static(id="talk")
             yield Input(placeholder="type a prompt, enter sends it", id="prompt")
@@ -70,7 +70,7 @@ class PromptScreen(Dialog[None]):
     @work(group="prompt")
     async def _send(self, prompt_id: str, text: str) -> None:
         try:
-            await asyncio.wrap_future(self._session.prompt(self._name, prompt_id, text, MAX_TOKENS))
+            await asyncio.wrap_future(self._session.prompt(self._deployment, prompt_id, text, MAX_TOKENS))
         except ClusterviewError as error:
             self._end(error.one_line())
         except Exception as error:

@@ -30,13 +30,13 @@ class RowColumns:
 def row_columns(width: int, show_type: bool) -> RowColumns:
     """Choose the columns of a row of `width` cells."""
     figures, decimals = (18, 1) if width >= 96 else (15, 1) if width >= 72 else (10, 0)
-    role = 13 if width >= 72 else 9 if width >= 34 else 0
+    role = 11 if width >= 72 else 9 if width >= 34 else 0
     use = 5 if width >= 46 else 0
     heat = 6 if width >= 58 else 0
     watts = 7 if width >= 66 else 0
     figures = figures if width >= 24 else 0
     kind = 14 if show_type and width >= 90 else 0
-    rest = width - (4 + kind + figures + role + use + heat + watts + 2)
+    rest = width - (4 + kind + figures + role + use + heat + watts + 3)
     return RowColumns(kind, max(0, min(rest, 72)), figures, role, use, heat, watts, decimals)
 
 

@@ -17,15 +17,15 @@ from tui.widgets.text_panel import TextPanel
 class Header(TextPanel):
     """The program's name, a SIMULATED badge where it applies, the source and the totals."""
 
-    def __init__(self, title: str, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.title = title
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = ""
         self._snapshot = Snapshot()
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show another moment."""
-        if snapshot is not self._snapshot:
-            self._snapshot = snapshot
+    def show(self, snapshot: Snapshot, title: str) -> None:
+        """Show another moment of the session with this title."""
+        if snapshot is not self._snapshot or title != self.title:
+            self._snapshot, self.title = snapshot, title
             self.refresh()
 
     def draw(self, look: Look) -> Text:

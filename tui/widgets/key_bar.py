@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.screen import Screen
 
 from tui.look import Look
 from tui.widgets.text_panel import TextPanel
+
+
+def _own_bindings(screen: Screen[Any]) -> list[Binding]:
+    return [binding for binding in screen.BINDINGS if isinstance(binding, Binding)]
 
 
 class KeyBar(TextPanel):
@@ -26,7 +33,7 @@ class KeyBar(TextPanel):
         for binding, enabled in self._shown():
             start = len(line)
             key = binding.key_display or self.app.get_key_display(binding)
-            if start + len(key) + len(binding.description) + 2 > self.size.width:
+            if start + len(key) + len(binding.description) + 1 > self.size.width:
                 break
             line.append(key, look.accent if enabled else look.faint)
             line.append(f" {binding.description}", look.muted if enabled else look.faint)
@@ -35,8 +42,11 @@ class KeyBar(TextPanel):
         return line
 
     def _shown(self) -> list[tuple[Binding, bool]]:
-        active = self.screen.active_bindings.values()
-        return [(item.binding, item.enabled) for item in active if item.binding.show]
+        active = [item for item in self.screen.active_bindings.values() if item.binding.show]
+        # Textual lists inherited keys first; here the screen's own order holds.
+        order = {item.action: number for number, item in enumerate(_own_bindings(self.screen))}
+        active.sort(key=lambda item: order.get(item.binding.action, len(order)))
+        return [(item.binding, item.enabled) for item in active]
 
     async def on_click(self, event: events.Click) -> None:
         for start, end, action in self._spans:

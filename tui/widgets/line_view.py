@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.geometry import Size
@@ -46,8 +47,10 @@ class LineView(Widget):
             return Strip.blank(width, base)
         line = self.draw_line(index, width, look_of(self))
         line.truncate(width)
+        # Text without spans renders without its own style.
+        style = base + line.style if isinstance(line.style, Style) else base
         segments = [
-            Segment(segment.text, base + segment.style if segment.style else base)
+            Segment(segment.text, style + segment.style if segment.style else style)
             for segment in line.render(self.app.console)
         ]
         return Strip(segments).adjust_cell_length(width, base)

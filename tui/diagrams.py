@@ -1,0 +1,135 @@
+"""The two pictures of parallelism, drawn with a layout's own GPUs, columns and all-reduces. Pure text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.layout import Placement
+from cluster.planner.result import Candidate
+from tui.format import count_of, fit
+from tui.look import Look
+
+_BOX = 22
+_GAP = 2
+
+
+def column_ranges(columns: int, parts: int) -> tuple[tuple[int, int], ...]:
+    """Divide columns over ranks, the first ranks one more where it does not come out even; ends included."""
+    share, more = divmod(columns, parts)
+    ranges, start = [], 0
+    for part in range(parts):
+        size = share + (1 if part < more else 0)
+        ranges.append((start, start + size - 1))
+        start += size
+    return tuple(ranges)
+
+
+def replica_places(candidate: Candidate) -> dict[int, list[Placement]]:
+    """Group a placement by replica."""
+    groups: dict[int, list[Placement]] = defaultdict(list)
+    for place in candidate.placement:
+        groups[place.replica].append(place)
+    return groups
+
+
+def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
+    """Draw a router over independent replicas."""
+    groups = replica_places(candidate)
+    shown = list(groups)[: max(1, (width - 6) // (_BOX + _GAP))]
+    boxes = [
+        (
+            f"R{replica}",
+            "full model (copy)",
+            _where(groups[replica]),
+            f"requests {replica + 1}, {replica + 1 + len(groups)}, {replica + 1 + 2 * len(groups)} ...",
+        )
+        for replica in shown
+    ]
+    text = Text()
+    total = len(shown) * (_BOX + _GAP) - _GAP
+    text.append("router: each request goes to one replica".center(total).rstrip() + "\n", look.plain)
+    text.append(_forks(len(shown)) + "\n", look.faint)
+    text.append_text(_boxes(boxes, [look.replica(replica) for replica in shown], look))
+    if len(groups) > len(shown):
+        text.append(f"and {count_of(len(groups) - len(shown), 'replica')} more\n", look.muted)
+    text.append("No communication between replicas.", look.muted)
+    return text
+
+
+def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, look: Look) -> Text:
+    """Draw one layer split over the ranks of the first replica, and the all-reduces that join them."""
+    layout = candidate.layout
+    first = [place for place in candidate.placement if place.replica == 0 and place.stage == 0]
+    ranges = column_ranges(model.intermediate_size, layout.tp) if model.intermediate_size else ()
+    shown = list(range(layout.tp))[: max(1, (width - 6) // (_BOX + _GAP))]
+    boxes = []
+    for rank in shown:
+        place = first[rank] if rank < len(first) else None
+        columns = f"columns {ranges[rank][0]}–{ranges[rank][1]}" if ranges else "its part"
+        heads = f"{model.num_attention_heads / layout.tp:g} of {model.num_attention_heads} heads"
+        boxes.append((f"rank T{rank}", columns, heads, _place(place)))
+    total = len(shown) * (_BOX + _GAP) - _GAP
+    text = Text()
+    text.append("one request, every layer on all ranks".center(total).rstrip() + "\n", look.plain)
+    text.append(_forks(len(shown)) + "\n", look.faint)
+    text.append_text(_boxes(boxes, [look.replica(0)] * len(shown), look))
+    text.append(
+        "  ╰" + " all-reduce after attention, all-reduce after the MLP ".center(total - 6, "─") + "╯\n",
+        look.warning,
+    )
+    if layout.tp > len(shown):
+        text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", look.muted)
+    reduces = candidate.estimate.all_reduces_per_token if candidate.estimate else 2 * model.num_layers
+    text.append(f"{model.num_layers} layers: {reduces:,} all-reduces a token.", look.muted)
+    return text
+
+
+def _forks(count: int) -> str:
+    centres = [_BOX // 2 + index * (_BOX + _GAP) for index in range(count)]
+    if count == 1:
+        return " " * centres[0] + "│"
+    line = [" "] * (centres[-1] + 1)
+    for position in range(centres[0], centres[-1] + 1):
+        line[position] = "─"
+    for position in centres:
+        line[position] = "┬"
+    line[centres[0]], line[centres[-1]] = "┌", "┐"
+    return "".join(line)
+
+
+def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[object], look: Look) -> Text:
+    inner = _BOX - 4
+    text = Text()
+    gap = " " * _GAP
+    text.append(gap.join("╭" + "─" * (_BOX - 2) + "╮" for _ in boxes) + "\n", look.faint)
+    for row in range(max(len(box) for box in boxes)):
+        for number, box in enumerate(boxes):
+            text.append(gap if number else "")
+            text.append("│ ", look.faint)
+            text.append(fit(box[row], inner), styles[number] if row == 0 else look.plain)  # type: ignore[arg-type]
+            text.append(" │", look.faint)
+        text.append("\n")
+    text.append(gap.join("╰" + "─" * (_BOX - 2) + "╯" for _ in boxes) + "\n", look.faint)
+    return text
+
+
+def _place(place: Placement | None) -> str:
+    return f"{place.node_name} GPU {place.gpu_index}" if place is not None else ""
+
+
+def _where(places: Sequence[Placement]) -> str:
+    nodes = {place.node_name for place in places}
+    if len(nodes) == 1:
+        return f"{places[0].node_name} GPU {_spans([place.gpu_index for place in places])}"
+    return f"{len(places)} GPUs, {len(nodes)} nodes"
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    ordered = sorted(numbers)
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"{ordered[0]}–{ordered[-1]}"
+    return " ".join(str(number) for number in ordered)

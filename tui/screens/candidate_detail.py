@@ -1,0 +1,129 @@
+"""Everything about one layout: why, memory by part and stage, what each rank holds, where, how fast."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.result import Candidate, Plan, RankMemory
+from tui.diagrams import column_ranges, replica_places
+from tui.format import duration_band, fit, gib, throughput_band
+from tui.glyphs import FREE, USED
+from tui.look import Look
+from tui.screens.page import Page
+from tui.widgets.candidate_note import communication_line, refused_note
+
+_BAR_CELLS = 32
+_MAX_RANKS = 16
+
+
+class CandidateDetail(Page):
+    """One layout in full."""
+
+    def __init__(self, plan: Plan, candidate: Candidate) -> None:
+        super().__init__(f"{candidate.label}  {plan.model.name}")
+        self._plan, self._candidate = plan, candidate
+
+    def draw(self, look: Look, width: int) -> RenderableType:
+        candidate = self._candidate
+        parts: list[RenderableType] = []
+        if candidate.rejections:
+            parts.append(refused_note(candidate, look))
+        elif candidate.why:
+            parts.append(Text(candidate.why, look.plain))
+        if candidate.estimate is not None:
+            parts.extend(_speed(candidate, look))
+        for stage, memory in enumerate(_memories(candidate)):
+            parts.append(_memory(candidate, stage, memory, look))
+        parts.append(_holdings(candidate, self._plan.model, look))
+        if candidate.placement:
+            parts.append(_places(candidate, look))
+        parts.extend(Text(note, look.muted) for note in candidate.notes)
+        return Group(*parts)
+
+
+def _memories(candidate: Candidate) -> tuple[RankMemory, ...]:
+    if candidate.memory_by_stage:
+        return candidate.memory_by_stage
+    return (candidate.memory_per_gpu,) if candidate.memory_per_gpu is not None else ()
+
+
+def _speed(candidate: Candidate, look: Look) -> list[RenderableType]:
+    estimate = candidate.estimate
+    assert estimate is not None
+    rows = (
+        ("throughput", throughput_band(estimate.throughput_tokens_per_s)),
+        ("first token", duration_band(estimate.ttft_s)),
+        ("each next token", duration_band(estimate.tpot_s)),
+        ("all-reduces", communication_line(estimate)),
+    )
+    text = Text("\nSpeed, with the range that the prediction deserves\n", look.title)
+    for name, value in rows:
+        text.append(f"{name:<18}", look.muted).append(f"{value}\n", look.plain)
+    return [text]
+
+
+def _memory(candidate: Candidate, stage: int, memory: RankMemory, look: Look) -> Text:
+    """Draw a stage's memory, a bar a part, all on the scale of the budget."""
+    text = Text()
+    ranges = {item.stage: item for item in candidate.stages}
+    layers = ranges.get(stage)
+    where = f", stage {stage}" if candidate.layout.pp > 1 else ""
+    if layers is not None and candidate.layout.pp > 1:
+        where += f" (layers {layers.first}–{layers.end - 1})"
+    text.append(f"Memory of a GPU{where}\n", look.title)
+    parts = (
+        ("weights", memory.weights_bytes),
+        ("KV cache", memory.kv_cache_bytes),
+        ("activations", memory.activation_bytes),
+        ("CUDA graphs", memory.cuda_graph_bytes),
+        ("other", memory.non_torch_bytes),
+    )
+    scale = max(memory.budget_bytes, memory.total_bytes, 1)
+    for name, size in parts:
+        cells = min(_BAR_CELLS, max(1 if size else 0, round(size / scale * _BAR_CELLS)))
+        text.append(f"{name:<18}", look.muted).append(USED * cells, look.planned)
+        text.append(FREE * (_BAR_CELLS - cells), look.free)
+        text.append(f"{gib(size):>8} GiB\n", look.plain)
+    text.append(f"{'together':<18}", look.muted).append(" " * _BAR_CELLS)
+    text.append(f"{gib(memory.total_bytes):>8} GiB", look.strong)
+    text.append(f" of a budget of {gib(memory.budget_bytes)} GiB\n", look.muted)
+    return text
+
+
+def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
+    """Draw which columns and heads each tensor rank holds."""
+    tp = candidate.layout.tp
+    text = Text("What each rank holds\n", look.title)
+    if tp == 1:
+        return text.append("All columns and heads of its layers: a full copy.\n", look.plain)
+    ranges = column_ranges(model.intermediate_size, tp) if model.intermediate_size else ()
+    heads = column_ranges(model.num_attention_heads, tp)
+    for rank in range(min(tp, _MAX_RANKS)):
+        text.append(fit(f"T{rank}", 6), look.replica(0))
+        if ranges:
+            text.append(f"MLP columns {ranges[rank][0]}–{ranges[rank][1]}".ljust(32), look.plain)
+        text.append(f"heads {heads[rank][0]}–{heads[rank][1]}   ", look.plain)
+        text.append(f"{_kv_heads(model, tp)}\n", look.muted)
+    return text
+
+
+def _kv_heads(model: ModelSpec, tp: int) -> str:
+    if model.num_kv_heads == 0:
+        return ""
+    if model.num_kv_heads >= tp:
+        return f"{model.num_kv_heads / tp:g} of {model.num_kv_heads} KV heads"
+    return f"a copy of 1 of {model.num_kv_heads} KV heads: fewer heads than ranks"
+
+
+def _places(candidate: Candidate, look: Look) -> Text:
+    text = Text("Where it runs\n", look.title)
+    for replica, places in list(replica_places(candidate).items())[:_MAX_RANKS]:
+        text.append(fit(f"R{replica}", 6), look.replica(replica))
+        by_node: dict[str, list[str]] = {}
+        for place in places:
+            by_node.setdefault(place.node_name, []).append(str(place.gpu_index))
+        text.append("   ".join(f"{node} GPU {' '.join(gpus)}" for node, gpus in by_node.items()), look.plain)
+        text.append("\n")
+    return text

@@ -1,0 +1,88 @@
+"""The main screen's plan: asked in a worker thread, shown in every panel that speaks of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual import work
+
+from cluster.errors import ClusterviewError
+from cluster.planner.result import Candidate, Plan
+from tui.planning import Question, answer, candidate_key, current_cluster, find_candidate
+from tui.scene import SceneBuilder
+from tui.screens.main_base import MainBase
+from tui.widgets.alternatives import Alternatives
+from tui.widgets.candidate_note import CandidateNote
+from tui.widgets.cluster_map import ClusterMap
+from tui.widgets.comparison import Comparison
+from tui.widgets.decision_path import DecisionPath
+from tui.widgets.lessons import Lessons
+from tui.widgets.plan_summary import PlanSummary
+
+
+class MainPlanning(MainBase):
+    """Asks the planner and shows its answer."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self.question = question
+        self.plan: Plan | None = None
+        self.planned_version = 0
+        self._scenes = SceneBuilder()
+
+    @property
+    def candidate(self) -> Candidate | None:
+        return self.query_one(Alternatives).candidate
+
+    def ask(self, question: Question) -> None:
+        self.question = question
+        self.query_one(PlanSummary).show(None, f"Planning {question.models[-1]}")
+        self.replan()
+
+    @work(exclusive=True, group="plan")
+    async def replan(self) -> None:
+        """Answer the question on the cluster as it is now, off the screen's thread."""
+        snapshot = self.view.store.snapshot
+        cluster = current_cluster(snapshot)
+        self.planned_version = snapshot.cluster_version
+        if cluster is None or not cluster.num_gpus or not self.question.models:
+            return
+        try:
+            found = await asyncio.to_thread(answer, self.question, cluster, self.view.setup.plan)
+        except ClusterviewError as error:
+            self.show_plan(None)
+            self.query_one(PlanSummary).show(None, error.one_line())
+            self.say(error.one_line(), "bad")
+        else:
+            self.show_plan(found)
+
+    async def look_again(self, wanted: Candidate) -> tuple[Plan, Candidate]:
+        """Plan on the readings of this moment and find the wanted layout in the answer."""
+        cluster = current_cluster(self.view.store.snapshot)
+        assert cluster is not None and self.plan is not None
+        models = self.question.models if len(self.question.models) == 1 else (self.plan.model.name,)
+        question = Question(models, self.question.request)
+        plan = await asyncio.to_thread(answer, question, cluster, self.view.setup.plan)
+        self.show_plan(plan)
+        return plan, find_candidate(plan, candidate_key(wanted)) or wanted
+
+    def show_plan(self, plan: Plan | None) -> None:
+        self.plan = plan
+        self.query_one(PlanSummary).show(plan)
+        self.query_one(DecisionPath).show(plan)
+        self.query_one(Alternatives).show(plan)
+        self.query_one(Comparison).show(plan)
+        self.query_one(Lessons).show(plan)
+        self.show_candidate()
+
+    def show_candidate(self) -> None:
+        """Show the highlighted layout on the map and in words."""
+        advice = self.plan.advice if self.plan is not None and self.plan.recommended is None else ()
+        self.query_one(CandidateNote).show(self.candidate, advice)
+        self.redraw_map()
+        self.refresh_bindings()
+
+    def redraw_map(self) -> None:
+        """Draw the map as of now, so that ages grow."""
+        scene = self._scenes.scene(self.view.store.snapshot, self.candidate, self.view.setup.clock())
+        self.query_one(ClusterMap).show(scene)

@@ -1,0 +1,68 @@
+"""A page of text over the whole screen that arrows scroll and escape closes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.console import RenderableType
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.look import Look, look_of
+from tui.screens.dialog import Dialog
+
+
+class Drawn(Widget):
+    """Draws a renderable for the width and theme of the moment."""
+
+    DEFAULT_CSS = """
+    Drawn { height: auto; }
+    """
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def render(self) -> RenderableType:
+        return self._page.draw(look_of(self), max(20, self.app.size.width - 10))
+
+
+class Page(Dialog[None]):
+    """Subclasses draw; the keys are the same everywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,q", "leave", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+        Binding("home", "scroll(-100000)", show=False),
+        Binding("end", "scroll(100000)", show=False),
+    ]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def draw(self, look: Look, width: int) -> RenderableType:
+        """Return what the page says."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog page"):
+            yield Static(Content(self._title), classes="dialog-title")
+            with VerticalScroll(classes="dialog-body", can_focus=False):
+                yield Drawn(self)
+            yield Static(Content("↑↓ scroll   escape closes"), classes="dialog-keys")
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll the text."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def redraw(self) -> None:
+        """Draw again with more to say."""
+        self.query_one(Drawn).refresh(layout=True)

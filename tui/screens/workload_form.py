@@ -1,0 +1,51 @@
+"""Changing the workload: one line a value, enter plans with it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from cluster.errors import BadInput
+from cluster.planner.request import PlanRequest
+from tui.look import look_of
+from tui.screens.dialog import Dialog
+from tui.workload import FIELDS, request_of, words_of
+
+
+class WorkloadForm(Dialog[PlanRequest]):
+    """Answers with the changed request."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", show=False, priority=True),
+        Binding("down", "app.focus_next", show=False, priority=True),
+    ]
+
+    def __init__(self, request: PlanRequest) -> None:
+        super().__init__()
+        self._request = request
+
+    def compose(self) -> ComposeResult:
+        words = words_of(self._request)
+        with Vertical(classes="dialog"):
+            yield Static(Content("Workload"), classes="dialog-title")
+            with VerticalScroll(classes="dialog-body", can_focus=False):
+                for field in FIELDS:
+                    with Horizontal(classes="field"):
+                        yield Static(Content(field.label), classes="field-label")
+                        yield Input(words[field.name], id=f"field-{field.name}")
+                        yield Static(Content(field.hint), classes="field-hint")
+            yield Static(id="complaint")
+            yield Static(Content("↑↓ move   enter plans   escape keeps"), classes="dialog-keys")
+
+    def on_input_submitted(self) -> None:
+        words = {field.name: self.query_one(f"#field-{field.name}", Input).value for field in FIELDS}
+        try:
+            self.dismiss(request_of(words, self._request))
+        except BadInput as error:
+            self.query_one("#complaint", Static).update(Text(error.one_line(), look_of(self).bad))

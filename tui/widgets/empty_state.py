@@ -1,0 +1,46 @@
+"""No GPU in sight: what to type to see one."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from tui.look import Look
+from tui.store import Snapshot
+from tui.widgets.text_panel import TextPanel
+
+_WAYS = (
+    ("--simulate 2x4xA100-80GB", "real actors on this machine, as many GPUs as you like, marked SIMULATED"),
+    ("--address HOST:6379", "a running Ray cluster"),
+    ("--cluster 2x8xH100", "a cluster in words, for planning"),
+    ("--cluster FILE", "a snapshot of a cluster, for planning"),
+)
+
+
+class EmptyState(TextPanel):
+    """Says why there is nothing to show, and the ways on."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._reason = ""
+        self._simulated_name = ""
+
+    def show(self, snapshot: Snapshot, simulated_name: str) -> None:
+        """Say why there are no GPUs; `simulated_name` is the cluster that a key opens."""
+        nodes = snapshot.cluster.nodes if snapshot.cluster is not None else ()
+        reason = next((node.error for node in nodes if node.error), "")
+        if (reason, simulated_name) != (self._reason, self._simulated_name):
+            self._reason, self._simulated_name = reason, simulated_name
+            self.changed()
+
+    def draw(self, look: Look) -> Text:
+        text = Text("\n")
+        text.append("No GPU here.\n", look.title)
+        if self._reason:
+            text.append(f"{self._reason}\n", look.muted)
+        if self._simulated_name:
+            text.append("\ns ", look.accent)
+            text.append(f"opens a simulated cluster of {self._simulated_name} now\n", look.plain)
+        text.append("\nOr leave with q and type clusterview with one of:\n\n", look.plain)
+        for option, meaning in _WAYS:
+            text.append(f"  {option:<26}", look.strong).append(f"{meaning}\n", look.muted)
+        return text
