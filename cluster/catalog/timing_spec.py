@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from cluster.catalog.engine_catalog import parse_version
 
 TIMING_FILE = Path(__file__).parent / "timing.toml"
 
@@ -41,6 +43,8 @@ class Achieved:
     """Of the rate of a compute dtype, in grouped products of experts."""
     dequantised: dict[str, float] = field(hash=False)
     """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantised."""
+    quantised_layer_s: dict[str, float] = field(hash=False)
+    """By weight format: more fixed time of a layer's products than 16-bit ones take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,21 @@ class ArchitectureRates:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuTiming:
+    """Where one GPU type or its usual host departs from its architecture."""
+
+    bandwidth_factor: float = 1.0
+    host_speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineTiming:
     """Overheads of one engine."""
 
     layer_s: float
     """A layer's kernels' fixed time in a captured graph."""
+    eager_layer_s: float
+    """The same without graphs, launched from Python."""
     expert_layer_s: float
     """More of it in a layer with experts (routing, permutation)."""
     step_s: float
@@ -65,6 +79,8 @@ class EngineTiming:
     """Host work of a step: scheduling, input preparation."""
     host_sequence_s: float
     """Host work for each sequence of a step."""
+    host_group_s: float
+    """More host work of a step where several ranks have to be told of it."""
     host_request_s: float
     """Host work for each request: tokenising, admission, answer."""
     overlap: float
@@ -73,6 +89,8 @@ class EngineTiming:
     """Share of a request's output tokens that the scheduler keeps room for when it admits the request."""
     experts_by_attention_dp: bool = False
     """The engine's published recipe runs TP ranks of a model with experts as attention-DP ranks with EP."""
+    slow_expert_formats: dict[str, float] = field(default_factory=dict, hash=False)
+    """By weight format: more time of a layer whose experts run without a graph or a fused kernel."""
     bandwidth_factor: float = 1.0
     """The engine's kernels beside the common achieved bandwidth."""
     flops_factor: float = 1.0
@@ -94,19 +112,27 @@ class Timing:
     achieved: Achieved
     architectures: dict[str, ArchitectureRates] = field(hash=False)
     """By compute capability: '9.0'."""
-    engines: dict[str, EngineTiming] = field(hash=False)
-    host_speed: dict[str, float] = field(hash=False)
-    """By GPU type: the usual host's speed beside an x86 server of its time, where it differs."""
+    engines: dict[str, tuple[tuple[tuple[int, ...], EngineTiming], ...]] = field(hash=False)
+    """Name -> (first version, overheads), oldest first."""
+    gpus: dict[str, GpuTiming] = field(hash=False)
+    """By GPU type."""
     bands: dict[str, dict[str, BandFractions]] = field(hash=False)
     """Class of layout ('dense', 'experts', 'pipelined') -> figure -> band."""
 
-    def engine(self, name: str) -> EngineTiming:
-        return self.engines.get(name, self.engines["vllm"])
+    def engine(self, name: str, version: str) -> EngineTiming:
+        """Return an engine's overheads at a version: of the newest block not newer than it."""
+        wanted, blocks = parse_version(version), self.engines[name]
+        return next((timing for first, timing in reversed(blocks) if first <= wanted), blocks[0][1])
 
 
-def _engine(values: dict[str, Any]) -> EngineTiming:
-    known = {entry.name for entry in fields(EngineTiming)}
-    return EngineTiming(**{name: value for name, value in values.items() if name in known})
+def _engine(values: dict[str, Any]) -> tuple[tuple[tuple[int, ...], EngineTiming], ...]:
+    """Read an engine's table; every block of `versions` overrides what stands before it."""
+    merged = {name: value for name, value in values.items() if name != "versions"}
+    blocks: list[tuple[tuple[int, ...], EngineTiming]] = [((0,), EngineTiming(**merged))]
+    for block in values.get("versions", []):
+        merged |= {name: value for name, value in block.items() if name != "from"}
+        blocks.append((parse_version(block["from"]), EngineTiming(**merged)))
+    return tuple(blocks)
 
 
 @cache
@@ -119,7 +145,7 @@ def load_timing() -> Timing:
             name: ArchitectureRates(**entry) for name, entry in values.get("architectures", {}).items()
         },
         engines={name: _engine(entry) for name, entry in values["engines"].items()},
-        host_speed=values.get("host_speed", {}),
+        gpus={name: GpuTiming(**entry) for name, entry in values.get("gpus", {}).items()},
         bands={
             group: {figure: BandFractions(*limits) for figure, limits in figures.items()}
             for group, figures in values["bands"].items()

@@ -65,8 +65,8 @@ def estimate(
 ) -> Estimate:
     """Predict TTFT, TPOT and output tokens a second of the whole layout in steady state.
 
-    `kv_tokens` is one replica's room (under DP attention one rank's). Concurrency is the request's, spread over
-    the replicas, or else the largest batch that KV room, max_num_seqs and the limits on TTFT and TPOT allow.
+    `kv_tokens` is one replica's room (under DP attention one rank's). Concurrency is the request's, spread
+    over the replicas, or else the largest batch that KV room, max_num_seqs and the limits on TTFT and TPOT allow.
     Without a concurrency the objective 'latency' takes TTFT and TPOT at one request at a time.
     """
     question = _Question(model, stages, gpu, topology, engine, request, measured_links)
@@ -79,7 +79,7 @@ def estimate(
 
 def _judge(question: _Question, layout: Layout, kv_tokens: int) -> _Judged:
     model, engine, request, gpu = question.model, question.engine, question.request, question.gpu
-    rates = rates_of(gpu, engine.name)
+    rates = rates_of(gpu, engine)
     kv_bytes = cache_element_bytes(model, engine, request)
     limits = engine_limits(model, engine, request, gpu.memory_bytes, gpu)
     stream = Stream(
@@ -88,6 +88,8 @@ def _judge(question: _Question, layout: Layout, kv_tokens: int) -> _Judged:
     replica = make_replica(
         model, layout, question.stages, gpu, question.topology, kv_bytes, rates, question.measured_links
     )
+    if request.enforce_eager:
+        replica = replace(replica, eager=True)
     kept = stream.input_tokens + stream.output_tokens * rates.engine.reserved_output_share
     room = sequences_in_room(model, layout, engine, request, kv_tokens, kept)
     limit = batch_limit(layout, limits.max_num_seqs, request, stream, room)
@@ -109,7 +111,7 @@ def _attention_dp(question: _Question, layout: Layout, kv_tokens: int) -> _Judge
     attention weights stand on every rank; the room follows from both.
     """
     model, request, engine = question.model, question.request, question.engine
-    timing = rates_of(question.gpu, engine.name).engine
+    timing = rates_of(question.gpu, engine).engine
     if not timing.experts_by_attention_dp or not model.is_moe or layout.tp == 1 or layout.dp_attention:
         return None
     if request.concurrency == 1 or (request.objective == "latency" and request.concurrency is None):

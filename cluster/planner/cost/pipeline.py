@@ -20,6 +20,8 @@ class Replica:
     rates: Rates
     stage_link: Link | None
     """Between neighbouring stages; None with one stage."""
+    eager: bool = False
+    """Without CUDA graphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ def pass_time(replica: Replica, load: Load) -> PassTime:
     for work in replica.stages:
         found = times.get(id(work))
         if found is None:
-            found = times[id(work)] = stage_time(work, load, replica.group, replica.rates)
+            found = times[id(work)] = stage_time(
+                work, load, replica.group, replica.rates, eager=replica.eager
+            )
         total_s += found.total_s
         if paced is None or found.total_s > paced.total_s:
             paced = found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
-from cluster.catalog.timing_spec import Achieved, EngineTiming, Timing, load_timing
+from cluster.catalog.timing_spec import Achieved, EngineTiming, GpuTiming, Timing, load_timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Rates:
         return self.weights_bytes_per_s * (self.dequantised.get(weight_format, 1.0) if widened else 1.0)
 
 
-def rates_of(gpu: GpuSpec, engine_name: str) -> Rates:
+def rates_of(gpu: GpuSpec, engine: EngineProfile) -> Rates:
     """Return the achieved rates of a GPU type under an engine."""
-    return _rates(_ByIdentity(gpu), engine_name)
+    return _rates(_ByIdentity(gpu), engine.name, engine.version)
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,18 @@ class _ByIdentity:
 
 
 @lru_cache(maxsize=256)
-def _rates(key: _ByIdentity, engine_name: str) -> Rates:
-    return make_rates(key.gpu, engine_name, load_timing())
+def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
+    timing = load_timing()
+    return make_rates(key.gpu, timing.engine(engine_name, engine_version), timing)
 
 
-def make_rates(gpu: GpuSpec, engine_name: str, timing: Timing) -> Rates:
+def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
     """Return the achieved rates under the given constants."""
-    achieved, engine = timing.achieved, timing.engine(engine_name)
+    achieved, own = timing.achieved, timing.gpus.get(gpu.type, GpuTiming())
     measured = timing.architectures.get("{}.{}".format(*gpu.compute_capability))
     streaming = measured.weights_bandwidth if measured else achieved.weights_bandwidth
     fractions = achieved.flops | measured.flops if measured else achieved.flops
-    bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor
+    bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor * own.bandwidth_factor
     half = gpu.flops_per_s.get("fp16") or gpu.flops_per_s.get("fp32") or 1e12
     return Rates(
         weights_bytes_per_s=bandwidth * streaming,
@@ -74,7 +76,7 @@ def make_rates(gpu: GpuSpec, engine_name: str, timing: Timing) -> Rates:
         knees=_knees(gpu, achieved),
         achieved=achieved,
         engine=engine,
-        host_speed=timing.host_speed.get(gpu.type, 1.0),
+        host_speed=own.host_speed,
     )
 
 

@@ -58,7 +58,7 @@ class StageTime:
     """Launches and other time that no rate shortens."""
 
 
-def stage_time(work: StageWork, load: Load, group: Group, rates: Rates) -> StageTime:
+def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager: bool = False) -> StageTime:
     """Return the time of `work` under `load`; a step without tokens costs nothing."""
     tokens = load.sequences + load.prompt_tokens
     if tokens <= 0:
@@ -79,11 +79,18 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates) -> Stage
     picked = sum(experts.activation_bytes_per_token for experts in work.experts) * routed
     streamed += picked * achieved.expert_activation_passes + work.state_bytes * load.sequences
     streamed_s = streamed / rates.plain_bytes_per_s
-    engine = rates.engine
-    fixed_s = engine.layer_s * work.num_layers + engine.expert_layer_s * work.num_expert_layers
+    fixed_s = _fixed(work, rates, eager)
     reduce_s = _collectives(work, tokens, group)
     total_s = sums[0] + streamed_s + fixed_s + reduce_s
     return StageTime(total_s, sums[1] + streamed_s, sums[2], reduce_s, fixed_s)
+
+
+def _fixed(work: StageWork, rates: Rates, eager: bool) -> float:
+    engine, narrow = rates.engine, rates.achieved.quantised_layer_s
+    each_s = engine.eager_layer_s if eager else engine.layer_s
+    each_s += max((narrow.get(dense.weight_format, 0.0) for dense in work.dense), default=0.0)
+    slow_s = max((engine.slow_expert_formats.get(e.weight_format, 0.0) for e in work.experts), default=0.0)
+    return each_s * work.num_layers + (engine.expert_layer_s + slow_s) * work.num_expert_layers
 
 
 def _add(sums: list[float], memory_s: float, compute_s: float, knee: float) -> None:

@@ -114,7 +114,9 @@ def _mixed_load(stream: Stream, lane: float, prompts: float) -> Load:
 def _host_s(replica: Replica, stream: Stream, sequences: float) -> float:
     engine, speed = replica.rates.engine, replica.rates.host_speed
     requests = sequences / stream.steps
-    work_s = engine.host_step_s + engine.host_sequence_s * sequences + engine.host_request_s * requests
+    ranks = replica.group.tp * len(replica.stages) * replica.group.attention_ranks
+    work_s = engine.host_step_s + (engine.host_group_s if ranks > 1 else 0.0)
+    work_s += engine.host_sequence_s * sequences + engine.host_request_s * requests
     return work_s / speed
 
 
