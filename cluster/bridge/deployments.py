@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import dataclass
 from typing import Any
 
+from cluster.bridge.events import TokenSeen
 from cluster.bridge.node_probe import GpuLoad
 from cluster.bridge.outbox import Send
+from cluster.bridge.simulated_loads import loads_of
+from cluster.catalog.nearest import nearest_names
+from cluster.deploy.claims import all_groups, groups_of, remove_groups
+from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentStatus
-from cluster.errors import DeployFailed
+from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
+
+_ANSWER_S = 0.3
+_SILENT_S = 3.0
+_ACCEPTED_S = 5.0
+_STOPPED_S = 40.0
+_FREED_S = 20.0
+_LOOK_S = 0.2
+_ORPHAN_LOOKS = 15
+
+
+@dataclass
+class Known:
+    """A controller and what it last said."""
+
+    actor: Any
+    asked: Any = None
+    asked_at_s: float = 0.0
+    status: DeploymentStatus | None = None
 
 
 class Deployments:
@@ -16,24 +42,184 @@ class Deployments:
 
     def __init__(self, ray: Any, send: Send) -> None:
         self._ray, self._send = ray, send
+        self._known: dict[str, Known] = {}
+        self._lock = threading.Lock()
+        self._orphan_looks: dict[str, int] = {}
 
     def look(self) -> None:
-        return
+        """Find the controllers there are and take in what they answer within a fraction of a second."""
+        names = self._names()
+        with self._lock:
+            for name in [name for name in self._known if name not in names]:
+                del self._known[name]
+            for name in names:
+                if name not in self._known:
+                    self._find(name)
+            for known in self._known.values():
+                if known.asked is None:
+                    known.asked, known.asked_at_s = known.actor.status.remote(), time.monotonic()
+            pending = {known.asked: known for known in self._known.values()}
+        if pending:
+            ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=_ANSWER_S)
+            for ref in ready:
+                self._take(pending[ref], ref)
+        self._free_orphans(names)
+
+    def _names(self) -> set[str]:
+        actors = self._ray.util.list_named_actors()
+        return {name.removeprefix(CONTROLLER_PREFIX) for name in actors if name.startswith(CONTROLLER_PREFIX)}
+
+    def _find(self, name: str) -> None:
+        try:
+            self._known[name] = Known(self._ray.get_actor(controller_name(name)))
+        except ValueError:
+            return
+
+    def _take(self, known: Known, ref: Any) -> None:
+        known.asked = None
+        try:
+            known.status = self._ray.get(ref)
+        except Exception as error:
+            if known.status is not None:
+                reason = f"its controller starts again ({type(error).__name__})"
+                known.status = known.status.model_copy(update={"reason": reason})
+
+    def _free_orphans(self, names: set[str]) -> None:
+        """Free GPUs whose controller has been gone for some looks: nobody else ever would."""
+        orphans = {
+            group_id
+            for group_id, name in all_groups(self._ray).items()
+            if deployment_of_group(name) not in names
+        }
+        self._orphan_looks = {group_id: self._orphan_looks.get(group_id, 0) + 1 for group_id in orphans}
+        overdue = [group_id for group_id, looks in self._orphan_looks.items() if looks > _ORPHAN_LOOKS]
+        if overdue:
+            remove_groups(self._ray, overdue, 0.0)
 
     def statuses(self) -> tuple[DeploymentStatus, ...]:
-        return ()
+        """Return the latest status of each deployment, by name."""
+        with self._lock:
+            known = sorted(self._known.items())
+        return tuple(_status_now(name, entry) for name, entry in known)
 
     def claims(self) -> dict[str, str]:
-        return {}
+        """Return which deployment holds each claimed GPU, by the GPU's uuid."""
+        return {
+            rank.gpu_uuid: status.name
+            for status in self.statuses()
+            if status.state is not DeploymentState.FAILED
+            for rank in status.ranks
+        }
 
     def loads(self) -> dict[str, list[GpuLoad]]:
-        return {}
+        """Return what simulated GPUs should show, by node."""
+        return loads_of(self.statuses())
 
     def deploy(self, spec: DeploymentSpec) -> None:
-        raise DeployFailed("not yet")
+        """Start a controller; raises BadInput when the name is taken."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from cluster.deploy.controller import Controller
+
+        # The head is where the driver of this process is attached or where the cluster's services are.
+        node_id = self._head_node_id()
+        options = self._ray.remote(Controller).options(
+            name=controller_name(spec.name),
+            lifetime="detached",
+            num_cpus=0,
+            num_gpus=0,
+            max_restarts=-1,
+            max_concurrency=8,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=True),
+        )
+        try:
+            actor = options.remote(spec)
+        except ValueError:
+            raise BadInput(
+                f"there is a deployment named {spec.name} already", "Choose another name"
+            ) from None
+        with self._lock:
+            self._known[spec.name] = Known(actor)
+
+    def _head_node_id(self) -> str:
+        for node in self._ray.nodes():
+            if node["Alive"] and "node:__internal_head__" in node["Resources"]:
+                return str(node["NodeID"])
+        return str(self._ray.get_runtime_context().get_node_id())
 
     def stop(self, name: str) -> None:
-        raise DeployFailed("not yet")
+        """Stop a deployment, by force if need be, and return when its GPUs are free."""
+        names = self._names()
+        if name not in names:
+            nearest = ", ".join(nearest_names(name, names)) or "none is running"
+            raise UnknownName(f"no deployment named {name}", f"Running: {nearest}")
+        actor = self._ray.get_actor(controller_name(name))
+        try:
+            self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
+            orderly = self._await_gone(name, _STOPPED_S)
+        except Exception:
+            orderly = False
+        if not orderly:
+            self._ray.kill(actor, no_restart=True)
+            self._await_gone(name, _ACCEPTED_S)
+        if not remove_groups(self._ray, groups_of(self._ray, name), _FREED_S):
+            raise DeployFailed(
+                f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
+            )
+
+    def _await_gone(self, name: str, timeout_s: float) -> bool:
+        until_s = time.monotonic() + timeout_s
+        while name in self._names():
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> None:
-        raise DeployFailed("not yet")
+        """Send a prompt through the deployment's router and stream the answer as events."""
+        router = self._router(name)
+        try:
+            replica = None
+            for ref in router.prompt.options(num_returns="streaming").remote(text, max_tokens):
+                piece, replica = self._ray.get(ref)
+                if piece:
+                    self._send(TokenSeen(prompt_id=prompt_id, text=piece, replica=replica))
+        except Exception as error:
+            words = _in_words(error)
+            self._send(TokenSeen(prompt_id=prompt_id, done=True, error=words))
+            raise DeployFailed(f"{name}: {words}") from error
+        self._send(TokenSeen(prompt_id=prompt_id, done=True, replica=replica))
+
+    def _router(self, name: str) -> Any:
+        with self._lock:
+            known = self._known.get(name)
+        if known is None:
+            raise UnknownName(f"no deployment named {name}", ", ".join(sorted(self._known)))
+        try:
+            router = self._ray.get(known.actor.router.remote(), timeout=_ACCEPTED_S)
+        except Exception as error:
+            raise Unreachable(f"the controller of {name} does not answer: {_in_words(error)}") from error
+        if router is None:
+            raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
+        return router
+
+
+def _status_now(name: str, known: Known) -> DeploymentStatus:
+    status = known.status
+    if status is None:
+        reason = "its controller starts"
+        return DeploymentStatus(name=name, model="", label="", state=DeploymentState.STARTING, reason=reason)
+    silent_s = time.monotonic() - known.asked_at_s
+    if known.asked is not None and silent_s > _SILENT_S:
+        reason = f"its controller has not answered for {silent_s:.0f} s"
+        return status.model_copy(update={"reason": reason})
+    return status
+
+
+def _in_words(error: Exception) -> str:
+    cause = getattr(error, "cause", None) or error
+    message = getattr(cause, "message", None)
+    if isinstance(message, str) and message:
+        return message
+    lines = [line.strip() for line in str(cause).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(cause).__name__

@@ -23,8 +23,7 @@ from cluster.bridge.embedded import EmbeddedCluster, NodePlan, new_temp_dir, ray
 from cluster.bridge.process_table import adopt_orphans
 from cluster.bridge.records import LOCAL_KEY, ClusterRecord, hold_lock, log_path, record_path, write_record
 from cluster.cluster_spec import parse_cluster_spec
-
-CONTROLLER_PREFIX = "cv-controller/"
+from cluster.deploy.names import CONTROLLER_PREFIX
 
 _FIRST_SESSION_S = 20.0
 _UNUSED_S = 2.0

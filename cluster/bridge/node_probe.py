@@ -38,6 +38,7 @@ class NodeProbe:
         self._name, self._domain = name, labels.get(DOMAIN_LABEL)
         self._simulation: SimulatedGpus | None = None
         self._probe: Any = None
+        self._loaded: set[int] = set()
         if is_simulated(labels):
             self._simulation = simulated_gpus(node_id, labels)
         else:
@@ -52,6 +53,13 @@ class NodeProbe:
         if self._simulation is None:
             latest: tuple[Node, NodeReading] = self._probe.latest()
             return latest
+        self._put(loads)
+        return self._simulation.node(self._name, nvlink_domain=self._domain), self._simulation.reading()
+
+    def _put(self, loads: list[GpuLoad]) -> None:
+        assert self._simulation is not None
+        for index in self._loaded - {load[0] for load in loads}:
+            self._simulation.set_load(index, 0, 0.0, 0.0, None)
         for load in loads:
             self._simulation.set_load(*load)
-        return self._simulation.node(self._name, nvlink_domain=self._domain), self._simulation.reading()
+        self._loaded = {load[0] for load in loads}

@@ -1,0 +1,181 @@
+"""The actor that keeps one deployment running: it claims the GPUs, holds the replicas' groups and the router.
+
+It is detached, so that it outlives whoever ordered it; the ranks and the router are its children and end with
+it. Ray starts it again when it dies, with the order as its argument: it then frees what it held and begins
+anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import Any
+
+from cluster.deploy.claims import NodeClaim, groups_of, remove_groups
+from cluster.deploy.lifecycle import Action, deployment_state, next_action
+from cluster.deploy.rank_actor import CONCURRENCY, RankActor
+from cluster.deploy.replica_group import ReplicaGroup
+from cluster.deploy.router_link import RouterLink
+from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status_of import status_of
+from cluster.errors import ClusterviewError
+
+_CLAIM_S = 60.0
+_BUSY_LOOK_S = 0.2
+_CALM_LOOK_S = 0.5
+_DRAIN_S = 10.0
+_ORDERLY_S = 3.0
+_FREE_S = 20.0
+
+
+class Controller:
+    """One deployment, from order to end. Methods return at once."""
+
+    def __init__(self, spec: DeploymentSpec) -> None:
+        import ray
+
+        self._ray, self._spec = ray, spec
+        self._groups = [
+            ReplicaGroup(ray, spec, number, self._make_rank) for number in range(_num_replicas(spec))
+        ]
+        self._router = RouterLink(ray, spec)
+        self._failure: str | None = None
+        self._stopping = threading.Event()
+        self._claimed = False
+        self._state = DeploymentState.STARTING
+        self._state_since_s = time.monotonic()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="controller", daemon=True).start()
+
+    def status(self) -> DeploymentStatus:
+        """Return what the deployment is doing now."""
+        with self._lock:
+            state, reason = self._derive_state()
+            if state is not self._state:
+                self._state, self._state_since_s = state, time.monotonic()
+            age_s = time.monotonic() - self._state_since_s
+            return status_of(self._spec, self._groups, state, reason, age_s, self._router.endpoint)
+
+    def stop(self) -> None:
+        """Drain, free every GPU, and end this actor."""
+        self._stopping.set()
+
+    def router(self) -> Any:
+        """Return the router's actor, None while there is none."""
+        return self._router.actor
+
+    def _derive_state(self) -> tuple[DeploymentState, str]:
+        views = [group.view() for group in self._groups]
+        state, reason = deployment_state(views, stopping=self._stopping.is_set(), failure=self._failure)
+        if state is DeploymentState.READY and self._router.endpoint is None:
+            return DeploymentState.STARTING, "the router starts"
+        if state is DeploymentState.STARTING and not self._claimed:
+            return state, "claiming its GPUs"
+        return state, reason
+
+    def _run(self) -> None:
+        try:
+            self._claim()
+            while not self._stopping.wait(self._look()):
+                pass
+        except BaseException as error:
+            sys.stderr.write(f"controller of {self._spec.name}: {error!r}\n")
+            words = error.one_line() if isinstance(error, ClusterviewError) else repr(error)
+            self._fail(words)
+            self._stopping.wait()
+        self._end()
+
+    def _claim(self) -> None:
+        """Hold every GPU of the order, or raise; what an earlier life of this actor held is freed first."""
+        self._router.start()
+        left = groups_of(self._ray, self._spec.name)
+        if left:
+            remove_groups(self._ray, left, _FREE_S)
+        until_s = time.monotonic() + _CLAIM_S
+        for node_id, places in _by_node(self._spec).items():
+            claim = NodeClaim(self._ray, self._spec.name, node_id, places[0].node_name, self._make_rank)
+            slots = claim.take([place.gpu_index for place in places], until_s - time.monotonic())
+            with self._lock:
+                for held in (rank for group in self._groups for rank in group.ranks):
+                    if held.place.node_id == node_id:
+                        held.slot = slots[held.place.gpu_index]
+        self._claimed = True
+
+    def _make_rank(self, group: Any) -> Any:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        actor = self._ray.remote(RankActor).options(
+            num_cpus=0,
+            num_gpus=1,
+            max_restarts=0,
+            max_concurrency=CONCURRENCY,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0),
+        )
+        return actor.remote()
+
+    def _look(self) -> float:
+        """Look at everything once and act; return how long to wait before the next look."""
+        busy = False
+        with self._lock:
+            for group in self._groups:
+                decision = next_action(group.look())
+                group.act(decision)
+                busy = busy or not (group.proven or group.given_up)
+                if decision.action in (Action.RESTART, Action.GIVE_UP):
+                    sys.stderr.write(f"replica {group.replica}: {decision.action}: {decision.reason}\n")
+            gave_up = all(group.given_up for group in self._groups)
+        self._router.keep(self._groups)
+        if gave_up:
+            self._fail(f"replica 0: {self._groups[0].given_up}")
+            self._stopping.wait()
+        return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
+
+    def _fail(self, reason: str) -> None:
+        """Give everything back but stay, so that the reason can be read."""
+        with self._lock:
+            self._failure = reason
+            for group in self._groups:
+                group.end(reason)
+                group.given_up = group.given_up or reason
+        self._router.end()
+        self._free()
+
+    def _end(self) -> None:
+        self._router.drain(_DRAIN_S)
+        for group in self._groups:
+            group.ask_to_stop()
+        self._await_orderly_end()
+        with self._lock:
+            for group in self._groups:
+                group.end("stopped")
+        self._router.end()
+        self._free()
+        myself = self._ray.get_runtime_context().current_actor
+        self._ray.kill(myself, no_restart=True)
+
+    def _await_orderly_end(self) -> None:
+        until_s = time.monotonic() + _ORDERLY_S
+        while time.monotonic() < until_s:
+            with self._lock:
+                views = [group.look() for group in self._groups]
+            if all(rank.step in ("stopped", "failed") for view in views for rank in view.ranks):
+                return
+            time.sleep(_BUSY_LOOK_S)
+
+    def _free(self) -> None:
+        with contextlib.suppress(Exception):
+            remove_groups(self._ray, groups_of(self._ray, self._spec.name), _FREE_S)
+
+
+def _num_replicas(spec: DeploymentSpec) -> int:
+    return 1 + max(place.replica for place in spec.ranks)
+
+
+def _by_node(spec: DeploymentSpec) -> dict[str, list[RankPlace]]:
+    nodes: dict[str, list[RankPlace]] = {}
+    for place in spec.ranks:
+        nodes.setdefault(place.node_id, []).append(place)
+    return nodes

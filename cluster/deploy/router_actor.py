@@ -1,0 +1,212 @@
+"""The actor that serves a deployment's HTTP on loopback and spreads requests over its replicas' leaders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.deploy.rank_actor import Token
+from cluster.deploy.router.pool import GeneratedToken, Replica, ReplicaError, ReplicaStats, SamplingParams
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import BadInput
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaNews:
+    """What the controller tells of a replica. `start` changes when its processes are new."""
+
+    replica: int
+    start: int
+    leader: Any
+    ready: bool
+    stats: ReplicaStats
+
+
+class RayReplica:
+    """A replica behind its leader's actor. One stream brings the tokens of all its requests."""
+
+    def __init__(self, news: ReplicaNews) -> None:
+        self._news = news
+        self._ids = itertools.count(1)
+        self._queues: dict[str, asyncio.Queue[Token]] = {}
+        self._broken: str | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self._news.replica)
+
+    @property
+    def start(self) -> int:
+        return self._news.start
+
+    @property
+    def ready(self) -> bool:
+        return self._news.ready and self._broken is None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._queues)
+
+    def stats(self) -> ReplicaStats:
+        return self._news.stats
+
+    def update(self, news: ReplicaNews) -> None:
+        """Take in news of the same start."""
+        self._news = news
+
+    async def health(self, deadline_s: float) -> None:
+        try:
+            await asyncio.wait_for(_ignore(self._news.leader.prove.remote(deadline_s)), deadline_s + 1.0)
+        except TimeoutError:
+            raise ReplicaError(f"no token came through all ranks within {deadline_s:.0f} s") from None
+        except Exception as error:
+            raise ReplicaError(_last_line(error)) from error
+
+    async def generate(self, prompt_ids: list[int], params: SamplingParams) -> AsyncIterator[GeneratedToken]:
+        if self._broken is not None:
+            raise ReplicaError(self._broken)
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._pump_tokens())
+        request_id = f"r{next(self._ids)}"
+        queue = self._queues[request_id] = asyncio.Queue()
+        finished = False
+        try:
+            await self._submit(request_id, prompt_ids, params)
+            while not finished:
+                _, token_id, finished, reason, error = await queue.get()
+                if error is not None or reason in ("error", "cancelled"):
+                    raise ReplicaError(error or f"the answer was {reason}")
+                if token_id is not None:
+                    yield GeneratedToken(
+                        token_id, "stop" if reason == "stop" else "length" if finished else None
+                    )
+        finally:
+            self._queues.pop(request_id, None)
+            if not finished and self._broken is None:
+                self._news.leader.cancel.remote(request_id)
+
+    async def _submit(self, request_id: str, prompt_ids: list[int], params: SamplingParams) -> None:
+        try:
+            await self._news.leader.submit.remote(
+                request_id, prompt_ids, params.max_tokens, params.temperature, params.top_p, params.seed
+            )
+        except Exception as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, BadInput):
+                raise BadInput(cause.message, cause.hint) from None
+            raise ReplicaError(_last_line(error)) from error
+
+    async def _pump_tokens(self) -> None:
+        try:
+            stream = self._news.leader.tokens.options(num_returns="streaming").remote()
+            async for batch in stream:
+                for token in await batch:
+                    if (queue := self._queues.get(token[0])) is not None:
+                        queue.put_nowait(token)
+            self.abandon("its tokens ended")
+        except Exception as error:
+            self.abandon(_last_line(error))
+
+    def abandon(self, reason: str) -> None:
+        """Fail every open request: the processes behind this replica are gone."""
+        self._broken = reason
+        for request_id, queue in self._queues.items():
+            queue.put_nowait((request_id, None, True, "error", reason))
+        if self._pump is not None:
+            self._pump.cancel()
+
+
+class RayPool:
+    """The replicas as the controller last told of them."""
+
+    def __init__(self) -> None:
+        self._replicas: dict[int, RayReplica] = {}
+
+    def replicas(self) -> Sequence[Replica]:
+        return list(self._replicas.values())
+
+    def update(self, news: Sequence[ReplicaNews]) -> None:
+        """Take in what the controller tells; a replica that was started anew is another one."""
+        for item in news:
+            known = self._replicas.get(item.replica)
+            if known is not None and known.start == item.start:
+                known.update(item)
+                continue
+            if known is not None:
+                known.abandon("the replica restarts")
+            self._replicas[item.replica] = RayReplica(item)
+
+
+class RouterActor:
+    """HTTP on loopback, and prompts from screens."""
+
+    def __init__(self, spec: DeploymentSpec) -> None:
+        from cluster.deploy.router.app import make_app
+        from cluster.deploy.router.model_tokenizer import ModelTokenizer
+
+        self._pool = RayPool()
+        self._tokenizer = ModelTokenizer(spec.model.path, int(spec.model.config["vocab_size"]))
+        self._app = make_app(
+            self._pool,
+            model_name=spec.model.name,
+            tokenizer=self._tokenizer,
+            max_model_len=spec.max_model_len,
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def serve(self, port: int) -> int:
+        """Listen on loopback, on `port` if that is free (0: any); return the port."""
+        import uvicorn
+
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_LOOPBACK, port))
+        except OSError:
+            listener.bind((_LOOPBACK, 0))
+        config = uvicorn.Config(self._app, log_level="critical", access_log=False, lifespan="off")
+        self._serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
+        return int(listener.getsockname()[1])
+
+    async def update(self, news: list[ReplicaNews]) -> None:
+        """Take in the replicas as they are now."""
+        self._pool.update(news)
+
+    async def drain(self, deadline_s: float) -> bool:
+        """Take no more requests; True when all in flight have ended in time."""
+        return bool(await self._app.state.dispatcher.drain(deadline_s))
+
+    async def prompt(self, text: str, max_tokens: int) -> AsyncIterator[tuple[str, int | None]]:
+        """Yield the answer to a prompt piece by piece, each with the replica it comes from."""
+        from cluster.deploy.router.dispatch import Route
+
+        route, decoder = Route(), self._tokenizer.decoder()
+        params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
+        async for token in self._app.state.dispatcher.generate(self._tokenizer.encode(text), params, route):
+            replica = None if route.replica is None else int(route.replica)
+            piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
+            yield piece, replica
+        yield decoder.flush(), None if route.replica is None else int(route.replica)
+
+
+async def _ignore(ref: Any) -> None:
+    await ref
+
+
+def _last_line(error: Exception) -> str:
+    cause = getattr(error, "cause", None)
+    message = getattr(cause, "message", None)
+    if isinstance(message, str) and message:
+        return message
+    lines = []
+    with contextlib.suppress(Exception):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,74 @@
+"""From a controller's groups to the status that screens and commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cluster.deploy.rank_report import DEADLINES_S, shown_state
+from cluster.deploy.replica_group import HeldRank, ReplicaGroup
+from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
+
+
+def status_of(
+    spec: DeploymentSpec,
+    groups: Sequence[ReplicaGroup],
+    state: DeploymentState,
+    reason: str,
+    age_s: float,
+    endpoint: str | None,
+) -> DeploymentStatus:
+    """Return the whole deployment as data."""
+    replicas = tuple(_replica_status(group) for group in groups)
+    return DeploymentStatus(
+        name=spec.name,
+        model=spec.model.name,
+        label=spec.label,
+        state=state,
+        reason=reason,
+        age_s=age_s,
+        endpoint=endpoint,
+        ranks=tuple(_rank_status(rank, group) for group in groups for rank in group.ranks),
+        replicas=replicas,
+        tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
+        simulated=spec.simulated,
+        scale=spec.model.scale,
+        predicted_tokens_per_s=spec.predicted_tokens_per_s,
+        planned_bytes_by_gpu={
+            place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None
+        },
+    )
+
+
+def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
+    place, report = rank.place, rank.now()
+    return RankStatus(
+        replica=place.replica,
+        stage=place.stage,
+        rank=place.rank,
+        node_id=place.node_id,
+        node_name=place.node_name,
+        gpu_index=place.gpu_index,
+        gpu_uuid=place.gpu_uuid,
+        state=shown_state(report.step, proven=group.proven),
+        reason=report.reason,
+        progress=report.progress,
+        age_s=report.age_s,
+        deadline_s=DEADLINES_S.get(report.step),
+        memory_used_bytes=report.figures.memory_used_bytes,
+    )
+
+
+def _replica_status(group: ReplicaGroup) -> ReplicaStatus:
+    figures = group.ranks[0].report.figures
+    return ReplicaStatus(
+        replica=group.replica,
+        ready=group.proven,
+        requests_total=figures.requests_total,
+        in_flight=figures.in_flight,
+        output_tokens_total=figures.output_tokens_total,
+        tokens_per_s=figures.tokens_per_s,
+        all_reduces_per_token=figures.all_reduces_per_token,
+        all_reduce_share=figures.all_reduce_share,
+        restarts=max(0, group.starts - 1),
+    )
