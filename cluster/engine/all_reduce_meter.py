@@ -36,7 +36,9 @@ class AllReduceMeter:
         self._events.append((started, event))
 
     def take(self) -> tuple[int, float]:
-        """Return (all-reduces, seconds) since the last call. On a GPU: call it after a synchronisation."""
+        """Return (all-reduces, seconds) since the last call; on a GPU it waits for the last of them."""
+        if self._events:
+            self._events[-1][1].synchronize()
         seconds = self._seconds + sum(start.elapsed_time(end) / 1e3 for start, end in self._events)
         count = self.count
         self.count, self._seconds = 0, 0.0

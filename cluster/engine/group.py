@@ -140,6 +140,11 @@ class RankGroup:
         dist.all_reduce(total, group=self._control)
         return float(total)
 
+    def part(self) -> None:
+        """Wait until every rank knows that this is the end, so that none sees a closed connection first."""
+        with contextlib.suppress(RuntimeError):
+            self.sum_over_ranks(0)
+
     def close(self) -> None:
         """Leave the group; peers that wait for this rank fail at once instead of at their timeout."""
         if self.world_size > 1 and dist.is_initialized():

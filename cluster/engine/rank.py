@@ -155,6 +155,7 @@ class RankEngine:
         started_s = time.perf_counter()
         plan = self._group.share_plan(plan)
         if plan.kind is StepKind.STOP:
+            self._group.part()
             return False
         if plan.kind is not StepKind.IDLE:
             tokens = self._rank.execute(plan)

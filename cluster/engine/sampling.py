@@ -67,12 +67,20 @@ def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Rando
     """Draw from softmax(logits / temperature), cut to the top k and then to the top p."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    scores, order = torch.sort(logits.double() / sampling.temperature, descending=True, stable=True)
-    if 0 < sampling.top_k < len(scores):
-        scores, order = scores[: sampling.top_k], order[: sampling.top_k]
+    scores, order = _candidates(logits.double() / sampling.temperature, sampling)
     cumulative = torch.softmax(scores, dim=0).cumsum(dim=0)
     # The token that reaches top_p is the last one kept, so that at least one is.
     kept = min(len(cumulative), int((cumulative < sampling.top_p).sum()) + 1)
     target = rng.random() * cumulative[kept - 1]
-    index = int(torch.searchsorted(cumulative[:kept], target, right=True))
-    return int(order[min(index, kept - 1)])
+    index = min(int(torch.searchsorted(cumulative[:kept], target, right=True)), kept - 1)
+    return index if order is None else int(order[index])
+
+
+def _candidates(scores: torch.Tensor, sampling: SamplingParams) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return scores and their token ids, best first; unsorted and without ids where no cut needs an order."""
+    if 0 < sampling.top_k < len(scores):
+        best = torch.topk(scores, sampling.top_k)
+        return best.values, best.indices
+    if sampling.top_p < 1:
+        return torch.sort(scores, descending=True, stable=True)  # type: ignore[no-any-return]
+    return scores, None

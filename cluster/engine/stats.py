@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_S = 5.0
+# A rate over less says more about the clock than about the replica.
+MIN_SPAN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,14 @@ class StepMeter:
                 self._last_share = sum(step.all_reduce_s for step in self._steps if step.is_decode) / decode_s
 
     def tokens_per_s(self) -> float:
-        """Output tokens of the last seconds over those seconds."""
+        """Output tokens of the last seconds over the time since the first of them was begun."""
+        now_s = time.monotonic()
         with self._lock:
-            self._forget(time.monotonic())
-            return sum(step.output_tokens for step in self._steps) / WINDOW_S
+            self._forget(now_s)
+            if not self._steps:
+                return 0.0
+            began_at_s = self._steps[0].ended_at_s - self._steps[0].duration_s
+            return sum(step.output_tokens for step in self._steps) / max(now_s - began_at_s, MIN_SPAN_S)
 
     def all_reduce_share(self) -> float | None:
         with self._lock:

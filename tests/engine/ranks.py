@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -29,6 +30,9 @@ class Job:
     max_model_len: int = 120
     max_num_seqs: int = 4
     group_timeout_s: float = 60.0
+    idle_s: float = 0.0
+    """How long the leader runs without work before the requests come."""
+    dtype: str = "float32"
 
 
 @dataclass
@@ -126,7 +130,7 @@ def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
         tp_rank=rank % job.tp,
         stage=rank // job.tp,
         device="cpu",
-        dtype="float32",
+        dtype=job.dtype,
         max_model_len=job.max_model_len,
         max_num_seqs=job.max_num_seqs,
     )
@@ -147,8 +151,8 @@ def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
 
 
 def _lead(engine: Any, job: Job, result: RankResult) -> None:
-    handles = [engine.submit(request) for request in job.requests]
-    collector = threading.Thread(target=_collect, args=(engine, handles, result))
+    handles = [] if job.idle_s else [engine.submit(request) for request in job.requests]
+    collector = threading.Thread(target=_collect, args=(engine, job, handles, result))
     collector.start()
     try:
         engine.run()
@@ -156,7 +160,9 @@ def _lead(engine: Any, job: Job, result: RankResult) -> None:
         collector.join(timeout=ANSWER_TIMEOUT_S)
 
 
-def _collect(engine: Any, handles: list[Any], result: RankResult) -> None:
+def _collect(engine: Any, job: Job, handles: list[Any], result: RankResult) -> None:
+    time.sleep(job.idle_s)
+    handles = handles or [engine.submit(request) for request in job.requests]
     for handle in handles:
         events = list(handle)
         result.tokens.append([event.token_id for event in events if event.token_id is not None])

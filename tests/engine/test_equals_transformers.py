@@ -69,6 +69,18 @@ def test_ranks_hold_and_read_only_their_part(shelf: CheckpointShelf, pool: RankP
         assert quarter.progress[-1] == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "float16"])
+def test_half_precision_stays_near(shelf: CheckpointShelf, pool: RankPool, dtype: str) -> None:
+    checkpoint = shelf.get("qwen3, tied")
+    half = pool.run(Job(checkpoint.source, tp=2, dtype=dtype, logits_prompt=PROMPT))
+    full = pool.run(Job(checkpoint.source, tp=2))
+    assert [result.error for result in half] == ["", ""]
+    assert 2 * half[0].memory_used_bytes == full[0].memory_used_bytes
+    # Logits spread over about 10; bfloat16 keeps 8 bits of each of some hundred terms.
+    assert np.abs(half[0].logits - checkpoint.logits).max() < 0.5
+    assert (half[0].logits.argmax(-1) == checkpoint.logits.argmax(-1)).mean() > 0.9
+
+
 def test_same_seed_samples_the_same_in_every_layout(shelf: CheckpointShelf, pool: RankPool) -> None:
     from cluster.engine.generation import SamplingParams
 

@@ -33,6 +33,15 @@ def test_one_failing_rank_ends_the_group(shelf: CheckpointShelf, pool: RankPool,
     assert [result.error for result in again] == ["", ""]
 
 
+def test_an_idle_group_outlives_its_timeout(shelf: CheckpointShelf, pool: RankPool) -> None:
+    """Followers wait for plans inside a collective that gives up after 1 s; heartbeats keep it alive."""
+    request = GenerationRequest(PROMPT, max_tokens=5)
+    job = Job(shelf.get("llama").source, tp=2, requests=(request,), group_timeout_s=1, idle_s=2.5)
+    results = pool.run(job)
+    assert [result.error for result in results] == ["", ""]
+    assert len(results[0].tokens[0]) == 5
+
+
 def test_a_rank_that_never_comes_is_a_failure_with_the_address(shelf: CheckpointShelf) -> None:
     host, port = find_free_port()
     engine = make_engine(shelf, tp=2)
