@@ -13,7 +13,7 @@ from cluster.planner.result import Candidate
 from tui.format import count_of, fit
 from tui.look import Look
 
-_BOX = 22
+_BOX = 24
 _GAP = 2
 
 

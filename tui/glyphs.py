@@ -9,8 +9,8 @@ import locale
 import os
 from collections.abc import Mapping
 
-USED = "▇"
-PLANNED = "▄"
+USED = "▆"
+PLANNED = "▃"
 FREE = "▁"
 OK = "●"
 ROLE_LIVE = "●"
@@ -34,9 +34,9 @@ _ASCII = str.maketrans(
         PLANNED: "=",
         FREE: ".",
         "▂": ".",
-        "▃": "-",
+        "▄": "=",
+        "▇": "#",
         "▅": "=",
-        "▆": "+",
         "█": "#",
         OK: "*",
         ROLE_PLANNED: "o",

@@ -168,3 +168,16 @@ class SceneBuilder:
         if snapshot.deployments is not self._deployments:
             self._deployments, self._live = snapshot.deployments, live_roles(snapshot.deployments)
         return Scene(snapshot.cluster, snapshot.readings, self._planned, self._live, now_s)
+
+
+def used_by_deployments(snapshot: Snapshot) -> dict[str, int]:
+    """Map the GPUs that deployments hold to the bytes that NVML reads there."""
+    nodes = {rank.node_id for status in snapshot.deployments for rank in status.ranks}
+    readings = (snapshot.readings.get(node) for node in nodes)
+    return {
+        gpu.uuid: gpu.memory_used_bytes
+        for reading in readings
+        if reading is not None
+        for gpu in reading.gpus
+        if gpu.memory_used_bytes is not None
+    }

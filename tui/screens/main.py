@@ -12,6 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from cluster.bridge.events import Progress
 from tui.messages import CandidateHighlighted, StoreChanged
 from tui.planning import Question
+from tui.scene import used_by_deployments
 from tui.screens.main_actions import MainActions
 from tui.store import Snapshot
 from tui.widgets.alternatives import Alternatives
@@ -24,6 +25,7 @@ from tui.widgets.empty_state import EmptyState
 from tui.widgets.header import Header
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lessons import Lessons
+from tui.widgets.pictures import Pictures
 from tui.widgets.plan_summary import PlanSummary
 from tui.widgets.section import Section
 from tui.widgets.status_line import StatusLine
@@ -75,6 +77,7 @@ class MainScreen(MainActions):
                     yield Section("Side by side")
                     yield Comparison()
                     yield Lessons()
+                    yield Pictures()
             with Vertical(id="right"):
                 with Vertical(id="plan"):
                     yield PlanSummary(id="summary")
@@ -110,7 +113,7 @@ class MainScreen(MainActions):
         snapshot = self.view.store.snapshot
         self.query_one(Header).show(snapshot, self.view.session.title)
         self.query_one(StatusLine).show(snapshot.progress, snapshot.lost)
-        self.query_one(DeploymentPanel).show(snapshot.deployments)
+        self.query_one(DeploymentPanel).show(snapshot.deployments, used_by_deployments(snapshot))
         self._show_whether_empty(snapshot)
         self.redraw_map()
         if snapshot.cluster is not None and snapshot.cluster_version != self.planned_version:

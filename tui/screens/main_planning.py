@@ -17,6 +17,7 @@ from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.comparison import Comparison
 from tui.widgets.decision_path import DecisionPath
 from tui.widgets.lessons import Lessons
+from tui.widgets.pictures import Pictures
 from tui.widgets.plan_summary import PlanSummary
 
 
@@ -79,6 +80,8 @@ class MainPlanning(MainBase):
         """Show the highlighted layout on the map and in words."""
         advice = self.plan.advice if self.plan is not None and self.plan.recommended is None else ()
         self.query_one(CandidateNote).show(self.candidate, advice)
+        if self.plan is not None:
+            self.query_one(Pictures).show(self.candidate, self.plan.model)
         self.redraw_map()
         self.refresh_bindings()
 

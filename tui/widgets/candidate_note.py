@@ -27,10 +27,12 @@ class CandidateNote(TextPanel):
     def draw(self, look: Look) -> Text:
         candidate = self._candidate
         text = Text()
-        if candidate is not None:
-            text = feasible_note(candidate, look) if candidate.feasible else refused_note(candidate, look)
         for line in self._advice:
-            text.append(f"\n{ARROW} ", look.accent).append(line, look.plain)
+            text.append(f"{ARROW} ", look.accent).append(f"{line}\n", look.plain)
+        if candidate is not None:
+            note = feasible_note(candidate, look) if candidate.feasible else refused_note(candidate, look)
+            text.append_text(note)
+        text.rstrip()
         return text
 
 

@@ -129,7 +129,7 @@ class ClusterMap(LineView):
         assert self._scene is not None
         heading = row_heading(row_columns(width, self._mixed), look)
         if grid.density != "rows":
-            heading = legend(look)
+            heading = Text(" ", no_wrap=True, end="").append_text(legend(look))
         nodes = self._scene.cluster.nodes
         if self.num_lines(width) > self.size.height:
             first = bisect_right(grid.starts, self.top) - 1

@@ -37,7 +37,8 @@ def comparison_table(plan: Plan, look: Look) -> Table:
     """Build the table; cells are data and stay plain text."""
     best = plan.recommended.layout if plan.recommended else None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, show_header=True)
-    table.add_column(Text(""), ratio=2)
+    names = {name for column in plan.comparison for name, _ in column.rows}
+    table.add_column(Text(""), min_width=max(map(len, names), default=0), no_wrap=True)
     for column in plan.comparison:
         chosen = best is not None and column.layout == best
         label = f"{column.strategy}\n{column.layout.label}" if column.layout else column.strategy

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus
 from tui.glyphs import CURSOR
-from tui.look import Look
+from tui.look import Look, look_of
 from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
@@ -19,6 +21,7 @@ class DeploymentPanel(LineView):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._deployments: tuple[DeploymentStatus, ...] = ()
+        self._used_bytes: Mapping[str, int] = {}
         self._lines: dict[tuple[int, str], list[Text]] = {}
         self.selected_name: str | None = None
 
@@ -27,10 +30,11 @@ class DeploymentPanel(LineView):
         """The deployment that keys act on."""
         return next((item for item in self._deployments if item.name == self.selected_name), None)
 
-    def show(self, deployments: tuple[DeploymentStatus, ...]) -> None:
-        """Show another moment."""
-        if deployments == self._deployments:
+    def show(self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int]) -> None:
+        """Show another moment; `used_bytes` is what NVML reads of each GPU that a deployment holds."""
+        if deployments == self._deployments and used_bytes == self._used_bytes:
             return
+        self._used_bytes = used_bytes
         known = {item.name for item in self._deployments}
         self._deployments = deployments
         names = [item.name for item in deployments]
@@ -58,8 +62,6 @@ class DeploymentPanel(LineView):
         return self._drawn(width, self.app.theme, look)[index].copy()
 
     def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
-        from tui.look import look_of
-
         key = (width, theme)
         if key not in self._lines:
             self._lines[key] = self._all_lines(width, look or look_of(self))
@@ -73,7 +75,7 @@ class DeploymentPanel(LineView):
             if status.name != self.selected_name:
                 lines.append(_indented(title_line(status, look), "  "))
                 continue
-            drawn = deployment_lines(status, width - _MARGIN, look)
+            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look)
             mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
             lines.append(_indented(drawn[0], mark))
             lines.extend(_indented(line, "  ") for line in drawn[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
 from cluster.deploy.status import (
@@ -28,9 +30,11 @@ _BAR_CELLS = 8
 _CELL_WIDTH = 38
 
 
-def deployment_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
-    """Draw one deployment."""
-    lines = [title_line(status, look), *_remarks(status, look), measured_line(status, look)]
+def deployment_lines(
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+) -> list[Text]:
+    """Draw one deployment; `used_bytes` is what NVML reads of each GPU, by uuid."""
+    lines = [title_line(status, look), *_remarks(status, look), *measured_lines(status, used_bytes, look)]
     if status.replicas and any(replica.ready for replica in status.replicas):
         lines.append(_replica_heading(width, look))
         lines.extend(replica_line(replica, width, look) for replica in status.replicas)
@@ -45,7 +49,7 @@ def title_line(status: DeploymentStatus, look: Look) -> Text:
     sign = {DeploymentState.READY: OK, DeploymentState.FAILED: CROSS}.get(status.state, ROLE_PLANNED)
     line = Text(no_wrap=True, end="")
     line.append(f"{sign} {status.state}", style).append(f" {age(status.age_s)}  ", look.muted)
-    line.append(status.name, look.strong).append(f"  {status.model}  {status.label}", look.muted)
+    line.append(status.name, look.strong).append(f"  {status.label}  {status.model}", look.muted)
     return line
 
 
@@ -63,38 +67,69 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
     return lines
 
 
-def measured_line(status: DeploymentStatus, look: Look) -> Text:
-    """Draw the predicted rate beside the measured one."""
-    line = Text("tokens/s  ", look.muted, no_wrap=True, end="")
-    measured = rate(status.tokens_per_s) if status.replicas else NOT_AVAILABLE
-    of_scaled = " (scaled model)" if status.simulated and status.scale else ""
-    line.append("measured ", look.muted).append(measured, look.strong).append(of_scaled, look.muted)
+def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look: Look) -> list[Text]:
+    """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
+    scaled = status.simulated and status.scale is not None
+    rates = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
+    serves = any(replica.ready for replica in status.replicas)
+    measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
+    rates.append(fit(measured, 12, "right"), look.strong)
+    rates.append(" measured, scaled model" if scaled else " measured", look.muted)
     if status.predicted_tokens_per_s is not None:
         value, low, high = status.predicted_tokens_per_s
-        line.append("   predicted ", look.muted)
-        line.append(f"{rate(value)} ({rate(low)}–{rate(high)})", look.plain)
-        line.append(" at full size and full load" if of_scaled else " at full load", look.muted)
-    return line
+        rates.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
+        rates.append(" predicted, full load", look.muted)
+    lines = [rates]
+    pairs = [
+        (used_bytes[uuid], planned)
+        for uuid, planned in status.planned_bytes_by_gpu.items()
+        if uuid in used_bytes
+    ]
+    if pairs:
+        used, planned = max(pairs)
+        memory = Text(f"{'memory':<9}", look.muted, no_wrap=True, end="")
+        memory.append(fit(f"{gib(used)} GiB", 12, "right"), look.strong)
+        memory.append(" measured, fullest GPU   ", look.muted)
+        memory.append(f"{gib(planned)} GiB", look.plain).append(" predicted", look.muted)
+        lines.append(memory)
+    return lines
+
+
+_REPLICA_COLUMNS = (
+    ("requests", 9),
+    ("in flight", 10),
+    ("tok/s", 9),
+    ("all-reduces a token", 20),
+    ("of the time", 12),
+    ("restarts", 10),
+)
 
 
 def _replica_heading(width: int, look: Look) -> Text:
-    names = "replica       requests  in flight   tokens/s  all-reduces/token  share of time  restarts"
-    return Text(names[:width], look.muted, no_wrap=True, end="")
+    line = Text(fit("replica", 14), look.muted, no_wrap=True, end="")
+    for name, cells in _REPLICA_COLUMNS:
+        line.append(fit(name, cells, "right"))
+    line.truncate(width)
+    return line
 
 
 def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
     """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
     line = Text(no_wrap=True, end="")
-    line.append(fit(f"R{replica.replica}", 4), look.replica(replica.replica))
-    word, style = ("ready", look.good) if replica.ready else ("waits", look.warning)
-    line.append(fit(f"{OK if replica.ready else TROUBLE} {word}", 9), style)
-    line.append(f"{replica.requests_total:>9,}  {replica.in_flight:>9,}", look.plain)
-    line.append(f"  {rate(replica.tokens_per_s):>9}", look.plain)
-    reduces = (
-        NOT_AVAILABLE if replica.all_reduces_per_token is None else f"{replica.all_reduces_per_token:,.0f}"
+    line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
+    word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
+    line.append(fit(word, 9), style)
+    count, share = replica.all_reduces_per_token, replica.all_reduce_share
+    cells = (
+        f"{replica.requests_total:,}",
+        f"{replica.in_flight:,}",
+        rate(replica.tokens_per_s),
+        NOT_AVAILABLE if count is None else f"{count:,.0f}",
+        NOT_AVAILABLE if share is None else f"{share:.0%}",
+        f"{replica.restarts:,}",
     )
-    share = NOT_AVAILABLE if replica.all_reduce_share is None else f"{replica.all_reduce_share:.0%}"
-    line.append(f"  {reduces:>17}  {share:>13}  {replica.restarts:>8}", look.muted)
+    for text, (_, size) in zip(cells, _REPLICA_COLUMNS, strict=True):
+        line.append(fit(text, size, "right"), look.plain)
     line.truncate(width)
     return line
 
@@ -124,7 +159,7 @@ def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
     cell = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
     cell.append(fit(name, 6 if pp == 1 else 9), look.replica(rank.replica)).append(" ")
-    cell.append_text(_state_text(rank, look))
+    cell.append_text(_state_text(rank, look, brief=True))
     return cell
 
 
@@ -135,7 +170,7 @@ def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look
     row.append(fit(name, 10), look.replica(rank.replica))
     row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", 24), look.muted)
     state = _state_text(rank, look)
-    state.truncate(34, pad=True)
+    state.truncate(40, pad=True)
     row.append_text(state)
     planned = status.planned_bytes_by_gpu.get(rank.gpu_uuid)
     held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
@@ -146,7 +181,7 @@ def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look
     return row
 
 
-def _state_text(rank: RankStatus, look: Look) -> Text:
+def _state_text(rank: RankStatus, look: Look, brief: bool = False) -> Text:
     text = Text(no_wrap=True, end="")
     if rank.state is RankState.READY:
         return text.append(f"{OK} ready", look.good).append(f" {age(rank.age_s)}", look.muted)
@@ -157,5 +192,5 @@ def _state_text(rank: RankStatus, look: Look) -> Text:
         done = round(max(0.0, min(1.0, rank.progress)) * _BAR_CELLS)
         text.append(" ").append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
         text.append(f" {rank.progress:.0%}", look.plain)
-    limit = f" of {rank.deadline_s:.0f} s" if rank.deadline_s is not None else ""
+    limit = f" of {rank.deadline_s:.0f} s" if rank.deadline_s is not None and not brief else ""
     return text.append(f" {DOT} {age(rank.age_s)}{limit}", look.muted)

@@ -9,7 +9,7 @@ from tui.store import Snapshot
 from tui.widgets.text_panel import TextPanel
 
 _WAYS = (
-    ("--simulate 2x4xA100-80GB", "real actors on this machine, as many GPUs as you like, marked SIMULATED"),
+    ("--simulate 2x4xA100-80GB", "real actors on this machine, SIMULATED GPUs"),
     ("--address HOST:6379", "a running Ray cluster"),
     ("--cluster 2x8xH100", "a cluster in words, for planning"),
     ("--cluster FILE", "a snapshot of a cluster, for planning"),

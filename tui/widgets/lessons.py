@@ -43,7 +43,7 @@ class Lessons(Widget):
 def lessons_table(plan: Plan, look: Look) -> Table:
     """Build the contrast and the rules as one table of two columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    table.add_column(Text(""), ratio=2)
+    table.add_column(Text(""), min_width=14, no_wrap=True)
     table.add_column(Text("Data parallel in training", look.strong), ratio=6)
     table.add_column(Text("Data parallel in inference", look.strong), ratio=6)
     gradients = format_gib(plan.model.parameters * _BYTES_A_GRADIENT) if plan.model.parameters else "all"

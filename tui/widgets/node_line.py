@@ -31,11 +31,13 @@ def node_row(node: Node, scene: Scene, width: int, look: Look) -> Text:
     """Draw a node and all its GPUs on one line."""
     health = health_text(scene.health(node), look)
     name_width = min(24, max(8, width // 5))
-    room = width - name_width - 2 - cell_len(health.plain) - 2
+    room = width - name_width - 2 - cell_len(health.plain) - 1
     line = Text(" ", no_wrap=True, end="")
     line.append(fit(node.name, name_width), look.plain).append(" ")
-    line.append_text(_gpu_cells(node, scene, room, look))
-    line.append(" ").append_text(health)
+    replicas = _replicas_on(node, scene)
+    parts = fit(replicas, 9) if replicas and room >= 30 else ""
+    line.append_text(_gpu_cells(node, scene, room - len(parts) - 1, look))
+    line.append(f" {parts}", look.muted).append(" ").append_text(health)
     return line
 
 
@@ -53,6 +55,15 @@ def strip_line(node: Node, scene: Scene, row: int, width: int, look: Look) -> Te
             line.append(fit(name, each), look.replica(view.role.replica) if view.role else look.faint)
         line.append(" ")
     return line
+
+
+def _replicas_on(node: Node, scene: Scene) -> str:
+    """Say which replicas have a part on a node: 'R3' or 'R4–R7'."""
+    roles = [scene.live.get(gpu.uuid) or scene.planned.get(gpu.uuid) for gpu in node.gpus]
+    numbers = sorted({role.replica for role in roles if role is not None})
+    if not numbers:
+        return ""
+    return f"R{numbers[0]}" if len(numbers) == 1 else f"R{numbers[0]}–R{numbers[-1]}"
 
 
 def _gpu_cells(node: Node, scene: Scene, room: int, look: Look) -> Text:

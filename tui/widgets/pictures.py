@@ -1,0 +1,39 @@
+"""The highlighted layout as pictures: one replica's tensor parallelism, and its replicas behind a router."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.result import Candidate
+from tui.diagrams import data_parallel_picture, tensor_parallel_picture
+from tui.look import Look
+from tui.widgets.text_panel import TextPanel
+
+
+class Pictures(TextPanel):
+    """Redrawn whenever the cursor moves."""
+
+    DEFAULT_CSS = """
+    Pictures { margin: 1 0 0 0; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._candidate: Candidate | None = None
+        self._model: ModelSpec | None = None
+
+    def show(self, candidate: Candidate | None, model: ModelSpec) -> None:
+        """Draw a layout; one that was refused has no placement and no picture."""
+        self._candidate, self._model = candidate, model
+        self.changed()
+
+    def draw(self, look: Look) -> Text:
+        candidate, model = self._candidate, self._model
+        if candidate is None or model is None or not candidate.placement:
+            return Text()
+        width = max(30, self.app.size.width // 2 - 8)
+        text = Text()
+        if candidate.layout.tp > 1:
+            text.append_text(tensor_parallel_picture(candidate, model, width, look)).append("\n\n")
+        return text.append_text(data_parallel_picture(candidate, width, look))
