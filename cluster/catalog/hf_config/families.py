@@ -1,4 +1,8 @@
-"""Model families as data: what a model_type implies that its config.json does not say."""
+"""Model families as data: what a model_type implies that its config.json does not say.
+
+One file a model_type in families/. Keys are the fields of Family; `extends` takes another family's keys first.
+Source of each default: the configuration class of that family in huggingface/transformers.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_DATA = Path(__file__).with_name("families.toml")
+_FOLDER = Path(__file__).with_name("families")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,13 @@ class Family:
     """The config states twice the width of the feed-forward part."""
     pattern: tuple[str, ...] = ()
     """Kinds of layer in turn where the config does not list them."""
+    first_full: bool = False
+    """The first layer attends to everything whatever the pattern."""
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Kind of layer -> quantity -> config field that replaces it in such layers."""
     experts: str = "gated"
     expert_bias: bool | str = False
     router_bias: bool = False
-    router_correction: bool = False
     shared_gate: bool = False
     """A learned gate on the shared expert."""
     shared_always: bool = False
@@ -59,34 +64,57 @@ class Family:
     """A sparse layer also holds the dense feed-forward part."""
     dense_field: str = "intermediate_size"
     """Field with the width of dense layers in a sparse model."""
-    position_embedding: bool = False
-    """A learned table of positions (its offset in `position_offset`)."""
-    position_offset: int = 0
+    intermediate_factor: int = 0
+    """Width of the feed-forward part in hidden sizes where the config states none."""
+    shared_module: str = "shared_experts"
+    latent_experts: bool = False
+    """Experts may work in a narrower space (field moe_latent_size)."""
+    parts_per_layer: int = 2
+    """1: a layer is either a mixer or a feed-forward part."""
+    mixer_only: bool = False
+    """Layers have no feed-forward part."""
+    parallel_state: bool = False
+    """Every layer attends and keeps a state."""
+    value_from_key: str = ""
+    """Field that says that full-attention layers have no value projection."""
+    normed_state: bool = False
+    """Mamba layers normalise their step, B and C."""
+    head_bias: bool | str = False
     rotary: bool = True
-    rotary_share: float = 1.0
-    vision: str = ""
-    """Kind of tower when the config has one: a name of vision.TOWERS."""
     supports_pp: bool = True
     mixer_module: str = "self_attn"
+    recurrent_module: str = "mamba"
     mlp_module: str = "mlp"
     experts_module: str = "mlp"
-    extra_vectors: int = 0
-    """Further vectors of the hidden size in each layer."""
+    front: tuple[Mapping[str, Any], ...] = ()
+    """Further tensors beside the embedding, as extras.py reads them."""
+    layer_extras: tuple[Mapping[str, Any], ...] = ()
+    attention_extras: tuple[Mapping[str, Any], ...] = ()
+    sparse_extras: tuple[Mapping[str, Any], ...] = ()
+    final_extras: tuple[Mapping[str, Any], ...] = ()
+    layers_per_block: int = 1
+    """Mixers that the config counts as one layer."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @cache
-def _table() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(_DATA.read_text(encoding="utf-8"))
+def _read(model_type: str) -> dict[str, Any]:
+    return tomllib.loads((_FOLDER / f"{model_type}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def family_names() -> tuple[str, ...]:
+    """Return every model_type there is a file for."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @cache
 def _by_architecture() -> dict[str, str]:
-    return {name: kind for kind, values in _table().items() for name in values.get("architectures", ())}
+    return {name: kind for kind in family_names() for name in _read(kind).get("architectures", ())}
 
 
 def _resolve(model_type: str) -> dict[str, Any]:
-    values = dict(_table()[model_type])
+    values = dict(_read(model_type))
     parent = values.pop("extends", None)
     if parent is None:
         return values
@@ -100,18 +128,13 @@ def _resolve(model_type: str) -> dict[str, Any]:
 @cache
 def find_family(model_type: str, architecture: str) -> Family:
     """Return the family of a config: by model_type, else by architecture, else the generic one."""
-    name = model_type if model_type in _table() else _by_architecture().get(architecture, "")
+    name = model_type if model_type in family_names() else _by_architecture().get(architecture, "")
     if not name:
         return Family(model_type=model_type, known=False)
     values = _resolve(name)
     known = {item.name for item in fields(Family)}
     unknown = values.keys() - known
     if unknown:
-        raise KeyError(f"families.toml: {name} has unknown keys {sorted(unknown)}")
+        raise KeyError(f"families/{name}.toml has unknown keys {sorted(unknown)}")
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return Family(**{**values, **lists, "model_type": name})
-
-
-def family_names() -> tuple[str, ...]:
-    """Return every model_type the table knows."""
-    return tuple(_table())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cluster.catalog.hf_config.attention import is_on
 from cluster.catalog.hf_config.builder import TensorBuilder
+from cluster.catalog.hf_config.extras import extra_tensors
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.model_spec import Split, Tensor
@@ -49,29 +50,51 @@ def sparse(fields: Fields, family: Family, builder: TensorBuilder) -> FeedForwar
     used = min(count, fields.integer("num_experts_per_tok", min(2, count)))
     width = expert_width(fields)
     bias = is_on(fields, family.expert_bias)
+    # Zero experts pass a token through: the router knows them, no weights do.
+    routed = count + fields.integer("zero_expert_num", 0, low=0)
     tensors = builder.linear(
-        f"{module}.gate", count, hidden, Split.REPLICATED, bias=family.router_bias, plain=True
+        f"{module}.gate", routed, hidden, Split.REPLICATED, bias=family.router_bias, plain=True
     )
-    if family.router_correction:
-        tensors.append(builder.vector(f"{module}.gate.e_score_correction_bias", count))
+    space = fields.integer("moe_latent_size", hidden) if family.latent_experts else hidden
+    if space != hidden:
+        tensors += builder.linear(f"{module}.fc1_latent_proj", space, hidden, Split.REPLICATED)
+        tensors += builder.linear(f"{module}.fc2_latent_proj", hidden, space, Split.REPLICATED)
     names = ("gate_proj", "up_proj") if family.experts == "gated" else ("up_proj",)
     for name in names:
         tensors += builder.experts(
-            f"{module}.experts.0.{name}", width, hidden, Split.COLUMN, count=count, active=used, bias=bias
+            f"{module}.experts.0.{name}", width, space, Split.COLUMN, count=count, active=used, bias=bias
         )
     tensors += builder.experts(
-        f"{module}.experts.0.down_proj", hidden, width, Split.ROW, count=count, active=used, bias=bias
+        f"{module}.experts.0.down_proj", space, width, Split.ROW, count=count, active=used, bias=bias
     )
     shared, shared_width = shared_experts(fields, family)
-    if shared_width:
-        name = f"{module}.shared_expert" if family.shared_gate else f"{module}.shared_experts"
-        tensors += mlp_tensors(builder, name, hidden, shared_width, family.experts)
-        if family.shared_gate:
-            tensors += builder.linear(f"{name}_gate", 1, hidden, Split.REPLICATED, plain=True)
+    tensors += _shared_tensors(family, builder, hidden, shared_width)
     if family.dense_beside_experts:
         beside = fields.integer(family.dense_field)
         tensors += mlp_tensors(builder, family.mlp_module, hidden, beside, family.mlp)
+    tensors += extra_tensors(fields, builder, family.sparse_extras)
     return FeedForward(tuple(tensors), count, used, shared, width)
+
+
+def _shared_tensors(family: Family, builder: TensorBuilder, hidden: int, width: int) -> list[Tensor]:
+    if not width:
+        return []
+    name = f"{family.experts_module}.{family.shared_module}"
+    tensors = mlp_tensors(builder, name, hidden, width, family.experts)
+    if family.shared_gate:
+        tensors += builder.linear(f"{name}_gate", 1, hidden, Split.REPLICATED, plain=True)
+    return tensors
+
+
+def dense_width(fields: Fields, family: Family) -> int:
+    """Return the width of the dense feed-forward part of a layer that states none of its own."""
+    if fields.has(family.dense_field):
+        width = fields.integer(family.dense_field)
+    elif fields.has("intermediate_size") or not family.intermediate_factor:
+        width = fields.integer("intermediate_size")
+    else:
+        width = family.intermediate_factor * fields.integer("hidden_size")
+    return width // 2 if family.halved_intermediate else width
 
 
 def expert_width(fields: Fields) -> int:

@@ -51,6 +51,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "shared_intermediate_size",
     ),
     "first_k_dense_replace": ("num_dense_layers", "moe_first_k_dense_replace", "n_dense_layers"),
+    "mamba_num_heads": ("mamba_n_heads", "num_heads"),
+    "mamba_head_dim": ("mamba_d_head", "head_dim"),
+    "mamba_intermediate_size": ("mamba_d_ssm",),
+    "ssm_state_size": ("mamba_d_state", "state_size", "d_state"),
+    "n_groups": ("mamba_n_groups", "mamba_ngroups"),
+    "conv_kernel": ("mamba_d_conv", "d_conv"),
+    "expand": ("mamba_expand",),
+    "time_step_rank": ("mamba_dt_rank",),
+    "use_conv_bias": ("mamba_conv_bias",),
     "num_nextn_predict_layers": ("mtp_num_hidden_layers", "num_mtp_layers", "mtp_num_layers"),
     "dtype": ("torch_dtype",),
 }
@@ -83,7 +92,7 @@ class Fields:
         for source in (self.values, self.defaults):
             for spelling in (name, *ALIASES.get(name, ())):
                 value = source.get(spelling)
-                if value is not None:
+                if value is not None and value != "auto":
                     return value
         return None
 

@@ -1,4 +1,4 @@
-"""Read a Hugging Face config.json (as a dict) into a ModelSpec. Pure: no files, no network, no code from the model."""
+"""Read a Hugging Face config.json (as a dict) into a ModelSpec. Pure: no files, no network, no model code."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cluster.catalog.hf_config.attention import is_on
 from cluster.catalog.hf_config.builder import TensorBuilder
-from cluster.catalog.hf_config.families import Family, find_family
+from cluster.catalog.hf_config.draft import draft_layers
+from cluster.catalog.hf_config.extras import extra_tensors
+from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.formats import PLAIN, plain_dtype, require_dtype
+from cluster.catalog.hf_config.formats import plain_dtype, require_dtype
 from cluster.catalog.hf_config.layers import LayerFactory
-from cluster.catalog.hf_config.pattern import feed_forward_kinds, mixer_kinds
+from cluster.catalog.hf_config.plans import layer_plans
+from cluster.catalog.hf_config.quantization import read_scheme
+from cluster.catalog.hf_config.rotary import rotary_bytes
 from cluster.catalog.hf_config.scheme import Scheme
-from cluster.catalog.hf_config.totals import (
-    active_parameters,
-    count_layers,
-    outer_tensors,
-    parameters,
-    size_bytes,
-)
-from cluster.catalog.model_spec import ModelSpec, Split, Tensor
+from cluster.catalog.hf_config.totals import with_totals
+from cluster.catalog.hf_config.unwrap import unwrap
+from cluster.catalog.hf_config.vision import vision_tower
+from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor
 from cluster.errors import BadInput
+
+_ATTENDING = frozenset(AttentionKind) - {AttentionKind.STATE, AttentionKind.NONE}
+_UNKNOWN = "Architecture {name} is not known: planned from its sizes alone, expect a wider error"
 
 
 def model_from_config(
@@ -33,48 +37,51 @@ def model_from_config(
 ) -> ModelSpec:
     """Return the model a config describes; raises BadInput naming the field that cannot be used."""
     if not isinstance(config, Mapping):
-        raise BadInput(
-            f"{source} is not a JSON object", "A config.json holds one object with the model's fields"
+        raise BadInput(f"{source} is not a JSON object", "A config.json holds one object")
+    parts = unwrap(config, source)
+    compute = _compute_dtype(parts.fields, dtype)
+    scheme = read_scheme(parts.fields, compute, quantization)
+    model = _decoder(parts.fields, parts.family, scheme, name, compute)
+    tower, notes = vision_tower(parts.tower, parts.fields, parts.top_type, scheme)
+    unknown = () if parts.family.known else (_UNKNOWN.format(name=parts.architecture or "without a name"),)
+    return with_totals(
+        replace(
+            model,
+            architecture=parts.architecture,
+            source=source,
+            vision=tower,
+            notes=(*unknown, *model.notes, *notes),
         )
-    text = dict(config)
-    family = find_family(str(text.get("model_type", "")), _architecture(text))
-    fields = Fields(text, source, family.defaults)
-    compute = _compute_dtype(fields, dtype)
-    scheme = Scheme(PLAIN[compute])
-    return with_totals(_assemble(fields, family, scheme, name, source, compute))
-
-
-def _architecture(config: Mapping[str, Any]) -> str:
-    listed = config.get("architectures")
-    return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], str) else ""
+    )
 
 
 def _compute_dtype(fields: Fields, wanted: str | None) -> str:
     if wanted is not None and wanted != "auto":
         return require_dtype(wanted)
     # Engines load float32 checkpoints in 16 bits unless told otherwise.
-    stated = plain_dtype(fields.text("dtype", "bfloat16"))
-    return "fp16" if stated == "fp16" else "bf16"
+    return "fp16" if plain_dtype(fields.text("dtype", "bfloat16")) == "fp16" else "bf16"
 
 
-def _assemble(
-    fields: Fields, family: Family, scheme: Scheme, name: str, source: str, compute: str
-) -> ModelSpec:
-    count, hidden = fields.integer("num_hidden_layers"), fields.integer("hidden_size")
-    vocab = fields.integer("vocab_size")
+def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute: str) -> ModelSpec:
+    plans, notes = layer_plans(fields, family)
+    if not plans:
+        raise BadInput(f"{fields.where} describes no layers", "num_hidden_layers is 1 or more")
     factory = LayerFactory(fields, family, scheme)
-    mixers, note = mixer_kinds(fields, family, count)
-    kinds = zip(mixers, feed_forward_kinds(fields, count), strict=True)
-    layers = tuple(factory.layer(i, mixer, part) for i, (mixer, part) in enumerate(kinds))
+    layers = tuple(factory.layer(i, plan) for i, plan in enumerate(plans))
+    heads = _attention_of(layers)
     builder = TensorBuilder(scheme)
-    heads = next((layer.attention for layer in layers if layer.attention.num_heads), layers[0].attention)
+    hidden, vocab = fields.integer("hidden_size"), fields.integer("vocab_size")
     tied = fields.flag("tie_word_embeddings", family.tied)
-    max_position = fields.integer("max_position_embeddings", 4096)
+    max_position = fields.integer("max_position_embeddings", fields.integer("sliding_window", 2048, low=1))
+    norm = builder.norm("norm", hidden, family.norm)
+    head_bias = (
+        [builder.vector("lm_head.bias", vocab, Split.VOCAB)] if is_on(fields, family.head_bias) else []
+    )
     return ModelSpec(
         name=name,
-        architecture=_architecture(fields.values) or family.model_type,
-        source=source,
-        known_architecture=family.known,
+        architecture="",
+        source="",
+        known_architecture=family.known and not notes,
         dtype=compute,
         hidden_size=hidden,
         num_attention_heads=heads.num_heads,
@@ -85,22 +92,21 @@ def _assemble(
         max_position=max_position,
         tied_embeddings=tied,
         layers=layers,
-        embedding=Tensor("embed_tokens", vocab, hidden, Split.VOCAB, scheme.base),
-        head=None if tied else Tensor("lm_head", vocab, hidden, Split.VOCAB, scheme.base),
-        final=tuple(builder.norm("norm", hidden, family.norm)),
-        buffer_bytes=max_position * heads.head_dim * 2 if family.rotary else 0,
-        notes=(note,) if note else (),
+        embedding=Tensor("embed_tokens", vocab, hidden, Split.VOCAB, scheme.table_format("embed_tokens")),
+        head=None if tied else Tensor("lm_head", vocab, hidden, Split.VOCAB, scheme.table_format("lm_head")),
+        front=tuple(extra_tensors(fields, builder, family.front)),
+        final=(*norm, *head_bias, *extra_tensors(fields, builder, family.final_extras)),
+        quantization=scheme.quantization,
+        draft_layers=draft_layers(fields, factory, plans),
+        buffer_bytes=rotary_bytes(fields, layers, max_position) if family.rotary else 0,
+        supports_pp=family.supports_pp,
+        notes=tuple(notes),
     )
 
 
-def with_totals(model: ModelSpec) -> ModelSpec:
-    """Return `model` with its sums filled in."""
-    outer = outer_tensors(model)
-    distinct = count_layers(model.layers).items()
-    return replace(
-        model,
-        parameters=parameters(outer) + sum(parameters(layer.tensors) * n for layer, n in distinct),
-        active_parameters=active_parameters(outer)
-        + sum(active_parameters(layer.tensors) * n for layer, n in distinct),
-        weights_bytes=size_bytes(outer) + sum(size_bytes(layer.tensors) * n for layer, n in distinct),
-    )
+def _attention_of(layers: tuple[Layer, ...]) -> Attention:
+    """Return the attention whose heads bound a split: the one with the fewest KV heads."""
+    attending = [layer.attention for layer in layers if layer.attention.kind in _ATTENDING]
+    if not attending:
+        return layers[0].attention
+    return min(attending, key=lambda attention: (attention.num_kv_heads, attention.num_heads))

@@ -26,7 +26,8 @@ class Scheme:
     left_out: ModuleSet = field(default_factory=lambda: ModuleSet(()))
     quantization: Quantization | None = None
     converts_head: bool = False
-    """The head is a linear module like any other unless listed; most schemes leave it out unsaid."""
+    """The head is stored like any linear module; the usual schemes leave it out."""
+    notes: tuple[str, ...] = ()
 
     @property
     def depends_on_layer(self) -> bool:
@@ -42,3 +43,7 @@ class Scheme:
             if (is_expert or not rule.experts_only) and (rule.targets is None or path in rule.targets):
                 return rule.format
         return self.base
+
+    def table_format(self, path: str) -> WeightFormat:
+        """Return how the embedding or the head is stored."""
+        return self.format_of(path) if self.converts_head and path == "lm_head" else self.base

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from cluster.catalog.model_spec import Layer, ModelSpec, Tensor
+from cluster.catalog.model_spec import ModelSpec, Tensor
 
 
 def parameters(tensors: Iterable[Tensor]) -> int:
@@ -27,9 +28,19 @@ def outer_tensors(model: ModelSpec) -> tuple[Tensor, ...]:
     """Return the tensors outside the decoder's layers: tables, head, final norm, vision tower."""
     head = () if model.head is None else (model.head,)
     tower = () if model.vision is None else model.vision.tensors
-    return (model.embedding, *head, *model.final, *tower)
+    return (model.embedding, *model.front, *head, *model.final, *tower)
 
 
-def count_layers(layers: Iterable[Layer]) -> Counter[Layer]:
-    """Return each distinct layer with how often it occurs."""
-    return Counter(layers)
+def with_totals(model: ModelSpec) -> ModelSpec:
+    """Return `model` with its sums filled in."""
+    return replace(
+        model,
+        parameters=_total(model, parameters),
+        active_parameters=_total(model, active_parameters),
+        weights_bytes=_total(model, size_bytes),
+    )
+
+
+def _total(model: ModelSpec, measure: Callable[[Iterable[Tensor]], int]) -> int:
+    layers = Counter(model.layers).items()
+    return measure(outer_tensors(model)) + sum(measure(layer.tensors) * count for layer, count in layers)

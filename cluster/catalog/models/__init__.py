@@ -1,4 +1,4 @@
-"""Models as data files, one a model, and the ways to get a ModelSpec: by name, from a folder, from the hub."""
+"""Models as data files, one a model, and the ways to a ModelSpec: by name, folder or hub id."""
 
 from __future__ import annotations
 
