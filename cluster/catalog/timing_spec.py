@@ -85,6 +85,8 @@ class EngineTiming:
     """Host work for each request: tokenising, admission, answer."""
     overlap: float
     """Share of host work that hides behind the GPU's, 0 to 1."""
+    pipeline_overlap: float
+    """The same with several pipeline stages."""
     reserved_output_share: float
     """Share of a request's output tokens that the scheduler keeps room for when it admits the request."""
     experts_by_attention_dp: bool = False

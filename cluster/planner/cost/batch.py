@@ -32,11 +32,11 @@ def batch_limit(
 ) -> BatchLimit:
     """Return the batch that KV room, max_num_seqs, the step's token budget and the concurrency allow.
 
-    `room` is the sequences that the cache of one replica, under DP attention of one of its ranks, holds.
+    `room` is the sequences that the cache of one replica holds, over all its ranks.
     """
     ranks = attention_ranks(layout)
     limits = [
-        (room * ranks, "KV room"),
+        (room, "KV room"),
         (float(max_num_seqs * ranks), "max-num-seqs"),
         (batch_for_budget(stream, ranks * layout.pp), "token budget"),
     ]

@@ -20,6 +20,7 @@ from cluster.planner.cost.topology import Topology
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory import engine_limits
 from cluster.planner.memory.cache_layers import cache_element_bytes
+from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Estimate
 
@@ -65,9 +66,9 @@ def estimate(
 ) -> Estimate:
     """Predict TTFT, TPOT and output tokens a second of the whole layout in steady state.
 
-    `kv_tokens` is one replica's room (under DP attention one rank's). Concurrency is the request's, spread
-    over the replicas, or else the largest batch that KV room, max_num_seqs and the limits on TTFT and TPOT allow.
-    Without a concurrency the objective 'latency' takes TTFT and TPOT at one request at a time.
+    `kv_tokens` is one replica's room, under DP attention that of all its ranks. Concurrency is the request's,
+    spread over the replicas, or else the largest batch that KV room, max_num_seqs and the limits on TTFT and
+    TPOT allow. Without a concurrency the objective 'latency' takes TTFT and TPOT at one request at a time.
     """
     question = _Question(model, stages, gpu, topology, engine, request, measured_links)
     best = _judge(question, layout, kv_tokens)
@@ -116,11 +117,23 @@ def _attention_dp(question: _Question, layout: Layout, kv_tokens: int) -> _Judge
         return None
     if request.concurrency == 1 or (request.objective == "latency" and request.concurrency is None):
         return None
+    wide = Layout(tp=1, pp=layout.pp, dp=layout.tp * layout.dp, ep=layout.tp, dp_attention=True)
+    return _judge(question, wide, _attention_dp_tokens(question, layout, wide, kv_tokens))
+
+
+def _attention_dp_tokens(question: _Question, layout: Layout, wide: Layout, kv_tokens: int) -> int:
+    """Turn the room of TP ranks into that of attention-DP ranks: bytes of the pool, less the weights that now
+    stand whole on every rank, over the bytes of a token's whole heads."""
+    model, request, engine = question.model, question.request, question.engine
     length = request.max_model_len or model.max_position
     split = cache_bytes_per_token(model, layout.tp, engine, request, length)
     whole = cache_bytes_per_token(model, 1, engine, request, length)
-    wide = Layout(tp=1, pp=layout.pp, dp=layout.tp * layout.dp, ep=layout.tp, dp_attention=True)
-    return _judge(question, wide, int(kv_tokens * split / max(whole, 1e-9)))
+    more = max(
+        stage_weights_bytes(model, wide, stage, engine) - stage_weights_bytes(model, layout, stage, engine)
+        for stage in question.stages
+    )
+    pool_bytes = kv_tokens * split - max(0, more) * len(question.stages)
+    return max(0, int(layout.tp * pool_bytes / max(whole, 1e-9)))
 
 
 def _with_queue(state: ReplicaState, stream: Stream, in_flight: float) -> ReplicaState:

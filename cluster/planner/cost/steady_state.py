@@ -74,8 +74,9 @@ def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState
     mixed = _mixed_load(stream, lane, prompts)
     plain = Load(sequences=lane, context=stream.mean_context)
     host_s = _host_s(replica, stream, lane * replica.group.attention_ranks)
-    overlap = replica.rates.engine.overlap
-    step_s = replica.rates.engine.step_s
+    engine = replica.rates.engine
+    overlap = engine.overlap if len(replica.stages) == 1 else engine.pipeline_overlap
+    step_s = engine.step_s
     mixed_pass = pass_time(replica, mixed)
     plain_pass = pass_time(replica, plain)
     mixed_s = with_host(cycle_time_s(mixed_pass, micro) + step_s, host_s * micro, overlap)
