@@ -24,7 +24,7 @@ class RouterLink:
         self._ray, self._spec = ray, spec
         self.actor: Any = None
         self.endpoint: str | None = None
-        self._port = 0
+        self._port = spec.router_port
         self._serving: Any = None
         self._told: Any = None
         self._told_at_s = 0.0

@@ -55,3 +55,5 @@ class DeploymentSpec(FrozenModel):
     created_at_s: float = 0.0
     predicted_tokens_per_s: tuple[float, float, float] | None = None
     """(value, low, high) of the plan, of the whole layout at full scale."""
+    router_port: int = 0
+    """Loopback port of the router; 0: a free one."""
