@@ -139,29 +139,39 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     _add_plan(parser)
     _add_output(parser)
-    parser.add_argument("--name", type=short_name, help="name of the deployment")
-    parser.add_argument("--yes", action="store_true", help="do not ask before deploying")
-    parser.add_argument("--no-wait", action="store_true", help="return when the order was accepted")
+    parser.add_argument("--name", type=short_name, default=None, help="name of the deployment")
+    parser.add_argument("--yes", action="store_true", default=False, help="do not ask before deploying")
     parser.add_argument(
-        "--port", type=positive_int, metavar="N", help="port of the router (default: a free one)"
+        "--no-wait", action="store_true", default=False, help="return when the order was accepted"
+    )
+    parser.add_argument(
+        "--port",
+        type=positive_int,
+        default=None,
+        metavar="N",
+        help="port of the router (default: a free one)",
     )
 
 
 def _status_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", type=short_name, help="one deployment (default: all)")
+    parser.add_argument(
+        "name", nargs="?", type=short_name, default=None, help="one deployment (default: all)"
+    )
     _add_source(parser)
     _add_output(parser, top=False)
 
 
 def _stop_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", type=short_name, help="the deployment to stop")
-    parser.add_argument("--all", action="store_true", help="stop every deployment of clusterview")
+    parser.add_argument("name", nargs="?", type=short_name, default=None, help="the deployment to stop")
+    parser.add_argument(
+        "--all", action="store_true", default=False, help="stop every deployment of clusterview"
+    )
     _add_source(parser)
 
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there (default: stdout)")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="write there (default: stdout)")
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +183,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", choices=EXPORT_FORMATS, help="what to write")
     _add_source(parser)
     _add_plan(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there (default: stdout)")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="write there (default: stdout)")
 
 
 _SUMMARIES = {
