@@ -26,7 +26,7 @@ from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
 
 _FIRST_SESSION_S = 20.0
-_UNUSED_S = 2.0
+_UNUSED_S = 1.0
 _LOCK_TRIES = 10
 _LOOK_S = 0.5
 

@@ -19,6 +19,8 @@ class Target(FrozenModel):
 
     address: str | None = None
     simulate: str | None = None
+    start: bool = True
+    """Whether to start an embedded cluster that does not run yet."""
 
 
 class DeployOrder(FrozenModel):

@@ -21,12 +21,13 @@ from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
 from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentState
 from cluster.errors import Unreachable
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
 _LOOK_S = 1.0
-_EAGER_LOOK_S = 0.1
+_EAGER_LOOK_S = 0.2
 _SILENT_S = 5.0
 
 
@@ -58,9 +59,9 @@ class RayPlace:
 
     def enter_embedded(self, key: str) -> None:
         """Enter the embedded cluster of `key`, started where there is none."""
-        self._attachment = attach(key, self._tell_progress)
+        self._attachment = attach(key, self._tell_progress, start=self._target.start)
         if self._attachment is None:
-            raise Unreachable(f"no embedded cluster {key}")
+            raise Unreachable(f"no embedded cluster {key} is running")
         record = self._attachment.record
         os.environ.update(ray_environment(record.auth_token, str(Path(record.socket_path).parent)))
         self._enter_ray(self._attachment.address, ship_package=False)
@@ -83,7 +84,12 @@ class RayPlace:
             time.sleep(_LOOK_S if self._is_settled() else _EAGER_LOOK_S)
 
     def _is_settled(self) -> bool:
-        return self._discovery is None or self._discovery.settled()
+        """False while nodes are new or a deployment starts: then every fraction of a second has news."""
+        assert self._discovery is not None and self._deployments is not None
+        moving = (DeploymentState.STARTING, DeploymentState.STOPPING)
+        return self._discovery.settled() and not any(
+            status.state in moving for status in self._deployments.statuses()
+        )
 
     def look(self) -> Cluster:
         """Look once, tell what there is to tell, and return the inventory."""

@@ -61,7 +61,7 @@ def spec_from(
 
 
 def free_name(model_name: str, taken: Collection[str]) -> str:
-    """Return a short name for a deployment of this model: 'llama-3.1-8b', or with a number where that is taken."""
+    """Return a short name such as 'llama-3.1-8b' for a deployment, with a number where it is taken."""
     last = model_name.rstrip("/").removesuffix("/config.json").rpartition("/")[2]
     base = re.sub(r"[^a-z0-9.]+", "-", last.lower()).strip("-.")[:LONGEST_NAME] or "model"
     number, name = 1, base

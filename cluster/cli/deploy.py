@@ -1,0 +1,142 @@
+"""`clusterview deploy`: what the key `d` does, without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from cluster.cli.progress_lines import ProgressLines
+from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
+from cluster.cli.session_view import SessionView, finish, say
+from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.errors import BadInput, DeployFailed
+from cluster.inventory import Cluster
+from cluster.planner.result import Plan
+
+_ORDER_S = 60.0
+_STOP_S = 60.0
+_INTERRUPTED = 130
+_ENDED = (DeploymentState.READY, DeploymentState.FAILED)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan on the cluster as it is now, order the layout, and wait until it is ready.
+
+    Prints name and endpoint (or the whole status as JSON) on stdout. Interrupted while it waits, it stops
+    what is not ready yet and returns 130.
+    """
+    from cluster.bridge import open_session
+
+    refuse_two_sources(arguments)
+    if arguments.cluster is not None:
+        raise BadInput("--cluster names a cluster for planning only", "Deploy with --simulate or --address")
+    session = open_session(address=ray_address_from(arguments), simulate=arguments.simulate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with SessionView(session) as view:
+        spec = _make_order(arguments, view)
+        if not _confirmed(arguments, spec):
+            say("nothing was deployed")
+            return 0
+        return _order(arguments, view, spec)
+
+
+def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
+    from cluster.deploy.make_spec import spec_from
+
+    cluster = view.settled_cluster()
+    if not cluster.num_gpus:
+        raise BadInput(_no_gpus(cluster), "Try --simulate 2x4xA100-80GB or --address HOST:PORT")
+    plan = _plan(arguments, cluster)
+    candidate = plan.recommended
+    if candidate is None:
+        raise DeployFailed(f"{plan.model.name}: no layout fits", plan.advice[0] if plan.advice else "")
+    say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
+    folder = arguments.model if arguments.model and Path(arguments.model).expanduser().is_dir() else None
+    taken = [status.name for status in view.settled_deployments()]
+    if arguments.name in taken:
+        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
+    return spec_from(
+        plan,
+        candidate,
+        model_path=folder,
+        simulated=cluster.simulated,
+        name=arguments.name,
+        taken=taken,
+        router_port=arguments.port or 0,
+    )
+
+
+def _plan(arguments: argparse.Namespace, cluster: Cluster) -> Plan:
+    from cluster.planner.plan import plan
+
+    return plan(cluster, model_from(arguments), request_from(arguments, "builtin"))
+
+
+def _no_gpus(cluster: Cluster) -> str:
+    reasons = [node.error for node in cluster.nodes if node.error]
+    return f"no GPU to deploy on{f' ({reasons[0]})' if reasons else ''}"
+
+
+def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
+    """Ask only where somebody is there to answer."""
+    if arguments.yes or arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    nodes = ", ".join(dict.fromkeys(place.node_name for place in spec.ranks))
+    question = f"Deploy {spec.name} as {spec.label} on {len(spec.ranks)} GPUs of {nodes}? [y/N] "
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpec) -> int:
+    try:
+        finish(view.session.deploy(spec), _ORDER_S)
+        say(f"{spec.name} was ordered")
+        if arguments.no_wait:
+            _print_result(view, spec.name, as_json=arguments.json)
+            return 0
+        status = _await_end(view, spec.name)
+    except KeyboardInterrupt:
+        return _give_up(view, spec.name)
+    if status is None or status.state is not DeploymentState.READY:
+        reason = status.reason if status is not None else "it was stopped by somebody else"
+        if status is not None:
+            finish(view.session.stop(spec.name), _STOP_S)
+        raise DeployFailed(f"{spec.name} did not become ready: {reason}", "Nothing of it is left running")
+    _print_result(view, spec.name, as_json=arguments.json)
+    return 0
+
+
+def _await_end(view: SessionView, name: str) -> DeploymentStatus | None:
+    """Wait until the deployment is ready, failed or gone; every state has a deadline, so it will be."""
+    lines = ProgressLines()
+    view.wait(lambda: view.find(name) is not None, _ORDER_S)
+
+    def ended() -> bool:
+        status = view.find(name)
+        for line in lines.news(status):
+            say(line)
+        return status is None or status.state in _ENDED
+
+    view.wait(ended, None)
+    return view.find(name)
+
+
+def _give_up(view: SessionView, name: str) -> int:
+    say(f"interrupted: stopping {name}, which is not ready yet")
+    finish(view.session.stop(name), _STOP_S)
+    say(f"stopped {name}; nothing of it is left")
+    return _INTERRUPTED
+
+
+def _print_result(view: SessionView, name: str, *, as_json: bool) -> None:
+    view.wait(lambda: view.find(name) is not None, _ORDER_S)
+    status = view.find(name)
+    if as_json:
+        fields = status.model_dump(mode="json") if status is not None else {"name": name}
+        print(json.dumps({"schema_version": 1, "cluster": view.session.title, **fields}, indent=2))
+    else:
+        print(f"{name} {status.endpoint or ''}".rstrip() if status is not None else name)

@@ -1,0 +1,106 @@
+"""A session as a command sees it: the latest of everything, and waiting for something to become true."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+
+from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.session import Session
+from cluster.deploy.status import DeploymentStatus
+from cluster.errors import Unreachable
+from cluster.inventory import Cluster
+from cluster.telemetry import NodeReading
+
+LOOK_S = 60.0
+_CLOSE_S = 5.0
+_WAIT_S = 0.2
+
+
+class SessionView:
+    """Collects a session's events. Use it in a `with` block, which starts and closes the session."""
+
+    def __init__(self, session: Session, *, tells_progress: bool = True) -> None:
+        self.session = session
+        self.cluster: Cluster | None = None
+        self.readings: tuple[NodeReading, ...] = ()
+        self.deployments: tuple[DeploymentStatus, ...] | None = None
+        self._tells_progress = tells_progress
+        self._lost: SessionLost | None = None
+        self._news = threading.Condition()
+
+    def __enter__(self) -> SessionView:
+        self.session.start(self._take)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+        wait_closed = getattr(self.session, "wait_closed", None)
+        if wait_closed is not None:
+            wait_closed(_CLOSE_S)
+
+    def _take(self, event: Event) -> None:
+        with self._news:
+            if isinstance(event, ClusterSeen):
+                self.cluster = event.cluster
+            elif isinstance(event, ReadingsSeen):
+                self.readings = event.nodes
+            elif isinstance(event, DeploymentsSeen):
+                self.deployments = event.deployments
+            elif isinstance(event, SessionLost):
+                self._lost = event
+            self._news.notify_all()
+        if isinstance(event, Progress) and self._tells_progress:
+            say(event.message)
+
+    def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._news:
+            while not is_true():
+                if self._lost is not None:
+                    raise Unreachable(self._lost.reason, self._lost.hint)
+                if until_s is not None and time.monotonic() > until_s:
+                    return False
+                # A wait without end would not let Ctrl-C through on every platform.
+                self._news.wait(_WAIT_S)
+        return True
+
+    def find(self, name: str) -> DeploymentStatus | None:
+        """Return the latest status of a deployment."""
+        return next((status for status in self.deployments or () if status.name == name), None)
+
+    def settled_cluster(self, timeout_s: float = LOOK_S) -> Cluster:
+        """Return the inventory once every node was read, or as much as was read in time."""
+        self.wait(lambda: self.cluster is not None and self._all_read(), timeout_s)
+        if self.cluster is None:
+            raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
+        return self.cluster
+
+    def _all_read(self) -> bool:
+        return bool(self.readings) and all(reading.state != "stale" for reading in self.readings)
+
+    def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
+        """Return the deployments once each controller has answered, or as they are known in time."""
+        self.wait(lambda: self.deployments is not None, timeout_s)
+        self.wait(lambda: all(status.ranks for status in self.deployments or ()), _CLOSE_S)
+        return self.deployments or ()
+
+
+def finish(future: Future[None], timeout_s: float) -> None:
+    """Wait for an order; raises what it failed with, or Unreachable after the timeout."""
+    try:
+        future.result(timeout_s)
+    except TimeoutError:
+        raise Unreachable(f"the order was not answered within {timeout_s:.0f} s") from None
+
+
+def say(message: str) -> None:
+    """Print a line for the person at the terminal: stderr, so that stdout holds only the result."""
+    print(f"clusterview: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,93 @@
+"""`clusterview status`: the deployments on every cluster that is known to run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from cluster.catalog.nearest import nearest_names
+from cluster.cli.places import running_sessions
+from cluster.cli.session_view import SessionView, say
+from cluster.deploy.status import DeploymentStatus, RankStatus, ReplicaStatus
+from cluster.errors import ClusterviewError, UnknownName
+from cluster.units import format_bytes, format_duration
+
+Found = tuple[str, DeploymentStatus]
+"""(title of the cluster, deployment)."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print all deployments, or the one that is named; UnknownName when there is none of that name."""
+    found = list(_look(arguments))
+    if arguments.name is not None:
+        found = _only(arguments.name, found)
+    if arguments.json:
+        rows = [{"cluster": title, **status.model_dump(mode="json")} for title, status in found]
+        print(json.dumps({"schema_version": 1, "deployments": rows}, indent=2))
+        return 0
+    if not found:
+        print("no deployment is running")
+    for title, status in found:
+        print("\n".join(_lines(title, status)))
+    return 0
+
+
+def _look(arguments: argparse.Namespace) -> Iterator[Found]:
+    sessions = running_sessions(arguments)
+    with ExitStack() as stack:
+        views = [stack.enter_context(SessionView(s, tells_progress=False)) for _, s in sessions]
+        for view in views:
+            try:
+                yield from ((view.session.title, status) for status in view.settled_deployments())
+            except ClusterviewError as error:
+                if len(views) == 1:
+                    raise
+                say(f"{view.session.title}: {error.one_line()}")
+
+
+def _only(name: str, found: list[Found]) -> list[Found]:
+    named = [(title, status) for title, status in found if status.name == name]
+    if not named:
+        raise unknown_deployment(name, [status.name for _, status in found])
+    return named
+
+
+def unknown_deployment(name: str, running: list[str]) -> UnknownName:
+    """Return the error for a name that no deployment has, with the nearest names."""
+    nearest = nearest_names(name, running) or sorted(running)
+    hint = f"Running: {', '.join(nearest)}" if nearest else "No deployment is running"
+    return UnknownName(f"no deployment named {name}", hint)
+
+
+def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
+    reason = f": {status.reason}" if status.reason else ""
+    yield f"{status.name}  {status.state}{reason}  ({format_duration(status.age_s)})"
+    mark = f"  SIMULATED, {status.scale}" if status.simulated else ""
+    yield f"  {status.model}  {status.label}  on {title}{mark}"
+    if status.endpoint:
+        yield f"  {status.endpoint}/v1  {status.tokens_per_s:.1f} tokens/s"
+    for replica in status.replicas:
+        yield _replica_line(replica)
+        yield from (_rank_line(rank) for rank in status.ranks if rank.replica == replica.replica)
+
+
+def _replica_line(replica: ReplicaStatus) -> str:
+    parts = ["ready" if replica.ready else "not ready", f"{replica.requests_total} requests"]
+    parts.append(f"{replica.in_flight} in flight")
+    parts.append(f"{replica.tokens_per_s:.1f} tokens/s")
+    if replica.all_reduces_per_token is not None and replica.all_reduce_share is not None:
+        share = f"{100 * replica.all_reduce_share:.0f} % of the time"
+        parts.append(f"{replica.all_reduces_per_token:.0f} all-reduces a token, {share}")
+    if replica.restarts:
+        parts.append(f"{replica.restarts} restarts")
+    return f"  replica {replica.replica}: {', '.join(parts)}"
+
+
+def _rank_line(rank: RankStatus) -> str:
+    where = f"{rank.node_name} GPU {rank.gpu_index}"
+    progress = f" {100 * rank.progress:.0f} %" if rank.progress is not None else ""
+    reason = f": {rank.reason}" if rank.reason else ""
+    memory = f", holds {format_bytes(rank.memory_used_bytes)}" if rank.memory_used_bytes is not None else ""
+    return f"    stage {rank.stage} rank {rank.rank}  {where}  {rank.state}{progress}{reason}{memory}"
