@@ -46,26 +46,46 @@ class PromptAttention:
         keys, values = self._cache.keys[layer][self._slot], self._cache.values[layer][self._slot]
         keys[:, self._start : self._end] = k.transpose(0, 1)
         values[:, self._start : self._end] = v.transpose(0, 1)
-        mask = self._mask(window)
-        out = scaled_dot_product_attention(
-            q.transpose(0, 1).unsqueeze(0),
-            keys[:, : self._end].unsqueeze(0),
-            values[:, : self._end].unsqueeze(0),
-            attn_mask=mask,
-            is_causal=mask is None,
-            enable_gqa=q.shape[1] != k.shape[1],
-        )
-        return out[0].transpose(0, 1).reshape(q.shape[0], -1)
+        keys, values = keys[:, : self._end].unsqueeze(0), values[:, : self._end].unsqueeze(0)
+        mask = self._mask(window, q.shape[1] // k.shape[1])
+        if mask is None:
+            out = scaled_dot_product_attention(
+                q.transpose(0, 1).unsqueeze(0),
+                keys,
+                values,
+                is_causal=True,
+                enable_gqa=q.shape[1] != k.shape[1],
+            )
+            return out[0].transpose(0, 1).reshape(q.shape[0], -1)
+        out = scaled_dot_product_attention(_fold(q, k.shape[1]), keys, values, attn_mask=mask)
+        return _unfold(out, q.shape[0])
 
-    def _mask(self, window: int | None) -> torch.Tensor | None:
-        """Return True where a token may look; None where plain causality says it all."""
+    def _mask(self, window: int | None, group_size: int) -> torch.Tensor | None:
+        """Return True where a folded query may look; None where plain causality says it all."""
         if self._start == 0 and (window is None or self._end <= window):
             return None
         if window not in self._masks:
             distance = self.positions.unsqueeze(1) - torch.arange(self._end, device=self._device)
             seen = distance >= 0
-            self._masks[window] = seen if window is None else seen & (distance < window)
+            seen = seen if window is None else seen & (distance < window)
+            self._masks[window] = seen.repeat(group_size, 1)
         return self._masks[window]
+
+
+def _fold(q: torch.Tensor, kv_heads: int) -> torch.Tensor:
+    """Let the heads of a group stand as more queries: [1, KV heads, group * tokens, dim].
+
+    Masked kernels take no grouped heads, and repeating keys and values would copy the whole cache.
+    """
+    tokens, heads, head_dim = q.shape
+    groups = q.view(tokens, kv_heads, heads // kv_heads, head_dim)
+    return groups.permute(1, 2, 0, 3).reshape(1, kv_heads, -1, head_dim)
+
+
+def _unfold(out: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Undo `_fold`: [1, KV heads, group * tokens, dim] to [tokens, heads * dim]."""
+    _, kv_heads, _, head_dim = out.shape
+    return out.reshape(kv_heads, -1, tokens, head_dim).permute(2, 0, 1, 3).reshape(tokens, -1)
 
 
 class DecodeAttention:

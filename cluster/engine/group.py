@@ -140,6 +140,14 @@ class RankGroup:
         dist.all_reduce(total, group=self._control)
         return float(total)
 
+    def least_over_ranks(self, value: int) -> int:
+        """Return the smallest of every rank's `value`, on every rank."""
+        if self.world_size == 1:
+            return value
+        least = torch.tensor([value], dtype=torch.int64)
+        dist.all_reduce(least, op=dist.ReduceOp.MIN, group=self._control)
+        return int(least)
+
     def part(self) -> None:
         """Wait until every rank knows that this is the end, so that none sees a closed connection first."""
         with contextlib.suppress(RuntimeError):

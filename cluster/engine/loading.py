@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from cluster.engine.cache_room import cache_room
 from cluster.engine.checkpoint import Checkpoint
 from cluster.engine.config import ModelConfig
 from cluster.engine.dummy import fill_with_dummy
@@ -24,10 +25,17 @@ class LoadedRank:
     """A rank that is ready to step."""
 
     def __init__(
-        self, executor: StepExecutor, tensor_bytes: int, bytes_read: int, device: torch.device
+        self,
+        executor: StepExecutor,
+        *,
+        tensor_bytes: int,
+        bytes_read: int,
+        num_slots: int,
+        device: torch.device,
     ) -> None:
         self._executor = executor
         self.bytes_read = bytes_read
+        self.num_slots = num_slots
         self._tensor_bytes = tensor_bytes
         self._device = device
 
@@ -55,16 +63,31 @@ def load_rank(
     num_slots: int,
     on_progress: Callable[[float], None],
 ) -> LoadedRank:
-    """Allocate and fill everything that a rank holds."""
+    """Allocate and fill everything that a rank holds; the cache gets up to `num_slots` sequences."""
     device, dtype = group.device, getattr(torch, dtype_name)
+    free_bytes = _free_bytes(device)
     with torch.inference_mode():
         plan = WeightPlan(config, part, device, dtype)
         bytes_read = _fill(plan, source, on_progress)
+        if free_bytes is not None:
+            room = cache_room(config, part, max_len, num_slots, dtype.itemsize)
+            num_slots = room.num_slots(free_bytes, plan.weights.num_bytes, num_slots)
         cache = KvCache(config, part, num_slots, max_len, device, dtype)
         rotary = RotaryTables(config.rope, config.head_dim, max_len, device, dtype)
     model = StageModel(config, part, plan.weights, rotary, group)
     executor = StepExecutor(config, part, model, cache, group, device, dtype)
-    return LoadedRank(executor, plan.weights.num_bytes + cache.num_bytes, bytes_read, device)
+    return LoadedRank(
+        executor,
+        tensor_bytes=plan.weights.num_bytes + cache.num_bytes,
+        bytes_read=bytes_read,
+        num_slots=num_slots,
+        device=device,
+    )
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Return the GPU's free memory before anything is loaded; None on a CPU, whose memory is shared."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
 def _fill(plan: WeightPlan, source: WeightSource, on_progress: Callable[[float], None]) -> int:

@@ -55,15 +55,28 @@ def split_evenly(total: int, parts: int, index: int) -> Span:
     return Span(first, first + size + (1 if index < extra else 0))
 
 
-def rank_part(config: ModelConfig, *, tp: int, pp: int, tp_rank: int, stage: int) -> RankPart:
-    """Return the part of rank `tp_rank` of `stage`; BadInput where some rank would hold nothing."""
+def rank_part(
+    config: ModelConfig,
+    *,
+    tp: int,
+    pp: int,
+    tp_rank: int,
+    stage: int,
+    layers: tuple[int, int] | None = None,
+) -> RankPart:
+    """Return the part of rank `tp_rank` of `stage`; BadInput where some rank would hold nothing.
+
+    `layers` is the half-open range of this stage where the plan does not split evenly.
+    """
     check_degrees(config, tp=tp, pp=pp)
+    if layers is not None and not 0 <= layers[0] < layers[1] <= config.num_layers:
+        raise BadInput(f"Stage {stage} has layers {layers[0]} to {layers[1]} of {config.num_layers}")
     heads, kv_heads = _attention_spans(config, tp, tp_rank)
     vocab_rows = -(-config.vocab_size // tp)
     return RankPart(
         tp_rank=tp_rank,
         stage=stage,
-        layers=split_evenly(config.num_layers, pp, stage),
+        layers=Span(*layers) if layers else split_evenly(config.num_layers, pp, stage),
         heads=heads,
         kv_heads=kv_heads,
         intermediate=split_evenly(config.intermediate_size, tp, tp_rank),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cluster.engine.admission import admit
 from cluster.engine.config import read_model_config
 from cluster.engine.generation import GenerationHandle, GenerationRequest, SamplingParams
 from cluster.engine.partition import rank_part
 from cluster.engine.scheduler import Scheduler
-from cluster.engine.sequence import Sequence
 from cluster.engine.source import WeightSource, resolve_dtype
 from cluster.engine.stats import EngineStats, StepMeter
 from cluster.engine.step_plan import StepKind, StepPlan
-from cluster.errors import BadInput, DeployFailed
+from cluster.errors import DeployFailed
 
 # A follower waits for the next plan at most this part of the group's timeout when nothing is to do.
 HEARTBEAT_SHARE = 0.25
@@ -41,10 +40,14 @@ class RankEngine:
         dtype: str,
         max_model_len: int,
         max_num_seqs: int,
+        layers: tuple[int, int] | None = None,
     ) -> None:
+        """`max_num_seqs` is what is wanted: memory may have room for fewer. `layers` is this stage's
+        half-open range where the plan splits unevenly; without it the stages get equally many.
+        """
         self._source = WeightSource.of(source)
         self.config = read_model_config(self._source.config)
-        self.part = rank_part(self.config, tp=tp, pp=pp, tp_rank=tp_rank, stage=stage)
+        self.part = rank_part(self.config, tp=tp, pp=pp, tp_rank=tp_rank, stage=stage, layers=layers)
         self.tp, self.pp = tp, pp
         self.max_model_len = max_model_len
         self.max_num_seqs = max_num_seqs
@@ -90,6 +93,7 @@ class RankEngine:
 
     def warm_up(self) -> None:
         """Send one real token through all ranks. Call it on every rank once all have loaded."""
+        self._scheduler.limit(self._group.least_over_ranks(self._rank.num_slots))
         sampling = SamplingParams()
         prompt = StepPlan(StepKind.PROMPT, tokens=(0,), positions=(0,), prompt_length=1, sampling=sampling)
         self._rank.execute(prompt)
@@ -118,11 +122,11 @@ class RankEngine:
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
         """Queue a request on the leader; BadInput if it can never run. Thread-safe."""
-        handle = GenerationHandle()
-        if not self._scheduler.add(self._sequence(request, handle)):
+        sequence = admit(request, self.config, self.max_model_len, self.eos_token_ids)
+        if not self._scheduler.add(sequence):
             raise DeployFailed("The replica is not running", "Send the request to another replica")
         self._meter.count_request()
-        return handle
+        return sequence.handle
 
     def stats(self) -> EngineStats:
         """Return what this replica did lately. On the leader; on other ranks only memory is meaningful."""
@@ -135,7 +139,7 @@ class RankEngine:
             all_reduce_share=self._meter.all_reduce_share(),
             memory_used_bytes=self._rank.memory_used_bytes() if self._rank else 0,
             cache_tokens_used=self._scheduler.cached_tokens,
-            cache_tokens_total=self.max_num_seqs * self.max_model_len,
+            cache_tokens_total=self._scheduler.max_num_seqs * self.max_model_len,
         )
 
     @property
@@ -168,28 +172,3 @@ class RankEngine:
             is_decode = plan.kind is StepKind.DECODE
             self._meter.count_step(duration_s, len(tokens), is_decode=is_decode, all_reduce_s=all_reduce_s)
             self._scheduler.apply(plan, tokens)
-
-    def _sequence(self, request: GenerationRequest, handle: GenerationHandle) -> Sequence:
-        length = len(request.prompt_token_ids)
-        if not 1 <= length < self.max_model_len:
-            raise BadInput(
-                f"The prompt has {length} tokens; 1 to {self.max_model_len - 1} fit",
-                "Shorten it, or deploy with a larger --max-model-len",
-            )
-        if not all(0 <= token_id < self.config.vocab_size for token_id in request.prompt_token_ids):
-            raise BadInput(f"A prompt token lies outside the vocabulary of {self.config.vocab_size}")
-        if request.max_tokens < 1:
-            raise BadInput(f"max_tokens is {request.max_tokens}", "It is 1 or more")
-        eos = () if request.ignore_eos else (*self.eos_token_ids, *request.stop_token_ids)
-        return Sequence(
-            request,
-            _seeded(request.sampling),
-            handle,
-            max_tokens=min(request.max_tokens, self.max_model_len - length),
-            stop_token_ids=frozenset(eos),
-        )
-
-
-def _seeded(sampling: SamplingParams) -> SamplingParams:
-    seed = random.getrandbits(62) if sampling.seed is None else sampling.seed % 2**62
-    return SamplingParams(sampling.temperature, sampling.top_p, sampling.top_k, seed)

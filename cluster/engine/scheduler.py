@@ -20,7 +20,7 @@ class Scheduler:
     """
 
     def __init__(self, max_num_seqs: int) -> None:
-        self._max_num_seqs = max_num_seqs
+        self.max_num_seqs = max_num_seqs
         self._changed = threading.Condition()
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
@@ -29,6 +29,10 @@ class Scheduler:
         self._stopping = False
         self._closed = False
         self._last_was_prompt = False
+
+    def limit(self, max_num_seqs: int) -> None:
+        """Run fewer sequences at once. Before the first step."""
+        self.max_num_seqs = min(self.max_num_seqs, max_num_seqs)
 
     def add(self, sequence: Sequence) -> bool:
         """Queue a sequence; False once the engine has ended."""
@@ -94,7 +98,7 @@ class Scheduler:
         return [*self._running, self._reading] if self._reading else self._running
 
     def _admit(self) -> None:
-        if self._reading is None and self._waiting and len(self._running) < self._max_num_seqs:
+        if self._reading is None and self._waiting and len(self._running) < self.max_num_seqs:
             self._reading = self._waiting.popleft()
             self._reading.slot = len(self._running)
 

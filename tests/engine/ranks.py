@@ -30,6 +30,7 @@ class Job:
     max_model_len: int = 120
     max_num_seqs: int = 4
     group_timeout_s: float = 60.0
+    stage_layers: tuple[tuple[int, int], ...] = ()
     idle_s: float = 0.0
     """How long the leader runs without work before the requests come."""
     dtype: str = "float32"
@@ -133,6 +134,7 @@ def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
         dtype=job.dtype,
         max_model_len=job.max_model_len,
         max_num_seqs=job.max_num_seqs,
+        layers=job.stage_layers[rank // job.tp] if job.stage_layers else None,
     )
     engine.join(where, job.group_timeout_s)
     engine.load(result.progress.append)

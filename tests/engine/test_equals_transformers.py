@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from cluster.engine.generation import GenerationRequest
+from cluster.engine.scheduler import PROMPT_CHUNK_TOKENS
+from tests.engine.checkpoints import reference
 from tests.engine.conftest import MODELS, NUM_TOKENS, PROMPT, PROMPTS, CheckpointShelf
 from tests.engine.ranks import Job, RankPool, RankResult
 
@@ -79,6 +81,27 @@ def test_half_precision_stays_near(shelf: CheckpointShelf, pool: RankPool, dtype
     # Logits spread over about 10; bfloat16 keeps 8 bits of each of some hundred terms.
     assert np.abs(half[0].logits - checkpoint.logits).max() < 0.5
     assert (half[0].logits.argmax(-1) == checkpoint.logits.argmax(-1)).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral, window", "dynamic rope"])
+def test_a_prompt_of_several_chunks(shelf: CheckpointShelf, pool: RankPool, name: str) -> None:
+    prompt = tuple((index * index + 3 * index) % 101 for index in range(2 * PROMPT_CHUNK_TOKENS + 77))
+    folder = shelf.get(name).folder
+    _, answers = reference(folder, prompt, (prompt,), NUM_TOKENS)
+    request = GenerationRequest(prompt, max_tokens=NUM_TOKENS)
+    short = REQUESTS[2]
+    job = Job(shelf.get(name).source, tp=2, requests=(request, short, request), max_model_len=1200)
+    results = pool.run(job)
+    assert [result.error for result in results] == ["", ""]
+    assert results[0].tokens == [answers[0], shelf.get(name).tokens[2], answers[0]]
+
+
+def test_stages_of_unequal_length(shelf: CheckpointShelf, pool: RankPool) -> None:
+    checkpoint = shelf.get("llama")
+    job = Job(checkpoint.source, tp=1, pp=2, requests=REQUESTS, stage_layers=((0, 1), (1, 3)))
+    results = pool.run(job)
+    assert results[0].tokens == checkpoint.tokens
+    assert results[0].bytes_read < results[1].bytes_read
 
 
 def test_same_seed_samples_the_same_in_every_layout(shelf: CheckpointShelf, pool: RankPool) -> None:
