@@ -22,7 +22,7 @@ def engine_names() -> tuple[str, ...]:
 
 
 def parse_version(text: str) -> Version:
-    """Read '0.11', 'v0.11.0' or '0.6.3.post1' as three numbers or more; raise BadInput if it does not start with one."""
+    """Read '0.11', 'v0.11.0' or '0.6.3.post1' as three numbers or more; raise BadInput without a number."""
     numbers: list[int] = []
     for part in text.strip().lstrip("vV").split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

@@ -89,12 +89,12 @@ def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     measured = row.get("kv_cache_gib_per_gpu")
     if measured is None or measured <= 0 or setup.gpu_total_bytes is None:
         return []
-    used = replace(setup, request=replace(setup.request, gpu_memory_utilization=_utilization(row)))
+    used = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
     memory = min(stage_memories(used, setup.gpu_total_bytes), key=lambda stage: stage.kv_cache_bytes)
     return [Miss(name, memory.kv_cache_bytes / GIB, measured)]
 
 
-def _utilization(row: Row) -> float | None:
+def utilization_of(row: Row) -> float | None:
     """Return the utilisation: what the row's own parts add up to, where it has all of them."""
     total = row.get("total_gpu_memory_gib")
     if not total or any(part not in row for part in _PARTS):

@@ -29,6 +29,14 @@ class EvidenceModels:
     def _configs(self) -> dict[str, Row]:
         return {row["model"]: row["config"] for row in read_rows(self._folder, "model_configs.jsonl")}
 
+    def find_row(self, row: Row, dtype: str | None = None) -> ModelSpec | None:
+        """Return the model of a row: by name and quantisation where the alias file knows both together."""
+        name = row.get("model")
+        for quantization in (row.get("quant"), row.get("dtype_quant")):
+            if f"{name} {quantization}" in self._aliases:
+                return self.find(f"{name} {quantization}", dtype)
+        return self.find(name, dtype)
+
     def find(self, name: str | None, dtype: str | None = None) -> ModelSpec | None:
         """Return the model, or None where the evidence does not say enough to know it."""
         if not name:

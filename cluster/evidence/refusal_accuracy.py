@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from cluster.evidence.memory_accuracy import stage_memories
+from cluster.evidence.memory_accuracy import stage_memories, utilization_of
 from cluster.evidence.models import EvidenceModels
 from cluster.evidence.rows import Row, named_rows
 from cluster.evidence.setups import Setup, read_setup
@@ -16,7 +17,7 @@ RULES_OF_CATEGORY = {
     "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
     "kv_need_gt_available": {"max_len_exceeds_kv", "no_kv_memory"},
     "oom_load": {"weights_do_not_fit"},
-    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit"},
+    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit", "max_len_exceeds_kv"},
     "dtype_unsupported": {"dtype_unsupported", "quantization_unsupported"},
 }
 """Rules that say what a category of the evidence says; any other category is a rule's own name."""
@@ -70,6 +71,7 @@ def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
         setup = read_setup(row, models, folder) if _started(row) else None
         if setup is None:
             continue
+        setup = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
         found = rejections(setup)
         if found:
             lines.append(f"    {name}: {found[0].rule}: {found[0].message}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.catalog.engine_catalog import load_engine
@@ -19,7 +19,7 @@ from cluster.planner.request import PlanRequest
 from cluster.units import GIB
 
 UNSTATED_VERSION = "0.11.0"
-"""Rows that do not say their version are planned with one from the middle of the evidence's years."""
+"""For rows that say neither a version nor where to guess it from: the middle of the evidence's years."""
 DTYPES = {"bf16": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp16": "fp16", "float32": "fp32"}
 
 
@@ -57,11 +57,11 @@ def even_stages(num_layers: int, pp: int) -> tuple[StageRange, ...]:
 
 def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     """Return what a row started, or None where its model or layout is not known."""
-    model = models.find(row.get("model"), _dtype(row))
+    model = models.find_row(row, _dtype(row))
     if model is None or "tp" not in row:
         return None
     layout = Layout(tp=row["tp"], pp=row.get("pp", 1))
-    engine = load_engine(row.get("engine", "vllm"), _engine_version(row))
+    engine = load_engine(row.get("engine", "vllm"), _engine_version(row, folder))
     gpu = find_row_gpu(row, folder)
     return Setup(
         model=model,
@@ -74,9 +74,23 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     )
 
 
-def _engine_version(row: Row) -> str | None:
+def _engine_version(row: Row, folder: Path) -> str | None:
     version = read_version(row)
-    return version or (UNSTATED_VERSION if row.get("engine", "vllm") == "vllm" else None)
+    if version or row.get("engine", "vllm") != "vllm":
+        return version
+    return version_of_source(str(row.get("source", "")), read_aliases(folder).get("versions", {}))
+
+
+def version_of_source(source: str, hints: Row) -> str:
+    """Return the release of the day of a row's source: by issue number, else by a part of its name."""
+    for part, version in hints.get("sources", []):
+        if part in source:
+            return str(version)
+    found = re.search(r"vllm-project/vllm\D*#(\d+)", source)
+    if not found:
+        return UNSTATED_VERSION
+    older = [version for least, version in hints.get("vllm_issues", []) if least <= int(found.group(1))]
+    return str(older[-1]) if older else UNSTATED_VERSION
 
 
 def _dtype(row: Row) -> str | None:
@@ -99,11 +113,15 @@ def _request(row: Row) -> PlanRequest:
 def find_row_gpu(row: Row, folder: Path) -> GpuSpec | None:
     """Return the GPU type a row names, through the alias file; None where it names none we know."""
     name = str(row.get("gpu", ""))
-    name = read_aliases(folder).get("gpus", {}).get(name, name)
+    alias = read_aliases(folder).get("gpus", {}).get(name, name)
+    like = alias if isinstance(alias, str) else alias["like"]
     try:
-        return find_gpu(name) if name else None
+        found = find_gpu(like) if like else None
     except ClusterviewError:
         return None
+    if found is None or isinstance(alias, str):
+        return found
+    return replace(found, memory_bytes=int(alias["memory_gib"] * GIB))
 
 
 def _total_bytes(row: Row, gpu: GpuSpec | None, engine: EngineProfile) -> int | None:

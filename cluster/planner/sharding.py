@@ -17,8 +17,10 @@ class ShardRules:
     """Ranks over which whole experts are divided; 1: experts are split inside, over TP."""
     vocab_padding: int = 64
     """The vocabulary is padded to a multiple of this before it is divided over TP."""
-    feature_padding: int = 1
-    """Features of micro-scaled (MXFP4) experts are padded to a multiple of this on each rank."""
+    hidden_padding: int = 1
+    """The hidden side of micro-scaled (MXFP4) experts is padded to a multiple of this."""
+    width_padding: int = 1
+    """Their inner width is padded to a multiple of this on each rank."""
 
 
 def share(features: int, parts: int) -> int:
@@ -73,7 +75,9 @@ def shard_bytes(tensor: Tensor, rules: ShardRules, attention: Attention | None =
     """Return the bytes of the largest rank's part of `tensor`, scales and engine padding included."""
     out, inner, copies = shard_shape(tensor, rules, attention)
     if tensor.is_expert and tensor.format.name == "mxfp4":
-        out, inner = _padded(out, rules.feature_padding), _padded(inner, rules.feature_padding)
+        to_width = tensor.split is Split.COLUMN
+        out = _padded(out, rules.width_padding if to_width else rules.hidden_padding)
+        inner = _padded(inner, rules.hidden_padding if to_width else rules.width_padding)
     return tensor.format.size_bytes(out, inner) * copies
 
 

@@ -80,6 +80,6 @@ def test_scales_are_counted_by_group_and_block() -> None:
 def test_micro_scaled_experts_are_padded_by_the_engine() -> None:
     weight = WeightFormat("mxfp4", 4, 32, None, 1.0)
     experts = Tensor("experts.up", 2880, 2880, Split.COLUMN, weight, copies=32, is_expert=True)
-    padded = 2944 * (2944 // 2 + 2944 // 32) * 32
-    assert shard_bytes(experts, ShardRules(feature_padding=128)) == padded
+    padded = 2944 * (3072 // 2 + 3072 // 32) * 32
+    assert shard_bytes(experts, ShardRules(hidden_padding=256, width_padding=128)) == padded
     assert shard_bytes(experts, ShardRules()) == experts.size_bytes

@@ -30,7 +30,8 @@ def rank_memory(
     inside its budget; where it does not, the budget is larger by them.
     """
     limits = engine_limits(model, engine, request, gpu_total_bytes, gpu)
-    weights = stage_weights_bytes(model, layout, stage, engine)
+    capability = gpu.compute_capability if gpu else None
+    weights = stage_weights_bytes(model, layout, stage, engine, capability)
     parts = overheads(
         model,
         layout,
@@ -39,7 +40,7 @@ def rank_memory(
         limits,
         compute_dtype_bytes(model, request),
         request.enforce_eager,
-        gpu.compute_capability if gpu else None,
+        capability,
     )
     budget = budget_bytes(engine, request, gpu_total_bytes, gpu_free_bytes)
     if not engine.graphs_inside_budget:

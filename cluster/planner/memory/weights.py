@@ -31,15 +31,23 @@ class ShardedWeights:
 _cache: IdentityCache[ShardedWeights] = IdentityCache()
 
 
-def shard_rules(layout: Layout, engine: EngineProfile) -> ShardRules:
-    """Return how this engine divides weights under this layout."""
-    padding = int(engine.constants.get("mxfp4_padding", 1))
-    return ShardRules(layout.tp, layout.ep, engine.vocab_padding, padding)
+def shard_rules(
+    layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None = None
+) -> ShardRules:
+    """Return how this engine divides weights under this layout; its kernels pad by the GPU's generation."""
+    constants = engine.constants
+    width = constants.get("mxfp4_width_padding", 1)
+    if capability is not None:
+        width = constants.get(f"mxfp4_width_padding_{capability[0]}", width)
+    hidden = int(constants.get("mxfp4_hidden_padding", 1))
+    return ShardRules(layout.tp, layout.ep, engine.vocab_padding, hidden, int(width))
 
 
-def sharded_weights(model: ModelSpec, layout: Layout, engine: EngineProfile) -> ShardedWeights:
-    """Return the model's parts on one rank; remembered, since only TP and EP change them."""
-    rules = shard_rules(layout, engine)
+def sharded_weights(
+    model: ModelSpec, layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None = None
+) -> ShardedWeights:
+    """Return the model's parts on one rank; remembered, since only TP, EP and paddings change them."""
+    rules = shard_rules(layout, engine, capability)
     return _cache.get(model, rules, lambda: _shard(model, rules))
 
 
@@ -76,13 +84,19 @@ def _vision_bytes(vision: Vision | None, rules: ShardRules) -> int:
     return sum(shard_bytes(tensor, used) for tensor in vision.tensors)
 
 
-def stage_weights_bytes(model: ModelSpec, layout: Layout, stage: StageRange, engine: EngineProfile) -> int:
+def stage_weights_bytes(
+    model: ModelSpec,
+    layout: Layout,
+    stage: StageRange,
+    engine: EngineProfile,
+    capability: tuple[int, int] | None = None,
+) -> int:
     """Return the weight bytes of the largest rank of a stage.
 
     Embedding and vision tower lie on the first stage, final norm and head on the last. A tied head is the
     embedding itself on one stage and a copy of it on the last of several.
     """
-    parts = sharded_weights(model, layout, engine)
+    parts = sharded_weights(model, layout, engine, capability)
     total = parts.cumulative_layer_bytes[stage.end] - parts.cumulative_layer_bytes[stage.first]
     total += parts.buffer_bytes
     if stage.is_first:

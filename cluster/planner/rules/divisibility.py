@@ -80,4 +80,8 @@ def _vocab_problems(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterato
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:
-    return tensor.is_expert and tensor.format.name == "mxfp4" and engine.constants.get("mxfp4_padding", 0) > 1
+    return (
+        tensor.is_expert
+        and tensor.format.name == "mxfp4"
+        and engine.constants.get("mxfp4_width_padding", 0) > 1
+    )

@@ -8,7 +8,7 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.budget import startup_free_bytes, usable_total_bytes, utilization
-from cluster.planner.memory.kv_cache import kv_bytes_per_token
+from cluster.planner.memory.kv_cache import kv_bytes_per_token, max_concurrency
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
 from cluster.planner.rules.memory_fixes import length_fix, room_fix
@@ -69,12 +69,14 @@ def _too_long(
     request: PlanRequest,
 ) -> Iterator[Rejection]:
     max_len = request.max_model_len or model.max_position
-    if kv_tokens >= max_len:
+    # Where layers keep windows or states, tokens alone do not say whether one sequence fits.
+    held = max_concurrency(model, layout, stages, memories, engine, request)
+    if held >= 1:
         return
-    missing = (max_len - kv_tokens) * kv_bytes_per_token(model, layout, engine, request, max_len) / layout.pp
+    missing = (1 - held) * max_len * kv_bytes_per_token(model, layout, engine, request, max_len) / layout.pp
     yield Rejection(
         "max_len_exceeds_kv",
-        f"one sequence of {max_len} tokens needs more than the {kv_tokens} tokens the KV cache holds: "
+        f"the KV cache holds {kv_tokens} tokens, and one sequence may have {max_len}: "
         f"{format_gib(missing)} more a GPU",
         length_fix(model, layout, stages, memories, kv_tokens, engine, request),
     )

@@ -29,6 +29,8 @@ def quant_problems(tensor: Tensor, attention: Attention, tp: int, engine: Engine
 def _block_problems(
     tensor: Tensor, out: int, inner: int, block: tuple[int, int], tp: int
 ) -> Iterator[Problem]:
+    if tensor.out_features < block[0] or tensor.in_features < block[1]:
+        return  # too small to be stored in blocks
     if tensor.split in _SPLITS_OUT and out != tensor.out_features and out % block[0]:
         yield _block_problem(tensor, tensor.out_features, out, block[0], tp)
     elif tensor.split in _SPLITS_IN and inner != tensor.in_features and inner % block[1]:
