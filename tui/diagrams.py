@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.describe import column_ranges
 from cluster.planner.layout import Placement
 from cluster.planner.result import Candidate
 from tui.format import count_of, fit
@@ -15,17 +16,6 @@ from tui.look import Look
 
 _BOX = 24
 _GAP = 2
-
-
-def column_ranges(columns: int, parts: int) -> tuple[tuple[int, int], ...]:
-    """Divide columns over ranks, the first ranks one more where it does not come out even; ends included."""
-    share, more = divmod(columns, parts)
-    ranges, start = [], 0
-    for part in range(parts):
-        size = share + (1 if part < more else 0)
-        ranges.append((start, start + size - 1))
-        start += size
-    return tuple(ranges)
 
 
 def replica_places(candidate: Candidate) -> dict[int, list[Placement]]:
@@ -64,12 +54,12 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     """Draw one layer split over the ranks of the first replica, and the all-reduces that join them."""
     layout = candidate.layout
     first = [place for place in candidate.placement if place.replica == 0 and place.stage == 0]
-    ranges = column_ranges(model.intermediate_size, layout.tp) if model.intermediate_size else ()
+    ranges = column_ranges(model.hidden_size, layout.tp)
     shown = list(range(layout.tp))[: max(1, (width - 6) // (_BOX + _GAP))]
     boxes = []
     for rank in shown:
         place = first[rank] if rank < len(first) else None
-        columns = f"columns {ranges[rank][0]}–{ranges[rank][1]}" if ranges else "its part"
+        columns = f"columns {ranges[rank][0]}–{ranges[rank][1]}"
         heads = f"{model.num_attention_heads / layout.tp:g} of {model.num_attention_heads} heads"
         boxes.append((f"rank T{rank}", columns, heads, _place(place)))
     total = len(shown) * (_BOX + _GAP) - _GAP

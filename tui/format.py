@@ -7,6 +7,8 @@ from rich.cells import cell_len, set_cell_size
 from cluster.planner.result import Band, Candidate
 from cluster.units import GIB, NOT_AVAILABLE, format_duration
 
+_LEAST_CELL = 0.25
+
 
 def fit(text: str, width: int, align: str = "left") -> str:
     """Make a text exactly `width` cells wide; a cut is marked by an ellipsis."""
@@ -95,14 +97,14 @@ def memory_of(candidate: Candidate) -> str:
 
 
 def bar_cells(total: int | None, used: int | None, planned: int, width: int) -> tuple[int, int, int]:
-    """Divide `width` cells into used, planned and free; a part that is not zero shows at least one cell."""
+    """Divide `width` cells into used, planned and free; a part of a quarter cell or more shows."""
     if not total or width <= 0:
         return 0, 0, max(0, width)
     used_bytes = min(max(used or 0, 0), total)
     planned_bytes = min(max(planned, 0), total - used_bytes)
     used_cells = _cells(used_bytes, total, width)
     both_cells = max(used_cells, _cells(used_bytes + planned_bytes, total, width))
-    if planned_bytes and both_cells == used_cells:
+    if planned_bytes / total * width >= _LEAST_CELL and both_cells == used_cells:
         if both_cells < width:
             both_cells += 1
         elif used_cells > 1:
@@ -111,4 +113,5 @@ def bar_cells(total: int | None, used: int | None, planned: int, width: int) -> 
 
 
 def _cells(part: int, total: int, width: int) -> int:
-    return 0 if part == 0 else max(1, round(part / total * width))
+    cells = part / total * width
+    return 0 if cells < _LEAST_CELL else max(1, round(cells))

@@ -16,10 +16,21 @@ from tui.store import Snapshot
 PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 """(cluster, model name or path, request) -> plan; raises ClusterviewError. Runs in a worker thread."""
 
-SpecFunction = Callable[[Plan, Candidate, str | None, bool], DeploymentSpec]
-"""(plan, candidate, folder with weights or None, simulated) -> what to deploy. Runs in a worker thread."""
+SpecFunction = Callable[[Plan, Candidate, "OrderContext"], DeploymentSpec]
+"""(plan, candidate, where and what of the order) -> what to deploy. Runs in a worker thread."""
 
 _DEAD_STATES = ("hung", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderContext:
+    """What an order needs beside the layout."""
+
+    model_path: str | None
+    """Folder with the weights; None: dummy weights."""
+    simulated: bool
+    taken_names: tuple[str, ...]
+    """Names of deployments that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +50,17 @@ def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest)
     return plan(cluster, load_model(model_name, request.dtype, request.quantization), request)
 
 
-def spec_with_scale(
-    plan: Plan, candidate: Candidate, model_path: str | None, simulated: bool
-) -> DeploymentSpec:
+def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
     """Turn a layout into an order; on a simulated cluster the model is scaled down."""
     from cluster.deploy.make_spec import spec_from
 
-    return spec_from(plan, candidate, model_path=model_path, simulated=simulated)
+    return spec_from(
+        plan,
+        candidate,
+        model_path=context.model_path,
+        simulated=context.simulated,
+        taken=context.taken_names,
+    )
 
 
 def weights_folder(model_name: str) -> str | None:

@@ -107,8 +107,8 @@ def _say_goodbye(status: DeploymentStatus) -> None:
 
 def _print_instead(arguments: argparse.Namespace) -> int:
     """Print the cluster and the plan where there is no terminal to draw on."""
-    from cluster.cli.dry_run import run
+    from cluster.cli.dry_run import run_dry_run
 
     sys.stderr.write("No terminal here: the cluster and the plan follow as text.\n")
-    run(arguments)
+    run_dry_run(arguments)
     return 0

@@ -21,6 +21,7 @@ from cluster.planner.result import (
 )
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
+from tui.planning import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)
@@ -270,12 +271,14 @@ def make_nothing_fits(cluster: Cluster, model_name: str = MODEL, request: PlanRe
     )
 
 
-def make_spec(plan: Plan, candidate: Candidate, folder: str | None, simulated: bool) -> DeploymentSpec:
+def make_spec(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
     """Turn a layout into an order."""
     layout = candidate.layout
     return DeploymentSpec(
         name="llama-3-1-70b-1",
-        model=ModelSource(name=plan.model.name, path=folder, config={}, scale="1/64 width, 4 of 80 layers"),
+        model=ModelSource(
+            name=plan.model.name, path=context.model_path, config={}, scale="1/64 width, 4 of 80 layers"
+        ),
         label=layout.label,
         tp=layout.tp,
         pp=layout.pp,
@@ -292,7 +295,7 @@ def make_spec(plan: Plan, candidate: Candidate, folder: str | None, simulated: b
             )
             for place in candidate.placement
         ),
-        simulated=simulated,
+        simulated=context.simulated,
     )
 
 

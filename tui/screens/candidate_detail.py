@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.describe import column_ranges
 from cluster.planner.result import Candidate, Plan, RankMemory
-from tui.diagrams import column_ranges, replica_places
+from tui.diagrams import replica_places
 from tui.format import duration_band, fit, gib, throughput_band
 from tui.glyphs import FREE, USED
 from tui.look import Look
@@ -98,12 +99,11 @@ def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
     text = Text("What each rank holds\n", look.title)
     if tp == 1:
         return text.append("All columns and heads of its layers: a full copy.\n", look.plain)
-    ranges = column_ranges(model.intermediate_size, tp) if model.intermediate_size else ()
+    ranges = column_ranges(model.hidden_size, tp)
     heads = column_ranges(model.num_attention_heads, tp)
     for rank in range(min(tp, _MAX_RANKS)):
         text.append(fit(f"T{rank}", 6), look.replica(0))
-        if ranges:
-            text.append(f"MLP columns {ranges[rank][0]}–{ranges[rank][1]}".ljust(32), look.plain)
+        text.append(f"columns {ranges[rank][0]}–{ranges[rank][1]}".ljust(24), look.plain)
         text.append(f"heads {heads[rank][0]}–{heads[rank][1]}   ", look.plain)
         text.append(f"{_kv_heads(model, tp)}\n", look.muted)
     return text

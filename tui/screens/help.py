@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
 from tui.glyphs import FREE, OK, PLANNED, ROLE_PLANNED, STALE, TICK, TROUBLE, USED
-from tui.look import Look, look_of
-from tui.screens.dialog import Dialog
+from tui.look import Look
+from tui.screens.page import Page
 
 KEYS = (
     ("↑ ↓", "highlight a layout; the map shows where it would go"),
@@ -46,20 +42,16 @@ SIGNS = (
 )
 
 
-class HelpScreen(Dialog[None]):
+class HelpScreen(Page):
     """Keys, then signs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q,question_mark", "leave", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog wide"):
-            yield Static(Content("Keys and signs"), classes="dialog-title")
-            with VerticalScroll(classes="dialog-body"):
-                yield Static(id="help")
-            yield Static(Content("↑↓ scroll   escape closes"), classes="dialog-keys")
+    def __init__(self) -> None:
+        super().__init__("Keys and signs")
 
-    def on_mount(self) -> None:
-        self.query_one("#help", Static).update(help_text(look_of(self)))
+    def draw(self, look: Look, width: int) -> Text:
+        return help_text(look)
 
 
 def help_text(look: Look) -> Text:

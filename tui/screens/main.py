@@ -103,7 +103,7 @@ class MainScreen(MainActions):
         """Give the map its share of the screen before it is measured."""
         width, height = event.size
         wide, tall = width >= WIDE_CELLS, height >= TALL_LINES
-        room = height * 3 // 5 if wide and tall else height - (20 if tall else 13)
+        room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
         self.query_one(ClusterMap).room = max(2, room)
         self.query_one(DecisionPath).make_roomy(tall)
         self.query_one(PlanSummary).make_roomy(tall)

@@ -11,8 +11,9 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
+from cluster.text import clean
 from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
-from tui.planning import Question, weights_folder
+from tui.planning import OrderContext, Question, weights_folder
 from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
@@ -120,17 +121,21 @@ class MainActions(MainPlanning):
                 self.app.push_screen(NoticeScreen(*no_longer_fits(candidate)))
                 return
             spec = await asyncio.to_thread(self._spec, plan, candidate)
-        except ClusterviewError as error:
-            self.app.push_screen(NoticeScreen("This layout cannot be deployed", error.message, error.hint))
+        except Exception as error:
+            self._tell("This layout cannot be deployed", error)
             return
         if await self.app.push_screen_wait(ConfirmScreen(confirm_deploy(spec, candidate))):
             self.add_class("-show-deployment")
             self.say(f"Ordering {spec.label} of {spec.model.name}.")
-            await self._finish(self.view.session.deploy(spec), f"Ordered {spec.label} of {spec.model.name}.")
+            order = self.view.session.deploy(spec)
+            if not await self._finish(order, f"Ordered {spec.label} of {spec.model.name}."):
+                self.remove_class("-show-deployment")
 
     def _spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
         folder = weights_folder(self.question.models[-1]) if len(self.question.models) == 1 else None
-        return self.view.setup.make_spec(plan, candidate, folder, self.view.store.snapshot.simulated)
+        snapshot = self.view.store.snapshot
+        names = tuple(status.name for status in snapshot.deployments)
+        return self.view.setup.make_spec(plan, candidate, OrderContext(folder, snapshot.simulated, names))
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
@@ -149,14 +154,22 @@ class MainActions(MainPlanning):
         if deployment is not None:
             self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store))
 
-    async def _finish(self, future: Future[None], done: str) -> None:
+    async def _finish(self, future: Future[None], done: str) -> bool:
         """Wait for an order without holding the screen, and say how it ended."""
         try:
             await asyncio.wrap_future(future)
-        except ClusterviewError as error:
-            self.app.push_screen(NoticeScreen("That did not work", error.message, error.hint))
-            self.say(error.message, "bad")
         except Exception as error:
-            self.say(f"{type(error).__name__}: {error}", "bad")
+            self._tell("That did not work", error)
+            return False
+        self.say(done, "good")
+        return True
+
+    def _tell(self, title: str, error: Exception) -> None:
+        """Say what went wrong and what to do; an error that nobody foresaw must not end the screen."""
+        if isinstance(error, ClusterviewError):
+            message, hint = error.message, error.hint
         else:
-            self.say(done, "good")
+            message = f"{type(error).__name__}: {clean(str(error))}"
+            hint = "This is a fault of clusterview; what was deployed before goes on."
+        self.app.push_screen(NoticeScreen(title, message, hint))
+        self.say(message, "bad")

@@ -8,6 +8,7 @@ from textual import work
 
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
+from cluster.text import clean
 from tui.planning import Question, answer, candidate_key, current_cluster, find_candidate
 from tui.scene import SceneBuilder
 from tui.screens.main_base import MainBase
@@ -54,6 +55,10 @@ class MainPlanning(MainBase):
             self.show_plan(None)
             self.query_one(PlanSummary).show(None, error.one_line())
             self.say(error.one_line(), "bad")
+        except Exception as error:
+            # A fault of the planner must not take the screen with it.
+            self.show_plan(None)
+            self.say(f"The planner failed: {type(error).__name__}: {clean(str(error))}", "bad")
         else:
             self.show_plan(found)
 

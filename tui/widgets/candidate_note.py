@@ -81,11 +81,9 @@ def memory_line(memory: RankMemory, look: Look) -> Text:
     )
     line = Text()
     for position, (name, size) in enumerate(parts):
-        line.append(" + " if position else "", look.faint)
+        line.append(f" {DOT} " if position else "", look.faint)
         line.append(f"{name} ", look.muted).append(gib(size), look.plain)
-    line.append(" = ", look.faint).append(gib(memory.total_bytes), look.strong)
-    line.append(f" of {gib(memory.budget_bytes)} GiB", look.muted)
-    return line
+    return line.append(f" of {gib(memory.budget_bytes)} GiB", look.muted)
 
 
 def communication_line(estimate: Estimate) -> str:
