@@ -88,20 +88,24 @@ class ProbeProcess:
 
     def _supervise(self) -> None:
         while not self._closing.is_set():
-            skipped = self._strikes.skipped(time.monotonic())
             try:
-                child = ProbeChild(self._order.model_copy(update={"skipped": skipped}), self._env)
-            except OSError as error:
-                self._trouble("stale", f"the probe could not be started: {error}")
-                self._closing.wait(self._strikes.crashed(None, "", time.monotonic()))
-                continue
-            self._child = child
-            try:
-                pause_s = self._follow(child, skipped)
-            finally:
-                child.close()
-            self._unkillable = [stuck for stuck in [*self._unkillable, child] if stuck.alive]
+                pause_s = self._run_once()
+            except Exception as error:
+                # Whatever goes wrong here is told and tried again: silence would look like fresh readings.
+                self._trouble("stale", f"the probe cannot run: {type(error).__name__}: {error}")
+                pause_s = self._strikes.crashed(None, "", time.monotonic())
             self._pause(pause_s)
+
+    def _run_once(self) -> float:
+        """Run one process to its end; return the pause after it, in seconds."""
+        skipped = self._strikes.skipped(time.monotonic())
+        child = ProbeChild(self._order.model_copy(update={"skipped": skipped}), self._env)
+        self._child = child
+        try:
+            return self._follow(child, skipped)
+        finally:
+            child.close()
+            self._unkillable = [stuck for stuck in [*self._unkillable, child] if stuck.alive]
 
     def _follow(self, child: ProbeChild, skipped: dict[int, str]) -> float:
         """Take the process's lines until it hangs, dies or is no longer wanted; return the pause after it."""

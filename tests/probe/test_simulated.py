@@ -46,7 +46,7 @@ def test_memory_follows_the_loading_and_comes_free_again() -> None:
     simulated, used = gpus(), []
     for step in range(5):
         simulated.set_load(0, 40 * GIB, step / 4, 0.0, "rank 0")
-        used.append(simulated.reading(float(step)).gpus[0].memory_used_bytes)
+        used.append(simulated.reading(float(step)).gpus[0].memory_used_bytes or 0)
     assert used == sorted(used)
     assert used[-1] - used[0] == 40 * GIB
     (process,) = simulated.reading(5.0).gpus[0].processes

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cluster.probe.watch import ProbeProcess
 from tests.probe.conftest import PATIENCE_S, FakeNvml, Watcher
 
@@ -113,5 +115,18 @@ def test_what_the_library_prints_does_not_garble_the_readings(fake_nvml: FakeNvm
     probe.start()
     try:
         watcher.wait_for(lambda node, reading: reading.state == "ok")
+    finally:
+        probe.close()
+
+
+def test_a_probe_that_cannot_even_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    watcher = Watcher()
+    probe = ProbeProcess("n", "n", listener=watcher.listen)
+    probe.start()
+    try:
+        node, reading = watcher.wait_for(lambda node, reading: "cannot run" in (reading.reason or ""))
+        assert reading.state == "stale"
+        assert node.error == reading.reason
     finally:
         probe.close()

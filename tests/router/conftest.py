@@ -105,7 +105,7 @@ def _app(replicas: tuple[EchoReplica, ...], **options: Any) -> Starlette:
     return make_app(pool, model_name=MODEL, tokenizer=ByteTokenizer(), max_model_len=CONTEXT, **options)
 
 
-class _Server(uvicorn.Server):
+class _Server(uvicorn.Server):  # type: ignore[misc]
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

@@ -7,11 +7,13 @@ import codecs
 from collections.abc import AsyncIterator, Sequence
 
 from cluster.deploy.router.pool import (
+    FinishReason,
     GeneratedToken,
     ReplicaError,
     ReplicaStats,
     SamplingParams,
 )
+from cluster.errors import BadInput
 
 END = 256
 
@@ -55,11 +57,14 @@ class EchoReplica:
         self.output_tokens_total = 0
         self.cancelled = 0
         self.health_error: str | None = None
+        self.refuses: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.params: list[SamplingParams] = []
 
     async def generate(self, prompt_ids: list[int], params: SamplingParams) -> AsyncIterator[GeneratedToken]:
+        if self.refuses is not None:
+            raise BadInput(self.refuses)
         self.in_flight += 1
         self.requests_total += 1
         self.params.append(params)
@@ -70,7 +75,9 @@ class EchoReplica:
                 await asyncio.sleep(self.pace_s)
                 if self.fail_at is not None and number > self.fail_at:
                     raise ReplicaError(f"rank 1 of replica {self.name} is gone")
-                last = "stop" if token_id == END else "length" if number == params.max_tokens else None
+                last: FinishReason | None = (
+                    "stop" if token_id == END else "length" if number == params.max_tokens else None
+                )
                 self.output_tokens_total += 1
                 finished = last is not None
                 yield GeneratedToken(token_id, last)
@@ -93,6 +100,12 @@ class EchoReplica:
         await self.gate.wait()
         if self.health_error is not None:
             raise ReplicaError(self.health_error)
+
+
+def _finish_reason(token_id: int, number: int, max_tokens: int) -> FinishReason | None:
+    if token_id == END:
+        return "stop"
+    return "length" if number == max_tokens else None
 
 
 class EchoPool:

@@ -116,6 +116,15 @@ async def test_a_doubtful_replica_is_better_than_none(serve: Serve) -> None:
     assert (await served.complete()).status_code == 200
 
 
+async def test_a_request_that_the_model_refuses_is_no_failure_of_the_replica(serve: Serve) -> None:
+    served = serve(EchoReplica("0"))
+    served.replicas[0].refuses = "this model takes no such prompt"
+    answer = await served.complete()
+    assert answer.status_code == 400
+    assert "no such prompt" in answer.json()["error"]["message"]
+    assert served.dispatcher.counts("0").failures_in_a_row == 0
+
+
 async def test_a_full_deployment_says_429(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"), max_in_flight_per_replica=2)
     tasks = await held(served, 4)

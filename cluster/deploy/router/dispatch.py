@@ -18,6 +18,7 @@ from cluster.deploy.router.pool import (
     SamplingParams,
     least_outstanding,
 )
+from cluster.errors import BadInput
 
 _FIRST_EJECTION_S = 1.0
 _LONGEST_EJECTION_S = 30.0
@@ -120,7 +121,8 @@ class Dispatcher:
                 first, last_s = False, now_s
                 finished = token.finish_reason is not None
                 yield token
-        except (ReplicaError, asyncio.CancelledError):
+        except (ReplicaError, BadInput, asyncio.CancelledError):
+            # A request that the model refuses is no failure of the replica.
             raise
         except Exception as error:
             # Whatever breaks in a replica is that replica's failure, not the router's.
