@@ -73,20 +73,20 @@ def _count(match: re.Match[str], group: str, text: str, offset: int) -> int:
 
 
 def _not_a_part(piece: str, text: str, offset: int) -> BadInput:
-    lead = len(piece) - len(piece.lstrip())
-    good = re.match(r"\s*(\d+\s*[xX×*]\s*){0,2}", piece)
-    at = lead if good is None else good.end()
+    """Say what was expected where the piece stops looking like [NODESx]GPUSxTYPE."""
+    counts = re.match(r"\s*(\d+\s*[xX×*]\s*){0,2}", piece)
+    at = counts.end() if counts else 0
+    digits = re.match(r"\d+\s*", piece[at:])
     if not piece.strip():
         expected = "a group of GPUs"
-    elif at <= lead:
-        expected = "a number of GPUs"
-    elif at >= len(piece.rstrip()):
+    elif digits:
+        at, expected = at + digits.end(), "'x' and a GPU type"
+    elif re.search(r"[xX×*]", piece[:at]):
         expected = "a GPU type"
     else:
-        expected = "'x' and a GPU type"
-    return BadInput(
-        f"cluster spec: expected {expected}{_where(text, offset + at)}", f"Write it like {EXAMPLE}"
-    )
+        expected = "a number of GPUs"
+    where = _where(text, offset + at)
+    return BadInput(f"cluster spec: expected {expected}{where}", f"Write it like {EXAMPLE}")
 
 
 def _where(text: str, index: int) -> str:
@@ -123,7 +123,8 @@ def _build_gpu(node: str, index: int, part: _Part) -> Gpu:
 
 
 def _nvlink_island(spec: GpuSpec, index: int, gpus_per_node: int) -> str | None:
-    if spec.nvlink_topology == "none" or spec.nvlink_domain_gpus < 2:
+    # Bridges between pairs of cards are bought apart: a spec does not say that they are there.
+    if spec.nvlink_topology not in ("nvswitch", "mesh") or spec.nvlink_domain_gpus < 2:
         return None
     first = index - index % spec.nvlink_domain_gpus
     size = min(spec.nvlink_domain_gpus, gpus_per_node - first)

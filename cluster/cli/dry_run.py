@@ -26,13 +26,13 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     """Plan and print: text, or JSON with --json. Returns 0 when a layout was found, 1 when none fits."""
     request = request_from(arguments)
     cluster = cluster_from(arguments)
-    if arguments.model is None:
-        print(f"clusterview: no --model given, planning for {DEFAULT_MODEL}", file=sys.stderr)
     model = model_from(arguments)
 
     from cluster.planner.plan import plan
 
     answer = plan(cluster, model, request)
+    if arguments.model is None:
+        print(f"clusterview: no --model given, planning for {DEFAULT_MODEL}", file=sys.stderr)
     if arguments.json:
         from cluster.cli.print_json import print_json
 

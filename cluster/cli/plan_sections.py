@@ -11,29 +11,42 @@ from cluster.planner.describe import cluster_in_words, columns_in_words, placeme
 from cluster.planner.result import Candidate, Plan
 from cluster.units import format_bytes, format_count, format_duration, format_gib
 
+_LABEL_WIDTH = 10
 
-def heading(plan: Plan, style: Style) -> Iterator[str]:
+
+def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
     """The question: model, cluster, workload, engine."""
-    model, request = plan.model, plan.request
+    mark = " SIMULATED" if plan.cluster.simulated else ""
+    told = (
+        ("Model", _model_in_words(plan)),
+        ("Cluster", cluster_in_words(plan.cluster) + mark),
+        ("Workload", _workload_in_words(plan)),
+        ("Engine", f"{plan.engine_name} {plan.engine_version}"),
+        *(("Note", note) for note in plan.model.notes),
+    )
+    for name, text in told:
+        first, *more = wrap(text, width - _LABEL_WIDTH)
+        yield style.bold(f"{name:<{_LABEL_WIDTH}}") + first
+        yield from (" " * _LABEL_WIDTH + line for line in more)
+
+
+def _model_in_words(plan: Plan) -> str:
+    model = plan.model
     quantised = f", {model.quantization.method}" if model.quantization else ""
-    active = model.active_parameters
-    sparse = f" ({format_count(active)} active)" if model.is_moe and active else ""
-    yield style.bold("Model    ") + (
-        f"{model.name}: {format_count(model.parameters)} parameters{sparse}, {model.dtype}{quantised}, "
+    active = f" ({format_count(model.active_parameters)} active)" if model.is_moe else ""
+    return (
+        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantised}, "
         f"{format_gib(model.weights_bytes)} of weights, "
         f"{format_bytes(plan.kv_bytes_per_token)} of KV cache a token"
     )
-    mark = style.warn("  SIMULATED") if plan.cluster.simulated else ""
-    yield style.bold("Cluster  ") + cluster_in_words(plan.cluster) + mark
+
+
+def _workload_in_words(plan: Plan) -> str:
+    request = plan.request
     load = f"{request.input_tokens} tokens in, {request.output_tokens} out"
     load += f", {request.concurrency} in flight" if request.concurrency else ""
-    yield style.bold("Workload ") + (
-        f"{request.workload}: {load}, max-model-len {request.max_model_len or model.max_position}, "
-        f"ranked by {request.objective}"
-    )
-    yield style.bold("Engine   ") + f"{plan.engine_name} {plan.engine_version}"
-    for note in model.notes:
-        yield style.warn(f"Note     {note}")
+    length = request.max_model_len or plan.model.max_position
+    return f"{request.workload}: {load}, max-model-len {length}, ranked by {request.objective}"
 
 
 def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
@@ -46,13 +59,13 @@ def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
         return
     yield style.bold(style.good(f"Recommended: {best.label}")) + f"  on {best.layout.gpus} GPUs"
     yield from wrap(f"  {best.why}", width, "  ")
-    yield from _memory_line(best)
-    yield from _speed_line(best)
+    for line in (*_memory_lines(best), *_speed_lines(best)):
+        yield from wrap(f"  {line}", width, "    ")
     for note in best.notes:
         yield from wrap(f"  note: {note}", width, "        ")
 
 
-def _memory_line(candidate: Candidate) -> Iterator[str]:
+def _memory_lines(candidate: Candidate) -> Iterator[str]:
     memory = candidate.memory_per_gpu
     if memory is None:
         return
@@ -64,27 +77,28 @@ def _memory_line(candidate: Candidate) -> Iterator[str]:
         ("other", memory.non_torch_bytes),
     )
     told = " + ".join(f"{name} {format_gib(size)}" for name, size in parts if size)
-    yield f"  memory per GPU: {told} = {format_gib(memory.total_bytes)}"
+    yield f"memory per GPU: {told} = {format_gib(memory.total_bytes)}"
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
-            f"  KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
+            f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
             f"{candidate.max_concurrency:.1f} requests of the full length"
         )
 
 
-def _speed_line(candidate: Candidate) -> Iterator[str]:
+def _speed_lines(candidate: Candidate) -> Iterator[str]:
     estimate = candidate.estimate
     if estimate is None:
         return
     rate = estimate.throughput_tokens_per_s
     yield (
-        f"  throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), "
+        f"throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), "
         f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
     )
     yield (
-        f"  latency: first token {format_duration(estimate.ttft_s.value)}, "
+        f"latency: first token {format_duration(estimate.ttft_s.value)}, "
         f"then {format_duration(estimate.tpot_s.value)} a token; "
-        f"{estimate.all_reduces_per_token} all-reduces a token, {estimate.all_reduce_share:.0%} of a decode step"
+        f"{estimate.all_reduces_per_token} all-reduces a token, "
+        f"{estimate.all_reduce_share:.0%} of a decode step"
     )
 
 

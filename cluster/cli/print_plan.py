@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.cli.style import Style, style_for_stdout
-from cluster.cli.wrap import terminal_width, wrap
+from cluster.cli.wrap import terminal_width
 from cluster.planner.result import Plan
 
 
@@ -25,7 +25,7 @@ def plan_lines(plan: Plan, style: Style, width: int = 100) -> Iterator[str]:
         recommendation,
     )
 
-    yield from heading(plan, style)
+    yield from heading(plan, style, width)
     for section in (recommendation, decision, placement, comparison, alternatives):
         lines = list(section(plan, style, width))
         if lines:

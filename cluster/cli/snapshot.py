@@ -19,5 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     path = Path(arguments.output).expanduser()
     save_cluster(cluster, path)
-    print(f"clusterview: wrote {len(cluster.nodes)} nodes, {cluster.num_gpus} GPUs to {path}", file=sys.stderr)
+    print(
+        f"clusterview: wrote {len(cluster.nodes)} nodes, {cluster.num_gpus} GPUs to {path}", file=sys.stderr
+    )
     return 0

@@ -11,7 +11,7 @@ _GAP = 2
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], style: Style, width: int) -> Iterator[str]:
-    """Yield a table at most `width` wide: the first column as wide as it needs, the rest share what is left."""
+    """Yield a table at most `width` wide: the first column as wide as it must be, the others alike."""
     first = max(len(row[0]) for row in [header, *rows])
     num_others = len(header) - 1
     other = (width - 2 - first - _GAP * num_others) // num_others

@@ -1,4 +1,4 @@
-"""DP, TP and TP x DP side by side, in the source table's rows, with this model's and this cluster's figures."""
+"""DP, TP and TP x DP side by side: one row a property, with this model's and this cluster's figures."""
 
 from __future__ import annotations
 

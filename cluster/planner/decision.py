@@ -80,8 +80,8 @@ def _one_node(context: Context, facts: Facts) -> Iterator[DecisionStep]:
         yield DecisionStep(
             LARGER_THAN_NODE,
             f"{span} nodes a replica",
-            f"data parallelism copies the whole model, so it cannot help here. So: TP={layout.tp} within each "
-            f"node x PP={layout.pp} across {span} nodes",
+            f"data parallelism copies the whole model, so it cannot help here. So: TP={layout.tp} within "
+            f"each node x PP={layout.pp} across {span} nodes",
         )
 
 

@@ -53,10 +53,11 @@ def placement_in_words(candidate: Candidate) -> Iterator[str]:
     shown: Sequence[Placement] = placement
     if isinstance(placement, LazyPlacement):
         shown = placement.first_replicas(_REPLICAS_TOLD)
-    stages = candidate.layout.pp > 1
-    for replica, ranks in groupby(shown, key=lambda rank: rank.replica):
-        yield f"replica {replica}: {_stages_in_words(list(ranks), candidate) if stages else _gpus(list(ranks))}"
-    told = sum(1 for _ in groupby(shown, key=lambda rank: rank.replica))
+    told = 0
+    for replica, group in groupby(shown, key=lambda rank: rank.replica):
+        ranks, told = list(group), told + 1
+        where = _stages_in_words(ranks, candidate) if candidate.layout.pp > 1 else _gpus(ranks)
+        yield f"replica {replica}: {where}"
     if told < candidate.layout.dp:
         yield f"and {candidate.layout.dp - told} more replicas"
 

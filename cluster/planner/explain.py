@@ -87,7 +87,8 @@ def _reason(other: Candidate, best: Candidate) -> str:
         reasons.append(f"{ours.pp} stages to keep filled")
     if estimate and ours.tp > theirs.tp:
         reasons.append(
-            f"{estimate.all_reduces_per_token} all-reduces a token take {estimate.all_reduce_share:.0%} of a step"
+            f"{estimate.all_reduces_per_token} all-reduces a token take "
+            f"{estimate.all_reduce_share:.0%} of a step"
         )
     if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
         reasons.append(f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}")

@@ -12,8 +12,8 @@ class Layout:
     """Degrees of parallelism. Owns the invariant gpus = tp x pp x dp.
 
     `ep` is the expert-parallel degree inside a replica group: 1 (experts are tensor-parallel), tp, or, with
-    `dp_attention`, tp x the dp ranks that share one set of experts. Such ranks are one engine, not independent
-    replicas; a larger dp is several engines of ep / tp ranks each.
+    `dp_attention`, tp x the dp ranks that share one set of experts. Such ranks are one engine, not
+    independent replicas; a larger dp is several engines of ep / tp ranks each.
     """
 
     tp: int = 1

@@ -24,7 +24,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RankMemory:
-    """Memory of one rank, itemised in bytes. weights + activation + cuda_graph + non_torch + kv_cache = total.
+    """Memory of one rank, in bytes: weights + activation + cuda_graph + non_torch + kv_cache = total.
 
     `kv_cache_bytes` is what is left for the cache inside `budget_bytes`; negative room is clipped to 0 and
     shows as total > budget.
@@ -118,7 +118,7 @@ class ComparisonColumn:
     """'Data parallel', 'Tensor parallel', 'TP x DP'."""
     layout: Layout | None
     rows: tuple[tuple[str, str], ...]
-    """(row name, cell): 'Model per GPU', 'Communication', 'Latency', 'Throughput', 'Memory per GPU', 'Best for'."""
+    """(row name, cell): 'Model per GPU', 'Communication', 'Latency', 'Throughput', 'Memory per GPU' ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
             "crosses_island",
-            f"{label} would join GPUs that do not reach each other over one NVLink island: the largest has {widest}",
+            f"{label} would join GPUs of different NVLink islands; the largest island has {widest} GPUs",
             _smaller(form, widest),
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
@@ -55,7 +55,8 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
         )
     return Rejection(
         "crosses_node",
-        f"{label} would all-reduce across nodes at every layer; the largest group inside one node has {widest} GPUs",
+        f"{label} would all-reduce across nodes at every layer; "
+        f"the largest group inside one node has {widest} GPUs",
         _smaller(form, widest),
     )
 

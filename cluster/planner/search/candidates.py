@@ -87,7 +87,7 @@ def _refused(context: Context, form: Form, nearest: Judged) -> Candidate:
 
 
 def _wanted(context: Context, form: Form, available: int) -> int:
-    """Replicas to run: as many as there are, no more than requests in flight, or as many as were asked for."""
+    """Replicas to run: as many as were asked for, else all there are, but no more than requests."""
     request = context.request
     if request.dp is not None:
         return max(1, request.dp // form.dp_inside)

@@ -55,8 +55,9 @@ def expert_forms(
         return
     if tp > 1:
         yield Form.plain(tp, pp, ep=tp)
-    if engine.supports_dp_attention and _worth_sharing_experts(model, tp):
-        for width in _expert_widths(model, survey, tp, pp):
+    # Engines share experts over attention replicas only without pipeline stages.
+    if pp == 1 and engine.supports_dp_attention and _worth_sharing_experts(model, tp):
+        for width in _expert_widths(model, survey, tp):
             yield Form.shared_experts(tp, pp, width, min(width, survey.largest_domain))
 
 
@@ -74,10 +75,10 @@ def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
     return latent or tp <= max(1, model.num_kv_heads)
 
 
-def _expert_widths(model: ModelSpec, survey: Survey, tp: int, pp: int) -> Iterator[int]:
+def _expert_widths(model: ModelSpec, survey: Survey, tp: int) -> Iterator[int]:
     widest, total = survey.largest_domain, survey.num_usable_gpus
     width = 2 * tp
-    while width * pp <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
+    while width <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
         if width % tp == 0 and (width <= widest or width % widest == 0):
             yield width
         width *= 2

@@ -24,7 +24,7 @@ class Form:
 
     @staticmethod
     def plain(tp: int, pp: int, ep: int = 1) -> Form:
-        """A replica of tp x pp ranks; experts tensor-parallel (ep = 1) or divided over the group (ep = tp)."""
+        """A replica of tp x pp ranks; experts tensor-parallel (ep = 1) or divided over ranks (ep = tp)."""
         return Form(tp, pp, ep, width=tp, chunk_gpus=tp)
 
     @staticmethod

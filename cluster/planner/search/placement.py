@@ -48,6 +48,11 @@ class LazyPlacement(Sequence[Placement]):
         """The most nodes that one engine of this layout spans."""
         return max(_nodes_of(self._form, replicas) for replicas, _ in self._sets)
 
+    @property
+    def shares_nodes(self) -> bool:
+        """True when replicas that span nodes do not keep to whole nodes."""
+        return any(replicas.shares_machines for replicas, _ in self._sets)
+
     def first_replicas(self, count: int) -> tuple[Placement, ...]:
         """Return the ranks of the first `count` engines without placing the others."""
         few: list[tuple[ReplicaSet, int]] = []

@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from cluster.planner.cost import meets_limits
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
+from cluster.planner.search.placement import LazyPlacement
 
 SAME = 0.10
 """Estimates nearer than this are taken as equal: the simpler layout goes first."""
+
+LOCKSTEP_FACTOR = 0.8
+"""Attention replicas that share experts run in lockstep and wait for the busiest expert: they must win
+clearly, since estimates of sparse models err by about this much."""
+
+SHARED_NODE_FACTOR = 0.67
+"""A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
 
 
 def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
     """Return the candidates, best first.
 
-    Those within the user's limits come first. Among candidates whose figures are the same within SAME, the one
-    that is simpler to run leads: fewer stages, fewer ranks in a group, and fewer GPUs for equal service.
+    Those within the user's limits come first. Among candidates whose figures are the same within SAME, the
+    one that is simpler to run leads: fewer stages, fewer ranks in a group, fewer GPUs for equal service.
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
@@ -46,23 +54,35 @@ def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
     return estimate.ttft_s.value + estimate.tpot_s.value * max(0, request.output_tokens - 1)
 
 
+def shares_nodes(candidate: Candidate) -> bool:
+    """True when replicas that span nodes do not keep to whole nodes."""
+    return isinstance(candidate.placement, LazyPlacement) and candidate.placement.shares_nodes
+
+
+def _weighed(candidate: Candidate, request: PlanRequest) -> float:
+    value = benefit(candidate, request)
+    value *= LOCKSTEP_FACTOR if candidate.layout.dp_attention else 1.0
+    return value * (SHARED_NODE_FACTOR if shares_nodes(candidate) else 1.0)
+
+
 def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
-    left = sorted(candidates, key=lambda candidate: -benefit(candidate, request))
+    weighed = [(_weighed(candidate, request), candidate) for candidate in candidates]
+    left = sorted(weighed, key=lambda pair: -pair[0])
     ordered: list[Candidate] = []
     while left:
-        floor = benefit(left[0], request) * (1 - SAME)
-        equal = [candidate for candidate in left if benefit(candidate, request) >= floor]
-        ordered.append(min(equal, key=lambda candidate: _effort(candidate, request)))
-        left.remove(ordered[-1])
+        floor = left[0][0] * (1 - SAME)
+        equal = [pair for pair in left if pair[0] >= floor]
+        leader = min(equal, key=lambda pair: _effort(pair[1], request))
+        ordered.append(leader[1])
+        left = [pair for pair in left if pair is not leader]
     return ordered
 
 
 def _effort(candidate: Candidate, request: PlanRequest) -> tuple[float, ...]:
     layout, estimate = candidate.layout, candidate.estimate
     # Under a latency objective equal latency leaves the choice to what else the GPUs can do.
-    spare_rate = (
-        -estimate.throughput_tokens_per_s.value if estimate and request.objective == "latency" else 0.0
-    )
+    latency = request.objective == "latency" and estimate is not None
+    spare_rate = -estimate.throughput_tokens_per_s.value if estimate and latency else 0.0
     return (
         spare_rate,
         float(layout.dp_attention),

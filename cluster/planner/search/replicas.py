@@ -30,7 +30,7 @@ class ReplicaSet:
     machines: tuple[Machine, ...]
     chunks: tuple[Chunk, ...]
     paired: bool = False
-    """Chunk i lies on machine i; otherwise every machine holds all the chunks, one machine after the other."""
+    """Chunk i lies on machine i; otherwise every machine holds all chunks, one machine after the other."""
 
     def site(self, replica: int, chunk: int) -> tuple[Machine, Chunk]:
         """Return the machine and the GPUs of a replica's chunk."""
@@ -44,6 +44,11 @@ class ReplicaSet:
     def slowest(self) -> Pool:
         """The pool that a pipeline waits for."""
         return min(self.pools, key=lambda pool: pool.spec.memory_bandwidth_bytes_per_s)
+
+    @property
+    def shares_machines(self) -> bool:
+        """True when replicas span machines and one ends in the machine where the next begins."""
+        return not self.paired and self.num_machines > 1 and len(self.frees) % len(self.chunks) != 0
 
     @property
     def num_machines(self) -> int:

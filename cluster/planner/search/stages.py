@@ -34,7 +34,7 @@ class _Loads:
 def split_layers(
     model: ModelSpec, layout: Layout, engine: EngineProfile, room_bytes: Sequence[int]
 ) -> tuple[StageRange, ...]:
-    """Divide the layers over stages with this much room each, so that the fullest stage is as empty as can be.
+    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be.
 
     A layer's load is its weights plus its share of the cache that fills the room, so stages run out of cache
     together. Every stage gets a layer at least; callers ensure len(room_bytes) <= model.num_layers.
