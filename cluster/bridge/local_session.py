@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -47,6 +48,7 @@ class LocalSession:
         self._waiters: list[_Waiter] = []
         self._seen: Node | None = None
         self._last_words = ""
+        self._left: Session | None = None
         self._closed = False
 
     @property
@@ -61,8 +63,7 @@ class LocalSession:
     def start(self, listener: Listener) -> None:
         """Watch this machine; where an earlier deployment keeps a local Ray alive, join it."""
         self._listener = listener
-        self._start_probe()
-        threading.Thread(target=self._rejoin, name="local-session", daemon=True).start()
+        threading.Thread(target=self._begin, name="local-session", daemon=True).start()
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         """Start Ray here if need be, then order the deployment."""
@@ -95,21 +96,32 @@ class LocalSession:
             self._closed = True
             ray, probe = self._ray, self._probe
             self._ray = self._probe = None
+            self._left = ray or self._left
         self._release(Unreachable("the session is closed"))
         for part in (ray, probe):
             if part is not None:
                 part.close()
 
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait until the process that spoke to Ray has ended; False when it has not in time."""
+        wait: Callable[[float], bool] | None = getattr(self._left, "wait_closed", None)
+        return wait is None or wait(timeout_s)
+
     def _start_probe(self) -> None:
         self._seen = None
         probe = self._make_probe(LOCAL_NODE_ID, socket.gethostname(), listener=self._on_probe)
         with self._lock:
+            if self._closed or self._ray_cluster is not None:
+                return
             self._probe = probe
         probe.start()
 
-    def _rejoin(self) -> None:
-        if read_record(LOCAL_KEY) is not None:
-            self._join()
+    def _begin(self) -> None:
+        with contextlib.suppress(ClusterviewError):
+            # Joined first, so that nobody is told meanwhile that nothing is deployed here.
+            if read_record(LOCAL_KEY) is not None:
+                self._join()
+        self._start_probe()
 
     def _join(self) -> Session:
         with self._lock:
@@ -148,6 +160,8 @@ class LocalSession:
         if still != self._seen:
             self._seen = still
             self._tell(ClusterSeen(cluster=_cluster(with_catalogue_types(node))))
+            if self._ray is None:
+                self._tell(DeploymentsSeen(deployments=()))
             if self._last_words:
                 self._tell(Progress(message=self._last_words))
         self._tell(ReadingsSeen(nodes=(reading,)))

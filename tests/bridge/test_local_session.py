@@ -150,6 +150,10 @@ def test_gpus_are_shown_without_ray(session: Session, ray: RayInTheMiddle) -> No
     assert reading.nodes[0].node_id == seen.cluster.nodes[0].node_id
     assert local.can_deploy
     assert not ray.started.is_set()
+    # Who waits for the deployments of this machine learns at once that there are none.
+    assert recorder.wait_for(lambda event: isinstance(event, DeploymentsSeen)) == DeploymentsSeen(
+        deployments=()
+    )
 
 
 def test_a_first_order_starts_ray_and_takes_its_ids(session: Session, ray: RayInTheMiddle) -> None:
@@ -164,6 +168,21 @@ def test_a_first_order_starts_ray_and_takes_its_ids(session: Session, ray: RayIn
     places = [(rank.node_id, rank.gpu_index, rank.gpu_uuid) for rank in spec.ranks]
     assert places == [("ray-node-id", 1, "GPU-fake-0"), ("ray-node-id", 0, "GPU-fake-1")]
     recorder.wait_for(is_cluster("ray"))
+
+
+def test_an_earlier_deployment_is_joined_at_once(
+    fake_nvml: FakeNvml, ray: RayInTheMiddle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.bridge.local_session.read_record", lambda key: key == "local" or None)
+    make_probe = partial(ProbeProcess, interval_s=0.1, env=fake_nvml(gpus=2))
+    local, recorder = LocalSession(make_ray=lambda: ray, make_probe=make_probe), Recorder()
+    local.start(recorder)
+    try:
+        assert ray.started.wait(PATIENCE_S)
+        recorder.wait_for(is_cluster("nvml"))
+        assert not any(isinstance(event, DeploymentsSeen) for event in recorder.events)
+    finally:
+        local.close()
 
 
 def test_once_ray_is_there_only_ray_is_heard(session: Session, ray: RayInTheMiddle) -> None:
