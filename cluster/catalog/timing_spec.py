@@ -52,6 +52,7 @@ class ArchitectureRates:
     """What kernels reach on GPUs of one compute capability, where it was measured."""
 
     weights_bandwidth: float
+    expert_activation_passes: float
     flops: dict[str, float] = field(hash=False)
 
 
@@ -83,14 +84,20 @@ class EngineTiming:
     """More host work of a step where several ranks have to be told of it."""
     host_request_s: float
     """Host work for each request: tokenising, admission, answer."""
+    first_token_s: float
+    """From a request's arrival over HTTP to its first step, and from its first token to the client."""
     overlap: float
     """Share of host work that hides behind the GPU's, 0 to 1."""
     pipeline_overlap: float
     """The same with several pipeline stages."""
+    pipeline_pacing: float
+    """How far one micro-batch that carries a prompt holds up the others of its round, 0 (not) to 1 (all)."""
     reserved_output_share: float
     """Share of a request's output tokens that the scheduler keeps room for when it admits the request."""
     experts_by_attention_dp: bool = False
     """The engine's published recipe runs TP ranks of a model with experts as attention-DP ranks with EP."""
+    measured_offline: bool = False
+    """The evidence of this engine at full batch was taken without an HTTP server in front."""
     slow_expert_formats: dict[str, float] = field(default_factory=dict, hash=False)
     """By weight format: more time of a layer whose experts run without a graph or a fused kernel."""
     bandwidth_factor: float = 1.0

@@ -23,7 +23,7 @@ class Measured:
 
     question: Question
     kind: str
-    """'offline', 'batch 1' or 'serving'."""
+    """'offline', 'batch 1', 'rate' (serving at a rate) or 'burst' (serving, all requests at the start)."""
     throughput_tokens_per_s: float | None = None
     """Output tokens a second."""
     tpot_s: float | None = None
@@ -68,7 +68,8 @@ def _batch1(name: str, row: Row) -> Measured | str:
     if engine == "vllm" and version is None:
         version = "0.6.3"
     question = Question(name, row["model"], row["dtype"], row["gpu"], engine, version, layout, request)
-    return Measured(question, "batch 1", throughput_tokens_per_s=rate, tpot_s=1.0 / rate)
+    tpot_s = 1.0 / rate if input_tokens < outputs / 100 else None  # longer prompts' time is in the rate
+    return Measured(question, "batch 1", throughput_tokens_per_s=rate, tpot_s=tpot_s)
 
 
 def _serving(name: str, row: Row) -> Measured | str:
@@ -79,6 +80,8 @@ def _serving(name: str, row: Row) -> Measured | str:
     model = re.search(r"(?:serve|--model-path|--model) (\S+/\S+)", command)
     if gpu is None or model is None or "requests" not in row:
         return "serving: GPU or workload not stated"
+    if _plain(str(row["model"])) not in _plain(model[1]):
+        return "serving: the command names another model than the row"
     requests = int(row["requests"])
     outputs = max(1, round(row["total_generated_tokens"] / requests))
     served_s = row["mean_ttft_ms"] / 1e3 + outputs * row["mean_tpot_ms"] / 1e3
@@ -103,6 +106,10 @@ def _serving(name: str, row: Row) -> Measured | str:
         tpot_s=row["mean_tpot_ms"] / 1e3,
         ttft_s=row["mean_ttft_ms"] / 1e3 if at_rate else None,
     )
+
+
+def _plain(model: str) -> str:
+    return model.rsplit("/", 1)[-1].lower()
 
 
 def _version(note: str) -> str | None:

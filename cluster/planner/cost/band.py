@@ -11,8 +11,10 @@ UNKNOWN_WIDENING = 1.5
 """A model planned from generic fields, or links nobody described: the band is this much wider each way."""
 
 
-def layout_class(model: ModelSpec, layout: Layout) -> str:
-    """Return the class whose errors hold: 'pipelined', 'experts' or 'dense'."""
+def layout_class(model: ModelSpec, layout: Layout, *, served: bool = False) -> str:
+    """Return the class whose errors hold: 'served', 'pipelined', 'experts' or 'dense'."""
+    if served:
+        return "served"
     if layout.pp > 1:
         return "pipelined"
     return "experts" if model.is_moe else "dense"

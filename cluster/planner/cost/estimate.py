@@ -24,6 +24,9 @@ from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Estimate
 
+SERVED_BATCH = 32
+"""From this batch on an HTTP server's own losses widen the band."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -145,7 +148,9 @@ def _with_queue(state: ReplicaState, stream: Stream, in_flight: float) -> Replic
 
 def _estimate(question: _Question, layout: Layout, judged: _Judged) -> Estimate:
     model, timed = question.model, judged.timed
-    group, known = layout_class(model, layout), model.known_architecture
+    rates = rates_of(question.gpu, question.engine)
+    served = not rates.engine.measured_offline and judged.state.batch >= SERVED_BATCH
+    group, known = layout_class(model, layout, served=served), model.known_architecture
     slowest = timed.decode.slowest
     return Estimate(
         throughput_tokens_per_s=band(judged.throughput_tokens_per_s, "throughput", group, known=known),

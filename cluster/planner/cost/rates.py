@@ -23,6 +23,7 @@ class Rates:
     dequantised: dict[str, float] = field(hash=False)
     attention_flops_per_s: float
     decode_attention_flops_per_s: float
+    expert_passes: float
     knees: dict[str, float] = field(hash=False)
     achieved: Achieved
     engine: EngineTiming
@@ -73,6 +74,7 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
         dequantised=achieved.dequantised,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
+        expert_passes=measured.expert_activation_passes if measured else achieved.expert_activation_passes,
         knees=_knees(gpu, achieved),
         achieved=achieved,
         engine=engine,

@@ -77,7 +77,7 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager
     streamed = work.activation_bytes_per_token * achieved.activation_passes * tokens
     routed = tokens * group.attention_ranks
     picked = sum(experts.activation_bytes_per_token for experts in work.experts) * routed
-    streamed += picked * achieved.expert_activation_passes + work.state_bytes * load.sequences
+    streamed += picked * rates.expert_passes + work.state_bytes * load.sequences
     streamed_s = streamed / rates.plain_bytes_per_s
     fixed_s = _fixed(work, rates, eager)
     reduce_s = _collectives(work, tokens, group)

@@ -82,13 +82,15 @@ def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState
     mixed_s = with_host(cycle_time_s(mixed_pass, micro) + step_s, host_s * micro, overlap)
     plain_s = with_host(cycle_time_s(plain_pass, micro) + step_s, host_s * micro, overlap)
     share = min(1.0, prompts)
+    share += engine.pipeline_pacing * (min(1.0, prompts * micro) - share)
     mean_s = share * mixed_s + (1.0 - share) * plain_s
     others = share if prompts > 1 else share * max(0.0, 1.0 - 1.0 / lane)
     tpot_s = others * mixed_s + (1.0 - others) * plain_s
     residence_s = stream.steps * mean_s
     alone_s = with_host(mixed_pass.latency_s + step_s, host_s, overlap)
     waited_s = 0.5 * mean_s if batch > 1 else 0.0
-    ttft_s = waited_s + alone_s + (stream.chunks - 1) * mixed_s + _request_host_s(replica)
+    arrived_s = (engine.host_request_s + engine.first_token_s) / replica.rates.host_speed
+    ttft_s = arrived_s + waited_s + alone_s + (stream.chunks - 1) * mixed_s
     return ReplicaState(
         batch=batch,
         throughput_tokens_per_s=batch * stream.output_tokens / residence_s,
@@ -119,7 +121,3 @@ def _host_s(replica: Replica, stream: Stream, sequences: float) -> float:
     work_s = engine.host_step_s + (engine.host_group_s if ranks > 1 else 0.0)
     work_s += engine.host_sequence_s * sequences + engine.host_request_s * requests
     return work_s / speed
-
-
-def _request_host_s(replica: Replica) -> float:
-    return replica.rates.engine.host_request_s / replica.rates.host_speed

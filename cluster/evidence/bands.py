@@ -1,0 +1,60 @@
+"""Bands that the errors on the evidence justify: what timing.toml stores."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+TAIL = 0.05
+"""Share of the measurements left outside the band on each side."""
+FEW = 20
+"""With fewer rows than this the band spans all but one on each side, widened."""
+FEW_WIDENING = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Measured over predicted, of one figure of one class."""
+
+    group: str
+    figure: str
+    value: float
+
+
+def fractions(ratios: Iterable[Ratio]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return class -> figure -> (low, high) factors on a prediction, rounded outward to hundredths.
+
+    The band always holds the prediction itself. A figure without rows in a class takes the widest band that
+    any class has for it, widened.
+    """
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for ratio in ratios:
+        values[ratio.group, ratio.figure].append(ratio.value)
+    bands: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for (group, figure), seen in values.items():
+        low, high = _span(sorted(seen))
+        bands[group][figure] = (
+            math.floor(min(low, 1.0) * 100) / 100,
+            math.ceil(max(high, 1.0) * 100) / 100,
+        )
+    _fill_gaps(bands)
+    return dict(bands)
+
+
+def _fill_gaps(bands: dict[str, dict[str, tuple[float, float]]]) -> None:
+    for figure in {figure for figures in bands.values() for figure in figures}:
+        known = [figures[figure] for figures in bands.values() if figure in figures]
+        low = math.floor(min(low for low, _ in known) / FEW_WIDENING * 100) / 100
+        high = math.ceil(max(high for _, high in known) * FEW_WIDENING * 100) / 100
+        for figures in bands.values():
+            figures.setdefault(figure, (low, high))
+
+
+def _span(ordered: list[float]) -> tuple[float, float]:
+    if len(ordered) < FEW:
+        cut = 1 if len(ordered) > 4 else 0
+        return ordered[cut] / FEW_WIDENING, ordered[-1 - cut] * FEW_WIDENING
+    cut = int(TAIL * len(ordered))
+    return ordered[cut], ordered[-1 - cut]

@@ -1,0 +1,57 @@
+"""Are layouts that were measured side by side ranked as they came out?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+CLEAR_DIFFERENCE = 0.10
+"""Pairs closer than this are a draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One measured layout among others of the same model, GPUs and workload."""
+
+    name: str
+    contest: tuple[object, ...]
+    """What the layouts compared share."""
+    gpus_per_replica: int
+    measured: float
+    """Higher is better: a rate, per GPU where replicas could be added."""
+    predicted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many of the clear pairs were ranked as measured."""
+
+    pairs: int
+    right: int
+    fewest_gpus_right: int
+    """What 'fewest GPUs per replica' gets."""
+    wrong: tuple[str, ...]
+
+
+def score(entries: Iterable[Ranked]) -> Score:
+    """Compare every two layouts of a contest whose measurements differ by over 10 %."""
+    contests: dict[tuple[object, ...], list[Ranked]] = defaultdict(list)
+    for entry in entries:
+        contests[entry.contest].append(entry)
+    pairs, right, naive, wrong = 0, 0, 0, []
+    for group in contests.values():
+        for one, other in combinations(group, 2):
+            better, worse = (one, other) if one.measured > other.measured else (other, one)
+            if better.measured < worse.measured * (1 + CLEAR_DIFFERENCE):
+                continue
+            pairs += 1
+            naive += better.gpus_per_replica < worse.gpus_per_replica
+            if better.predicted > worse.predicted:
+                right += 1
+            else:
+                wrong.append(
+                    f"{better.name} beats {worse.name} by {better.measured / worse.measured - 1:.0%}"
+                )
+    return Score(pairs, right, naive, tuple(wrong))

@@ -1,0 +1,156 @@
+"""Throughput, TPOT and TTFT beside measurements, and layouts ranked as measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from cluster.catalog.timing_spec import load_timing
+from cluster.evidence.bands import Ratio
+from cluster.evidence.figures import Miss, summary
+from cluster.evidence.ranking import Ranked, Score, score
+from cluster.evidence.rows import named_rows
+from cluster.evidence.throughput_cases import Answer, Planner, Question
+from cluster.evidence.throughput_rows import Measured, read_measured
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measured row and the planner's answer."""
+
+    measured: Measured
+    answer: Answer
+
+    @property
+    def group(self) -> str:
+        """The class of the band: 'served' for bursts to an HTTP server, else the layout's."""
+        return "served" if self.measured.kind == "burst" else self.answer.group
+
+    def misses(self) -> Iterator[tuple[str, Miss]]:
+        """Yield (figure, predicted beside measured) for each figure the row has."""
+        name, estimate = title_of(self.measured.question), self.answer.estimate
+        pairs = (
+            ("throughput", estimate.throughput_tokens_per_s, self.measured.throughput_tokens_per_s),
+            ("tpot", estimate.tpot_s, self.measured.tpot_s),
+            ("ttft", estimate.ttft_s, self.measured.ttft_s),
+        )
+        for figure, predicted, value in pairs:
+            if value is not None:
+                yield figure, Miss(name, predicted.value, value)
+
+
+def title_of(question: Question) -> str:
+    """Return how the tables call a question."""
+    model, request = question.model.rsplit("/", 1)[-1], question.request
+    setup = f"{model} {question.dtype} {question.engine} {question.layout.label} on {question.gpu}"
+    return f"{question.name} {setup}, {request.input_tokens}/{request.output_tokens}"
+
+
+@lru_cache(maxsize=4)
+def read_cases(folder: Path) -> tuple[tuple[Case, ...], tuple[tuple[str, int], ...]]:
+    """Return the rows that can be compared, and (reason, number) of those that cannot."""
+    planner, cases, left_out = Planner(folder), [], Counter[str]()
+    for name, row in named_rows(folder, "throughput*.jsonl"):
+        measured = read_measured(name.split(" ", 1)[0], row)
+        if isinstance(measured, str):
+            left_out[measured] += 1
+            continue
+        question = measured.question
+        answer = planner.answer(question)
+        if answer is None:
+            left_out[f"no config known for {question.model}"] += 1
+        else:
+            cases.append(Case(measured, answer))
+    return tuple(cases), tuple(left_out.most_common())
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines of the accuracy table for time."""
+    cases, left_out = read_cases(folder)
+    lines = ["Time: TTFT, TPOT, throughput"]
+    for title, figure, kinds, group in _TABLE:
+        chosen = [
+            case for case in cases if case.measured.kind in kinds and group in (None, case.answer.group)
+        ]
+        misses = [miss for case in chosen for name, miss in case.misses() if name == figure]
+        if misses:
+            lines += summary(title, misses, "tokens/s" if figure == "throughput" else "s", relative=True)
+    lines += _ranking_lines("layouts by throughput per GPU", score(_offline_ranks(cases)))
+    lines += _ranking_lines("layouts by speed at batch 1", score(_batch1_ranks(cases)))
+    lines += _coverage_lines(cases)
+    lines += [f"left out, {number} rows: {reason}" for reason, number in left_out]
+    return lines
+
+
+_TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
+    ("maximum throughput, all", "throughput", ("offline",), None),
+    ("maximum throughput, dense", "throughput", ("offline",), "dense"),
+    ("maximum throughput, experts", "throughput", ("offline",), "experts"),
+    ("maximum throughput, pipelined", "throughput", ("offline",), "pipelined"),
+    ("speed at batch 1", "throughput", ("batch 1",), None),
+    ("TPOT at a request rate", "tpot", ("rate",), None),
+    ("TTFT at a request rate", "ttft", ("rate",), None),
+    ("served bursts, throughput", "throughput", ("burst",), None),
+    ("served bursts, TPOT", "tpot", ("burst",), None),
+)
+
+
+def _offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
+    for case in cases:
+        question, rate = case.measured.question, case.measured.throughput_tokens_per_s
+        if case.measured.kind not in ("offline", "burst") or rate is None:
+            continue
+        request, gpus = question.request, question.layout.gpus
+        lengths = (request.input_tokens, request.output_tokens, request.concurrency)
+        yield Ranked(
+            name=title_of(question),
+            contest=(question.model, question.dtype, question.gpu, question.engine, *lengths),
+            gpus_per_replica=question.layout.gpus_per_replica,
+            measured=rate / gpus,
+            predicted=case.answer.estimate.throughput_tokens_per_s.value / gpus,
+        )
+
+
+def _batch1_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
+    for case in cases:
+        question, rate = case.measured.question, case.measured.throughput_tokens_per_s
+        if case.measured.kind != "batch 1" or rate is None:
+            continue
+        lengths = (question.request.input_tokens, question.request.output_tokens)
+        yield Ranked(
+            name=title_of(question),
+            contest=(question.model, question.dtype, question.gpu, question.engine, *lengths),
+            gpus_per_replica=question.layout.gpus_per_replica,
+            measured=rate,
+            predicted=case.answer.estimate.throughput_tokens_per_s.value,
+        )
+
+
+def _ranking_lines(title: str, result: Score) -> list[str]:
+    if not result.pairs:
+        return [f"{title}: no pairs"]
+    share, naive = result.right / result.pairs, result.fewest_gpus_right / result.pairs
+    lines = [f"{title:<44} n={result.pairs:<3} right {share:.0%}; 'fewest GPUs a replica' {naive:.0%}"]
+    return lines + [f"    wrong: {wrong}" for wrong in result.wrong[:3]]
+
+
+def ratios(cases: tuple[Case, ...]) -> list[Ratio]:
+    """Return measured over predicted for every figure, by the class whose band it justifies."""
+    return [
+        Ratio(case.group, figure, miss.measured / miss.predicted)
+        for case in cases
+        for figure, miss in case.misses()
+    ]
+
+
+def _coverage_lines(cases: tuple[Case, ...]) -> list[str]:
+    bands, inside = load_timing().bands, Counter[bool]()
+    for ratio in ratios(cases):
+        limits = bands[ratio.group][ratio.figure]
+        inside[limits.low <= ratio.value <= limits.high] += 1
+    return [
+        f"{'measurements inside their band':<44} n={inside.total():<3} {inside[True] / inside.total():.0%}"
+    ]
