@@ -37,6 +37,9 @@ class RankMemory:
     cuda_graph_bytes: int
     non_torch_bytes: int
     kv_cache_bytes: int
+    gradient_bytes: int = 0
+    """Training only, like `optimizer_bytes`; both are part of the total."""
+    optimizer_bytes: int = 0
 
     @property
     def fixed_bytes(self) -> int:

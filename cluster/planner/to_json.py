@@ -159,6 +159,8 @@ def _memory(memory: RankMemory | None) -> Json | None:
         "cuda_graph_bytes": memory.cuda_graph_bytes,
         "non_torch_bytes": memory.non_torch_bytes,
         "kv_cache_bytes": memory.kv_cache_bytes,
+        "gradient_bytes": memory.gradient_bytes,
+        "optimizer_bytes": memory.optimizer_bytes,
     }
 
 
