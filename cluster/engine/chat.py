@@ -41,7 +41,6 @@ class ChatTemplate:
         return self._render_jinja(messages)
 
     def _render_jinja(self, messages: Sequence[ChatMessage]) -> str:
-        from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -50,7 +49,8 @@ class ChatTemplate:
         try:
             template = environment.from_string(self.source or "")
             return template.render(messages=turns, add_generation_prompt=True, **self.special_tokens)
-        except (TemplateError, TypeError, ValueError) as error:
+        except Exception as error:
+            # A template is a program: it can fail in any way that a program can.
             raise BadInput(
                 f"The model's chat template refuses these messages: {clean(str(error))}"
             ) from error
@@ -65,7 +65,9 @@ def load_chat_template(folder: Path) -> ChatTemplate:
 
     settings = _read_settings(folder / "tokenizer_config.json")
     file = folder / "chat_template.jinja"
-    source = file.read_text(encoding="utf-8") if file.is_file() else _default_template(settings)
+    source = (
+        file.read_text(encoding="utf-8", errors="replace") if file.is_file() else _default_template(settings)
+    )
     if not isinstance(source, str) or find_spec("jinja2") is None:
         return ChatTemplate()
     tokens = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")}

@@ -13,6 +13,7 @@ from cluster.text import clean
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+READABLE_DTYPES = ("F64", "F32", "F16", "BF16")
 
 
 class Checkpoint:
@@ -42,18 +43,25 @@ class Checkpoint:
 
     def _fill_one(self, piece: Piece) -> None:
         stored = self._slice_of(piece.name)
-        shape = tuple(stored.get_shape())
-        if shape != piece.shape:
-            raise BadInput(
-                f"{self._folder}: {piece.name} is {list(shape)}, config.json implies {list(piece.shape)}",
-                "config.json and weights belong to different models",
-            )
+        self._check(piece, tuple(stored.get_shape()), stored.get_dtype())
         if not piece.out.numel():
             return
         rows = slice(piece.rows.first, piece.rows.end)
         values = stored[rows] if piece.columns is None else stored[rows, _columns(piece)]
         self.bytes_read += values.numel() * values.element_size()
         piece.out.copy_(values)
+
+    def _check(self, piece: Piece, shape: tuple[int, ...], dtype: str) -> None:
+        if shape != piece.shape:
+            raise BadInput(
+                f"{self._folder}: {piece.name} is {list(shape)}, config.json implies {list(piece.shape)}",
+                "config.json and weights belong to different models",
+            )
+        if dtype not in READABLE_DTYPES:
+            raise BadInput(
+                f"{self._folder}: {piece.name} is stored as {dtype}",
+                f"The built-in engine reads {', '.join(READABLE_DTYPES)}; use another engine for the rest",
+            )
 
     def _slice_of(self, name: str) -> Any:
         if name not in self._file_of:

@@ -63,10 +63,10 @@ class ModelTokenizer:
         self._template = load_chat_template(folder)
 
     def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text).ids)
+        return list(self._tokenizer.encode(_sound(text)).ids)
 
     def encode_chat(self, messages: Sequence[ChatMessage]) -> list[int]:
-        text = self._template.render(messages)
+        text = _sound(self._template.render(messages))
         # The model's own template writes the special tokens itself.
         return list(self._tokenizer.encode(text, add_special_tokens=not self._template.is_model_own).ids)
 
@@ -115,6 +115,11 @@ def _load(file: Path) -> Any:
         return LibraryTokenizer.from_file(str(file))
     except Exception as error:
         raise BadInput(f"{file} cannot be read: {clean(str(error))}", "Download it again") from error
+
+
+def _sound(text: str) -> str:
+    """Replace lone surrogates, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _visible(char: str) -> str:

@@ -50,6 +50,9 @@ def test_a_rank_never_opens_a_whole_split_tensor(folder: Path, monkeypatch: pyte
         def __init__(self, name: str, inner: Any) -> None:
             self.name, self.inner = name, inner
 
+        def get_dtype(self) -> str:
+            return str(self.inner.get_dtype())
+
         def get_shape(self) -> list[int]:
             return list(self.inner.get_shape())
 
@@ -124,6 +127,14 @@ def test_a_missing_tensor(folder: Path) -> None:
 
 def test_a_shape_that_the_config_does_not_imply(folder: Path) -> None:
     assert_refused(folder, "gate_proj", "[80, 48]", "[96, 48]", intermediate_size=96)
+
+
+def test_weights_stored_in_integers(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor.to(torch.int8) for name, tensor in tensors.items()}, folder / "model.safetensors")
+    assert_refused(folder, "is stored as I8", "F32, F16, BF16")
 
 
 def test_a_missing_shard(sharded: Path) -> None:

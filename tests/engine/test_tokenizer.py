@@ -85,12 +85,21 @@ def test_the_models_own_chat_template(folder: Path, as_list: bool) -> None:
         "{% for %}",
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{{ messages.append(1) }}",
+        "{% for i in range(10000000) %}x{% endfor %}",
+        "{{ 1 / 0 }}",
     ],
 )
 def test_a_template_that_fails_or_reaches_out_is_bad_input(folder: Path, template: str) -> None:
     write_settings(folder, chat_template=template)
     with pytest.raises(BadInput, match="chat template"):
         load_tokenizer(str(folder), 300).encode_chat(TALK)
+
+
+def test_text_that_is_no_unicode_is_still_text(folder: Path) -> None:
+    for path in (None, str(folder)):
+        tokenizer = load_tokenizer(path, 320)
+        assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a?b"
+        assert tokenizer.encode_chat([ChatMessage("user", "\ud800")])
 
 
 def test_a_damaged_tokenizer_is_bad_input(folder: Path) -> None:
