@@ -67,9 +67,12 @@ def standard_attention(
     heads: int | None = None,
     kv_heads: int | None = None,
     kv_shared: bool = False,
+    indexed: bool = False,
 ) -> tuple[Attention, list[Tensor]]:
     """Return the mixer and its tensors for a layer of `kind` ('full_attention', 'sliding_attention' ...)."""
     sizes = read_heads(fields, family, kind, heads, kv_heads)
+    sparse = fields.section("sparse_attention_config") if indexed else None
+    index_dim = sparse.integer("sparse_index_dim", 128) if sparse is not None else 0
     attention = Attention(
         KINDS.get(kind, AttentionKind.FULL),
         num_heads=sizes.query,
@@ -78,13 +81,21 @@ def standard_attention(
         v_head_dim=sizes.value_dim,
         window=read_window(fields, kind),
         kv_shared=kv_shared,
+        index_dim=index_dim,
+        index_bytes=2.0 if index_dim else 1.0,
     )
     has_value = not (
         kind == "full_attention" and family.value_from_key and fields.flag(family.value_from_key)
     )
-    return attention, attention_tensors(
+    tensors = attention_tensors(
         fields, family, builder, sizes, has_key=not kv_shared, has_value=has_value and not kv_shared
     )
+    if sparse is not None:
+        hidden, count = fields.integer("hidden_size"), sparse.integer("sparse_num_index_heads", 1)
+        name = f"{family.mixer_module}.index"
+        tensors += builder.linear(f"{name}_q_proj", count * index_dim, hidden, Split.REPLICATED)
+        tensors += builder.linear(f"{name}_k_proj", index_dim, hidden, Split.REPLICATED)
+    return attention, tensors
 
 
 def read_window(fields: Fields, kind: str) -> int | None:

@@ -75,6 +75,8 @@ class Family:
     """Layers have no feed-forward part."""
     parallel_state: bool = False
     """Every layer attends and keeps a state."""
+    latent_gate: str = ""
+    """Field that gives latent layers an output gate as wide as their values."""
     value_from_key: str = ""
     """Field that says that full-attention layers have no value projection."""
     normed_state: bool = False

@@ -43,6 +43,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "num_selected_experts",
         "n_activated_experts",
     ),
+    "moe_latent_size": ("routed_expert_hidden_size",),
     "moe_intermediate_size": ("expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size"),
     "n_shared_experts": ("num_shared_experts", "moe_num_shared_experts", "num_shared_expert"),
     "shared_expert_intermediate_size": (
@@ -113,6 +114,8 @@ class Fields:
     def check_integer(self, name: str, value: Any, low: int = 1) -> int:
         """Return `value` if it is a whole number within the limits of field `name`."""
         high = _LIMITS.get(name, _LIMIT)
+        if isinstance(value, list) and value and all(item == value[0] for item in value):
+            value = value[0]  # stated once a layer, the same for all
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self.bad(name, value, f"a whole number from {low} to {high}")
         return value

@@ -60,11 +60,17 @@ def _latent_tensors(
     ]
     if family.output_gate == "per_head":
         tensors += builder.linear(f"{module}.g_proj", heads, hidden, Split.HEADS)
+    elif family.latent_gate and fields.flag(family.latent_gate):
+        tensors += builder.linear(f"{module}.g_proj", heads * value, hidden, Split.HEADS)
     return tensors
 
 
 def has_indexer(fields: Fields, index: int) -> bool:
     """Whether layer `index` selects tokens with an indexer of its own."""
+    sparse = fields.section("sparse_attention_config")
+    if sparse is not None:
+        flags = sparse.integers("sparse_attention_freq")
+        return flags is not None and index < len(flags) and bool(flags[index])
     if not fields.has("index_n_heads"):
         return False
     kinds = fields.raw("indexer_types") or fields.raw("index_topk_pattern")

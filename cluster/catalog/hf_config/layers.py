@@ -79,6 +79,7 @@ class LayerFactory:
             heads=plan.heads,
             kv_heads=plan.kv_heads,
             kv_shared=plan.kv_shared,
+            indexed=plan.indexed,
         )
 
     def _recurrent(self, builder: TensorBuilder) -> Mixer:

@@ -23,6 +23,8 @@ class Reading:
     notes: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     """Other names the same checkpoint answers to."""
+    drops_left_out: bool = False
+    """The list of modules left out is about one of several formats: the rules say it all."""
 
 
 def every_linear(stored: WeightFormat) -> tuple[Rule, ...]:
@@ -36,6 +38,11 @@ def _fp8(section: Fields, fields: Fields) -> Reading:
         raise section.bad("weight_block_size", block, "two numbers")
     stored = formats.fp8_block(block[0], block[1]) if block else formats.FP8_TENSOR
     rules = every_linear(stored)
+    listed = section.section("quantized_layers")
+    if listed is not None:
+        # Experts requantised by ModelOpt inside an FP8 checkpoint.
+        rules = (*_listed_rules(listed), *rules)
+        return Reading("fp8", rules, activation="fp8", also=("nvfp4", "modelopt"), drops_left_out=True)
     if section.text("expert_dtype", fields.text("expert_dtype")).lower() in ("fp4", "mxfp4"):
         rules = (Rule(None, formats.MXFP4, experts_only=True), *rules)
     return Reading("fp8", rules, activation="fp8")
@@ -174,13 +181,17 @@ def _mixed(section: Fields) -> Reading:
             notes=(note,),
             also=("modelopt",),
         )
+    return Reading("nvfp4", _listed_rules(listed), "fp4", also=("modelopt",))
+
+
+def _listed_rules(listed: Fields) -> tuple[Rule, ...]:
+    """Turn module -> algorithm into one rule an algorithm."""
     modules: dict[str, list[str]] = {}
     for name in listed.values:
         entry = listed.section(name)
         algorithm = entry.text("quant_algo").upper() if entry is not None else ""
         modules.setdefault(algorithm, []).append(name)
-    rules = [Rule(ModuleSet(names), _ALGORITHMS[a][1]) for a, names in modules.items() if a in _ALGORITHMS]
-    return Reading("nvfp4", tuple(rules), "fp4", also=("modelopt",))
+    return tuple(Rule(ModuleSet(n), _ALGORITHMS[a][1]) for a, n in modules.items() if a in _ALGORITHMS)
 
 
 def _unknown(section: Fields, fields: Fields) -> Reading:

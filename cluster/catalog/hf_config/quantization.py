@@ -52,6 +52,8 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
                 f"{fields.where} is quantised with {reading.method}, not {clean(str(wanted), 40)}",
                 "Leave --quantization out, or name the unquantised model",
             )
+    if reading.drops_left_out:
+        left_out = ModuleSet(())
     return Scheme(
         base,
         rules=reading.rules,
@@ -82,7 +84,7 @@ def _section(fields: Fields) -> Fields | None:
 
 def _read_method(section: Fields, fields: Fields) -> Reading:
     method = section.text("quant_method", "modelopt" if section.has("quant_algo") else "").lower()
-    if method == "fp8" and section.has("quant_algo"):
+    if method == "fp8" and section.has("quant_algo") and not section.has("quantized_layers"):
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"

@@ -62,7 +62,10 @@ def kimi_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
         for name in ("q_proj", "k_proj", "v_proj")
         for tensor in builder.linear(f"{module}.{name}", width, hidden, Split.COLUMN)
     ]
-    for name in ("f", "g"):
+    low_rank = ("f",) if section.flag("use_full_rank_gate") else ("f", "g")
+    if len(low_rank) == 1:
+        tensors += builder.linear(f"{module}.g_proj", width, hidden, Split.COLUMN)
+    for name in low_rank:
         tensors += builder.linear(f"{module}.{name}_a_proj", dim, hidden, Split.REPLICATED)
         tensors += builder.linear(f"{module}.{name}_b_proj", width, dim, Split.COLUMN)
     tensors += [

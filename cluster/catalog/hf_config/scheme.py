@@ -8,6 +8,15 @@ from cluster.catalog.hf_config.paths import ModuleSet
 from cluster.catalog.model_spec import Quantization, WeightFormat
 
 
+# Experts' matrices by number, as some checkpoints name them: gate, up, down.
+_NUMBERED = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+
+
+def _numbered(path: str) -> str:
+    parent, _, name = path.rpartition(".")
+    return f"{parent}.{_NUMBERED.get(name, name)}"
+
+
 @dataclass(frozen=True)
 class Rule:
     """Modules that match `targets` (None: every linear module) are stored as `format`."""
@@ -15,6 +24,10 @@ class Rule:
     targets: ModuleSet | None
     format: WeightFormat
     experts_only: bool = False
+
+    def takes(self, spellings: tuple[str, ...]) -> bool:
+        """Whether the rule holds for a module that goes by these paths."""
+        return self.targets is None or any(spelling in self.targets for spelling in spellings)
 
 
 @dataclass(frozen=True)
@@ -37,10 +50,13 @@ class Scheme:
 
     def format_of(self, path: str, is_expert: bool = False) -> WeightFormat:
         """Return how the linear module at `path` ('layers.0.mlp.down_proj') is stored."""
-        if not self.rules or path in self.left_out:
+        if not self.rules:
+            return self.base
+        spellings = (path, _numbered(path)) if is_expert else (path,)
+        if any(spelling in self.left_out for spelling in spellings):
             return self.base
         for rule in self.rules:
-            if (is_expert or not rule.experts_only) and (rule.targets is None or path in rule.targets):
+            if (is_expert or not rule.experts_only) and rule.takes(spellings):
                 return rule.format
         return self.base
 
