@@ -103,8 +103,18 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--max-num-seqs", type=positive_int, metavar="N", help="sequences a replica runs at once"
     )
     group.add_argument(
+        "--max-num-batched-tokens", type=token_count, metavar="N", help="tokens of one step, as in vLLM"
+    )
+    group.add_argument(
         "--gpu-memory-utilization", type=fraction, metavar="X", help="share of each GPU to use"
     )
+    group.add_argument(
+        "--kv-cache-memory-bytes",
+        type=positive_int,
+        metavar="N",
+        help="size of each GPU's KV cache, as in vLLM",
+    )
+    group.add_argument("--enforce-eager", action="store_true", help="plan without CUDA graphs, as in vLLM")
     group.add_argument("--dtype", choices=DTYPES, metavar="D", help="compute dtype: auto, bf16, fp16, fp32")
     group.add_argument("--quantization", type=short_name, metavar="Q", help="quantise on load, as in vLLM")
     group.add_argument("--kv-cache-dtype", choices=KV_CACHE_DTYPES, metavar="D", help="auto, bf16, fp8 ...")

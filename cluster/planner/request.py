@@ -26,6 +26,8 @@ class PlanRequest:
     quantization: str | None = None
     kv_cache_dtype: str | None = None
     enforce_eager: bool = False
+    kv_cache_memory_bytes: int | None = None
+    """Size of each GPU's KV cache given by hand; None: what the budget leaves."""
     input_tokens: int = 1024
     output_tokens: int = 512
     concurrency: int | None = None
