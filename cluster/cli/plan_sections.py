@@ -43,6 +43,8 @@ def _model_in_words(plan: Plan) -> str:
 
 def _workload_in_words(plan: Plan) -> str:
     request = plan.request
+    if request.workload == "training":
+        return f"training: samples of {request.input_tokens} tokens, mixed-precision Adam"
     load = f"{request.input_tokens} tokens in, {request.output_tokens} out"
     load += f", {request.concurrency} in flight" if request.concurrency else ""
     length = request.max_model_len or plan.model.max_position
@@ -71,6 +73,8 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
         return
     parts = (
         ("weights", memory.weights_bytes),
+        ("gradients", memory.gradient_bytes),
+        ("optimizer state", memory.optimizer_bytes),
         ("KV cache", memory.kv_cache_bytes),
         ("activations", memory.activation_bytes),
         ("CUDA graphs", memory.cuda_graph_bytes),

@@ -15,7 +15,7 @@ from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import search
+from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
 
 
@@ -27,6 +27,8 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     """
     engine = load_engine(request.engine, request.engine_version)
     context = Context(cluster, survey_cluster(cluster), model, engine, request)
+    if request.workload == "training":
+        return _training_plan(context)
     found = search(context)
     feasible = explained(found.feasible, request)
     best = feasible[0] if feasible else None
@@ -45,6 +47,33 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
+
+
+def _training_plan(context: Context) -> Plan:
+    from cluster.planner.training import compare_training, decide_training, search_training
+
+    found = search_training(context)
+    best = found.feasible[0] if found.feasible else None
+    return Plan(
+        model=context.model,
+        cluster=context.cluster,
+        request=context.request,
+        engine_name=context.engine.name,
+        engine_version=context.engine.version,
+        recommended=best,
+        candidates=(*found.feasible, *found.refused),
+        decision=decide_training(context, best),
+        comparison=compare_training(context, best),
+        advice=() if best else _training_advice(context, found),
+        num_layouts_considered=found.num_considered,
+        kv_bytes_per_token=_kv_bytes_per_token(context),
+    )
+
+
+def _training_advice(context: Context, found: Found) -> tuple[str, ...]:
+    if not found.refused:
+        return advise(context, found)
+    return tuple(f"{candidate.label}: {candidate.why}" for candidate in found.refused[:3])
 
 
 def _kv_bytes_per_token(context: Context) -> float:

@@ -1,0 +1,8 @@
+"""Plans for training: memory under DDP and the ZeRO stages, and the gradients that are all-reduced."""
+
+from __future__ import annotations
+
+from cluster.planner.training.reasons import compare_training, decide_training
+from cluster.planner.training.search import search_training
+
+__all__ = ["compare_training", "decide_training", "search_training"]
