@@ -30,7 +30,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 def test_the_app_dry_run_and_deploy_share_their_options() -> None:
     assert options_of(build_parser()) >= SHARED
     assert options_of(verbs()["deploy"]) >= SHARED
-    assert set(verbs()) == {"deploy", "status", "stop", "snapshot", "doctor", "export"}
+    assert set(verbs()) == {"deploy", "status", "stop", "snapshot"}
     assert all(isinstance(verb, OneLineParser) for verb in verbs().values())
 
 
@@ -64,7 +64,9 @@ def test_ray_address_comes_from_the_environment_last(monkeypatch: pytest.MonkeyP
     assert ray_address_from(parse_arguments(["--simulate", "1xL4"])) is None
 
 
-@pytest.mark.parametrize("text", ["--model", "--top 0", "deploy --name ../x", "stop a b", "export docker"])
+@pytest.mark.parametrize(
+    "text", ["--model", "--top 0", "deploy --name ../x", "stop a b", "export docker", "doctor"]
+)
 def test_bad_options_raise(text: str) -> None:
     with pytest.raises(BadInput):
         parse_arguments(text.split())
