@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,26 @@ from cluster.errors import UnknownName
 from cluster.text import clean
 
 FOLDER = Path(__file__).parent
+# Endings by which quantised variants are named, longest first.
+_ENDINGS = {
+    "-fp8-dynamic": "fp8_dynamic",
+    "-fp8-block": "fp8_block",
+    "-fp8": "fp8",
+    "-nvfp4": "nvfp4",
+    "-fp4": "nvfp4",
+    "-awq-int4": "awq",
+    "-awq": "awq",
+    "-gptq-int4": "gptq",
+    "-gptq-int8": "gptq_int8",
+    "-gptq": "gptq",
+    "-int4": "int4",
+    "-int8": "int8",
+    "-w4a16": "int4",
+    "-w8a8": "int8",
+    "-quantized.w8a8": "int8",
+    "-quantized.w4a16": "int4",
+    "-bnb-4bit": "bitsandbytes",
+}
 # Endings that people leave out when they name a model.
 _COMMON_ENDING = re.compile(r"-(instruct|it|chat|hf|base|text)$")
 
@@ -52,16 +73,37 @@ def resolve(name: str) -> str | None:
         return None
     found = _by_short_form(wanted) or ([_aliases()[wanted]] if wanted in _aliases() else [])
     if len(found) > 1:
-        listed = ", ".join(found[:8]) + (" ..." if len(found) > 8 else "")
+        listed = ", ".join(sorted(found, key=lambda full: (len(full), full))[:8]) + (
+            " ..." if len(found) > 8 else ""
+        )
         raise UnknownName(f"Model '{clean(name, 80)}' fits {len(found)} models", f"Say which: {listed}")
     return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class NamedVariant:
+    """A quantised variant of a catalogue model, told by its name alone."""
+
+    base: str
+    method: str
+
+
+def resolve_variant(name: str) -> NamedVariant | None:
+    """Return the catalogue model and method that a name like 'qwen3-14b-awq' means; None when it is none."""
+    for ending, method in _ENDINGS.items():
+        if name.lower().endswith(ending):
+            short = name[: -len(ending)].rsplit("/", 1)[-1]
+            base = resolve(short) if len(squeeze(short)) > 3 else None
+            if base is not None and not read_entry(base)["config"].get("quantization_config"):
+                return NamedVariant(base, method)
+    return None
 
 
 def unknown(name: str) -> UnknownName:
     """Build the error for a name that is neither in the catalogue nor on disk."""
     near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, _files())
     shown = ", ".join(_short_names().get(short, short) for short in near)
-    hint = f"Nearest: {shown}" if shown else "List the catalogue, or name a folder or a config.json"
+    hint = f"Nearest: {shown}" if shown else "Name a hub id, a folder in Hugging Face form or its config.json"
     return UnknownName(f"Unknown model '{clean(name, 120)}'", hint)
 
 

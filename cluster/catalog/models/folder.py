@@ -33,7 +33,18 @@ def find_config_file(name_or_path: str) -> Path | None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the object in a config.json; raises BadInput with the place where it breaks."""
+    """Return the object in a config.json, with the hf_quant_config.json beside it where there is one.
+
+    Raises BadInput with the place where a file breaks.
+    """
+    config = _read_object(path)
+    exported = path.parent / "hf_quant_config.json"
+    if path.name == "config.json" and "quantization_config" not in config and exported.is_file():
+        config["hf_quant_config"] = _read_object(exported)
+    return config
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise BadInput(f"{path} is larger than 64 MiB", "That is no config.json")

@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelSpec
-from cluster.catalog.models.catalogue import read_entry, resolve, unknown
+from cluster.catalog.models.catalogue import read_entry, resolve, resolve_variant, unknown
 from cluster.catalog.models.folder import find_config_file, read_config
+from cluster.catalog.models.hub import fetch_config, is_hub_id
+from cluster.catalog.models.weigh import weigh_folder
+from cluster.errors import BadInput
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A config and where it came from; `folder` may hold the checkpoint too."""
+
+    name: str
+    config: dict[str, Any]
+    source: str
+    folder: Path | None = None
+    quantization: str | None = None
+    """The method that the name itself asks for ('...-AWQ' of a catalogue model)."""
 
 
 def load_model(name_or_path: str, dtype: str | None = None, quantization: str | None = None) -> ModelSpec:
     """Return the model a user named, with dtype and quantisation as asked for.
 
-    Raises BadInput for a file that cannot be used, UnknownName for a name nobody knows.
+    Weights are exact where a folder holds the checkpoint, else from the architecture. Raises BadInput for a
+    file that cannot be used, UnknownName for a name nobody knows.
     """
-    path = find_config_file(name_or_path)
-    if path is not None:
-        return model_from_config(read_config(path), name_or_path, str(path), dtype, quantization)
-    name, config, source = _named_config(name_or_path)
-    return model_from_config(config, name, source, dtype, quantization)
+    found = _find(name_or_path)
+    method = quantization if quantization not in (None, "", "auto") else found.quantization
+    model = model_from_config(found.config, found.name, found.source, dtype, method)
+    # A variant planned on paper weighs what its formats say, not what lies on disk.
+    on_paper = model.quantization is not None and not _states_quantisation(found.config)
+    return model if found.folder is None or on_paper else weigh_folder(model, found.folder, found.config)
+
+
+def _states_quantisation(config: dict[str, Any]) -> bool:
+    sections = [config, *(value for value in config.values() if isinstance(value, dict))]
+    return any("quantization_config" in section or "hf_quant_config" in section for section in sections)
 
 
 def load_config(name_or_path: str) -> dict[str, Any]:
     """Return the raw config of the model a user named, as Hugging Face writes it."""
+    return _find(name_or_path).config
+
+
+def _find(name_or_path: str) -> _Found:
+    if not name_or_path.strip():
+        raise BadInput("No model is named", "Name a catalogue model, a folder or a config.json")
     path = find_config_file(name_or_path)
-    return read_config(path) if path is not None else _named_config(name_or_path)[1]
-
-
-def _named_config(name: str) -> tuple[str, dict[str, Any], str]:
-    found = resolve(name)
-    if found is None:
-        raise unknown(name)
-    entry = read_entry(found)
-    return entry["name"], entry["config"], entry["source"]
-
-
-def is_local(name_or_path: str) -> bool:
-    """Whether the user named something on disk."""
-    return find_config_file(name_or_path) is not None or Path(name_or_path).exists()
+    if path is not None:
+        name = path.resolve().parent.name if path.name == "config.json" else path.stem
+        return _Found(name, read_config(path), str(path), path.parent)
+    known = resolve(name_or_path)
+    if known is not None:
+        entry = read_entry(known)
+        return _Found(entry["name"], entry["config"], entry["source"])
+    variant = resolve_variant(name_or_path)
+    if variant is not None:
+        entry = read_entry(variant.base)
+        source = f"{entry['source']}; planned as its {variant.method} variant"
+        return _Found(name_or_path, entry["config"], source, quantization=variant.method)
+    if not is_hub_id(name_or_path):
+        raise unknown(name_or_path)
+    fetched = fetch_config(name_or_path)
+    return _Found(
+        name_or_path, read_config(fetched), f"config.json of {name_or_path} on the hub", fetched.parent
+    )
