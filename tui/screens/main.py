@@ -31,7 +31,7 @@ from tui.widgets.section import Section
 from tui.widgets.status_line import StatusLine
 
 WIDE_CELLS = 160
-TALL_LINES = 34
+TALL_LINES = 38
 _WIDTHS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
 _HEIGHTS = [(0, "-short"), (TALL_LINES, "-tall")]
 
@@ -113,7 +113,10 @@ class MainScreen(MainActions):
         snapshot = self.view.store.snapshot
         self.query_one(Header).show(snapshot, self.view.session.title)
         self.query_one(StatusLine).show(snapshot.progress, snapshot.lost)
-        self.query_one(DeploymentPanel).show(snapshot.deployments, used_by_deployments(snapshot))
+        panel = self.query_one(DeploymentPanel)
+        if panel.selected is not None and not snapshot.deployments:
+            self.remove_class("-show-deployment")
+        panel.show(snapshot.deployments, used_by_deployments(snapshot))
         self._show_whether_empty(snapshot)
         self.redraw_map()
         if snapshot.cluster is not None and snapshot.cluster_version != self.planned_version:

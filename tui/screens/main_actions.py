@@ -152,7 +152,8 @@ class MainActions(MainPlanning):
         """Talk to the selected deployment."""
         deployment = self.deployment
         if deployment is not None:
-            self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store))
+            remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if deployment.scale else ""
+            self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store, remark))
 
     async def _finish(self, future: Future[None], done: str) -> bool:
         """Wait for an order without holding the screen, and say how it ended."""

@@ -35,9 +35,10 @@ class PromptScreen(Dialog[None]):
         Binding("pagedown", "page(1)", show=False, priority=True),
     ]
 
-    def __init__(self, session: Session, name: str, store: Store) -> None:
+    def __init__(self, session: Session, name: str, store: Store, remark: str = "") -> None:
         super().__init__()
         self._session, self._deployment, self._store = session, name, store
+        self._remark = remark
         self._talk = Text()
         self._prompt_id: str | None = None
         self._pieces = 0
@@ -45,6 +46,8 @@ class PromptScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog prompt"):
             yield Static(Content(f"Prompt {self._deployment}"), classes="dialog-title")
+            if self._remark:
+                yield Static(Content(self._remark), classes="prompt-remark")
             with VerticalScroll(classes="dialog-body talk", can_focus=False):
                 yield Static(id="talk")
             yield Input(placeholder="type a prompt, enter sends it", id="prompt")
@@ -88,7 +91,7 @@ class PromptScreen(Dialog[None]):
             self._end(piece.error)
         elif piece.done:
             where = f" from R{piece.replica}" if piece.replica is not None else ""
-            self._end(f"{self._pieces} pieces{where}")
+            self._end(f"{self._pieces} pieces of text{where}")
         else:
             self._update()
 

@@ -89,7 +89,8 @@ def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look
         used, planned = max(pairs)
         memory = Text(f"{'memory':<9}", look.muted, no_wrap=True, end="")
         memory.append(fit(f"{gib(used)} GiB", 12, "right"), look.strong)
-        memory.append(" measured, fullest GPU   ", look.muted)
+        source = "simulated" if status.simulated else "measured"
+        memory.append(f" {source}, fullest GPU   ", look.muted)
         memory.append(f"{gib(planned)} GiB", look.plain).append(" predicted", look.muted)
         lines.append(memory)
     return lines
@@ -98,15 +99,15 @@ def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look
 _REPLICA_COLUMNS = (
     ("requests", 9),
     ("in flight", 10),
-    ("tok/s", 9),
-    ("all-reduces a token", 20),
-    ("of the time", 12),
+    ("tok/s", 8),
+    ("all-reduces a token", 21),
+    ("time in them", 14),
     ("restarts", 10),
 )
 
 
 def _replica_heading(width: int, look: Look) -> Text:
-    line = Text(fit("replica", 14), look.muted, no_wrap=True, end="")
+    line = Text(fit("replica", 13), look.muted, no_wrap=True, end="")
     for name, cells in _REPLICA_COLUMNS:
         line.append(fit(name, cells, "right"))
     line.truncate(width)
@@ -118,7 +119,7 @@ def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
     line = Text(no_wrap=True, end="")
     line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
     word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
-    line.append(fit(word, 9), style)
+    line.append(fit(word, 8), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (
         f"{replica.requests_total:,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rich.text import Text
+from textual.timer import Timer
 
 from cluster.bridge.events import Progress, SessionLost
 from tui.glyphs import FREE, TROUBLE, USED
@@ -13,6 +14,7 @@ from tui.widgets.text_panel import TextPanel
 
 Kind = Literal["info", "good", "warning", "bad"]
 _BAR_CELLS = 20
+_SHOWN_S = 15.0
 
 
 class StatusLine(TextPanel):
@@ -24,10 +26,18 @@ class StatusLine(TextPanel):
         self._progress: Progress | None = None
         self._message = ""
         self._kind: Kind = "info"
+        self._forgetting: Timer | None = None
 
     def say(self, message: str, kind: Kind = "info") -> None:
-        """Show a message until the next one."""
+        """Show a message for a while, or until the next one."""
         self._message, self._kind = message, kind
+        if self._forgetting is not None:
+            self._forgetting.stop()
+        self._forgetting = self.set_timer(_SHOWN_S, self._forget) if message else None
+        self.refresh()
+
+    def _forget(self) -> None:
+        self._message = ""
         self.refresh()
 
     def show(self, progress: Progress | None, lost: SessionLost | None) -> None:

@@ -1,0 +1,128 @@
+"""Events into snapshots, snapshots into what the map shows."""
+
+from __future__ import annotations
+
+from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, TokenSeen
+from cluster.planner.layout import Layout
+from cluster.planner.result import Candidate
+from cluster.telemetry import GpuReading, NodeReading
+from cluster.units import GIB
+from tests.tui.builders import NOW_S, make_cluster, make_deployment, make_plan, make_readings
+from tui.messages import StoreChanged
+from tui.planning import current_cluster
+from tui.scene import SceneBuilder
+from tui.store import Store
+
+
+def store_of(*events: object) -> Store:
+    store = Store()
+    for event in events:
+        store.apply(event)  # type: ignore[arg-type]
+    return store
+
+
+def test_readings_of_some_nodes_leave_the_others_alone() -> None:
+    cluster = make_cluster()
+    everything = make_readings(cluster)
+    only_second = ReadingsSeen(nodes=(everything.nodes[1].model_copy(update={"state": "lost"}),))
+    snapshot = store_of(ClusterSeen(cluster=cluster), everything, only_second).snapshot
+    assert [snapshot.readings[f"id-{number}"].state for number in range(2)] == ["ok", "lost"]
+
+
+def test_progress_ends_when_the_cluster_is_there() -> None:
+    store = store_of(Progress(message="joining", fraction=0.3))
+    assert store.snapshot.progress is not None
+    store.apply(ClusterSeen(cluster=make_cluster()))
+    assert store.snapshot.progress is None
+
+
+def test_messages_of_change_replace_one_another_and_tokens_are_never_lost() -> None:
+    assert StoreChanged().can_replace(StoreChanged())
+    store = store_of(*(TokenSeen(prompt_id="p", text=str(number)) for number in range(100)))
+    assert [token.text for token in store.take_tokens()] == [str(number) for number in range(100)]
+    assert store.take_tokens() == ()
+
+
+def test_history_is_bounded_and_skips_missing_readings() -> None:
+    cluster = make_cluster(1, 1)
+    store = store_of(*(make_readings(cluster, busy=float(number)) for number in range(1, 200)))
+    assert len(store.history("GPU-0-0")) == 60
+    assert store.history("GPU-0-0")[-1] == 199
+    blank = ReadingsSeen(
+        nodes=(NodeReading(node_id="id-0", taken_at_s=NOW_S, gpus=(GpuReading(uuid="GPU-0-0"),)),)
+    )
+    store.apply(blank)
+    assert store.history("GPU-0-0")[-1] == 199
+
+
+def test_the_planner_sees_the_memory_of_this_moment() -> None:
+    cluster = make_cluster()
+    snapshot = store_of(ClusterSeen(cluster=cluster), make_readings(cluster, used=30 * GIB)).snapshot
+    current = current_cluster(snapshot)
+    assert current is not None
+    gpu = current.nodes[0].gpus[0]
+    assert gpu.memory_free_bytes == (gpu.memory_total_bytes or 0) - 30 * GIB
+
+
+def test_gpus_of_a_node_that_does_not_answer_are_not_planned_on() -> None:
+    cluster = make_cluster()
+    dead = ReadingsSeen(
+        nodes=(NodeReading(node_id="id-1", taken_at_s=NOW_S, state="hung", reason="NVML does not return"),)
+    )
+    current = current_cluster(store_of(ClusterSeen(cluster=cluster), make_readings(cluster), dead).snapshot)
+    assert current is not None
+    assert all(gpu.healthy for gpu in current.nodes[0].gpus)
+    reasons = {gpu.unhealthy_reason for gpu in current.nodes[1].gpus}
+    assert reasons == {"node-1 is hung: NVML does not return"}
+
+
+def test_old_readings_are_stale_even_when_nobody_says_so() -> None:
+    cluster = make_cluster()
+    snapshot = store_of(ClusterSeen(cluster=cluster), make_readings(cluster, age_s=60)).snapshot
+    scene = SceneBuilder().scene(snapshot, None, NOW_S)
+    assert scene is not None
+    health = scene.health(cluster.nodes[0])
+    assert (health.word, round(health.age_s or 0)) == ("stale", 60)
+
+
+def test_a_lost_node_shows_no_old_figures() -> None:
+    cluster = make_cluster()
+    lost = tuple(reading.model_copy(update={"state": "lost"}) for reading in make_readings(cluster).nodes)
+    snapshot = store_of(ClusterSeen(cluster=cluster), ReadingsSeen(nodes=lost)).snapshot
+    scene = SceneBuilder().scene(snapshot, None, NOW_S)
+    assert scene is not None
+    view = scene.gpu_view(cluster.nodes[0], cluster.nodes[0].gpus[0])
+    assert view.utilization_percent is None
+    assert view.temperature_c is None
+
+
+def test_planned_memory_is_of_the_gpus_own_stage() -> None:
+    cluster = make_cluster()
+    plan = make_plan(cluster)
+    candidate: Candidate = plan.candidates[1]
+    assert candidate.layout == Layout(tp=2, pp=2, dp=2)
+    first, second = candidate.memory_per_gpu, plan.candidates[3].memory_per_gpu
+    assert first is not None and second is not None
+    from dataclasses import replace
+
+    smaller = replace(second, total_bytes=10 * GIB)
+    by_stage = replace(candidate, memory_by_stage=(first, smaller))
+    scene = SceneBuilder().scene(store_of(ClusterSeen(cluster=cluster)).snapshot, by_stage, NOW_S)
+    assert scene is not None
+    planned = [scene.planned[f"GPU-0-{index}"].planned_bytes for index in range(4)]
+    assert planned == [first.total_bytes] * 2 + [10 * GIB] * 2
+
+
+def test_what_runs_wins_over_what_is_planned_and_its_memory_counts_once() -> None:
+    cluster = make_cluster()
+    status = make_deployment(cluster, serving=True)
+    snapshot = store_of(
+        ClusterSeen(cluster=cluster),
+        make_readings(cluster, used=int(40 * GIB)),
+        DeploymentsSeen(deployments=(status,)),
+    ).snapshot
+    scene = SceneBuilder().scene(snapshot, make_plan(cluster).candidates[0], NOW_S)
+    assert scene is not None
+    view = scene.gpu_view(cluster.nodes[0], cluster.nodes[0].gpus[0])
+    assert view.role is not None and view.role.live
+    assert view.planned_bytes == int(71.3 * GIB) - int(40 * GIB)
