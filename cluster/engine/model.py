@@ -50,7 +50,7 @@ class StageModel:
         """Return hidden states [tokens, hidden]: each rank looks up its own rows of the vocabulary."""
         table, rows = self._weights.embedding, self._part.vocab
         assert table is not None
-        if rows.first == 0 and rows.size >= self._config.vocab_size:
+        if self._part.tp == 1:
             return embedding(token_ids, table)
         ours = (token_ids >= rows.first) & (token_ids < rows.end)
         hidden = embedding((token_ids - rows.first) * ours, table) * ours.unsqueeze(1)

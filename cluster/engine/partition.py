@@ -28,6 +28,7 @@ class Span:
 class RankPart:
     """What one rank of a TP x PP grid holds. Query heads are always `kv_heads.size` equal groups."""
 
+    tp: int
     tp_rank: int
     stage: int
     layers: Span
@@ -74,6 +75,7 @@ def rank_part(
     heads, kv_heads = _attention_spans(config, tp, tp_rank)
     vocab_rows = -(-config.vocab_size // tp)
     return RankPart(
+        tp=tp,
         tp_rank=tp_rank,
         stage=stage,
         layers=Span(*layers) if layers else split_evenly(config.num_layers, pp, stage),

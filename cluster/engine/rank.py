@@ -92,17 +92,15 @@ class RankEngine:
         )
 
     def warm_up(self) -> None:
-        """Send one real token through all ranks. Call it on every rank once all have loaded."""
-        self._scheduler.limit(self._group.least_over_ranks(self._rank.num_slots))
-        sampling = SamplingParams()
-        prompt = StepPlan(StepKind.PROMPT, tokens=(0,), positions=(0,), prompt_length=1, sampling=sampling)
-        self._rank.execute(prompt)
-        self._group.meter.take()
-        if self.max_model_len > 1:
-            self._rank.execute(StepPlan(StepKind.DECODE, tokens=(0,), positions=(1,)))
-        all_reduces, _ = self._group.meter.take()
-        # Every rank of a stage counts the same all-reduce.
-        self._meter.all_reduces_per_token = self._group.sum_over_ranks(all_reduces) / self.tp
+        """Send one real token through all ranks. Call it on every rank once all have loaded.
+
+        A rank that fails here leaves the group, so that the others fail at once too.
+        """
+        try:
+            self._send_first_token()
+        except BaseException:
+            self._group.close()
+            raise
 
     def run(self) -> None:
         """Step until `stop`; raises on this rank's error, a lost peer or a timeout."""
@@ -153,6 +151,18 @@ class RankEngine:
         For comparison with another implementation, outside `run`; every rank calls it.
         """
         return self._rank.prompt_logits(token_ids)
+
+    def _send_first_token(self) -> None:
+        self._scheduler.limit(self._group.least_over_ranks(self._rank.num_slots))
+        sampling = SamplingParams()
+        prompt = StepPlan(StepKind.PROMPT, tokens=(0,), positions=(0,), prompt_length=1, sampling=sampling)
+        self._rank.execute(prompt)
+        self._group.meter.take()
+        if self.max_model_len > 1:
+            self._rank.execute(StepPlan(StepKind.DECODE, tokens=(0,), positions=(1,)))
+        all_reduces, _ = self._group.meter.take()
+        # Every rank of a stage counts the same all-reduce.
+        self._meter.all_reduces_per_token = self._group.sum_over_ranks(all_reduces) / self.tp
 
     def _step(self) -> bool:
         plan = self._scheduler.next_plan(self._heartbeat_s) if self.is_leader else None

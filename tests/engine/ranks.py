@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from cluster.engine.generation import GenerationRequest
 
@@ -26,7 +26,8 @@ class Job:
     logits_prompt: tuple[int, ...] = ()
     requests: tuple[GenerationRequest, ...] = ()
     failing_rank: int | None = None
-    """World rank that raises in its first step after the warm-up."""
+    """World rank that raises in its first step."""
+    fails_at: Literal["warm-up", "run"] = "run"
     max_model_len: int = 120
     max_num_seqs: int = 4
     group_timeout_s: float = 60.0
@@ -143,6 +144,8 @@ def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
     if job.logits_prompt:
         logits = engine.prompt_logits(job.logits_prompt)
         result.logits = None if logits is None else logits.numpy()
+    if job.failing_rank == rank and job.fails_at == "warm-up":
+        engine._rank.execute = _fail
     engine.warm_up()
     if job.failing_rank == rank:
         engine._rank.execute = _fail

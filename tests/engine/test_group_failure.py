@@ -33,6 +33,13 @@ def test_one_failing_rank_ends_the_group(shelf: CheckpointShelf, pool: RankPool,
     assert [result.error for result in again] == ["", ""]
 
 
+def test_a_rank_that_fails_in_the_warm_up_ends_the_group(shelf: CheckpointShelf, pool: RankPool) -> None:
+    job = Job(shelf.get("llama").source, tp=3, failing_rank=1, fails_at="warm-up", group_timeout_s=600)
+    results = pool.run(job)
+    assert "told to fail" in results[1].error
+    assert all(result.error for result in results)
+
+
 def test_an_idle_group_outlives_its_timeout(shelf: CheckpointShelf, pool: RankPool) -> None:
     """Followers wait for plans inside a collective that gives up after 1 s; heartbeats keep it alive."""
     request = GenerationRequest(PROMPT, max_tokens=5)
