@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 TAIL = 0.05
 """Share of the measurements left outside the band on each side."""
+LEAST = 5
+"""Fewer rows than this say nothing."""
 FEW = 20
 """With fewer rows than this the band spans all but one on each side, widened."""
 FEW_WIDENING = 1.25
@@ -27,20 +29,23 @@ def fractions(ratios: Iterable[Ratio]) -> dict[str, dict[str, tuple[float, float
     """Return class -> figure -> (low, high) factors on a prediction, rounded outward to hundredths.
 
     The band always holds the prediction itself. A figure without rows in a class takes the widest band that
-    any class has for it, widened.
+    any class has for it, widened. So does one with fewer than five.
     """
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     for ratio in ratios:
         values[ratio.group, ratio.figure].append(ratio.value)
-    bands: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    bands: dict[str, dict[str, tuple[float, float]]] = {}
     for (group, figure), seen in values.items():
+        bands.setdefault(group, {})  # a class without enough rows of a figure still gets a band for it below
+        if len(seen) < LEAST:
+            continue
         low, high = _span(sorted(seen))
         bands[group][figure] = (
             math.floor(min(low, 1.0) * 100) / 100,
             math.ceil(max(high, 1.0) * 100) / 100,
         )
     _fill_gaps(bands)
-    return dict(bands)
+    return bands
 
 
 def _fill_gaps(bands: dict[str, dict[str, tuple[float, float]]]) -> None:
@@ -54,7 +59,6 @@ def _fill_gaps(bands: dict[str, dict[str, tuple[float, float]]]) -> None:
 
 def _span(ordered: list[float]) -> tuple[float, float]:
     if len(ordered) < FEW:
-        cut = 1 if len(ordered) > 4 else 0
-        return ordered[cut] / FEW_WIDENING, ordered[-1 - cut] * FEW_WIDENING
+        return ordered[1] / FEW_WIDENING, ordered[-2] * FEW_WIDENING
     cut = int(TAIL * len(ordered))
     return ordered[cut], ordered[-1 - cut]

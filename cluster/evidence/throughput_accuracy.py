@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cluster.catalog.timing_spec import load_timing
+from cluster.evidence import hardware_accuracy
 from cluster.evidence.bands import Ratio
 from cluster.evidence.figures import Miss, summary
 from cluster.evidence.ranking import Ranked, Score, score
@@ -28,6 +29,11 @@ class Case:
     def group(self) -> str:
         """The class of the band: 'served' for bursts to an HTTP server, else the layout's."""
         return "served" if self.measured.kind == "burst" else self.answer.group
+
+    @property
+    def is_steady(self) -> bool:
+        """Conversations sent all at once end in a long tail of few: no steady state, no part of a band."""
+        return self.measured.kind != "conversations"
 
     def misses(self) -> Iterator[tuple[str, Miss]]:
         """Yield (figure, predicted beside measured) for each figure the row has."""
@@ -54,7 +60,7 @@ def read_cases(folder: Path) -> tuple[tuple[Case, ...], tuple[tuple[str, int], .
     """Return the rows that can be compared, and (reason, number) of those that cannot."""
     planner, cases, left_out = Planner(folder), [], Counter[str]()
     for name, row in named_rows(folder, "throughput*.jsonl"):
-        measured = read_measured(name.split(" ", 1)[0], row)
+        measured = read_measured(name.split(" ", 1)[0], row, planner.conversations)
         if isinstance(measured, str):
             left_out[measured] += 1
             continue
@@ -75,14 +81,20 @@ def section(folder: Path) -> list[str]:
         chosen = [
             case for case in cases if case.measured.kind in kinds and group in (None, case.answer.group)
         ]
-        misses = [miss for case in chosen for name, miss in case.misses() if name == figure]
+        misses = [_shown(miss, figure) for case in chosen for name, miss in case.misses() if name == figure]
         if misses:
-            lines += summary(title, misses, "tokens/s" if figure == "throughput" else "s", relative=True)
+            lines += summary(title, misses, "tokens/s" if figure == "throughput" else "ms", relative=True)
     lines += _ranking_lines("layouts by throughput per GPU", score(_offline_ranks(cases)))
     lines += _ranking_lines("layouts by speed at batch 1", score(_batch1_ranks(cases)))
     lines += _coverage_lines(cases)
+    lines += hardware_accuracy.lines(folder)
     lines += [f"left out, {number} rows: {reason}" for reason, number in left_out]
     return lines
+
+
+def _shown(miss: Miss, figure: str) -> Miss:
+    scale = 1.0 if figure == "throughput" else 1e3
+    return Miss(miss.name, miss.predicted * scale, miss.measured * scale)
 
 
 _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
@@ -93,15 +105,16 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("speed at batch 1", "throughput", ("batch 1",), None),
     ("TPOT at a request rate", "tpot", ("rate",), None),
     ("TTFT at a request rate", "ttft", ("rate",), None),
-    ("served bursts, throughput", "throughput", ("burst",), None),
-    ("served bursts, TPOT", "tpot", ("burst",), None),
+    ("served bursts of equal lengths, throughput", "throughput", ("burst",), None),
+    ("served bursts of equal lengths, TPOT", "tpot", ("burst",), None),
+    ("conversations all at once (not steady)", "throughput", ("conversations",), None),
 )
 
 
 def _offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
     for case in cases:
         question, rate = case.measured.question, case.measured.throughput_tokens_per_s
-        if case.measured.kind not in ("offline", "burst") or rate is None:
+        if case.measured.kind not in ("offline", "burst", "conversations") or rate is None:
             continue
         request, gpus = question.request, question.layout.gpus
         lengths = (request.input_tokens, request.output_tokens, request.concurrency)
@@ -142,6 +155,7 @@ def ratios(cases: tuple[Case, ...]) -> list[Ratio]:
     return [
         Ratio(case.group, figure, miss.measured / miss.predicted)
         for case in cases
+        if case.is_steady
         for figure, miss in case.misses()
     ]
 

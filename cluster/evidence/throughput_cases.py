@@ -59,6 +59,7 @@ class Planner:
             (folder / "throughput_models.json").read_text(encoding="utf-8")
         )
         self._configs = {row["model"]: row["config"] for row in read_rows(folder, "model_configs.jsonl")}
+        self.conversations: tuple[int, ...] = tuple(self.aliases.get("conversation_input_tokens", ()))
         self._models: dict[tuple[str, str, str], ModelSpec | None] = {}
 
     def model(self, name: str, engine: str, dtype: str) -> ModelSpec | None:

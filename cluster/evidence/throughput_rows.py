@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from cluster.evidence.rows import Row
 from cluster.evidence.throughput_cases import Question
@@ -23,17 +23,25 @@ class Measured:
 
     question: Question
     kind: str
-    """'offline', 'batch 1', 'rate' (serving at a rate) or 'burst' (serving, all requests at the start)."""
+    """'offline', 'batch 1', 'rate' (serving at a rate), 'burst' (serving, all requests at the start) or
+    'conversations' (a burst whose lengths vary widely)."""
     throughput_tokens_per_s: float | None = None
     """Output tokens a second."""
     tpot_s: float | None = None
     ttft_s: float | None = None
 
 
-def read_measured(name: str, row: Row) -> Measured | str:
-    """Return what a row measured, or the reason why it is left out."""
+def read_measured(name: str, row: Row, conversations: Collection[int] = ()) -> Measured | str:
+    """Return what a row measured, or the reason why it is left out.
+
+    `conversations` are the total input tokens by which rows with conversations of widely varying length are
+    known.
+    """
     reader = _READERS.get(row["kind"])
-    return reader(name, row) if reader else f"{row['kind']}: no layout stated"
+    measured = reader(name, row) if reader else f"{row['kind']}: no layout stated"
+    if isinstance(measured, str) or measured.kind != "burst":
+        return measured
+    return replace(measured, kind="conversations") if row["total_input_tokens"] in conversations else measured
 
 
 def _offline(name: str, row: Row) -> Measured | str:
