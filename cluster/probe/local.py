@@ -14,7 +14,7 @@ from cluster.probe.lines import ProbeOrder
 from cluster.probe.naming import with_catalogue_types
 
 LOCAL_NODE_ID = "local"
-_LIBRARY = "libnvidia-ml.so.1" if sys.platform == "linux" else "nvml.dll"
+_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 NO_LIBRARY = f"no NVIDIA driver library ({_LIBRARY}) on this machine"
 
 

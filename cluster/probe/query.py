@@ -29,7 +29,7 @@ _NOT_NOW = {
     20: "the driver is out of memory",
     21: "no data yet",
     27: "the driver is not ready",
-    999: "unknown driver error",
+    999: "unknown driver error (a container may have lost its access to the GPUs: restart it)",
 }
 _GPU_GONE = {
     15: "the GPU is lost (fell off the bus); see the kernel log for its Xid",

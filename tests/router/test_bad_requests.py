@@ -152,3 +152,23 @@ async def test_no_field_of_any_type_crashes_the_router(path: str, fields: dict[s
     async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
         answer = await client.post(f"/v1/{path}", content=body)
     assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("http://127.0.0.1:8000", 200),
+        ("http://[::1]:80", 200),
+        ("https://example.com", 403),
+        ("http://localhost.example.com", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
+)
+async def test_pages_from_elsewhere_cannot_reach_in_through_a_browser(
+    serve: Serve, origin: str, status: int
+) -> None:
+    body = {"model": MODEL, "prompt": "a"}
+    answer = await serve().client.post("/v1/completions", json=body, headers={"origin": origin})
+    assert answer.status_code == status

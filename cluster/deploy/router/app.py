@@ -10,13 +10,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.deploy.router.dispatch import Dispatcher
 from cluster.deploy.router.errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.handlers import Handlers
 from cluster.deploy.router.health import HealthCheck
 from cluster.deploy.router.metrics import RouterMetrics
+from cluster.deploy.router.middleware import CountResponses, RefuseForeignPages
 from cluster.deploy.router.pool import ReplicaPool
 from cluster.deploy.router.tokenizer import Tokenizer
 from cluster.errors import BadInput
@@ -49,7 +49,7 @@ def make_app(
     app = Starlette(
         routes=_routes(handlers),
         exception_handlers=handled,
-        middleware=[Middleware(_CountResponses, metrics=metrics)],
+        middleware=[Middleware(CountResponses, metrics=metrics), Middleware(RefuseForeignPages)],
     )
     app.state.dispatcher = dispatcher
     return app
@@ -64,18 +64,3 @@ def _routes(handlers: Handlers) -> list[Route]:
         Route("/health", handlers.health),
         Route("/metrics", handlers.metrics),
     ]
-
-
-class _CountResponses:
-    """Books the status of every answer."""
-
-    def __init__(self, app: ASGIApp, metrics: RouterMetrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._metrics.responded(message["status"])
-            await send(message)
-
-        await self._app(scope, receive, counted)

@@ -9,6 +9,7 @@ from cluster.errors import BadInput
 
 _TYPES = {
     400: "invalid_request_error",
+    403: "permission_error",
     404: "invalid_request_error",
     405: "invalid_request_error",
     413: "invalid_request_error",
