@@ -54,10 +54,14 @@ def cache_layers(
 ) -> CacheLayers:
     """Return what layers `first` to `end` keep on one of `tp` ranks."""
     element_bytes = cache_element_bytes(model, engine, request)
-    key = (tp, first, end, element_bytes, engine.name, engine.version)
+    packs_sparse = request.kv_cache_dtype in (None, "auto", *_PACKED_CACHE_BYTES)
+    key = (tp, first, end, element_bytes, packs_sparse, engine.name, engine.version)
 
     def make() -> CacheLayers:
-        kept = (cache_layer(layer.attention, tp, element_bytes, engine) for layer in model.layers[first:end])
+        kept = (
+            cache_layer(layer.attention, tp, element_bytes, engine, packs_sparse)
+            for layer in model.layers[first:end]
+        )
         counted = Counter(layer for layer in kept if layer is not None)
         return tuple(counted.items())
 
@@ -65,9 +69,12 @@ def cache_layers(
 
 
 def cache_layer(
-    attention: Attention, tp: int, element_bytes: float, engine: EngineProfile
+    attention: Attention, tp: int, element_bytes: float, engine: EngineProfile, packs_sparse: bool = True
 ) -> CacheLayer | None:
-    """Return what one layer keeps on one rank; None for a layer that keeps nothing of its own."""
+    """Return what one layer keeps on one rank; None for a layer that keeps nothing of its own.
+
+    `packs_sparse`: latents that a sparse indexer reads may be kept in the engine's own packed form.
+    """
     if attention.kv_shared or attention.kind is AttentionKind.NONE:
         return None
     if attention.kind is AttentionKind.STATE:
@@ -80,19 +87,21 @@ def cache_layer(
         per_token = (
             heads * (attention.head_dim + (attention.v_head_dim or attention.head_dim)) * element_bytes
         )
+        per_token += attention.index_dim * attention.index_bytes
         bounded = attention.kind is not AttentionKind.FULL and engine.constants.get("windowed_cache", 1)
         return CacheLayer(per_token / attention.compress_ratio, attention.window if bounded else None)
-    return _latent_layer(attention, tp, element_bytes, engine)
+    return _latent_layer(attention, tp, element_bytes, engine, packs_sparse)
 
 
-def _latent_layer(attention: Attention, tp: int, element_bytes: float, engine: EngineProfile) -> CacheLayer:
+def _latent_layer(
+    attention: Attention, tp: int, element_bytes: float, engine: EngineProfile, packs_sparse: bool
+) -> CacheLayer:
     constants = engine.constants
     if not constants.get("has_latent_kernel", 1):
         # Without a kernel for the latent, keys and values are made in full, heads padded to a kernel's size.
         head_dim = int(constants.get("unfolded_latent_head_dim", attention.head_dim + attention.v_head_dim))
         return CacheLayer(share(attention.num_heads, tp) * 2 * head_dim * element_bytes)
     latent = attention.latent_dim * element_bytes
-    sparse_bytes = constants.get("sparse_latent_fp8_bytes", 0)
-    if attention.index_dim and element_bytes == 1 and sparse_bytes:
-        latent = sparse_bytes
+    if attention.index_dim and packs_sparse:
+        latent = constants.get("sparse_latent_bytes", latent)
     return CacheLayer((latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio)

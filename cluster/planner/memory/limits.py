@@ -13,6 +13,10 @@ DTYPE_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "fl
 """Bytes an element of a compute dtype, in the spellings people use."""
 
 
+SIZE_CLASSES = ("huge", "large", "medium")
+"""Engines choose defaults by the size of the GPU; their files say where each class begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
     """What one engine replica is started with."""
@@ -32,16 +36,14 @@ def engine_limits(
 ) -> EngineLimits:
     """Return the limits of one replica; vLLM's defaults depend on version and on the size of the GPU."""
     max_len = request.max_model_len or model.max_position
-    large = _is_large(engine, gpu_total_bytes, gpu)
-    constants = engine.constants
-    seqs = request.max_num_seqs or int(
-        constants.get("large_gpu_max_num_seqs", 0) * large or engine.default_max_num_seqs
-    )
-    tokens = request.max_num_batched_tokens or _batched_tokens(engine, max_len, large)
+    size = _size_class(engine, gpu_total_bytes, gpu)
+    by_size = engine.constants.get(f"{size}_gpu_max_num_seqs", engine.default_max_num_seqs)
+    seqs = request.max_num_seqs or int(by_size)
+    tokens = request.max_num_batched_tokens or _batched_tokens(engine, max_len, size)
     return EngineLimits(max_model_len=max_len, max_num_seqs=min(seqs, tokens), max_num_batched_tokens=tokens)
 
 
-def _batched_tokens(engine: EngineProfile, max_len: int, large: bool) -> int:
+def _batched_tokens(engine: EngineProfile, max_len: int, size: str) -> int:
     constants = engine.constants
     default = engine.default_max_num_batched_tokens
     if constants.get("whole_prompt_batches"):
@@ -50,16 +52,20 @@ def _batched_tokens(engine: EngineProfile, max_len: int, large: bool) -> int:
         if chunk_above and max_len > chunk_above:
             return int(constants["chunked_prefill_tokens"])
         return max(max_len, default)
-    return int(constants.get("large_gpu_max_num_batched_tokens", 0)) if large else default
+    return int(constants.get(f"{size}_gpu_max_num_batched_tokens", default))
 
 
-def _is_large(engine: EngineProfile, gpu_total_bytes: int, gpu: GpuSpec | None) -> bool:
-    least = engine.constants.get("large_gpu_min_bytes", 0)
-    if not least or gpu_total_bytes < least:
-        return False
-    return gpu is None or 10 * gpu.compute_capability[0] + gpu.compute_capability[1] >= engine.constants.get(
-        "large_gpu_min_capability", 0
-    )
+def _size_class(engine: EngineProfile, gpu_total_bytes: int, gpu: GpuSpec | None) -> str:
+    """Return which of the engine's sizes of GPU this one is; '' is the smallest."""
+    constants = engine.constants
+    for size in SIZE_CLASSES:
+        least = constants.get(f"{size}_gpu_min_bytes", float("inf"))
+        capability = constants.get(f"{size}_gpu_min_capability", 0)
+        if gpu_total_bytes >= least and (
+            gpu is None or 10 * gpu.compute_capability[0] + gpu.compute_capability[1] >= capability
+        ):
+            return size
+    return ""
 
 
 def compute_dtype_bytes(model: ModelSpec, request: PlanRequest) -> int:

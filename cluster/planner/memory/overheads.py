@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import Layer, ModelSpec
+from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.limits import EngineLimits
@@ -22,6 +22,10 @@ class Overheads:
     cuda_graph_bytes: int
     non_torch_bytes: int
 
+    @property
+    def total_bytes(self) -> int:
+        return self.activation_bytes + self.cuda_graph_bytes + self.non_torch_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class _WidestLayer:
@@ -30,6 +34,8 @@ class _WidestLayer:
     forward: float
     workspace: float
     """Buffers of the expert kernels, which some versions keep after the forward pass."""
+    state_bytes: float = 0.0
+    """What the chunked kernels of state layers hold, whatever the batch."""
 
 
 _cache: IdentityCache[_WidestLayer] = IdentityCache()
@@ -55,8 +61,9 @@ def overheads(
     if stage.is_last:
         kept = tokens * widest.workspace * dtype_bytes
         activation = max(activation, sampler_peak_bytes(model, engine, limits, dtype_bytes) + kept)
+    activation += widest.state_bytes
     if stage.is_first and model.vision:
-        activation += engine.constants.get("vision_copies", 0) * tokens * model.hidden_size * dtype_bytes
+        activation += vision_bytes(model, engine, tokens, dtype_bytes)
     return Overheads(
         activation_bytes=int(activation),
         cuda_graph_bytes=0 if eager else int(graph_bytes(stage, engine, limits)),
@@ -73,9 +80,21 @@ def _widest_layer(model: ModelSpec, layout: Layout, engine: EngineProfile) -> _W
         return _WidestLayer(
             max((layer.forward for layer in each), default=0.0),
             max((layer.workspace for layer in each), default=0.0),
+            engine.constants.get("state_profile_bytes", 0) if _has_state(model) else 0.0,
         )
 
     return _cache.get(model, key, make)
+
+
+def _has_state(model: ModelSpec) -> bool:
+    return any(layer.attention.kind is AttentionKind.STATE for layer in model.layers)
+
+
+def vision_bytes(model: ModelSpec, engine: EngineProfile, tokens: int, dtype_bytes: int) -> float:
+    """Return what the profile holds for a vision tower: the encoder's cache and the merged embeddings."""
+    constants = engine.constants
+    budget = max(tokens, constants.get("vision_least_tokens", 0))
+    return constants.get("vision_copies", 0) * budget * model.hidden_size * dtype_bytes
 
 
 def _layer_elements(layer: Layer, hidden_size: int, layout: Layout, engine: EngineProfile) -> _WidestLayer:
@@ -134,7 +153,6 @@ def non_torch_bytes(layout: Layout, engine: EngineProfile, capability: tuple[int
         return constants.get("non_torch_base_bytes" if alone else "non_torch_pipeline_bytes", 0)
     size = constants.get("non_torch_base_bytes", 0) + constants.get("all_reduce_base_bytes", 0)
     size += constants.get("all_reduce_peer_bytes", 0) * (layout.tp - 2)
-    least = constants.get("fused_all_reduce_capability", 0)
-    if least and capability and 10 * capability[0] + capability[1] >= least:
-        size += constants.get("fused_all_reduce_bytes", 0)
+    if capability:
+        size += constants.get(f"fused_all_reduce_bytes_{capability[0]}", 0)
     return size

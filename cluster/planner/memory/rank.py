@@ -6,7 +6,7 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.budget import budget_bytes
+from cluster.planner.memory.budget import rank_budget_bytes
 from cluster.planner.memory.limits import compute_dtype_bytes, engine_limits
 from cluster.planner.memory.overheads import overheads
 from cluster.planner.memory.weights import stage_weights_bytes
@@ -42,10 +42,10 @@ def rank_memory(
         request.enforce_eager,
         capability,
     )
-    budget = budget_bytes(engine, request, gpu_total_bytes, gpu_free_bytes)
-    if not engine.graphs_inside_budget:
-        budget += parts.cuda_graph_bytes
-    fixed = weights + parts.activation_bytes + parts.cuda_graph_bytes + parts.non_torch_bytes
+    budget = rank_budget_bytes(
+        engine, request, layout, limits, parts, weights, gpu_total_bytes, gpu_free_bytes
+    )
+    fixed = weights + parts.total_bytes
     kv_cache = max(0, budget - fixed)
     return RankMemory(
         total_bytes=fixed + kv_cache,

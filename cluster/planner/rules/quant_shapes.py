@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
@@ -59,6 +60,7 @@ def _group_problems(tensor: Tensor, inner: int, group: int, tp: int) -> Iterator
         )
     yield Problem(
         "quant_group_not_divisible",
-        f"{figures}, not a multiple of the {tensor.format.name} group of {group}",
+        f"{figures}, not a multiple of the {tensor.format.name} group of {group} "
+        f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp} would be)",
         tensor.is_expert,
     )
