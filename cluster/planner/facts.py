@@ -37,9 +37,7 @@ def gather_facts(context: Context, found: Found) -> Facts:
     free = context.with_request(**_FREE) if pinned else context
     feasible = search(free).feasible if pinned else found.feasible
     one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
-    nodes = {
-        machine for shape in context.survey.shapes for machines in shape.machines for machine in machines
-    }
+    nodes = {node for shape in context.survey.shapes for machine in shape.machines for node in machine.nodes}
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),

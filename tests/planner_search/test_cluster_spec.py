@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.cluster_spec import parse_cluster_spec
@@ -61,6 +61,7 @@ def test_absurd_sizes_are_refused_at_once() -> None:
         parse_cluster_spec("200000x200000xL4")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"[0-9x, ]{0,6}(A100-80GB|L4|H100)?[0-9x,]{0,4}", fullmatch=True))
 def test_any_text_parses_or_is_told_in_one_line(text: str) -> None:
     try:

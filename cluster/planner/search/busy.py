@@ -90,8 +90,8 @@ def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgem
 def _gpu_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> tuple[Node, Gpu]:
     machine, spots = replicas.tightest.site(0, chunk)
     spot = min(spots, key=lambda spot: spot.free_bytes)
-    node = context.cluster.nodes[machine[spot.node_offset]]
-    return node, node.gpus[spot.gpu_position]
+    node = context.cluster.nodes[machine.node_of(spot)]
+    return node, node.gpus[machine.gpu_of(spot)]
 
 
 def _missing_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:

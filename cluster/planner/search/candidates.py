@@ -17,6 +17,8 @@ from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.replicas import ReplicaSet, form_replicas
 from cluster.planner.search.timing import Share, estimate_shares
 
+_JUDGED_ONE_BY_ONE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -26,10 +28,11 @@ class Judged:
     judgement: Judgement
 
 
-def build_candidates(context: Context, form: Form) -> list[Candidate]:
+def build_candidates(context: Context, form: Form, name_holders: bool = True) -> list[Candidate]:
     """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
 
-    A form that fits nowhere gives one refused candidate.
+    A form that fits nowhere gives one refused candidate. With `name_holders` a refusal for lack of memory
+    says whether others hold that memory, which takes several more judgements.
     """
     refused = _refused_anywhere(context, form)
     if refused:
@@ -41,7 +44,7 @@ def build_candidates(context: Context, form: Form) -> list[Candidate]:
     judged = [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
     fitting = [entry for entry in judged if entry.judgement.feasible]
     if not fitting:
-        return [_refused(context, form, max(judged, key=_nearness))]
+        return [_refused(context, form, max(judged, key=_nearness), name_holders)]
     return list(_choices(context, form, fitting))
 
 
@@ -56,14 +59,33 @@ def _refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
 
 
 def _judge_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[Judged]:
-    """Judge a class at its least free memory; where that fails, each of its sets for itself."""
+    """Judge a class at its least free memory; where that fails, without the tightest of its sets."""
     judgement = _judge(context, form, replicas)
     if judgement.feasible or len(replicas.sets) == 1:
         yield Judged(replicas, judgement)
-        return
-    for alone in replicas.sets:
-        single = gather([alone])
-        yield Judged(single, _judge(context, form, single))
+    elif len(replicas.sets) <= _JUDGED_ONE_BY_ONE:
+        for alone in replicas.sets:
+            single = gather([alone])
+            yield Judged(single, _judge(context, form, single))
+    else:
+        yield _roomiest_part(context, form, replicas)
+
+
+def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> Judged:
+    """Halve towards the most sets, roomiest first, that fit together."""
+    ordered = sorted(replicas.sets, key=lambda one: (-min(one.frees), [-free for free in one.frees]))
+    alone = gather(ordered[:1])
+    best = Judged(alone, _judge(context, form, alone))
+    low, high = 1, len(ordered)
+    while best.judgement.feasible and high - low > 1:
+        middle = (low + high) // 2
+        part = gather(ordered[:middle])
+        judgement = _judge(context, form, part)
+        if judgement.feasible:
+            best, low = Judged(part, judgement), middle
+        else:
+            high = middle
+    return best
 
 
 def _judge(context: Context, form: Form, replicas: ReplicaClass) -> Judgement:
@@ -79,8 +101,10 @@ def _nearness(entry: Judged) -> tuple[float, ...]:
     return (entry.judgement.kv_tokens, spare)
 
 
-def _refused(context: Context, form: Form, nearest: Judged) -> Candidate:
-    rejections = busy_rejections(context, form, nearest.replicas, nearest.judgement)
+def _refused(context: Context, form: Form, nearest: Judged, name_holders: bool) -> Candidate:
+    rejections = nearest.judgement.rejections
+    if name_holders:
+        rejections = busy_rejections(context, form, nearest.replicas, nearest.judgement)
     count = _wanted(context, form, 1)
     candidate = _describe(context, form, [(nearest.replicas, nearest.judgement, count)], estimated=False)
     return replace(candidate, feasible=False, rejections=rejections)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from cluster.planner.search.machines import Pool
 from cluster.planner.search.replicas import ReplicaSet
 
-_BINS_OF_MEMORY = 16
+_BINS_OF_MEMORY = (16, 4, 1)
+_MOST_CLASSES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,14 @@ class ReplicaClass:
 
 
 def classify(sets: Sequence[ReplicaSet]) -> list[ReplicaClass]:
-    """Gather sets whose free memory differs by less than a sixteenth of a GPU."""
-    alike: dict[Hashable, list[ReplicaSet]] = defaultdict(list)
-    for replicas in sets:
-        alike[_key(replicas)].append(replicas)
+    """Gather sets whose free memory differs by less than a sixteenth of a GPU; by more where many do."""
+    alike: dict[Hashable, list[ReplicaSet]] = {}
+    for bins in _BINS_OF_MEMORY:
+        alike = defaultdict(list)
+        for replicas in sets:
+            alike[_key(replicas, bins)].append(replicas)
+        if len(alike) <= _MOST_CLASSES:
+            break
     return [gather(group) for group in alike.values()]
 
 
@@ -48,9 +53,9 @@ def gather(sets: Sequence[ReplicaSet]) -> ReplicaClass:
     return ReplicaClass(tuple(sets), frees)
 
 
-def _key(replicas: ReplicaSet) -> Hashable:
+def _key(replicas: ReplicaSet, bins_of_memory: int) -> Hashable:
     bins = tuple(
-        free * _BINS_OF_MEMORY // max(1, pool.total_bytes)
+        free * bins_of_memory // max(1, pool.total_bytes)
         for free, pool in zip(replicas.frees, replicas.pools, strict=True)
     )
     return (tuple(id(pool) for pool in replicas.pools), bins, replicas.num_machines)

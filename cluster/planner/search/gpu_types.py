@@ -30,6 +30,11 @@ class SpecBook:
     def notes(self) -> tuple[str, ...]:
         return tuple(self._notes)
 
+    @property
+    def any_unknown(self) -> bool:
+        """True when some GPU could not be resolved."""
+        return None in self._resolved.values()
+
     def resolve(self, gpu: Gpu) -> Resolved | None:
         """Return the GPU's figures; None when neither its memory nor its type is known."""
         key = (gpu.type, gpu.memory_total_bytes, gpu.mig_parent_uuid is None)
@@ -41,7 +46,6 @@ class SpecBook:
         total = gpu.memory_total_bytes if gpu.memory_total_bytes and gpu.memory_total_bytes > 0 else None
         spec = _find(gpu.type) or self._nearest(gpu, total)
         if spec is None:
-            self._notes.append(f"{gpu.type}: neither in the catalogue nor readable, left out")
             return None
         if total is None:
             self._notes.append(

@@ -16,11 +16,29 @@ Link = Literal["nvlink", "pcie", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A GPU by its position: which node of the machine, which entry of Node.gpus."""
+    """A GPU of a shape by its position: which node of the machine, which of the node's GPUs."""
 
     node_offset: int
     gpu_position: int
     free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine of a shape, and where each spot of the shape lies in it."""
+
+    nodes: tuple[int, ...]
+    """Positions in Cluster.nodes."""
+    orders: tuple[tuple[int, ...], ...]
+    """For each node, the entry of Node.gpus that stands at each of the shape's positions."""
+
+    def node_of(self, spot: Spot) -> int:
+        """Return the position in Cluster.nodes of the node that a spot lies in."""
+        return self.nodes[spot.node_offset]
+
+    def gpu_of(self, spot: Spot) -> int:
+        """Return the entry of Node.gpus that a spot stands for."""
+        return self.orders[spot.node_offset][spot.gpu_position]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +66,7 @@ class MachineShape:
     """Machines that look alike: a node each, or the nodes of one NVLink domain."""
 
     domains: tuple[Domain, ...]
-    machines: tuple[tuple[int, ...], ...]
-    """For each machine, the positions of its nodes in Cluster.nodes."""
+    machines: tuple[Machine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,7 @@ class LeftOut:
     node_name: str
     gpu_index: int
     rule: str
-    """'gpu_busy' or 'gpu_unhealthy'."""
+    """'gpu_busy', 'gpu_unhealthy' or 'gpu_unknown'."""
     reason: str
 
 

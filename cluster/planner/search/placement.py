@@ -87,9 +87,9 @@ def _replica_ranks(
         rank_in_stage = 0
         for chunk in range(stage * form.chunks_per_stage, (stage + 1) * form.chunks_per_stage):
             machine, spots = replica_set.site(replica, chunk)
-            for spot in sorted(spots, key=lambda spot: (spot.node_offset, spot.gpu_position)):
-                node = cluster.nodes[machine[spot.node_offset]]
-                gpu = node.gpus[spot.gpu_position]
+            for node_index, position in sorted((machine.node_of(s), machine.gpu_of(s)) for s in spots):
+                node = cluster.nodes[node_index]
+                gpu = node.gpus[position]
                 inside, rank = divmod(rank_in_stage, form.tp)
                 yield Placement(number + inside, stage, rank, node.node_id, node.name, gpu.index, gpu.uuid)
                 rank_in_stage += 1
@@ -97,4 +97,4 @@ def _replica_ranks(
 
 def _nodes_of(form: Form, replicas: ReplicaSet) -> int:
     sites = [replicas.site(0, chunk) for chunk in range(form.num_chunks)]
-    return len({machine[spot.node_offset] for machine, chunk in sites for spot in chunk})
+    return len({machine.node_of(spot) for machine, chunk in sites for spot in chunk})

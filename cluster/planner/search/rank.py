@@ -16,6 +16,10 @@ LOCKSTEP_FACTOR = 0.8
 """Attention replicas that share experts run in lockstep and wait for the busiest expert: they must win
 clearly, since estimates of sparse models err by about this much."""
 
+DEEP_FACTOR = 0.85
+"""Across nodes the rule is TP in the node x PP over the nodes; more stages than nodes must win clearly, since
+estimates of pipelines err by more than this."""
+
 SHARED_NODE_FACTOR = 0.67
 """A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
 
@@ -54,15 +58,18 @@ def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
     return estimate.ttft_s.value + estimate.tpot_s.value * max(0, request.output_tokens - 1)
 
 
-def shares_nodes(candidate: Candidate) -> bool:
-    """True when replicas that span nodes do not keep to whole nodes."""
-    return isinstance(candidate.placement, LazyPlacement) and candidate.placement.shares_nodes
-
-
 def _weighed(candidate: Candidate, request: PlanRequest) -> float:
     value = benefit(candidate, request)
-    value *= LOCKSTEP_FACTOR if candidate.layout.dp_attention else 1.0
-    return value * (SHARED_NODE_FACTOR if shares_nodes(candidate) else 1.0)
+    if candidate.layout.dp_attention:
+        value *= LOCKSTEP_FACTOR
+    placement = candidate.placement
+    if not isinstance(placement, LazyPlacement):
+        return value
+    if placement.shares_nodes:
+        value *= SHARED_NODE_FACTOR
+    if candidate.layout.pp > placement.nodes_per_replica > 1:
+        value *= DEEP_FACTOR
+    return value
 
 
 def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.planner.search.form import Form
-from cluster.planner.search.machines import Domain, MachineShape, Pool, Spot, Survey
+from cluster.planner.search.machines import Domain, Machine, MachineShape, Pool, Spot, Survey
 
 Chunk = tuple[Spot, ...]
-Machine = tuple[int, ...]
-"""Positions in Cluster.nodes of the nodes of one machine."""
 _Piece = tuple[Pool, Machine, Chunk]
 
 
@@ -53,7 +51,7 @@ class ReplicaSet:
     @property
     def num_machines(self) -> int:
         """Machines that one replica spans."""
-        return len({self.site(0, chunk)[0] for chunk in range(len(self.frees))})
+        return len({self.site(0, chunk)[0].nodes for chunk in range(len(self.frees))})
 
 
 def form_replicas(survey: Survey, form: Form) -> list[ReplicaSet]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.planner.result import Candidate
+from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import expert_forms, pipeline_degrees, tensor_degrees
@@ -15,6 +16,11 @@ from cluster.planner.search.refusals import nearest_refusals
 
 _ENOUGH_DEPTHS = 3
 """Feasible pipeline depths to look at for one way to divide a stage: deeper ones only add hops."""
+
+_NAMED_REFUSALS = 8
+"""Refused layouts, the nearest to fitting, for which it is looked up who holds the memory they lack."""
+
+Pair = tuple[Form, Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +36,23 @@ class Found:
 
 def search(context: Context) -> Found:
     """Judge every form worth judging on this cluster."""
-    candidates = list(_judge_all(context))
-    feasible = [candidate for candidate in candidates if candidate.feasible]
-    refused = [candidate for candidate in candidates if not candidate.feasible]
-    return Found(
-        tuple(rank(feasible, context.request)), tuple(nearest_refusals(refused, feasible)), len(candidates)
-    )
+    pairs = list(_judge_all(context))
+    feasible = rank([candidate for _, candidate in pairs if candidate.feasible], context.request)
+    refused = [pair for pair in pairs if not pair[1].feasible]
+    return Found(tuple(feasible), tuple(_name_holders(context, refused, feasible)), len(pairs))
 
 
-def _judge_all(context: Context) -> Iterator[Candidate]:
+def _name_holders(context: Context, refused: list[Pair], feasible: list[Candidate]) -> list[Candidate]:
+    form_of = {id(candidate): form for form, candidate in refused}
+    nearest = nearest_refusals([candidate for _, candidate in refused], feasible)
+    named = [
+        build_candidates(context, form_of[id(candidate)])[0] if candidate.memory_per_gpu else candidate
+        for candidate in nearest[:_NAMED_REFUSALS]
+    ]
+    return nearest_refusals(named + nearest[_NAMED_REFUSALS:], feasible)
+
+
+def _judge_all(context: Context) -> Iterator[Pair]:
     for tp in tensor_degrees(context.survey, context.request):
         most_stages = context.survey.num_usable_gpus // tp
         enough: dict[tuple[int, int], int] = {}
@@ -47,8 +61,8 @@ def _judge_all(context: Context) -> Iterator[Candidate]:
                 key = (form.ep, form.width)
                 if enough.get(key, 0) >= _ENOUGH_DEPTHS:
                     continue
-                found = build_candidates(context, form)
-                yield from found
+                found = build_candidates(context, form, name_holders=False)
+                yield from ((form, candidate) for candidate in found)
                 enough[key] = _count(enough.get(key, 0), found)
 
 
@@ -57,9 +71,4 @@ def _count(so_far: int, found: list[Candidate]) -> int:
         return so_far + 1
     rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
     # Only more stages can mend a lack of memory; any other rule holds at every depth.
-    return so_far if rules <= _MENDED_BY_DEPTH else _ENOUGH_DEPTHS
-
-
-_MENDED_BY_DEPTH = {"weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "gpu_busy"}
-
-__all__ = ["Form", "Found", "search"]
+    return so_far if rules <= set(MEMORY_RULES) else _ENOUGH_DEPTHS

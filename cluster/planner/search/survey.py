@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.search.gpu_types import Resolved, SpecBook
-from cluster.planner.search.machines import Domain, LeftOut, Link, MachineShape, Pool, Spot, Survey
+from cluster.planner.search.machines import Domain, LeftOut, Link, Machine, MachineShape, Pool, Spot, Survey
 
 MOST_SHAPES = 48
-_GRAINS_BYTES = (1, 64 * 1024**2, 1024**3, 8 * 1024**3)
+_GRAINS_BYTES = (1, 64 * 1024**2, 1024**3, 8 * 1024**3, 32 * 1024**3)
+_IDLE_SHARE = 0.9
+_IDLE_GRAIN_BYTES = 1024**3
 
 GpuKey = tuple[Hashable, ...]
+Group = tuple[int, ...]
+"""Positions in Cluster.nodes of the nodes that make up one machine."""
 
 
 def survey_cluster(cluster: Cluster) -> Survey:
     """Sort the cluster's usable GPUs into machine shapes; the rest is left out, each with its reason.
 
-    Free memory is taken as read. Only where more than MOST_SHAPES machines differ in it, it is rounded down.
+    Free memory is taken as read. Only where more than MOST_SHAPES machines differ in it is it rounded down,
+    by more on GPUs that are partly used than on idle ones.
     """
     groups = _machine_groups(cluster.nodes)
-    by_shape: dict[Hashable, list[tuple[int, ...]]] = {}
     for grain in _GRAINS_BYTES:
-        by_shape = defaultdict(list)
-        for group in groups:
-            by_shape[tuple(_node_key(cluster.nodes[i], grain) for i in group)].append(group)
-        if len(by_shape) <= MOST_SHAPES:
+        by_shape = _sort_by_shape(cluster.nodes, groups, grain)
+        if by_shape is not None:
             break
-    book = SpecBook()
-    pools: dict[Hashable, Pool] = {}
-    shapes = tuple(
-        MachineShape(_domains([cluster.nodes[i] for i in machines[0]], grain, book, pools), tuple(machines))
-        for machines in by_shape.values()
-    )
-    kept = tuple(shape for shape in shapes if shape.domains)
-    return Survey(kept, tuple(_left_out(cluster.nodes)), book.notes)
+    book, pools = SpecBook(), dict[Hashable, Pool]()
+    shapes = []
+    for machines in (by_shape or {}).values():
+        domains = _domains(cluster.nodes, machines[0], grain, book, pools)
+        if domains:
+            shapes.append(MachineShape(domains, tuple(machines)))
+    return Survey(tuple(shapes), tuple(_left_out(cluster.nodes, book)), book.notes)
 
 
-def _machine_groups(nodes: tuple[Node, ...]) -> list[tuple[int, ...]]:
+def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
     groups: dict[Hashable, list[int]] = {}
     for position, node in enumerate(nodes):
         if node.gpus:
@@ -46,42 +47,68 @@ def _machine_groups(nodes: tuple[Node, ...]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
-def _node_key(node: Node, grain: int) -> Hashable:
-    return (node.network_bytes_per_s, tuple([_gpu_key(gpu, grain) for gpu in node.gpus]))
+def _sort_by_shape(
+    nodes: tuple[Node, ...], groups: list[Group], grain: int
+) -> dict[Hashable, list[Machine]] | None:
+    """Gather machines of one shape; None when there would be too many shapes and a coarser grain is left."""
+    by_shape: dict[Hashable, list[Machine]] = defaultdict(list)
+    for group in groups:
+        seen = [_look_at(nodes[position], grain) for position in group]
+        shape = tuple(key for key, _ in seen)
+        by_shape[shape].append(Machine(group, tuple(order for _, order in seen)))
+        if len(by_shape) > MOST_SHAPES and grain != _GRAINS_BYTES[-1]:
+            return None
+    return by_shape
+
+
+def _look_at(node: Node, grain: int) -> tuple[Hashable, tuple[int, ...]]:
+    """Return what makes the node alike to others, whatever the order of its GPUs, and that order."""
+    keys = [_gpu_key(gpu, grain) for gpu in node.gpus]
+    order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
+    return (node.network_bytes_per_s, tuple([keys[position] for position in order])), order
 
 
 def _gpu_key(gpu: Gpu, grain: int) -> GpuKey:
-    free = gpu.memory_free_bytes
+    total = gpu.memory_total_bytes
     return (
         gpu.type,
-        gpu.memory_total_bytes,
-        None if free is None else free // grain,
-        gpu.nvlink_island,
+        -1 if total is None else total,
+        -1 if gpu.memory_free_bytes is None else _rounded(gpu.memory_free_bytes, total, grain),
+        gpu.nvlink_island or "",
         gpu.claimed_by is None and gpu.unhealthy_reason is None,
         gpu.mig_parent_uuid is None,
     )
 
 
+def _rounded(free_bytes: int, total_bytes: int | None, grain: int) -> int:
+    if total_bytes and free_bytes >= _IDLE_SHARE * total_bytes:
+        grain = min(grain, _IDLE_GRAIN_BYTES)
+    return free_bytes // grain * grain
+
+
 def _domains(
-    nodes: list[Node], grain: int, book: SpecBook, pools: dict[Hashable, Pool]
+    nodes: tuple[Node, ...], machine: Machine, grain: int, book: SpecBook, pools: dict[Hashable, Pool]
 ) -> tuple[Domain, ...]:
     """Group the usable GPUs of one machine by pool and by what they reach each other over."""
     members: dict[Hashable, list[Spot]] = defaultdict(list)
     pool_of: dict[Hashable, Pool] = {}
-    for offset, node in enumerate(nodes):
-        for position, gpu in enumerate(node.gpus):
+    for offset, (position, order) in enumerate(zip(machine.nodes, machine.orders, strict=True)):
+        node = nodes[position]
+        for place, index in enumerate(order):
+            gpu = node.gpus[index]
             resolved = book.resolve(gpu) if _usable(gpu) else None
             if resolved is None:
                 continue
             link, reach = _reach(node, offset, gpu, resolved)
-            pool_key = (resolved.spec.type, resolved.total_bytes, link, node.network_bytes_per_s)
-            pool = pools.setdefault(
-                pool_key, Pool(resolved.spec, resolved.total_bytes, link, node.network_bytes_per_s)
-            )
-            key = (pool_key, reach)
-            pool_of[key] = pool
-            members[key].append(Spot(offset, position, _free_bytes(gpu, resolved, grain)))
-    return tuple(_domain(pool_of[key], spots, len(nodes)) for key, spots in members.items())
+            key = (_pool_key(node, resolved, link), reach)
+            pool = Pool(resolved.spec, resolved.total_bytes, link, node.network_bytes_per_s)
+            pool_of[key] = pools.setdefault(key[0], pool)
+            members[key].append(Spot(offset, place, _free_bytes(gpu, resolved, grain)))
+    return tuple(_domain(pool_of[key], spots, len(machine.nodes)) for key, spots in members.items())
+
+
+def _pool_key(node: Node, resolved: Resolved, link: Link) -> Hashable:
+    return (resolved.spec.type, resolved.total_bytes, link, node.network_bytes_per_s)
 
 
 def _domain(pool: Pool, spots: list[Spot], num_nodes: int) -> Domain:
@@ -107,17 +134,20 @@ def _reach(node: Node, offset: int, gpu: Gpu, resolved: Resolved) -> tuple[Link,
 def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
     if gpu.memory_free_bytes is None:
         return resolved.total_bytes
-    return min(max(0, gpu.memory_free_bytes), resolved.total_bytes) // grain * grain
+    free = min(max(0, gpu.memory_free_bytes), resolved.total_bytes)
+    return _rounded(free, resolved.total_bytes, grain)
 
 
 def _usable(gpu: Gpu) -> bool:
     return gpu.claimed_by is None and gpu.unhealthy_reason is None
 
 
-def _left_out(nodes: Iterable[Node]) -> Iterable[LeftOut]:
+def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
     for node in nodes:
         for gpu in node.gpus:
             if gpu.unhealthy_reason is not None:
                 yield LeftOut(node.name, gpu.index, "gpu_unhealthy", gpu.unhealthy_reason)
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, "gpu_busy", f"claimed by {gpu.claimed_by}")
+            elif book.any_unknown and book.resolve(gpu) is None:
+                yield LeftOut(node.name, gpu.index, "gpu_unknown", "neither its type nor its memory is known")

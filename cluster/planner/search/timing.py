@@ -14,7 +14,8 @@ from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.judge import Judgement
-from cluster.planner.search.replicas import Machine, ReplicaSet
+from cluster.planner.search.machines import Machine
+from cluster.planner.search.replicas import ReplicaSet
 
 Share = tuple[ReplicaClass, Judgement, int]
 """So many replicas of a class, under the class's judgement."""
@@ -29,8 +30,8 @@ def estimate_shares(context: Context, form: Form, shares: Sequence[Share]) -> Es
 def topology_of(context: Context, form: Form, replicas: ReplicaSet) -> Topology:
     """Return the links that one replica of this set runs over."""
     sites = [replicas.site(0, chunk) for chunk in range(form.num_chunks)]
-    chunk_nodes = [{machine[spot.node_offset] for spot in chunk} for machine, chunk in sites]
-    inside = replicas.slowest.link == "nvlink" and len({machine for machine, _ in sites}) == 1
+    chunk_nodes = [{machine.node_of(spot) for spot in chunk} for machine, chunk in sites]
+    inside = replicas.slowest.link == "nvlink" and len({machine.nodes for machine, _ in sites}) == 1
     return Topology(
         tp_link=_tp_link(form, replicas, max(len(nodes) for nodes in chunk_nodes)),
         pp_crosses_node=form.pp > 1 and len(set().union(*chunk_nodes)) > 1 and not inside,
@@ -51,12 +52,12 @@ def _tp_link(form: Form, replicas: ReplicaSet, nodes_in_chunk: int) -> TpLink:
 
 def _gpus_per_node(context: Context, machine: Machine) -> int:
     # The nodes of one NVLink domain count as one: its collectives do not leave NVLink.
-    return sum(len(context.cluster.nodes[node].gpus) for node in machine)
+    return sum(len(context.cluster.nodes[node].gpus) for node in machine.nodes)
 
 
 def _network_rate(context: Context, machines: Sequence[Machine]) -> float | None:
-    rates = {context.cluster.nodes[node].network_bytes_per_s for machine in machines for node in machine}
-    known = [rate for rate in rates if rate is not None]
+    nodes = [context.cluster.nodes[node] for machine in machines for node in machine.nodes]
+    known = [node.network_bytes_per_s for node in nodes if node.network_bytes_per_s is not None]
     return min(known) if known else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from cluster.planner.cost import Link, all_reduce_time_s, link_for
@@ -89,8 +89,8 @@ def _as_rank(memory: TrainingMemory, budget_bytes: int) -> RankMemory:
 def _data_link(context: Context, form: Form, replicas: ReplicaSet, num_replicas: int) -> Link:
     """The slowest link that gradients cross: the network as soon as replicas lie on several machines."""
     topology = topology_of(context, form, replicas)
-    machines = {machine for shape in context.survey.shapes for machine in shape.machines}
+    num_machines = sum(len(shape.machines) for shape in context.survey.shapes)
     inside = "nvlink" if replicas.slowest.link == "nvlink" else "pcie"
-    kind = "network" if len(machines) > 1 else inside
+    kind = "network" if num_machines > 1 else inside
     ranks = max(2, num_replicas)
-    return link_for(kind, ranks, replicas.slowest.spec, replace(topology, gpus_per_node=8))
+    return link_for(kind, ranks, replicas.slowest.spec, topology)
