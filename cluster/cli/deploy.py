@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cluster.cli.progress_lines import ProgressLines
-from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
+from cluster.cli.resolve import DEMO_SPEC, model_from, ray_address_from, refuse_two_sources, request_from
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
@@ -49,7 +49,7 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
 
     cluster = view.settled_cluster()
     if not cluster.num_gpus:
-        raise BadInput(_no_gpus(cluster), "Try --simulate 2x4xA100-80GB or --address HOST:PORT")
+        raise BadInput(_no_gpus(cluster), f"Try --simulate {DEMO_SPEC} or --address HOST:PORT")
     plan = _plan(arguments, cluster)
     candidate = plan.recommended
     if candidate is None:

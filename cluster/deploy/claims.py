@@ -7,6 +7,7 @@ among them; the others are given back. The processes stay: they become the ranks
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from typing import Any
 from cluster.deploy.names import GROUP_PREFIX, group_prefix
 from cluster.errors import DeployFailed
 
-_LOOK_S = 0.1
+_LOOK_S = 0.2
+_COMING_FREE_S = 15.0
+_UNPLACED_S = 10.0
 _NODE_ID_LABEL = "ray.io/node-id"
 
 
@@ -25,6 +28,9 @@ class Slot:
 
     group: Any
     actor: Any
+    answer: Any = None
+    """What the process will say about where it is; None once it has."""
+    opened_at_s: float = 0.0
     gpu_index: int | None = None
 
 
@@ -51,13 +57,8 @@ class NodeClaim:
 
     def take(self, wanted: Collection[int], deadline_s: float) -> dict[int, Slot]:
         """Hold the wanted GPUs, by index, or none; raises DeployFailed that says which could not be had."""
-        until_s = time.monotonic() + deadline_s
         try:
-            num_free = self._await_free(len(set(wanted)), until_s)
-            while num := slots_to_open(wanted, self._held(), num_free):
-                self._open(num, until_s)
-                num_free -= num
-            self._check(wanted)
+            self._hold(set(wanted), time.monotonic() + deadline_s)
         except BaseException:
             self.release(self._slots)
             raise
@@ -65,60 +66,77 @@ class NodeClaim:
         self.release([slot for slot in self._slots if slot.gpu_index not in kept])
         return {index: slot for index, slot in kept.items() if index is not None}
 
+    def _hold(self, wanted: set[int], until_s: float) -> None:
+        """Open slots and hear where they are until all wanted GPUs are among them."""
+        stuck_since_s: float | None = None
+        while missing := wanted - self._held():
+            pending = self._hear()
+            num = 0 if pending else slots_to_open(wanted, self._held(), self._num_free())
+            for _ in range(num):
+                self._open()
+            # GPUs of something that just ended take a moment to be free again.
+            is_stuck = not pending and num == 0
+            stuck_since_s = (stuck_since_s or time.monotonic()) if is_stuck else None
+            if stuck_since_s is not None and time.monotonic() - stuck_since_s > _COMING_FREE_S:
+                raise self._not_had(missing)
+            if time.monotonic() > until_s:
+                raise DeployFailed(f"GPU {_named(missing)} of {self._node_name} was not claimed in time")
+            time.sleep(_LOOK_S)
+
+    def _not_had(self, missing: Collection[int]) -> DeployFailed:
+        return DeployFailed(
+            f"GPU {_named(missing)} of {self._node_name} is held by another Ray job",
+            "Stop that job, or plan on other GPUs",
+        )
+
     def _held(self) -> set[int]:
         return {slot.gpu_index for slot in self._slots if slot.gpu_index is not None}
-
-    def _await_free(self, num_wanted: int, until_s: float) -> int:
-        """GPUs of a deployment just stopped take a moment to be free again."""
-        while (num_free := self._num_free()) < num_wanted:
-            if time.monotonic() > until_s:
-                raise DeployFailed(
-                    f"{self._node_name} has {num_free} GPUs free in Ray, {num_wanted} are needed",
-                    "Another Ray job holds the others: stop it, or plan again",
-                )
-            time.sleep(_LOOK_S)
-        return num_free
 
     def _num_free(self) -> int:
         from ray._private.state import available_resources_per_node
 
         return int(available_resources_per_node().get(self._node_id, {}).get("GPU", 0))
 
-    def _open(self, num: int, until_s: float) -> None:
+    def _open(self) -> None:
         from ray.util.placement_group import placement_group
 
-        opened = []
-        for _ in range(num):
-            group = placement_group(
-                [{"GPU": 1}],
-                bundle_label_selector=[{_NODE_ID_LABEL: self._node_id}],
-                name=f"{group_prefix(self._deployment)}{self._node_name}/{len(self._slots)}",
-                lifetime="detached",
-            )
-            slot = Slot(group, self._make_actor(group))
-            self._slots.append(slot)
-            opened.append(slot)
-        answers = [slot.actor.where.remote() for slot in opened]
-        left_s = max(1.0, until_s - time.monotonic())
-        _, late = self._ray.wait(answers, num_returns=len(answers), timeout=left_s)
-        if late:
-            raise DeployFailed(f"{len(late)} of {num} GPUs of {self._node_name} could not be claimed in time")
-        for slot, answer in zip(opened, answers, strict=True):
-            slot.gpu_index = self._ray.get(answer)[1][0]
+        group = placement_group(
+            [{"GPU": 1}],
+            bundle_label_selector=[{_NODE_ID_LABEL: self._node_id}],
+            # Ray takes a name once only, and one just removed still counts.
+            name=f"{group_prefix(self._deployment)}{self._node_name}/{secrets.token_hex(4)}",
+            lifetime="detached",
+        )
+        actor = self._make_actor(group)
+        self._slots.append(Slot(group, actor, actor.where.remote(), time.monotonic()))
 
-    def _check(self, wanted: Collection[int]) -> None:
-        missing = sorted(set(wanted) - self._held())
-        if missing:
-            named = ", ".join(str(index) for index in missing)
-            raise DeployFailed(
-                f"GPU {named} of {self._node_name} is held by another Ray job",
-                "Stop that job, or plan on other GPUs",
-            )
+    def _hear(self) -> bool:
+        """Take in where processes say they are; True while some have not said it."""
+        pending = {slot.answer: slot for slot in self._slots if slot.answer is not None}
+        if not pending:
+            return False
+        ready, late = self._ray.wait(list(pending), num_returns=len(pending), timeout=_LOOK_S)
+        for ref in ready:
+            slot = pending[ref]
+            slot.answer, slot.gpu_index = None, self._ray.get(ref)[1][0]
+        for ref in late:
+            self._drop_unplaced(pending[ref])
+        return bool(late)
+
+    def _drop_unplaced(self, slot: Slot) -> None:
+        """Give up a slot that Ray has no GPU for: what was free was taken by somebody else meanwhile."""
+        if time.monotonic() - slot.opened_at_s > _UNPLACED_S and not slot.group.wait(0):
+            self.release([slot])
+            self._slots.remove(slot)
 
     def release(self, slots: Collection[Slot]) -> None:
         """Give slots back to Ray."""
         for slot in slots:
             release_slot(self._ray, slot)
+
+
+def _named(indices: Collection[int]) -> str:
+    return ", ".join(str(index) for index in sorted(indices))
 
 
 def release_slot(ray: Any, slot: Slot) -> None:

@@ -6,7 +6,7 @@ CONTROLLER_PREFIX = "cv-controller/"
 """Controllers are named 'cv-controller/<deployment>'."""
 
 GROUP_PREFIX = "cv/"
-"""Placement groups are named 'cv/<deployment>/<node>/<number>'."""
+"""Placement groups are named 'cv/<deployment>/<node>/<random>'."""
 
 
 def controller_name(deployment: str) -> str:

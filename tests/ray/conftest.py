@@ -1,0 +1,50 @@
+"""One embedded cluster for each module that asks for one, in a state folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.bridge.open_session import open_session
+from cluster.bridge.records import ClusterRecord, read_record
+from cluster.cli.session_view import SessionView
+from tests.ray.support import SPEC, START_S, processes_of, wait_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the records of this module's clusters away from the user's own."""
+    folder = tmp_path_factory.mktemp("state")
+    before = {name: os.environ.get(name) for name in ("CLUSTERVIEW_STATE_DIR", "RAY_ADDRESS")}
+    os.environ["CLUSTERVIEW_STATE_DIR"] = str(folder)
+    os.environ.pop("RAY_ADDRESS", None)
+    yield folder
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="module")
+def view(state_dir: Path) -> Iterator[SessionView]:
+    """A session on a simulated cluster of two nodes with four GPUs each; afterwards nothing of it is left."""
+    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as opened:
+        opened.settled_cluster(START_S)
+        temp_dir = str(Path(record_of(SPEC).socket_path).parent)
+        yield opened
+        for status in opened.deployments or ():
+            opened.session.stop(status.name).result(START_S)
+    assert wait_until(lambda: not processes_of(temp_dir), 20), processes_of(temp_dir)
+    assert wait_until(lambda: not Path(temp_dir).exists(), 10)
+    assert wait_until(lambda: not list(state_dir.iterdir()), 10), list(state_dir.iterdir())
+
+
+def record_of(key: str) -> ClusterRecord:
+    """Return the record of a running embedded cluster."""
+    record = read_record(key)
+    assert record is not None
+    return record
