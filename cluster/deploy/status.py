@@ -33,6 +33,10 @@ class DeploymentState(StrEnum):
     FAILED = "failed"
 
 
+SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
+"""States in which at least one replica answers requests."""
+
+
 class RankStatus(FrozenModel):
     """One rank now."""
 

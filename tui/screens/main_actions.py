@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from textual import work
 
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentState
+from cluster.deploy.status import SERVING
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
@@ -27,7 +27,6 @@ from tui.widgets.alternatives import Alternatives
 from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.deployment_panel import DeploymentPanel
 
-_SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
 _NEED_A_PLAN = ("explain", "details", "move", "replan", "workload")
 
 
@@ -47,7 +46,7 @@ class MainActions(MainPlanning):
         if action == "stop":
             return True if can_change and deployment is not None else None
         if action == "prompt":
-            return True if can_change and deployment and deployment.state in _SERVING else None
+            return True if can_change and deployment and deployment.state in SERVING else None
         if action in _NEED_A_PLAN:
             return True if self.plan is not None else None
         return True

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cluster.deploy.status import (
+    SERVING,
     DeploymentState,
     DeploymentStatus,
     RankState,
@@ -59,7 +60,8 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
         bad = status.state in (DeploymentState.FAILED, DeploymentState.DEGRADED)
         lines.append(Text(status.reason, look.bad if bad else look.muted, end=""))
     if status.endpoint:
-        lines.append(Text(f"serves {status.endpoint}", look.muted, end=""))
+        verb = "serves" if status.state in SERVING else "will serve"
+        lines.append(Text(f"{verb} {status.endpoint}", look.muted, end=""))
     if status.simulated:
         line = Text("SIMULATED ", look.warning, end="")
         line.append(f"scaled model: {status.scale}" if status.scale else "on the CPU", look.muted)
