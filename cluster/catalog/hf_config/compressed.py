@@ -1,4 +1,4 @@
-"""Attention over a window of single shared keys plus compressed older tokens, some of them picked by an indexer."""
+"""Attention over a window of shared keys plus compressed older tokens, some picked by an indexer."""
 
 from __future__ import annotations
 

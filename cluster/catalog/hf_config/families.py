@@ -1,6 +1,6 @@
 """Model families as data: what a model_type implies that its config.json does not say.
 
-One file a model_type in families/. Keys are the fields of Family; `extends` takes another family's keys first.
+One file a model_type in families/. Keys are the fields of Family; `extends` takes another file's keys first.
 Source of each default: the configuration class of that family in huggingface/transformers.
 """
 

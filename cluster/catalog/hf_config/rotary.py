@@ -1,4 +1,8 @@
-"""Size of the rotary tables that engines build on every rank, which their logs count as weights."""
+"""Size of the rotary tables that engines build on every rank, which their logs count as weights.
+
+vLLM keeps cos and sin of every position side by side in the compute dtype, one table for each base and
+scaling, shared by the layers that use it (vllm/model_executor/layers/rotary_embedding).
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,56 @@ from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.model_spec import AttentionKind, Layer
 
 _BYTES = 2
+_NAMES = {AttentionKind.SLIDING: "sliding_attention", AttentionKind.CHUNKED: "chunked_attention"}
+# Positions of images are counted along three axes in a longer table.
+_MULTIMODAL_FACTOR = 4
+_MAX_FACTOR = 1e6
 
 
 def rotary_bytes(fields: Fields, layers: Iterable[Layer], max_position: int) -> int:
-    """Return bytes of the cos/sin tables: positions x rotary width, one table for each kind of layer's base.
+    """Return the bytes of a model's rotary tables: positions x rotary width for each distinct table."""
+    tables = set()
+    for layer in set(layers):
+        kind = layer.attention.kind
+        if kind in (AttentionKind.STATE, AttentionKind.NONE):
+            continue
+        section, tag = _scaling(fields, kind)
+        width = _width(fields, section, layer.attention.head_dim)
+        tables.add((tag, width, _positions(section, max_position)))
+    return sum(width * positions for _, width, positions in tables) * _BYTES
 
-    vLLM builds them in the compute dtype, cos and sin halves side by side, shared by layers of one base.
-    """
-    widths = {(layer.attention.kind, _rotary_width(fields, layer)) for layer in layers}
-    bases = fields.raw("rope_parameters")
-    by_kind = isinstance(bases, dict) and any(isinstance(value, dict) for value in bases.values())
-    separate = by_kind or fields.has("rope_local_base_freq")
-    sizes = [width for _, width in widths if width]
-    return max_position * (sum(sizes) if separate else max(sizes, default=0)) * _BYTES
+
+def _scaling(fields: Fields, kind: AttentionKind) -> tuple[Fields, str]:
+    """Return the section that scales this kind of layer, and a tag that tells tables of other bases apart."""
+    stated = fields.section("rope_parameters") or fields.section("rope_scaling") or Fields({}, fields.where)
+    name = _NAMES.get(kind, "full_attention")
+    own = stated.values.get(name)
+    if isinstance(own, dict):
+        return Fields(own, f"{stated.where} {name}"), name
+    # A local base of its own is never scaled.
+    local = kind is AttentionKind.SLIDING and fields.has("rope_local_base_freq")
+    return (Fields({}, fields.where), name) if local else (stated, "")
 
 
-def _rotary_width(fields: Fields, layer: Layer) -> int:
-    attention = layer.attention
-    if attention.kind in (AttentionKind.STATE, AttentionKind.NONE):
-        return 0
+def _width(fields: Fields, section: Fields, head_dim: int) -> int:
     if fields.has("qk_rope_head_dim"):
         return fields.integer("qk_rope_head_dim", low=0)
     share = fields.number("partial_rotary_factor", fields.number("rotary_pct", 1.0, 0.0, 1.0), 0.0, 1.0)
-    return int(attention.head_dim * share)
+    if "proportional" not in section.text("rope_type"):
+        share = section.number("partial_rotary_factor", share, 0.0, 1.0)
+    return int(head_dim * share)
+
+
+def _positions(section: Fields, max_position: int) -> int:
+    kind = section.text("rope_type", section.text("type"))
+    factor = section.number("factor", 1.0, 0.0, _MAX_FACTOR)
+    original = section.integer("original_max_position_embeddings", max_position)
+    if section.has("mrope_section"):
+        return max_position * _MULTIMODAL_FACTOR
+    if kind in ("linear", "dynamic"):
+        return round(max_position * factor)
+    if "yarn" in kind:
+        return round(original * factor)
+    if kind in ("longrope", "su"):
+        return original + max_position
+    return max_position

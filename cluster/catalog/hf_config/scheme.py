@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from cluster.catalog.hf_config.paths import ModuleSet
 from cluster.catalog.model_spec import Quantization, WeightFormat
 
-
 # Experts' matrices by number, as some checkpoints name them: gate, up, down.
 _NUMBERED = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
 
