@@ -34,6 +34,7 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
         (
             f"R{replica}",
             "full model (copy)",
+            _split_over(candidate),
             _where(groups[replica]),
             f"requests {replica + 1}, {replica + 1 + len(groups)}, {replica + 1 + 2 * len(groups)} ...",
         )
@@ -105,6 +106,11 @@ def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[object], look: Loo
         text.append("\n")
     text.append(gap.join("╰" + "─" * (_BOX - 2) + "╯" for _ in boxes) + "\n", look.faint)
     return text
+
+
+def _split_over(candidate: Candidate) -> str:
+    gpus = candidate.layout.tp * candidate.layout.pp
+    return "on 1 GPU" if gpus == 1 else f"split over {gpus} GPUs"
 
 
 def _place(place: Placement | None) -> str:

@@ -43,7 +43,11 @@ def duration_band(band: Band) -> str:
     value = format_duration(band.value)
     unit = value.split(" ")[-1]
     scale = {"µs": 1e6, "ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600}.get(unit, 1.0)
-    return f"{value} ({band.low * scale:.3g}–{band.high * scale:.3g})"
+    return f"{value} ({_figure(band.low * scale)}–{_figure(band.high * scale)})"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def percent(value: float | None) -> str:

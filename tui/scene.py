@@ -44,6 +44,11 @@ class GpuView:
     """Why this GPU cannot be used, if so."""
 
     @property
+    def overfull(self) -> bool:
+        """The layout would need more than the GPU has."""
+        return self.total_bytes is not None and (self.used_bytes or 0) + self.planned_bytes > self.total_bytes
+
+    @property
     def planned_bytes(self) -> int:
         """Bytes of the layout that are not on the GPU yet."""
         if self.role is None:

@@ -21,7 +21,7 @@ from tui.look import Look
 from tui.planning import PlanFunction
 from tui.screens.page import Page
 from tui.widgets.comparison import comparison_table
-from tui.widgets.decision_path import tree_text
+from tui.widgets.decision_path import path_tree
 from tui.widgets.lessons import lessons_table, rules_text
 
 
@@ -59,7 +59,7 @@ class ExplainScreen(Page):
     def draw(self, look: Look, width: int) -> RenderableType:
         plan, candidate = self._plan, self._candidate
         parts: list[RenderableType] = [_heading("Side by side", look), comparison_table(plan, look)]
-        parts += [_heading("\nThe path to this layout", look), tree_text(plan, look)]
+        parts += [_heading("\nThe path to this layout", look), path_tree(plan, look)]
         if candidate is not None and candidate.placement:
             layout = candidate.layout
             if layout.tp > 1:

@@ -104,8 +104,8 @@ class MainScreen(MainActions):
         width, height = event.size
         wide, tall = width >= WIDE_CELLS, height >= TALL_LINES
         room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
-        self.query_one(ClusterMap).room = max(2, room)
-        self.query_one(DecisionPath).make_roomy(tall)
+        self.query_one(ClusterMap).give_room(max(2, room), height // 3 if wide and tall else room)
+        self.query_one(DecisionPath).make_roomy(tall, wide)
         self.query_one(PlanSummary).make_roomy(tall)
 
     def on_store_changed(self, _: StoreChanged) -> None:

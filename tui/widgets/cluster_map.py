@@ -72,8 +72,11 @@ class ClusterMap(LineView):
         self._grids: dict[tuple[Density, int], Grid] = {}
         self.density: Density | None = None
         """None: chosen by the room there is."""
-        self.room = 24
-        """Lines that the map may take at most."""
+        self._room, self._room_for_large = 24, 24
+
+    def give_room(self, lines: int, lines_for_large: int) -> None:
+        """Set the lines that the map may take, and those that it may take for large tiles."""
+        self._room, self._room_for_large = lines, lines_for_large
 
     def show(self, scene: Scene | None) -> None:
         """Draw another moment."""
@@ -97,7 +100,8 @@ class ClusterMap(LineView):
         choices: tuple[Density, ...] = (self.density,) if self.density else DENSITIES
         for density in choices:
             grid = self._grid(density, width)
-            if grid.num_lines + 1 <= self.room:
+            room = self._room_for_large if density == "large" else self._room
+            if grid.num_lines + 1 <= room:
                 return grid
         return self._grid(choices[-1], width)
 
@@ -113,7 +117,7 @@ class ClusterMap(LineView):
         return 0 if grid is None else grid.num_lines + 1
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return min(self.num_lines(width), self.room)
+        return min(self.num_lines(width), self._room)
 
     def draw_line(self, index: int, width: int, look: Look) -> Text:
         grid, scene = self.grid(width), self._scene

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
+from textual.widget import Widget
 
-from cluster.planner.result import Plan
+from cluster.planner.result import DecisionStep, Plan
 from tui.glyphs import ARROW, LAST_BRANCH
-from tui.look import Look
+from tui.look import Look, look_of
 from tui.widgets.plan_summary import answer_line
-from tui.widgets.text_panel import TextPanel
 
 
-class DecisionPath(TextPanel):
+class DecisionPath(Widget):
     """Questions and answers: a tree where there is room, one paragraph where there is not."""
+
+    DEFAULT_CSS = """
+    DecisionPath { height: auto; }
+    """
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
+        self._roomy = True
+        self._wrapped = True
 
     def show(self, plan: Plan | None) -> None:
         """Show a plan's path."""
         self._plan = plan
-        self.changed()
+        self.refresh(layout=True)
 
-    def draw(self, look: Look) -> Text:
+    def make_roomy(self, roomy: bool, wrapped: bool) -> None:
+        """Choose between tree and paragraph, and whether the tree's reasons may take several lines."""
+        if (roomy, wrapped) != (self._roomy, self._wrapped):
+            self._roomy, self._wrapped = roomy, wrapped
+            self.refresh(layout=True)
+
+    def render(self) -> RenderableType:
+        look = look_of(self)
         if self._plan is None:
             return Text()
-        return tree_text(self._plan, look) if self.roomy else path_text(self._plan, look)
+        return path_tree(self._plan, look, self._wrapped) if self._roomy else path_text(self._plan, look)
 
 
-def tree_text(plan: Plan, look: Look) -> Text:
-    """Draw the path as a tree, one level deeper at each question."""
-    text = Text()
+def path_tree(plan: Plan, look: Look, wrapped: bool = True) -> Group:
+    """Draw the path as a tree, one level deeper at each question; wrapped lines keep their indent."""
+    parts: list[RenderableType] = []
     for depth, step in enumerate(plan.decision):
-        indent = "  " * depth
-        text.append(f"{indent}{step.question} ", look.plain)
-        text.append(f"{step.answer}\n", look.strong)
-        text.append(f"{indent}{LAST_BRANCH} {step.because}\n", look.muted)
-    text.append("  " * len(plan.decision))
-    text.append_text(answer_line(plan, look))
-    return text
+        parts.append(Padding(_step(step, look, wrapped), (0, 0, 0, 2 * depth)))
+    parts.append(Padding(answer_line(plan, look), (0, 0, 0, 2 * len(plan.decision))))
+    return Group(*parts)
+
+
+def _step(step: DecisionStep, look: Look, wrapped: bool) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1, min_width=1, no_wrap=True)
+    grid.add_column(no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
+    question = Text(f"{step.question} ", look.plain)
+    question.append(step.answer, look.strong)
+    outer = Table.grid()
+    outer.add_row(question)
+    if step.because:
+        grid.add_row(Text(LAST_BRANCH, look.faint), Text(step.because, look.muted))
+        outer.add_row(grid)
+    return outer
 
 
 def path_text(plan: Plan, look: Look) -> Text:
@@ -50,5 +76,4 @@ def path_text(plan: Plan, look: Look) -> Text:
         text.append(step.answer, look.strong)
         text.append(f" {ARROW} ", look.faint)
     best = plan.recommended
-    text.append(best.label if best else "nothing fits", look.title if best else look.bad)
-    return text
+    return text.append(best.label if best else "nothing fits", look.title if best else look.bad)

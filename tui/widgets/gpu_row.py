@@ -49,7 +49,8 @@ def gpu_row(view: GpuView, columns: RowColumns, look: Look) -> Text:
         line.append(f"{TROUBLE} {view.trouble}", look.bad)
         return line
     line.append_text(memory_bar(view, columns.bar, look))
-    line.append(fit(memory_figures(view, columns.decimals), columns.figures, "right"), look.plain)
+    figures = fit(memory_figures(view, columns.decimals), columns.figures, "right")
+    line.append(figures, look.bad if view.overfull else look.plain)
     line.append("  ")
     role = role_text(view.role, look)
     role.truncate(columns.role, pad=True)

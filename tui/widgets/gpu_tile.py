@@ -55,7 +55,7 @@ def _body(view: GpuView, part: str, width: int, history: tuple[float, ...], look
     if part == "bar":
         return memory_bar(view, width, look)
     if part == "figures":
-        figures = Text(memory_figures(view), look.plain)
+        figures = Text(memory_figures(view), look.bad if view.overfull else look.plain)
         return _split(figures, Text("GiB", look.muted), width)
     if part.startswith("history"):
         return Text(sparkline(history, width, int(part[-1]), 2), look.used, end="")

@@ -6,7 +6,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tui.format import bar_cells, fit, gib
-from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, USED
+from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, TROUBLE, USED
 from tui.look import Look
 from tui.scene import GpuView, Role
 
@@ -19,7 +19,10 @@ def memory_bar(view: GpuView, width: int, look: Look) -> Text:
         return line
     used, planned, free = bar_cells(view.total_bytes, view.used_bytes, view.planned_bytes, width)
     line.append(USED * used, look.used)
-    line.append(PLANNED * planned, _planned_style(view.role, look))
+    if view.overfull and planned:
+        line.append(PLANNED * (planned - 1), look.bad).append(TROUBLE, look.bad)
+    else:
+        line.append(PLANNED * planned, _planned_style(view.role, look))
     line.append(FREE * free, look.free)
     return line
 

@@ -34,17 +34,21 @@ class StatusLine(TextPanel):
         if self._forgetting is not None:
             self._forgetting.stop()
         self._forgetting = self.set_timer(_SHOWN_S, self._forget) if message else None
-        self.refresh()
+        self._changed()
 
     def _forget(self) -> None:
         self._message = ""
+        self._changed()
+
+    def _changed(self) -> None:
+        self.set_class(bool(self._message or self._progress or self._lost), "-speaking")
         self.refresh()
 
     def show(self, progress: Progress | None, lost: SessionLost | None) -> None:
         """Show how joining goes, or that the session is gone."""
         if (progress, lost) != (self._progress, self._lost):
             self._progress, self._lost = progress, lost
-            self.refresh()
+            self._changed()
 
     def draw(self, look: Look) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
