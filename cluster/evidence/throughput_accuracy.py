@@ -84,8 +84,8 @@ def section(folder: Path) -> list[str]:
         misses = [_shown(miss, figure) for case in chosen for name, miss in case.misses() if name == figure]
         if misses:
             lines += summary(title, misses, "tokens/s" if figure == "throughput" else "ms", relative=True)
-    lines += _ranking_lines("layouts by throughput per GPU", score(_offline_ranks(cases)))
-    lines += _ranking_lines("layouts by speed at batch 1", score(_batch1_ranks(cases)))
+    lines += _ranking_lines("layouts by throughput per GPU", score(offline_ranks(cases)))
+    lines += _ranking_lines("layouts by speed at batch 1", score(batch1_ranks(cases)))
     lines += _coverage_lines(cases)
     lines += hardware_accuracy.lines(folder)
     lines += [f"left out, {number} rows: {reason}" for reason, number in left_out]
@@ -111,7 +111,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
 )
 
 
-def _offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
+def offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
     for case in cases:
         question, rate = case.measured.question, case.measured.throughput_tokens_per_s
         if case.measured.kind not in ("offline", "burst", "conversations") or rate is None:
@@ -127,7 +127,7 @@ def _offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
         )
 
 
-def _batch1_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
+def batch1_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
     for case in cases:
         question, rate = case.measured.question, case.measured.throughput_tokens_per_s
         if case.measured.kind != "batch 1" or rate is None:

@@ -75,8 +75,8 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager
         _add(sums, *_cache(cache, load, rates), ATTENTION_KNEE)
     achieved = rates.achieved
     streamed = work.activation_bytes_per_token * achieved.activation_passes * tokens
-    routed = tokens * group.attention_ranks
-    picked = sum(experts.activation_bytes_per_token for experts in work.experts) * routed
+    picked = sum(experts.activation_bytes_per_token for experts in work.experts)
+    picked *= tokens * group.attention_ranks * _rows_factor(group, rates)
     streamed += picked * rates.expert_passes + work.state_bytes * load.sequences
     streamed_s = streamed / rates.plain_bytes_per_s
     fixed_s = _fixed(work, rates, eager)
@@ -110,9 +110,20 @@ def _experts(work: ExpertWork, tokens: float, group: Group, rates: Rates) -> tup
     """Only experts that some token picked are read: experts x (1 - (1 - share)^tokens)."""
     routed = tokens * group.attention_ranks
     touched = work.experts * (1.0 - (1.0 - work.hit_share) ** routed)
-    uneven = rates.achieved.expert_imbalance if group.expert_ranks > 1 else 1.0
+    uneven = _unevenness(group, rates)
     memory_s = touched * work.bytes_per_expert / rates.bandwidth(work.weight_format, work.dtype)
     return memory_s, work.flops_per_token * routed * uneven / rates.expert_flops_per_s[work.dtype]
+
+
+def _unevenness(group: Group, rates: Rates) -> float:
+    return rates.achieved.expert_imbalance if group.expert_ranks > 1 else 1.0
+
+
+def _rows_factor(group: Group, rates: Rates) -> float:
+    """Without an exchange of tokens every rank sorts and sums the rows of all picks, its own or not."""
+    if group.expert_ranks > 1 and group.attention_ranks == 1:
+        return float(group.expert_ranks)
+    return _unevenness(group, rates)
 
 
 def _cache(work: CacheWork, load: Load, rates: Rates) -> tuple[float, float]:

@@ -1,0 +1,78 @@
+"""The aims for time, on the evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from cluster.evidence.layout_accuracy import read_choices
+from cluster.evidence.ranking import Ranked, score
+from cluster.evidence.throughput_accuracy import batch1_ranks, offline_ranks, read_cases
+
+EVIDENCE = Path(__file__).parents[1] / "evidence"
+
+
+def errors(kind: str, figure: str, group: str | None = None) -> list[float]:
+    return [
+        abs(miss.relative)
+        for case in read_cases(EVIDENCE)[0]
+        if case.measured.kind == kind and group in (None, case.answer.group)
+        for name, miss in case.misses()
+        if name == figure
+    ]
+
+
+@pytest.mark.parametrize(("group", "rows"), [("dense", 70), ("experts", 77), ("pipelined", 24)])
+def test_maximum_throughput_is_within_15_percent_at_the_median(group: str, rows: int) -> None:
+    found = errors("offline", "throughput", group)
+    assert len(found) == rows
+    assert median(found) < 0.15
+
+
+def test_speed_of_a_single_request_is_within_10_percent_at_the_median() -> None:
+    found = errors("batch 1", "throughput")
+    assert len(found) > 160
+    assert median(found) < 0.10
+
+
+def test_tpot_and_ttft_at_a_request_rate() -> None:
+    assert median(errors("rate", "tpot")) < 0.15
+    assert median(errors("rate", "ttft")) < 0.25
+
+
+def test_layouts_measured_side_by_side_are_ranked_as_measured() -> None:
+    cases = read_cases(EVIDENCE)[0]
+    by_throughput, by_speed = score(offline_ranks(cases)), score(batch1_ranks(cases))
+    assert by_throughput.pairs > 50
+    assert by_throughput.right / by_throughput.pairs >= 0.95
+    assert by_speed.pairs >= 3
+    assert by_speed.right == by_speed.pairs
+    assert by_speed.fewest_gpus_right == 0
+
+
+def test_published_layouts_are_mostly_what_the_planner_chooses() -> None:
+    choices = read_choices(EVIDENCE)[0]
+    assert len(choices) > 180
+    assert sum(choice.agrees for choice in choices) / len(choices) > 0.85
+
+
+def test_mlperf_throughput_nobody_fitted_is_within_15_percent_at_the_median() -> None:
+    found = [
+        abs(choice.same.estimate.throughput_tokens_per_s.value / choice.published.measured_tokens_per_s - 1)
+        for choice in read_choices(EVIDENCE)[0]
+        if choice.published.kind == "MLPerf Offline" and choice.published.measured_tokens_per_s
+        if choice.same is not None and choice.same.estimate is not None
+    ]
+    assert len(found) > 35
+    assert median(found) < 0.15
+
+
+def test_close_measurements_are_a_draw() -> None:
+    def entry(name: str, gpus: int, measured: float, predicted: float) -> Ranked:
+        return Ranked(name, ("contest",), gpus, measured, predicted)
+
+    result = score([entry("a", 1, 100, 1), entry("b", 2, 105, 2), entry("c", 4, 50, 3)])
+    assert (result.pairs, result.right, result.fewest_gpus_right) == (2, 0, 2)
+    assert result.wrong[0] == "a beats c by 100%"
