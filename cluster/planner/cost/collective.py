@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.catalog.gpu_spec import GpuSpec
-from cluster.catalog.link_spec import load_links
+from cluster.catalog.link_spec import LinkSpec, load_links
 from cluster.inventory import MeasuredLink
 from cluster.planner.cost.topology import Topology
 
@@ -60,23 +60,26 @@ def link_for(
     measured_links: Sequence[MeasuredLink] = (),
 ) -> Link:
     """Return the link of a group of `ranks` GPUs; one measured on this cluster replaces the constants."""
-    spec = load_links()[_data_kind(kind, ranks, gpu)]
+    kind = _usable_kind(kind, ranks, gpu)
+    spec = load_links()[kind]
     nominal = _nominal_bytes_per_s(kind, gpu, topology) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
-    fraction = spec.bandwidth_fraction + spec.bandwidth_fraction_per_rank * max(0, ranks - 2)
-    fraction = min(fraction, spec.bandwidth_fraction_limit) / max(1, ranks - 1) ** spec.crowding
+    latency_s, fraction = _latency_s(spec, ranks), _fraction(spec, ranks)
     measured = _measured(kind, ranks, measured_links)
     if measured is not None:
+        # Measured over another number of ranks, it is scaled as the constants scale.
         return Link(
-            kind,
-            ranks,
-            measured.latency_s,
-            measured.bandwidth_bytes_per_s,
-            min(spec.send_latency_s, measured.latency_s),
+            kind=kind,
+            ranks=ranks,
+            latency_s=measured.latency_s * latency_s / _latency_s(spec, measured.num_ranks),
+            bandwidth_bytes_per_s=measured.bandwidth_bytes_per_s
+            * fraction
+            / _fraction(spec, measured.num_ranks),
+            send_latency_s=min(spec.send_latency_s, measured.latency_s),
         )
     return Link(
         kind=kind,
         ranks=ranks,
-        latency_s=spec.base_latency_s + spec.rank_latency_s * ranks,
+        latency_s=latency_s,
         bandwidth_bytes_per_s=nominal * fraction,
         send_latency_s=spec.send_latency_s,
         one_shot_latency_s=spec.one_shot_latency_s,
@@ -84,7 +87,17 @@ def link_for(
     )
 
 
-def _data_kind(kind: str, ranks: int, gpu: GpuSpec) -> str:
+def _latency_s(spec: LinkSpec, ranks: int) -> float:
+    return spec.base_latency_s + spec.rank_latency_s * ranks
+
+
+def _fraction(spec: LinkSpec, ranks: int) -> float:
+    """Return the share of the nominal rate that a ring of `ranks` reaches."""
+    fraction = spec.bandwidth_fraction + spec.bandwidth_fraction_per_rank * max(0, ranks - 2)
+    return float(min(fraction, spec.bandwidth_fraction_limit) / max(1, ranks - 1) ** spec.crowding)
+
+
+def _usable_kind(kind: str, ranks: int, gpu: GpuSpec) -> str:
     """A bridge joins two GPUs; a larger group over it is as fast as PCIe."""
     if kind == "none" or (kind == "nvlink" and not gpu.nvlink_bytes_per_s):
         return "pcie"
