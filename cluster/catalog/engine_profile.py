@@ -36,3 +36,5 @@ class EngineProfile:
     """Named overheads used by the memory model; each has a source comment in the data file."""
     min_capability: tuple[int, int] = (7, 0)
     vocab_padding: int = 64
+    architectures: tuple[str, ...] = ()
+    """The only architectures it runs; empty: any that the catalogue can describe."""

@@ -69,7 +69,7 @@ def model(
     table = Tensor("embedding", vocab, hidden, Split.VOCAB, BF16)
     return ModelSpec(
         name="test/model",
-        architecture="TestForCausalLM",
+        architecture="LlamaForCausalLM",
         source="tests",
         known_architecture=True,
         dtype="bf16",

@@ -152,3 +152,23 @@ def test_a_busy_gpu_is_told_before_the_start() -> None:
     assert "node-2 GPU 3 has 60.0 GiB free" in found.message and "0.75" in found.fix
     assert gpu_busy_rejection(VLLM, PlanRequest(), 80 * GIB, 80 * GIB - 600_000_000) is None
     assert gpu_busy_rejection(BUILTIN, PlanRequest(), 80 * GIB, 1 * GIB) is None
+
+
+def test_a_cache_short_by_less_than_the_prediction_errs_is_not_refused() -> None:
+    request, layout, stages = PlanRequest(), Layout(), (whole(llama_8b()),)
+    spec = llama_8b()
+    (part,) = (rank_memory(spec, layout, s, VLLM, request, 80 * GIB, 80 * GIB, H100) for s in stages)
+    overheads = part.fixed_bytes - part.weights_bytes
+    needed = spec.max_position * 131_072
+    for short, refused_rules in ((0.05 * overheads, []), (0.2 * overheads, ["max_len_exceeds_kv"])):
+        room = int(needed - short)
+        tight = replace(part, kv_cache_bytes=room, total_bytes=part.fixed_bytes + room)
+        tokens = kv_cache_tokens(spec, layout, stages, (tight,), VLLM, request)
+        found = memory_rejections(spec, layout, stages, (tight,), tokens, VLLM, request)
+        assert [rejection.rule for rejection in found] == refused_rules
+
+
+def test_the_built_in_engine_names_what_it_does_not_run() -> None:
+    other = replace(llama_8b(), architecture="DeepseekV3ForCausalLM")
+    (only,) = refused(other, Layout(), BUILTIN)
+    assert only.rule == "engine_unsupported" and "DeepseekV3ForCausalLM" in only.message

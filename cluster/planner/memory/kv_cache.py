@@ -70,6 +70,34 @@ def max_concurrency(
     return min(per_stage, default=0.0)
 
 
+def sequences_held(
+    model: ModelSpec,
+    layout: Layout,
+    stages: Sequence[StageRange],
+    memories: Sequence[RankMemory],
+    engine: EngineProfile,
+    request: PlanRequest,
+) -> float:
+    """Return how many sequences of max_model_len the tightest stage's bytes are, parts of one included."""
+    limits = limits_of(model, engine, request, memories)
+    sizes = (sequence_bytes(model, layout, stage, engine, request, limits) for stage in stages)
+    held = [memory.kv_cache_bytes / size for memory, size in zip(memories, sizes, strict=True) if size]
+    return min(held, default=0.0)
+
+
+def sequence_bytes(
+    model: ModelSpec,
+    layout: Layout,
+    stage: StageRange,
+    engine: EngineProfile,
+    request: PlanRequest,
+    limits: EngineLimits,
+) -> int:
+    """Return the cache bytes that one sequence of max_model_len takes on a stage's rank."""
+    pool = stage_pool(model, layout, stage, engine, request, limits)
+    return pool.block_bytes * pool.blocks_per_sequence
+
+
 def stage_pool(
     model: ModelSpec,
     layout: Layout,
@@ -80,8 +108,9 @@ def stage_pool(
 ) -> CachePool:
     """Return the pool of one stage's rank for requests of max_model_len."""
     layers = cache_layers(model, layout.tp, stage.first, stage.end, engine, request)
+    contiguous = engine.constants.get("contiguous_cache", 0)
     rules = PoolRules(
-        block_tokens=engine.block_tokens,
+        block_tokens=limits.max_model_len if contiguous else engine.block_tokens,
         in_flight_tokens=limits.max_num_batched_tokens,
         state_blocks=int(engine.constants.get("state_blocks", 1)),
         group_tolerance=engine.constants.get("group_tolerance", 1.25),

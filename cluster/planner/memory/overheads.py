@@ -55,6 +55,9 @@ def overheads(
     widest = _widest_layer(model, layout, engine)
     tokens = limits.max_num_batched_tokens
     activation = tokens * widest.forward * dtype_bytes
+    if engine.constants.get("prompt_mask", 0):
+        group = -(-model.num_attention_heads // max(1, model.num_kv_heads))
+        activation += group * tokens * limits.max_model_len * dtype_bytes
     if layout.pp > 1:
         # Hidden states and residual of the neighbouring stage.
         activation += 2 * tokens * model.hidden_size * dtype_bytes

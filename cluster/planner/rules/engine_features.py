@@ -13,6 +13,12 @@ from cluster.planner.result import Rejection
 def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     """Yield the axes of this layout that the model or the engine does not have."""
     name = f"{engine.name} {engine.version}"
+    if engine.architectures and model.architecture not in engine.architectures:
+        yield Rejection(
+            "engine_unsupported",
+            f"{name} does not run {model.architecture or 'this architecture'}",
+            f"--engine vllm, or a model of {', '.join(engine.architectures)}",
+        )
     if layout.pp > model.num_layers:
         yield Rejection(
             "too_few_layers",

@@ -10,7 +10,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.budget import utilization
 from cluster.planner.memory.cache_layers import cache_element_bytes
-from cluster.planner.memory.kv_cache import kv_cache_tokens
+from cluster.planner.memory.kv_cache import sequences_held
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
@@ -26,16 +26,15 @@ def length_fix(
     layout: Layout,
     stages: Sequence[StageRange],
     memories: Sequence[RankMemory],
-    kv_tokens: int,
+    fitting_tokens: int,
     engine: EngineProfile,
     request: PlanRequest,
 ) -> str:
     """Return the changes that would let one sequence of the wanted length fit, the least first."""
-    max_len = request.max_model_len or model.max_position
-    ways = [f"--max-model-len {_round_length(kv_tokens)}"]
+    ways = [f"--max-model-len {_round_length(fitting_tokens)}"]
     if cache_element_bytes(model, engine, request) > 1:
         packed = replace(request, kv_cache_dtype="fp8")
-        if kv_cache_tokens(model, layout, stages, memories, engine, packed) >= max_len:
+        if sequences_held(model, layout, stages, memories, engine, packed) >= 1:
             ways.append("FP8 KV cache (--kv-cache-dtype fp8)")
     tp = nearest_valid_tp(model, layout, engine, above=True)
     if tp is not None:
