@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.tui.terminal import Terminal
@@ -22,8 +24,9 @@ def test_the_main_job_by_keys(environment: dict[str, str]) -> None:
         screen.send(b"p")
         screen.read_until(b"enter sends")
         screen.send(b"hello\r")
-        screen.read_until(b"tokens,", 60)
+        screen.read_until(b"pieces of text from R", 60)
         screen.send(b"\x1b")
+        time.sleep(0.5)  # a key right behind escape would be alt and that key
         screen.send(b"q")
         assert screen.wait() == 0
         assert b"goes on at http://127.0.0.1:" in screen.output
