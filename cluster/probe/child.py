@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.nvml import OPENING
 
 _MARK_LENGTH = 96
 _READ_BYTES = 1 << 16
@@ -32,6 +33,8 @@ class Place:
         """Name the call and its GPU."""
         if self.function is None:
             return "the probe"
+        if self.function == OPENING:
+            return f"{OPENING} (slow without nvidia-persistenced)"
         return self.function if self.gpu_index is None else f"{self.function} on GPU {self.gpu_index}"
 
 

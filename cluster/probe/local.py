@@ -15,6 +15,9 @@ from cluster.probe.naming import with_catalogue_types
 
 LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
+_LOOK_S = 0.2
+_TRIES = 3
+
 NO_LIBRARY = f"no NVIDIA driver library ({_LIBRARY}) on this machine"
 
 
@@ -38,31 +41,36 @@ def read_cluster(timeout_s: float = 10.0, env: Mapping[str, str] | None = None) 
 
 
 def _read_node(name: str, timeout_s: float, env: Mapping[str, str] | None) -> Node:
-    """Read in a process; when that hangs on one GPU, read once more without it."""
+    """Read in a process; a GPU on which that hangs is left out of the next try, while there is time."""
     skipped: dict[int, str] = {}
-    for deadline_s in (0.6 * timeout_s, 0.4 * timeout_s):
+    until_s = time.monotonic() + timeout_s
+    while True:
         order = ProbeOrder(
             node_id=LOCAL_NODE_ID, name=name, parent_pid=0, mark_fd=0, once=True, skipped=skipped
         )
         child = ProbeChild(order, env)
         try:
-            node, trouble = _await_node(child, deadline_s)
+            node, trouble = _await_node(child, until_s, timeout_s / _TRIES)
             place = child.place()
         finally:
             child.close()
         if node is not None:
             return node
-        if place.gpu_index is not None:
-            skipped = {**skipped, place.gpu_index: trouble}
-    return Node(node_id=LOCAL_NODE_ID, name=name, error=trouble)
+        if place.gpu_index is None or place.gpu_index in skipped or time.monotonic() >= until_s:
+            return Node(node_id=LOCAL_NODE_ID, name=name, error=trouble)
+        skipped = {**skipped, place.gpu_index: trouble}
 
 
-def _await_node(child: ProbeChild, deadline_s: float) -> tuple[Node | None, str]:
-    until_s = time.monotonic() + deadline_s
-    while not child.ended and (left_s := until_s - time.monotonic()) > 0:
-        for line in child.lines(left_s):
+def _await_node(child: ProbeChild, until_s: float, gpu_patience_s: float) -> tuple[Node | None, str]:
+    """Wait for the node's line. Opening NVML may take all the time there is, a call on one GPU may not."""
+    began_s, place = time.monotonic(), child.place()
+    while not child.ended:
+        for line in child.lines(_LOOK_S):
             if line.node is not None:
                 return line.node, ""
-    if child.ended:
-        return None, child.how_it_ended()
-    return None, f"{child.place().in_words()} did not return within {deadline_s:.0f} s"
+        now_s, last_place, place = time.monotonic(), place, child.place()
+        began_s = began_s if place == last_place else now_s
+        waited_s = now_s - began_s
+        if now_s >= until_s or (place.gpu_index is not None and waited_s > gpu_patience_s):
+            return None, f"{place.in_words()} did not return within {waited_s:.0f} s"
+    return None, child.how_it_ended()

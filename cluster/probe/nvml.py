@@ -12,6 +12,9 @@ from typing import Any
 
 from cluster.probe.query import GpuGone, Mark, NvmlGone, NvmlQuery
 
+OPENING = "nvmlInit"
+"""The call that opens NVML; it may rightly take half a minute."""
+
 _MIG_ENABLED = 1
 _NUM_MIG_INDEXES = 1000
 
@@ -67,7 +70,7 @@ class NvmlSession:
 
     def __init__(self, mark: Mark | None = None) -> None:
         self.query = NvmlQuery(load_binding(), mark)
-        self.query.require(None, "nvmlInit")
+        self.query.require(None, OPENING)
 
     def close(self) -> None:
         """Shut NVML down; what cannot be shut down any more is left alone."""

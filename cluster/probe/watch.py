@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from cluster.inventory import Node
 from cluster.probe.child import Place, ProbeChild
 from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.nvml import OPENING
 from cluster.probe.strikes import Strikes
 from cluster.telemetry import NodeReading, NodeState
 
@@ -16,7 +17,8 @@ Listener = Callable[[Node, NodeReading], None]
 
 _LOOK_S = 0.5
 _MOST_UNKILLABLE = 2
-_START_ALLOWANCE_S = 20.0
+# Without its persistence daemon the driver starts every GPU anew when NVML is opened.
+_START_ALLOWANCE_S = 60.0
 _READINGS_UNTIL_SOUND = 5
 
 
@@ -133,8 +135,9 @@ class ProbeProcess:
         return 0.0
 
     def _allowed_s(self, place: Place) -> float:
-        """Return how long a process may stay in one place: its start has no NVML call to name yet."""
-        return self._deadline_s if place.function else max(self._deadline_s, _START_ALLOWANCE_S)
+        """Return how long a process may stay in one place: longer where it starts."""
+        starts = place.function in (None, OPENING)
+        return max(self._deadline_s, _START_ALLOWANCE_S) if starts else self._deadline_s
 
     def _no_return(self, place: Place) -> str:
         return f"{place.in_words()} has not returned for {time.monotonic() - self._heard_s:.0f} s"

@@ -14,6 +14,7 @@
  *   FAKE_NVLINK=...         switch (default), cube, links (no P2P verdicts, links only), none
  *   FAKE_FABRIC=1           all GPUs belong to one NVLink fabric across nodes; 2: it is not ready
  *   FAKE_HANG=function:3    this call on GPU 3 never returns (GPU -1: a call without a GPU)
+ *   FAKE_HANG_TOO=...       and another one
  *   FAKE_CRASH=function:3   this call on GPU 3 ends the process with SIGSEGV
  *   FAKE_CRASH_ONCE=file    ... only while this file does not exist; it is made first
  *   FAKE_PRINTS=noise       nvmlInit prints this to stdout
@@ -51,7 +52,7 @@ static int aimed_at(const char *variable, const char *function, int gpu) {
 }
 
 static void misbehave(const char *function, int gpu) {
-    if (aimed_at("FAKE_HANG", function, gpu))
+    if (aimed_at("FAKE_HANG", function, gpu) || aimed_at("FAKE_HANG_TOO", function, gpu))
         for (;;) pause();
     if (aimed_at("FAKE_CRASH", function, gpu)) {
         const char *once = getenv("FAKE_CRASH_ONCE");

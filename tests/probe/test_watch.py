@@ -42,9 +42,9 @@ def test_a_call_that_hangs_is_told_and_the_other_gpus_go_on(watch) -> None:  # t
 
 
 def test_a_driver_that_hangs_as_a_whole_stays_hung_with_its_age(watch) -> None:  # type: ignore[no-untyped-def]
-    probe, watcher = watch(hang="nvmlInitWithFlags:-1")
+    probe, watcher = watch(hang="nvmlDeviceGetCount_v2:-1")
     node, hung = watcher.wait_for(lambda node, reading: reading.state == "hung")
-    assert "nvmlInit has not returned for" in (hung.reason or "")
+    assert "nvmlDeviceGetCount has not returned for" in (hung.reason or "")
     assert node.error == hung.reason
     first_age = hung.reason
     _, later = watcher.wait_for(lambda node, reading: reading.state == "hung" and reading.reason != first_age)
