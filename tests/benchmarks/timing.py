@@ -14,7 +14,9 @@ def median_s(action: Callable[[], object], runs: int = 7) -> float:
     return statistics.median(_time_s(action) for _ in range(runs))
 
 
-def paired_ratio(first: Callable[[], object], second: Callable[[], object], runs: int = 7) -> tuple[float, float, float]:
+def paired_ratio(
+    first: Callable[[], object], second: Callable[[], object], runs: int = 7
+) -> tuple[float, float, float]:
     """Return (ratio, first, second): medians of the two in turn, so that a drifting machine drifts for both."""
     first()
     second()

@@ -9,7 +9,14 @@ from cluster.units import GIB, format_bytes, format_count, format_duration, form
 
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
-    [(None, "n/a"), (0, "0 B"), (1536, "1.5 KiB"), (80 * GIB, "80.0 GiB"), (3 * 1024 * GIB, "3.0 TiB"), (-2 * GIB, "-2.0 GiB")],
+    [
+        (None, "n/a"),
+        (0, "0 B"),
+        (1536, "1.5 KiB"),
+        (80 * GIB, "80.0 GiB"),
+        (3 * 1024 * GIB, "3.0 TiB"),
+        (-2 * GIB, "-2.0 GiB"),
+    ],
 )
 def test_bytes(size_bytes: float | None, text: str) -> None:
     assert format_bytes(size_bytes) == text
@@ -27,6 +34,8 @@ def test_duration(duration_s: float | None, text: str) -> None:
     assert format_duration(duration_s) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(None, "n/a"), (312, "312"), (405_853_388_800, "406 B"), (640_000, "640 K")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(None, "n/a"), (312, "312"), (405_853_388_800, "406 B"), (640_000, "640 K")]
+)
 def test_count(count: float | None, text: str) -> None:
     assert format_count(count) == text
