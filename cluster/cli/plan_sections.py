@@ -61,7 +61,7 @@ def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
         return
     yield style.bold(style.good(f"Recommended: {best.label}")) + f"  on {best.layout.gpus} GPUs"
     yield from wrap(f"  {best.why}", width, "  ")
-    for line in (*_memory_lines(best), *_speed_lines(best)):
+    for line in (*_memory_lines(best), *_speed_lines(plan, best)):
         yield from wrap(f"  {line}", width, "    ")
     for note in best.notes:
         yield from wrap(f"  note: {note}", width, "        ")
@@ -89,17 +89,17 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
         )
 
 
-def _speed_lines(candidate: Candidate) -> Iterator[str]:
+def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     estimate = candidate.estimate
     if estimate is None:
         return
     rate = estimate.throughput_tokens_per_s
+    alone = plan.request.objective == "latency" and plan.request.concurrency is None
+    load = "at full load" if alone else f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
+    yield f"throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), {load}"
     yield (
-        f"throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), "
-        f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
-    )
-    yield (
-        f"latency: first token {format_duration(estimate.ttft_s.value)}, "
+        f"latency{' of one request alone' if alone else ''}: "
+        f"first token {format_duration(estimate.ttft_s.value)}, "
         f"then {format_duration(estimate.tpot_s.value)} a token; "
         f"{estimate.all_reduces_per_token} all-reduces a token, "
         f"{estimate.all_reduce_share:.0%} of a decode step"

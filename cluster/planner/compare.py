@@ -28,8 +28,17 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
         free, "Tensor parallel", build_candidates(free.with_request(dp=1), Form.plain(group, 1))[0]
     )
     both = _Strategy(free, "TP x DP", build_candidates(free, Form.plain(group, 1))[0])
-    strategies = [data, tensor] if both.layout.num_replicas < 2 else [data, tensor, both]
+    strategies = [data, tensor]
+    if both.layout.num_replicas > 1:
+        strategies.append(both)
+    if best is not None and best.layout.pp > 1:
+        strategies = [*strategies[:2], _Strategy(free, _name(best.layout), best)]
     return tuple(strategy.column() for strategy in strategies)
+
+
+def _name(layout: Layout) -> str:
+    axes = [("TP", layout.tp), ("PP", layout.pp), ("DP", layout.num_replicas)]
+    return " x ".join(axis for axis, degree in axes if degree > 1)
 
 
 def _group_degree(context: Context, best: Candidate | None) -> int:
@@ -75,7 +84,14 @@ class _Strategy:
     def _model(self) -> str:
         memory = self.candidate.memory_per_gpu
         size = f": {format_gib(memory.weights_bytes)}" if memory else ""
-        return f"FULL copy{size}" if self.layout.tp == 1 else f"1/{self.layout.tp} of each layer{size}"
+        part = f"1/{self.layout.tp} of each layer" if self.layout.tp > 1 else "FULL copy"
+        if self.layout.pp > 1:
+            part = (
+                f"{part} of 1/{self.layout.pp} of the layers"
+                if self.layout.tp > 1
+                else "whole layers, not all"
+            )
+        return f"{part}{size}"
 
     def _columns(self) -> str:
         width, tp = self.context.model.hidden_size, self.layout.tp
@@ -88,7 +104,7 @@ class _Strategy:
 
     def _communication(self) -> str:
         if self.layout.tp == 1:
-            return "NONE (inference)"
+            return "NONE (inference)" if self.layout.pp == 1 else f"{self.layout.pp - 1} hops a token"
         estimate = self.candidate.estimate
         if estimate is None:
             return "all-reduce per layer (every forward pass)"
@@ -96,17 +112,23 @@ class _Strategy:
         return (
             f"{estimate.all_reduces_per_token} all-reduces per token, "
             f"{format_duration(cost)} of a {format_duration(estimate.tpot_s.value)} step "
-            f"({estimate.all_reduce_share:.0%})"
+            f"({estimate.all_reduce_share:.0%})" + self._hops()
         )
+
+    def _hops(self) -> str:
+        hops = self.layout.pp - 1
+        return f", {hops} hop{'s' if hops > 1 else ''} between stages" if hops else ""
 
     def _latency(self) -> str:
         if not self.candidate.feasible:
             return "does not run"
-        alone = single_replica(self.context, Form.plain(self.layout.tp, self.layout.pp)).estimate
+        layout = self.layout
+        form = Form.plain(layout.tp, layout.pp, layout.ep if layout.ep == layout.tp else 1)
+        alone = single_replica(self.context, form).estimate
         if alone is None:
             return "n/a"
         told = f"{format_duration(alone.tpot_s.value)} a token, one request alone"
-        return f"{told} (same as 1 GPU)" if self.layout.tp == 1 else told
+        return f"{told} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else told
 
     def _throughput(self) -> str:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
@@ -120,13 +142,16 @@ class _Strategy:
         memory = self.candidate.memory_per_gpu
         if memory is None:
             return "n/a"
-        share = "full model" if self.layout.tp == 1 else f"1/{self.layout.tp} model"
+        parts = self.layout.tp * self.layout.pp
+        share = "full model" if parts == 1 else f"1/{parts} model"
         if not self.candidate.feasible and not memory.kv_cache_bytes:
             return f"{share} {format_gib(memory.weights_bytes)} > budget {format_gib(memory.budget_bytes)}"
         kept = kv_share(self.context.model, self.layout.tp)
         return f"{share} {format_gib(memory.weights_bytes)} + {kept} {format_gib(memory.kv_cache_bytes)}"
 
     def _best_for(self) -> str:
+        if self.layout.pp > 1:
+            return "model DOESN'T FIT where TP alone reaches"
         if self.layout.tp == 1:
             verdict = "it does here" if self.candidate.feasible else "here it DOESN'T"
             return f"model FITS on 1 GPU ({verdict}) + need throughput"

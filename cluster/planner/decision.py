@@ -40,8 +40,7 @@ def _one_gpu(context: Context, facts: Facts, best: Candidate | None) -> Iterator
     assert single is not None
     sizes = _sizes(context, single)
     if not single.feasible:
-        reason = single.rejections[0].message if single.rejections else ""
-        yield DecisionStep(FITS_GPU, NO, f"{sizes}: {reason}. So: Tensor Parallel (split model)")
+        yield DecisionStep(FITS_GPU, NO, f"{sizes}: {_shortfall(single)}. So: Tensor Parallel (split model)")
     elif best is None or best.layout.gpus_per_replica == 1:
         yield DecisionStep(
             FITS_GPU, YES, f"{sizes}. So: Data Parallel (replicas), each GPU = independent server"
@@ -55,9 +54,15 @@ def _sizes(context: Context, single: Candidate) -> str:
     weights = format_gib(memory.weights_bytes if memory else context.model.weights_bytes)
     if memory is None:
         return f"weights take {weights}"
-    return (
-        f"weights take {weights} of the {format_gib(memory.budget_bytes)} that {context.engine.name} may use"
-    )
+    budget = format_gib(memory.budget_bytes)
+    return f"weights take {weights}, and {context.engine.name} may use {budget} of a GPU"
+
+
+def _shortfall(single: Candidate) -> str:
+    memory = single.memory_per_gpu
+    if memory is not None and memory.weights_bytes > memory.budget_bytes:
+        return f"{format_gib(memory.weights_bytes - memory.budget_bytes)} too much"
+    return single.rejections[0].message if single.rejections else "it does not"
 
 
 def _one_node(context: Context, facts: Facts) -> Iterator[DecisionStep]:
@@ -95,9 +100,7 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
     count = layout.num_replicas
     used = f"{layout.gpus} of {facts.num_gpus} GPUs"
     if count == 1:
-        because = (
-            f"one replica takes {used}; another of {layout.gpus_per_replica} GPUs does not fit beside it"
-        )
+        because = _single(layout.gpus, facts.num_gpus)
         limit = context.request.concurrency
         if limit is not None and limit <= count:
             because = f"{limit} request in flight keeps one replica busy; it takes {used}"
@@ -111,6 +114,12 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
     else:
         because = f"DP = floor({facts.num_nodes} nodes / {span}) = {count}: groups of {span} nodes, {used}"
     return DecisionStep(HOW_MANY, f"DP={count}" if count > 1 else "1", because)
+
+
+def _single(used: int, there: int) -> str:
+    if used < there:
+        return f"one replica takes {used} of {there} GPUs, and the others cannot hold another"
+    return f"one replica takes all {there} GPUs" if there > 1 else "there is one GPU"
 
 
 def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candidate | None) -> DecisionStep:

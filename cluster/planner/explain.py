@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
+from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.rank import SAME, benefit, keeps_limits, request_latency_s
 from cluster.units import format_duration
 
@@ -17,7 +18,7 @@ def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Cand
         return ()
     best = feasible[0]
     second = feasible[1] if len(feasible) > 1 else None
-    lead = replace(best, why=_why_best(best, second, request))
+    lead = replace(best, why=_why_best(best, second, request) + _but(best, feasible[1:], request))
     return (lead, *(replace(other, why=_why_not(other, best, request)) for other in feasible[1:]))
 
 
@@ -50,7 +51,18 @@ def _why_best(best: Candidate, second: Candidate | None, request: PlanRequest) -
     gain = benefit(best, request) / max(benefit(second, request), 1e-12) - 1
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({second.label})"
-    return f"{what}; no other layout is clearly better, and this one is simplest to run"
+    return f"{what}; the simplest to run of those that are about equally good"
+
+
+def _but(best: Candidate, others: Sequence[Candidate], request: PlanRequest) -> str:
+    """Name what is estimated higher and still passed over."""
+    within = [other for other in others if keeps_limits(other, request)]
+    higher = max(within, key=lambda other: benefit(other, request), default=None)
+    if higher is None or not keeps_limits(best, request):
+        return ""
+    if benefit(higher, request) <= benefit(best, request) * (1 + SAME):
+        return ""
+    return f" ({higher.label} is estimated higher, but {_reason(higher, best, request)})"
 
 
 def _gain(gain: float, request: PlanRequest) -> str:
@@ -63,7 +75,7 @@ def _why_not(other: Candidate, best: Candidate, request: PlanRequest) -> str:
     if keeps_limits(best, request) and not keeps_limits(other, request):
         return f"misses the limits: {_latency(other)}{_limits(request)}"
     told = _compared(other, best, request)
-    reason = _reason(other, best)
+    reason = _reason(other, best, request)
     return f"{told}{f': {reason}' if reason else ''}"
 
 
@@ -77,28 +89,44 @@ def _compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
     return f"{told} (within the estimate's error)" if abs(1 - ratio) <= SAME else told
 
 
-def _reason(other: Candidate, best: Candidate) -> str:
-    ours, theirs = other.layout, best.layout
-    estimate = other.estimate
-    reasons = []
-    if ours.gpus < theirs.gpus:
-        reasons.append(f"uses {ours.gpus} of the {theirs.gpus} GPUs")
-    if ours.pp > theirs.pp:
-        reasons.append(f"{ours.pp} stages to keep filled")
-    if estimate and ours.tp > theirs.tp:
-        reasons.append(
-            f"{estimate.all_reduces_per_token} all-reduces a token take "
-            f"{estimate.all_reduce_share:.0%} of a step"
-        )
-    if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
-        reasons.append(f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}")
-    if ours.gpus_per_replica < theirs.gpus_per_replica and _kv(other) < _kv(best):
-        reasons.append(f"only {_kv(other):,} tokens of KV room a replica")
-    if ours.dp_attention and not theirs.dp_attention:
-        reasons.append("attention replicas run in lockstep")
-    elif ours.ep > theirs.ep:
-        reasons.append("the busiest expert rank sets the pace")
+def _reason(other: Candidate, best: Candidate, request: PlanRequest) -> str:
+    reasons = [*_costs(other, best), *_structure(other, best)]
+    if request.objective == "throughput":
+        reasons += _sizes(other, best)
+    elif other.layout.tp < best.layout.tp:
+        reasons.append(f"{other.layout.tp} GPUs share the work of a token instead of {best.layout.tp}")
     return ", ".join(reasons)
+
+
+def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
+    ours, theirs, estimate = other.layout, best.layout, other.estimate
+    if ours.gpus < theirs.gpus:
+        yield f"uses {ours.gpus} of the {theirs.gpus} GPUs"
+    if ours.pp > theirs.pp:
+        yield f"{ours.pp} stages to keep filled"
+    if estimate and ours.tp > theirs.tp:
+        share = f"{estimate.all_reduce_share:.0%} of a step"
+        yield f"{estimate.all_reduces_per_token} all-reduces a token take {share}"
+
+
+def _structure(other: Candidate, best: Candidate) -> Iterator[str]:
+    ours, theirs, placement = other.layout, best.layout, other.placement
+    if ours.dp_attention and not theirs.dp_attention:
+        across = isinstance(placement, LazyPlacement) and placement.crosses_network
+        where = "and every token crosses the network at every layer" if across else ""
+        yield f"attention replicas run in lockstep {where}".rstrip()
+    elif ours.ep > theirs.ep:
+        yield "the busiest expert rank sets the pace"
+    if isinstance(placement, LazyPlacement) and placement.shares_nodes:
+        yield "replicas share nodes, so one lost node ends two"
+
+
+def _sizes(other: Candidate, best: Candidate) -> Iterator[str]:
+    ours, theirs = other.layout, best.layout
+    if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
+        yield f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}"
+    if ours.gpus_per_replica < theirs.gpus_per_replica and _kv(other) < _kv(best):
+        yield f"only {_kv(other):,} tokens of KV room a replica"
 
 
 def _kv(candidate: Candidate) -> int:

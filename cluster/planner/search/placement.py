@@ -49,6 +49,16 @@ class LazyPlacement(Sequence[Placement]):
         return max(_nodes_of(self._form, replicas) for replicas, _ in self._sets)
 
     @property
+    def crosses_network(self) -> bool:
+        """True when a replica spans machines that no NVLink joins."""
+        return any(replicas.num_machines > 1 for replicas, _ in self._sets)
+
+    @property
+    def network_known(self) -> bool:
+        """True when every node says how fast its network is."""
+        return all(pool.network_bytes_per_s for replicas, _ in self._sets for pool in replicas.pools)
+
+    @property
     def shares_nodes(self) -> bool:
         """True when replicas that span nodes do not keep to whole nodes."""
         return any(replicas.shares_machines for replicas, _ in self._sets)

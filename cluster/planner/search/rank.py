@@ -16,7 +16,11 @@ LOCKSTEP_FACTOR = 0.8
 """Attention replicas that share experts run in lockstep and wait for the busiest expert: they must win
 clearly, since estimates of sparse models err by about this much."""
 
-DEEP_FACTOR = 0.85
+CROSS_NODE_EXPERTS_FACTOR = 0.6
+"""Experts over several nodes send every token across the network at every layer, which only RDMA carries at
+the estimated rate; where no node says what network it has, the estimate is not relied on."""
+
+DEEP_FACTOR = 0.8
 """Across nodes the rule is TP in the node x PP over the nodes; more stages than nodes must win clearly, since
 estimates of pipelines err by more than this."""
 
@@ -32,7 +36,17 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
-    return _by_benefit(within, request) + _by_benefit(beyond, request)
+    return _by_benefit(within, request) + sorted(beyond, key=lambda one: overshoot(one, request))
+
+
+def overshoot(candidate: Candidate, request: PlanRequest) -> float:
+    """Return by which factor the estimate exceeds the user's limits, at most 1 when it keeps them."""
+    estimate = candidate.estimate
+    if estimate is None:
+        return float("inf")
+    ttft = estimate.ttft_s.value / request.ttft_s if request.ttft_s else 0.0
+    tpot = estimate.tpot_s.value / request.tpot_s if request.tpot_s else 0.0
+    return max(ttft, tpot)
 
 
 def keeps_limits(candidate: Candidate, request: PlanRequest) -> bool:
@@ -60,16 +74,14 @@ def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
 
 def _weighed(candidate: Candidate, request: PlanRequest) -> float:
     value = benefit(candidate, request)
-    if candidate.layout.dp_attention:
-        value *= LOCKSTEP_FACTOR
-    placement = candidate.placement
+    layout, placement = candidate.layout, candidate.placement
+    value *= LOCKSTEP_FACTOR if layout.dp_attention else 1.0
     if not isinstance(placement, LazyPlacement):
         return value
-    if placement.shares_nodes:
-        value *= SHARED_NODE_FACTOR
-    if candidate.layout.pp > placement.nodes_per_replica > 1:
-        value *= DEEP_FACTOR
-    return value
+    value *= SHARED_NODE_FACTOR if placement.shares_nodes else 1.0
+    if layout.dp_attention and placement.crosses_network and not placement.network_known:
+        value *= CROSS_NODE_EXPERTS_FACTOR
+    return value * (DEEP_FACTOR if layout.pp > placement.nodes_per_replica > 1 else 1.0)
 
 
 def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
