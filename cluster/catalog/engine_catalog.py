@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import lru_cache
 from importlib import resources
@@ -12,6 +13,7 @@ from cluster.errors import BadInput, UnknownName
 
 Version = tuple[int, ...]
 
+_VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
 _MERGED_TABLES = ("constants", "quantizations")
 
 
@@ -22,17 +24,11 @@ def engine_names() -> tuple[str, ...]:
 
 
 def parse_version(text: str) -> Version:
-    """Read '0.11', 'v0.11.0' or '0.6.3.post1' as three numbers or more; raise BadInput without a number."""
-    numbers: list[int] = []
-    for part in text.strip().lstrip("vV").split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits[:6]))
-        if digits != part:
-            break
-    if not numbers:
+    """Read '0.11', 'v0.11.0' or '~0.6.3.post1' as three numbers or more; raise BadInput without a number."""
+    found = _VERSION.match(text)
+    if found is None:
         raise BadInput(f"engine version {text!r} is not a version", "Write it as in 0.11.0")
+    numbers = [int(part) for part in found.group(1).split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 

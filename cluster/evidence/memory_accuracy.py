@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.evidence.figures import Miss, summary
@@ -16,27 +16,40 @@ from cluster.units import GIB
 _PARTS = ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")
 
 
-def section(folder: Path) -> list[str]:
-    """Return the lines on memory."""
+@dataclass(frozen=True, slots=True)
+class MemoryAccuracy:
+    """Predictions beside measurements, by quantity."""
+
+    weights: list[Miss]
+    activation: list[Miss]
+    tokens: list[Miss]
+    room: list[Miss]
+
+
+def memory_accuracy(folder: Path) -> MemoryAccuracy:
+    """Plan every start of the folder's logs whose model and layout are known."""
     models = EvidenceModels(folder)
-    weights: list[Miss] = []
-    activation: list[Miss] = []
-    tokens: list[Miss] = []
-    room: list[Miss] = []
+    found = MemoryAccuracy([], [], [], [])
     for name, row in named_rows(folder, "startup_logs*.jsonl"):
         setup = read_setup(row, models, folder)
         if setup is None:
             continue
-        weights += weights_miss(name, row, setup)
-        activation += activation_miss(name, row, setup)
-        tokens += tokens_miss(name, row, setup)
-        room += room_miss(name, row, setup)
+        found.weights.extend(weights_miss(name, row, setup))
+        found.activation.extend(activation_miss(name, row, setup))
+        found.tokens.extend(tokens_miss(name, row, setup))
+        found.room.extend(room_miss(name, row, setup))
+    return found
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines on memory."""
+    found = memory_accuracy(folder)
     return [
         "Memory against start-up logs",
-        *summary("weights a GPU", weights, "GiB", relative=True),
-        *summary("activation peak a GPU", activation, "GiB", relative=False),
-        *summary("KV tokens from the logged KV bytes", tokens, "tokens", relative=True),
-        *summary("KV GiB a GPU from scratch", room, "GiB", relative=False),
+        *summary("weights a GPU", found.weights, "GiB", relative=True),
+        *summary("activation peak a GPU", found.activation, "GiB", relative=False),
+        *summary("KV tokens from the logged KV bytes", found.tokens, "tokens", relative=True),
+        *summary("KV GiB a GPU from scratch", found.room, "GiB", relative=False),
     ]
 
 

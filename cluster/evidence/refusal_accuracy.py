@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.evidence.memory_accuracy import stage_memories, utilization_of
@@ -23,8 +23,19 @@ RULES_OF_CATEGORY = {
 """Rules that say what a category of the evidence says; any other category is a rule's own name."""
 
 
-def section(folder: Path) -> list[str]:
-    """Return the lines on refusals."""
+@dataclass(frozen=True, slots=True)
+class RefusalAccuracy:
+    """How the rules judged layouts that engines refused, and layouts that ran."""
+
+    right: int
+    wrong: list[str]
+    unknown: int
+    """Rows that name no model or layout."""
+    refused_though_run: list[str]
+
+
+def refusal_accuracy(folder: Path) -> RefusalAccuracy:
+    """Judge every layout of the folder whose model and degrees are known."""
     models = EvidenceModels(folder)
     right, wrong, unknown = 0, [], 0
     for name, row in named_rows(folder, "failing_layouts*.jsonl"):
@@ -38,14 +49,20 @@ def section(folder: Path) -> list[str]:
         else:
             said = ", ".join(found) or "runs"
             wrong.append(f"    {name}: {row['category']}, the planner says {said}")
-    refused = false_refusals(folder, models)
-    judged = right + len(wrong)
+    return RefusalAccuracy(right, wrong, unknown, false_refusals(folder, models))
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines on refusals."""
+    found = refusal_accuracy(folder)
+    judged = found.right + len(found.wrong)
+    unknown = f"({found.unknown} rows name no model or layout)"
     return [
         "Layouts that engines refuse",
-        f"{'refused with the right rule':<44} {right} of {judged} ({unknown} rows name no model or layout)",
-        *wrong,
-        f"{'layouts known to run that are refused':<44} {len(refused)}",
-        *refused,
+        f"{'refused with the right rule':<44} {found.right} of {judged} {unknown}",
+        *found.wrong,
+        f"{'layouts known to run that are refused':<44} {len(found.refused_though_run)}",
+        *found.refused_though_run,
     ]
 
 
