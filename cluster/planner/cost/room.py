@@ -7,6 +7,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
+from cluster.planner.memory.cache_layers import cache_element_bytes
 from cluster.planner.request import PlanRequest
 
 _bytes: IdentityCache[float] = IdentityCache()
@@ -36,7 +37,8 @@ def cache_bytes_per_token(
     model: ModelSpec, tp: int, engine: EngineProfile, request: PlanRequest, context_tokens: int
 ) -> float:
     """Return cache bytes a token on one rank, remembered a model, degree and length."""
-    key = (tp, engine.name, engine.version, request.kv_cache_dtype, request.dtype, context_tokens)
+    element_bytes = cache_element_bytes(model, engine, request)
+    key = (tp, engine.name, engine.version, element_bytes, context_tokens)
     return _bytes.get(
         model, key, lambda: kv_bytes_per_token(model, Layout(tp=tp), engine, request, context_tokens)
     )
