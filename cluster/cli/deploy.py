@@ -15,6 +15,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, DeployFailed
 from cluster.inventory import Cluster
+from cluster.planner.request import EngineName
 from cluster.planner.result import Plan
 
 _ORDER_S = 60.0
@@ -73,7 +74,9 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
 def _plan(arguments: argparse.Namespace, cluster: Cluster) -> Plan:
     from cluster.planner.plan import plan
 
-    return plan(cluster, model_from(arguments), request_from(arguments, "builtin"))
+    # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
+    engine: EngineName = "vllm" if cluster.simulated else "builtin"
+    return plan(cluster, model_from(arguments), request_from(arguments, engine))
 
 
 def _no_gpus(cluster: Cluster) -> str:

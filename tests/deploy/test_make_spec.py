@@ -1,0 +1,97 @@
+"""From a plan to an order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.catalog.models import load_model
+from cluster.cluster_spec import parse_cluster_spec
+from cluster.deploy.make_spec import free_name, spec_from
+from cluster.deploy.model_choice import FULL_SIZE
+from cluster.errors import BadInput, DeployFailed
+from cluster.planner.plan import plan
+from cluster.planner.request import EngineName, PlanRequest
+from cluster.planner.result import Candidate, Plan
+from tests.ray.support import TINY_LLAMA
+
+SIMULATED = parse_cluster_spec("2x4xA100-80GB", "simulated")
+
+
+def planned(model: str, engine: EngineName = "builtin", **request: Any) -> tuple[Plan, Candidate]:
+    answer = plan(SIMULATED, load_model(model), PlanRequest(engine=engine, **request))
+    return answer, answer.recommended or answer.candidates[0]
+
+
+def test_a_large_model_is_scaled_down_on_a_simulated_cluster() -> None:
+    answer, candidate = planned("llama-3.1-70b", tp=4, pp=1)
+    spec = spec_from(answer, candidate, simulated=True)
+    assert spec.label == "TP=4, DP=2" and len(spec.ranks) == 8
+    assert spec.device == "cpu" and spec.dtype == "fp32" and spec.simulated
+    assert spec.model.path is None and spec.model.scale and "of the parameters" in spec.model.scale
+    assert spec.model.config["hidden_size"] < 8192
+    assert spec.predicted_tokens_per_s is not None
+    value, low, high = spec.predicted_tokens_per_s
+    assert low <= value <= high
+    assert {rank.gpu_uuid for rank in spec.ranks} == {
+        gpu.uuid for node in SIMULATED.nodes for gpu in node.gpus
+    }
+    assert all(rank.planned_bytes == candidate.memory_by_stage[0].total_bytes for rank in spec.ranks)
+
+
+def test_on_real_gpus_the_model_keeps_its_shapes_and_the_cache_fits_the_plan() -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=1)
+    spec = spec_from(answer, candidate)
+    assert spec.device == "cuda" and spec.dtype == "bf16" and spec.model.scale is None
+    assert spec.model.config["hidden_size"] == 4096
+    assert candidate.kv_cache_tokens is not None and candidate.memory_per_gpu is not None
+    assert spec.max_num_seqs * spec.max_model_len <= candidate.kv_cache_tokens
+    held = spec.ranks[0].planned_bytes
+    assert held is not None
+    assert candidate.memory_per_gpu.fixed_bytes < held <= candidate.memory_per_gpu.total_bytes
+
+
+def test_a_small_checkpoint_runs_whole_on_a_simulated_cluster(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(TINY_LLAMA))
+    answer, candidate = planned(str(tmp_path), tp=2)
+    without_weights = spec_from(answer, candidate, model_path=str(tmp_path), simulated=True)
+    assert without_weights.model.path is None
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    spec = spec_from(answer, candidate, model_path=str(tmp_path), simulated=True)
+    assert spec.model.path == str(tmp_path) and spec.model.scale == FULL_SIZE
+    assert spec.model.config == TINY_LLAMA
+
+
+def test_a_layout_that_does_not_hold_cannot_be_ordered() -> None:
+    answer, candidate = planned("llama-3.1-405b", tp=1, pp=1)
+    assert not candidate.feasible
+    with pytest.raises(DeployFailed, match="does not hold") as refused:
+        spec_from(answer, candidate, simulated=True)
+    assert refused.value.hint
+
+
+def test_a_model_that_the_engine_does_not_run_is_refused_on_real_gpus() -> None:
+    """On a simulated cluster a stand-in runs and says so; on real GPUs that would be a lie."""
+    answer, candidate = planned("Qwen/Qwen3-30B-A3B", engine="vllm", tp=1)
+    with pytest.raises(BadInput):
+        spec_from(answer, candidate)
+    scaled = spec_from(answer, candidate, simulated=True)
+    assert scaled.model.scale is not None and "stand-in" in scaled.model.scale
+
+
+@pytest.mark.parametrize(
+    ("model", "taken", "name"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", (), "llama-3.1-8b-instruct"),
+        ("meta-llama/Llama-3.1-8B-Instruct", ("llama-3.1-8b-instruct",), "llama-3.1-8b-instruct-2"),
+        ("/models/My Model/", (), "my-model"),
+        ("./tiny/config.json", (), "tiny"),
+        ("///", (), "model"),
+        ("x" * 99, (), "x" * 40),
+    ],
+)
+def test_names_are_short_and_free(model: str, taken: tuple[str, ...], name: str) -> None:
+    assert free_name(model, taken) == name
