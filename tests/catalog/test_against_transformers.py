@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.catalog.hf_config import model_from_config
-from tests.catalog.configs import EVERY
+from tests.catalog.configs import EVERY, sized
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -35,7 +35,7 @@ def test_parameters_equal_those_of_the_reference(config: dict[str, Any]) -> None
     assert model.parameters == reference
 
 
-TOWERS = {
+TOWERS: dict[str, dict[str, Any]] = {
     "gemma3": {
         "model_type": "siglip_vision_model",
         "hidden_size": 1152,
@@ -58,13 +58,16 @@ TOWERS = {
         "image_size": 336,
     },
 }
-TEXT_OF = {"gemma3": "gemma3_text", "qwen2_5_vl": "qwen2_5_vl_text", "qwen3_vl": "qwen3_vl_text", "llava": "llama"}
+TEXT_OF = {
+    "gemma3": "gemma3_text",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "llava": "llama",
+}
 
 
 @pytest.mark.parametrize("kind", TOWERS)
 def test_vision_towers_equal_those_of_the_reference(kind: str) -> None:
-    from tests.catalog.configs import sized
-
     text = sized(TEXT_OF[kind], head_dim=32)
     made = transformers.CONFIG_MAPPING[kind](text_config=dict(text), vision_config=dict(TOWERS[kind]))
     with torch.device("meta"):
@@ -72,8 +75,6 @@ def test_vision_towers_equal_those_of_the_reference(kind: str) -> None:
     reference.tie_weights()
     tower = {"model_type": kind, **TOWERS[kind]}
     config = {"model_type": kind, "text_config": text, "vision_config": tower}
-    model = model_from_config(
-        {**config, "tie_word_embeddings": made.tie_word_embeddings}, "small", "test"
-    )
+    model = model_from_config({**config, "tie_word_embeddings": made.tie_word_embeddings}, "small", "test")
     assert model.vision is not None
     assert model.parameters == sum(parameter.numel() for parameter in reference.parameters())

@@ -13,7 +13,7 @@ from cluster.catalog.model_spec import Layer, Split
 
 
 def draft_layers(fields: Fields, factory: LayerFactory, plans: list[LayerPlan]) -> tuple[Layer, ...]:
-    """Return the draft layers: decoder layers like the last attending one, each with a map [hidden, 2 hidden]."""
+    """Return the draft layers: layers like the last attending one, each with a map [hidden, 2 hidden]."""
     count = fields.integer("num_nextn_predict_layers", 0, low=0)
     if not count:
         return ()

@@ -50,7 +50,7 @@ def model_from_config(
             architecture=parts.architecture,
             source=source,
             vision=tower,
-            notes=(*unknown, *model.notes, *notes),
+            notes=(*unknown, *model.notes, *scheme.notes, *notes),
         )
     )
 

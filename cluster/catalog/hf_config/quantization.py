@@ -88,7 +88,7 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"
-    reader = READERS.get(_FAMILIES.get(method, method) if method != "modelopt" else method, READERS[""])
+    reader = READERS.get(method) or READERS.get(_FAMILIES.get(method, "")) or READERS[""]
     return reader(section, fields)
 
 
