@@ -15,9 +15,6 @@ from cluster.planner.sharding import kv_heads_on_rank, share
 _PAGED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
 _PACKED_CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "fp8_inc": 1.0, "int8": 1.0}
 
-_NARROW_RECIPES = ("fp8", "nvfp4")
-"""Quantisations that a user names without a checkpoint that would say more."""
-
 
 @dataclass(frozen=True, slots=True)
 class CacheLayer:
@@ -47,11 +44,17 @@ def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRe
     if asked in (None, "auto"):
         stored = model.quantization.kv_cache_dtype if model.quantization else None
         asked = stored if stored and engine.constants.get("checkpoint_cache_dtype", 1) else None
-    if asked is None and request.quantization in _NARROW_RECIPES and model.quantization:
+    if asked is None and _is_narrow_recipe(model, request):
         asked = "fp8" if engine.constants.get("recipes_quantise_cache") else None
     if asked is None:
         return DTYPE_BYTES.get(request.dtype or "", DTYPE_BYTES.get(model.dtype, 2))
     return _PACKED_CACHE_BYTES.get(asked, float(DTYPE_BYTES.get(asked, 2)))
+
+
+def _is_narrow_recipe(model: ModelSpec, request: PlanRequest) -> bool:
+    """Whether 8- or 4-bit floats were asked for by name, without a checkpoint that would say more."""
+    named = model.quantization if request.quantization else None
+    return named is not None and named.weight_format.name in ("fp8", "nvfp4")
 
 
 def cache_layers(
