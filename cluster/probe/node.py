@@ -47,7 +47,8 @@ class NodeReader:
             gpus, domain = self._read_gpus()
         except NvmlGone as gone:
             self._lose(str(gone))
-            return Node(node_id=self._node_id, name=self._name, error=str(gone))
+            gpus = self._known_gpus(str(gone))
+            return Node(node_id=self._node_id, name=self._name, gpus=gpus, error=str(gone))
         error = None if gpus else NO_GPUS
         return Node(node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, error=error)
 
@@ -63,10 +64,16 @@ class NodeReader:
         self._known = {device.index: self._known[device.index] for device in self._devices}
         return tuple(self._known.values()), nvlink_domain(query, self._devices)
 
+    def _known_gpus(self, reason: str) -> tuple[Gpu, ...]:
+        """Return the GPUs seen last: a driver that is away does not take them out of the machine."""
+        away = {"memory_free_bytes": None, "processes": (), "unhealthy_reason": reason}
+        return tuple(gpu.model_copy(update=away) for gpu in self._known.values())
+
     def read_now(self) -> NodeReading:
         """Look at what the GPUs of the last inventory are doing. Fast: some ten calls a GPU."""
         if self._session is None:
-            return self._reading(state="no_gpus", reason=self._closed_because)
+            state = "lost" if self._known else "no_gpus"
+            return self._reading(state=state, reason=self._closed_because)
         query = self._session.query
         try:
             gpus = tuple(read_gpu_now(query, device, self._uuid(device)) for device in self._devices)

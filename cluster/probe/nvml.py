@@ -81,6 +81,7 @@ class NvmlSession:
 
     def devices(self, skipped: dict[int, str] | None = None) -> tuple[Device, ...]:
         """List GPUs in NVML's order, MIG slices in place of their GPU; `skipped` ones are not touched."""
+        self.query.forget()
         count = int(self.query.require(None, "nvmlDeviceGetCount"))
         found: list[Device] = []
         for index in range(count):

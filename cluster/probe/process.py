@@ -21,6 +21,7 @@ from cluster.probe.query import Mark
 _PR_SET_PDEATHSIG = 1
 _MARK_LENGTH = 96
 _FIRST_RETRY_S = 2.0
+_LONGEST_RETRY_S = 30.0
 
 
 def main() -> None:
@@ -38,19 +39,40 @@ def main() -> None:
 
 
 def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None], mark: Mark) -> None:
-    inventory_due_s, retry_s = 0.0, _FIRST_RETRY_S
+    inventory = _Inventories(order.inventory_interval_s)
     while True:
         started_s = time.monotonic()
-        if started_s >= inventory_due_s:
+        if started_s >= inventory.due_s:
             node = reader.read_inventory()
             say(ProbeLine(node=node))
-            # A driver that is away may come back at once or never.
-            pause_s = order.inventory_interval_s if node.error is None else min(retry_s, 30.0)
-            retry_s = _FIRST_RETRY_S if node.error is None else 2 * retry_s
-            inventory_due_s = started_s + pause_s
-        say(ProbeLine(reading=reader.read_now()))
+            inventory.took(started_s, failed=node.error is not None)
+        reading = reader.read_now()
+        say(ProbeLine(reading=reading))
+        if reading.state == "lost":
+            inventory.hasten(started_s)
         mark(None, "")
         time.sleep(max(0.0, order.interval_s - (time.monotonic() - started_s)))
+
+
+class _Inventories:
+    """When the next is due: soon after a failure, as the driver may be back at once, then ever less often."""
+
+    def __init__(self, interval_s: float) -> None:
+        self.due_s = 0.0
+        self._interval_s, self._retry_s, self._failed = interval_s, _FIRST_RETRY_S, False
+
+    def took(self, now_s: float, *, failed: bool) -> None:
+        """Book an inventory."""
+        self._retry_s = (
+            min(2 * self._retry_s, _LONGEST_RETRY_S) if self._failed and failed else _FIRST_RETRY_S
+        )
+        self._failed = failed
+        self.due_s = now_s + (self._retry_s if failed else self._interval_s)
+
+    def hasten(self, now_s: float) -> None:
+        """Book that the driver was lost since the last one."""
+        if not self._failed:
+            self.due_s = min(self.due_s, now_s + _FIRST_RETRY_S)
 
 
 def _marker(mark_fd: int) -> Mark:

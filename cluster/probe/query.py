@@ -96,6 +96,10 @@ class NvmlQuery:
         except self.module.NVMLError as error:
             return self._failed(key, int(error.value))
 
+    def forget(self) -> None:
+        """Ask everything again: a GPU may have been cut into slices, or made whole, since."""
+        self._never.clear()
+
     def _failed(self, key: tuple[object, ...], code: int) -> Answer:
         if code in _GPU_GONE:
             raise GpuGone(_GPU_GONE[code])

@@ -60,6 +60,11 @@ class Watcher:
             self.seen.append((node, reading))
             self._news.notify_all()
 
+    def forget(self) -> None:
+        """Wait from now on for what is still to come."""
+        with self._news:
+            self.seen.clear()
+
     def wait_for(self, expected: Callable[[Node, NodeReading], bool]) -> tuple[Node, NodeReading]:
         """Return the first pair, seen already or to come, that is as expected."""
         with self._news:

@@ -17,6 +17,7 @@
  *   FAKE_HANG_TOO=...       and another one
  *   FAKE_CRASH=function:3   this call on GPU 3 ends the process with SIGSEGV
  *   FAKE_CRASH_ONCE=file    ... only while this file does not exist; it is made first
+ *   FAKE_AWAY=file          while this file exists the driver is not loaded
  *   FAKE_PRINTS=noise       nvmlInit prints this to stdout
  *
  * -DWITHOUT_V3 leaves out what older drivers do not export.
@@ -27,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 enum { MOST_GPUS = 16, SLICES = 2, LINKS = 12 };
 
 typedef struct { int gpu, slice; } Handle;
@@ -63,10 +64,13 @@ static void misbehave(const char *function, int gpu) {
     }
 }
 
+static int is_away(void) { return access(word("FAKE_AWAY", ""), F_OK) == 0; }
+
 /* Every call on a device starts like this. */
 #define ENTER(handle)                                          \
     do {                                                       \
         misbehave(__func__, (handle)->gpu);                    \
+        if (is_away()) return DRIVER_NOT_LOADED;               \
         if ((handle)->gpu == number("FAKE_LOST", -1)) return GPU_IS_LOST; \
     } while (0)
 
@@ -81,7 +85,7 @@ int nvmlInitWithFlags(unsigned flags) {
         gpus[i] = (Handle){i, -1};
         for (int k = 0; k < SLICES; k++) slices[i][k] = (Handle){i, k};
     }
-    return number("FAKE_INIT", SUCCESS);
+    return is_away() ? DRIVER_NOT_LOADED : number("FAKE_INIT", SUCCESS);
 }
 
 int nvmlShutdown(void) { return SUCCESS; }

@@ -61,6 +61,23 @@ def test_a_crash_starts_the_probe_again(watch, tmp_path: Path) -> None:  # type:
     assert all(gpu.error is None for gpu in again.gpus)
 
 
+def test_a_driver_that_goes_away_and_comes_back(watch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    away = tmp_path / "away"
+    _, watcher = watch(away=away)
+    watcher.wait_for(lambda node, reading: reading.state == "ok")
+    away.touch()
+    node, lost = watcher.wait_for(lambda node, reading: node.error is not None)
+    assert "not loaded" in (node.error or "")
+    assert lost.state == "lost"
+    assert len(node.gpus) == 8
+    assert not any(gpu.healthy for gpu in node.gpus)
+    away.unlink()
+    watcher.forget()
+    node, _ = watcher.wait_for(lambda node, reading: reading.state == "ok")
+    assert node.error is None
+    assert all(gpu.healthy for gpu in node.gpus)
+
+
 def test_a_gpu_that_crashes_the_probe_twice_is_left_alone(watch) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(crash="nvmlDeviceGetTemperature:1")
     _, again = watcher.wait_for(lambda node, reading: reading.state == "ok")
