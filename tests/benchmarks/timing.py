@@ -18,7 +18,7 @@ def median_s(action: Callable[[], object], runs: int = 7) -> float:
 def paired_ratio(
     first: Callable[[], object], second: Callable[[], object], runs: int = 7
 ) -> tuple[float, float, float]:
-    """Return (ratio, first, second): medians of the two in turn, so that a drifting machine drifts for both."""
+    """Return (ratio, first, second): medians of the two in turn, so that drift hits both."""
     first()
     second()
     pairs = [(_time_s(first), _time_s(second)) for _ in range(runs)]
