@@ -16,7 +16,7 @@ from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.request import EngineName
-from cluster.planner.result import Plan
+from cluster.planner.result import Candidate, Plan
 
 _ORDER_S = 60.0
 _STOP_S = 60.0
@@ -52,9 +52,7 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     if not cluster.num_gpus:
         raise BadInput(_no_gpus(cluster), f"Try --simulate {DEMO_SPEC} or --address HOST:PORT")
     plan = _plan(arguments, cluster)
-    candidate = plan.recommended
-    if candidate is None:
-        raise DeployFailed(f"{plan.model.name}: no layout fits", plan.advice[0] if plan.advice else "")
+    candidate = _choose(plan, cluster.simulated)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
     folder = arguments.model if arguments.model and Path(arguments.model).expanduser().is_dir() else None
     taken = [status.name for status in view.settled_deployments()]
@@ -77,6 +75,18 @@ def _plan(arguments: argparse.Namespace, cluster: Cluster) -> Plan:
     # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
     engine: EngineName = "vllm" if cluster.simulated else "builtin"
     return plan(cluster, model_from(arguments), request_from(arguments, engine))
+
+
+def _choose(plan: Plan, simulated: bool) -> Candidate:
+    """Return the best layout that can be started; DeployFailed says by how much none fits."""
+    from cluster.deploy.make_spec import is_runnable
+
+    candidate = next((item for item in plan.candidates if is_runnable(item, simulated)), plan.recommended)
+    if candidate is None:
+        raise DeployFailed(f"{plan.model.name}: no layout fits", plan.advice[0] if plan.advice else "")
+    if plan.recommended is not None and candidate.layout != plan.recommended.layout:
+        say(f"{plan.recommended.label} would be better, but the built-in engine does not run it")
+    return candidate
 
 
 def _no_gpus(cluster: Cluster) -> str:

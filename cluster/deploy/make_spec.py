@@ -34,7 +34,7 @@ def spec_from(
     made-up name avoids. Raises DeployFailed for a layout that does not hold, BadInput for one, or a model,
     that the built-in engine does not run.
     """
-    _check_layout(candidate)
+    _check_layout(candidate, simulated)
     layout = candidate.layout
     model = choose_model(plan, model_path, layout.tp, layout.pp, simulated=simulated)
     max_model_len = _max_model_len(plan, candidate, model, simulated)
@@ -71,19 +71,24 @@ def free_name(model_name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _check_layout(candidate: Candidate) -> None:
+def _check_layout(candidate: Candidate, simulated: bool) -> None:
     if not candidate.feasible or not candidate.placement:
         reason = candidate.rejections[0] if candidate.rejections else None
         raise DeployFailed(
             f"{candidate.label} does not hold: {reason.message if reason else 'it has no placement'}",
             reason.fix if reason else "Plan again",
         )
-    layout = candidate.layout
-    if layout.dp_attention or layout.ep > 1:
+    if not is_runnable(candidate, simulated):
         raise BadInput(
             f"{candidate.label}: the built-in engine runs no expert parallelism",
             "Deploy TP, PP and DP, or export the plan for vLLM",
         )
+
+
+def is_runnable(candidate: Candidate, simulated: bool) -> bool:
+    """True for a feasible layout that the built-in engine can run, or stand in for on a simulated cluster."""
+    layout = candidate.layout
+    return candidate.feasible and not layout.dp_attention and (simulated or layout.ep == 1)
 
 
 def _max_model_len(plan: Plan, candidate: Candidate, model: RunningModel, simulated: bool) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
-from cluster.deploy.make_spec import free_name, spec_from
+from cluster.deploy.make_spec import free_name, is_runnable, spec_from
 from cluster.deploy.model_choice import FULL_SIZE
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.plan import plan
@@ -75,11 +75,21 @@ def test_a_layout_that_does_not_hold_cannot_be_ordered() -> None:
 
 def test_a_model_that_the_engine_does_not_run_is_refused_on_real_gpus() -> None:
     """On a simulated cluster a stand-in runs and says so; on real GPUs that would be a lie."""
-    answer, candidate = planned("Qwen/Qwen3-30B-A3B", engine="vllm", tp=1)
+    answer, _ = planned("Qwen/Qwen3-30B-A3B", engine="vllm", ep=1)
+    candidate = next(item for item in answer.candidates if is_runnable(item, simulated=False))
     with pytest.raises(BadInput):
         spec_from(answer, candidate)
     scaled = spec_from(answer, candidate, simulated=True)
     assert scaled.model.scale is not None and "stand-in" in scaled.model.scale
+
+
+def test_expert_parallel_layouts_run_only_as_stand_ins() -> None:
+    answer, _ = planned("Qwen/Qwen3-30B-A3B", engine="vllm", tp=2, ep=2)
+    candidate = next(item for item in answer.candidates if is_runnable(item, simulated=True))
+    assert candidate.layout.ep == 2
+    with pytest.raises(BadInput, match="no expert parallelism"):
+        spec_from(answer, candidate)
+    assert spec_from(answer, candidate, simulated=True).tp == 2
 
 
 @pytest.mark.parametrize(
