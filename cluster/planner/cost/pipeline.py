@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.planner.cost.collective import Link, send_time_s
@@ -70,8 +69,3 @@ def cycle_time_s(single: PassTime, micro_batches: int) -> float:
     """Return the time in which every one of `micro_batches` gets one step: paced by the slowest stage, or,
     with too few of them to fill the stages, by the way through all of them (pipeline bubbles)."""
     return max(single.latency_s, micro_batches * single.slowest_s)
-
-
-def slowest_of(stages: Sequence[StageWork]) -> int:
-    """Return the number of distinct stages, for tests and explanations."""
-    return len({id(work) for work in stages})
