@@ -172,3 +172,16 @@ def test_the_built_in_engine_names_what_it_does_not_run() -> None:
     other = replace(llama_8b(), architecture="DeepseekV3ForCausalLM")
     (only,) = refused(other, Layout(), BUILTIN)
     assert only.rule == "engine_unsupported" and "DeepseekV3ForCausalLM" in only.message
+
+
+def test_kernels_of_early_versions_step_through_128_inputs() -> None:
+    """DeepSeek-V2-Lite AWQ on vLLM 0.6.3, one GPU: 10944 is not divisible by min_thread_k = 128."""
+    grouped = replace(AWQ, group_size=64)
+    spec = model(
+        (dense_layer(2048, attention(16, 16, 128), 10944, grouped),) * 2,
+        2048,
+        102400,
+        quantization=Quantization("awq", grouped),
+    )
+    assert rules(spec, Layout(), load_engine("vllm", "0.6.3")) == ["quant_group_not_divisible"]
+    assert rules(spec, Layout()) == []

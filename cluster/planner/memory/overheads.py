@@ -127,11 +127,13 @@ def sampler_peak_bytes(
 
 
 def graph_bytes(stage: StageRange, engine: EngineProfile, limits: EngineLimits) -> float:
-    """Return the memory of captured CUDA graphs: a piece a layer for each captured batch size."""
+    """Return the memory of captured CUDA graphs: a share a layer for each captured batch size.
+
+    Engines capture decoding whole, prefill mixed with decoding in pieces between attentions, or both.
+    """
     constants = engine.constants
-    captured = _captured_sizes(min(2 * limits.max_num_seqs, 512)) + _captured_sizes(
-        min(limits.max_num_seqs, 256)
-    )
+    captured = constants.get("graphs_in_pieces", 0) * _captured_sizes(min(2 * limits.max_num_seqs, 512))
+    captured += constants.get("graphs_whole", 0) * _captured_sizes(min(limits.max_num_seqs, 512))
     return (
         constants.get("graph_base_bytes", 0)
         + constants.get("graph_piece_bytes", 0) * captured * stage.num_layers

@@ -35,10 +35,11 @@ def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[P
     for layer in layers:
         yield from _expert_count_problems(layer, layout.ep)
         for tensor in layer.tensors:
-            split_inside = not (tensor.is_expert and layout.ep > 1)
-            if split_inside and layout.tp > 1:
+            if tensor.is_expert and layout.ep > 1:
+                continue
+            if layout.tp > 1:
                 yield from _width_problems(tensor, layout.tp, engine)
-                yield from quant_problems(tensor, layer.attention, layout.tp, engine)
+            yield from quant_problems(tensor, layer.attention, layout.tp, engine, _is_weight_only(model))
     yield from _vocab_problems(model, layout.tp, engine)
 
 
@@ -71,6 +72,10 @@ def _width_problems(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[
         yield Problem(
             "intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly", tensor.is_expert
         )
+
+
+def _is_weight_only(model: ModelSpec) -> bool:
+    return model.quantization is not None and model.quantization.activation_dtype is None
 
 
 def _vocab_problems(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Problem]:

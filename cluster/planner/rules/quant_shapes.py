@@ -12,19 +12,28 @@ from cluster.planner.sharding import ShardRules, shard_shape
 
 # Formats whose engine kernels pad what a rank holds; their groups never stop a split.
 _PADDED_FORMATS = ("mxfp4", "nvfp4", "mxfp8")
+_INTEGER_FORMATS = ("int2", "int3", "int4", "int8")
 _SPLITS_IN = (Split.ROW, Split.HEADS_IN)
 _SPLITS_OUT = (Split.COLUMN, Split.HEADS, Split.KV_HEADS)
 
 
-def quant_problems(tensor: Tensor, attention: Attention, tp: int, engine: EngineProfile) -> Iterator[Problem]:
-    """Yield the scale groups and blocks of one weight that `tp` ranks would cut."""
+def quant_problems(
+    tensor: Tensor, attention: Attention, tp: int, engine: EngineProfile, weight_only: bool = False
+) -> Iterator[Problem]:
+    """Yield the scale groups, blocks and kernel steps of one weight that `tp` ranks would cut.
+
+    `weight_only`: activations stay in 16 bits, so that kernels of mixed precision are used.
+    """
     if tensor.format.name in _PADDED_FORMATS:
         return
     out, inner, _ = shard_shape(tensor, ShardRules(tp, 1, engine.vocab_padding), attention)
     if tensor.format.block is not None:
         yield from _block_problems(tensor, out, inner, tensor.format.block, tp)
-    elif tensor.format.group_size and tensor.format.group_size > 0:
-        yield from _group_problems(tensor, inner, tensor.format.group_size, tp)
+        return
+    step = int(engine.constants.get("weight_only_step", 1)) if weight_only else 1
+    # A whole weight was quantised in groups that fit it; only a kernel's step can be wrong for it.
+    if tensor.format.name in _INTEGER_FORMATS and (tp > 1 or step > 1):
+        yield from _group_problems(tensor, inner, max(tensor.format.group_size or 1, step), tp)
 
 
 def _block_problems(
@@ -60,7 +69,7 @@ def _group_problems(tensor: Tensor, inner: int, group: int, tp: int) -> Iterator
         )
     yield Problem(
         "quant_group_not_divisible",
-        f"{figures}, not a multiple of the {tensor.format.name} group of {group} "
+        f"{figures}, not a multiple of {group} as {tensor.format.name} groups and kernels need "
         f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp} would be)",
         tensor.is_expert,
     )
