@@ -15,7 +15,7 @@ from cluster.cli.option_types import (
 )
 from cluster.errors import BadInput
 
-VERBS = ("deploy", "status", "stop", "snapshot")
+VERBS = ("deploy", "status", "stop", "snapshot", "doctor")
 ENGINES = ("builtin", "vllm", "sglang", "tensorrt-llm")
 KV_CACHE_DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2")
 DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "half", "fp32", "float32", "float")
@@ -183,17 +183,24 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="write there (default: stdout)")
 
 
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    _add_output(parser, top=False)
+
+
 _SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",
     "status": "show deployments, ranks and throughput",
     "stop": "stop a deployment and free its GPUs",
     "snapshot": "write the cluster as it is now, for --cluster FILE",
+    "doctor": "say what of this machine and its cluster can be used, and what is in the way",
 }
 _VERB_OPTIONS = {
     "deploy": _deploy_options,
     "status": _status_options,
     "stop": _stop_options,
     "snapshot": _snapshot_options,
+    "doctor": _doctor_options,
 }
 
 

@@ -30,7 +30,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 def test_the_app_dry_run_and_deploy_share_their_options() -> None:
     assert options_of(build_parser()) >= SHARED
     assert options_of(verbs()["deploy"]) >= SHARED
-    assert set(verbs()) == {"deploy", "status", "stop", "snapshot"}
+    assert set(verbs()) == {"deploy", "status", "stop", "snapshot", "doctor"}
     assert all(isinstance(verb, OneLineParser) for verb in verbs().values())
 
 
@@ -65,7 +65,7 @@ def test_ray_address_comes_from_the_environment_last(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "text", ["--model", "--top 0", "deploy --name ../x", "stop a b", "export docker", "doctor"]
+    "text", ["--model", "--top 0", "deploy --name ../x", "stop a b", "export docker", "doctor x"]
 )
 def test_bad_options_raise(text: str) -> None:
     with pytest.raises(BadInput):

@@ -24,7 +24,9 @@ def busy_rejections(
     """Say it of the GPU that is short when the layout would fit on these GPUs if nobody else used them."""
     refused = [rejection for rejection in judgement.rejections if rejection.rule in MEMORY_RULES]
     totals = [pool.total_bytes for pool in replicas.pools]
-    if not refused or all(free >= total for free, total in zip(replicas.frees, totals, strict=True)):
+    if not refused or refused[0].rule == "gpu_busy":
+        return judgement.rejections
+    if all(free >= total for free, total in zip(replicas.frees, totals, strict=True)):
         return judgement.rejections
     if not judge(context, form, replicas.pools, totals).feasible:
         return judgement.rejections

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory import engine_limits, kv_cache_tokens, max_concurrency, rank_memory
-from cluster.planner.memory.budget import budget_bytes, startup_free_bytes, usable_total_bytes
+from cluster.planner.memory.budget import (
+    budget_bytes,
+    startup_free_bytes,
+    usable_total_bytes,
+    utilization,
+)
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
 from cluster.planner.rules import layout_rejections, memory_rejections
@@ -78,15 +83,16 @@ def _fitting_request(context: Context, pools: Sequence[Pool], frees: Sequence[in
     request, engine = context.request, context.engine
     if request.gpu_memory_utilization is not None:
         return request
-    fitting = request
     for pool, free in zip(pools, frees, strict=True):
-        if free >= startup_free_bytes(engine, fitting, pool.total_bytes):
-            continue
-        usable = max(1, usable_total_bytes(pool.total_bytes, engine))
-        fraction = int((free - _START_MARGIN_BYTES) * 100 / usable) / 100
-        if fraction >= _LEAST_UTILIZATION:
-            fitting = replace(fitting, gpu_memory_utilization=fraction)
-    return fitting
+        wanted = startup_free_bytes(engine, request, pool.total_bytes)
+        if free < wanted:
+            usable = max(1, usable_total_bytes(pool.total_bytes, engine))
+            # What the check wants beside the fraction stays as it is when the fraction is lowered.
+            beside = wanted - int(usable * utilization(engine, request))
+            fraction = int((free - beside - _START_MARGIN_BYTES) * 100 / usable) / 100
+            if fraction >= _LEAST_UTILIZATION:
+                request = replace(request, gpu_memory_utilization=fraction)
+    return request
 
 
 def _split(

@@ -1,0 +1,106 @@
+"""`clusterview doctor`: what of this machine and its cluster can be used, and what is in the way."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from cluster.cli.resolve import planning_cluster_from, ray_address_from
+from cluster.cli.style import Style, style_for_stdout
+from cluster.errors import ClusterviewError
+from cluster.inventory import Cluster
+from cluster.planner.describe import cluster_in_words
+
+State = Literal["ok", "warn", "fail"]
+_PROBE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: State
+    told: str
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; 0 when nothing fails, else 1."""
+    findings = list(_examine(arguments))
+    if arguments.json:
+        print(json.dumps({"schema_version": 1, "findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        style = style_for_stdout()
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            print(f"{_mark(finding.state, style)}  {finding.subject:<{width}}  {finding.told}")
+    return 1 if any(finding.state == "fail" for finding in findings) else 0
+
+
+def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
+    yield Finding("Python", "ok", sys.version.split()[0])
+    yield _package("ray", "fail", "needed to deploy: pip install 'ray[default]'")
+    yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
+    yield _terminal()
+    yield from _cluster(arguments)
+
+
+def _package(name: str, state_without: State, without: str) -> Finding:
+    try:
+        return Finding(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Finding(name, state_without, f"not installed; {without}")
+
+
+def _terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding("terminal", "ok", "none: plans are printed as plain text")
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    if encoding != "utf8":
+        return Finding("terminal", "warn", f"{sys.stdout.encoding} cannot show every sign; use --ascii")
+    return Finding("terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, UTF-8")
+
+
+def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
+    address = ray_address_from(arguments)
+    try:
+        described = planning_cluster_from(arguments)
+        if described is not None:
+            yield from _gpus("cluster", described)
+        elif arguments.simulate:
+            from cluster.cluster_spec import parse_cluster_spec
+
+            yield from _gpus("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+        elif address is not None:
+            from cluster.cli.ray_inventory import read_ray_cluster
+
+            yield from _gpus(f"ray {address}", read_ray_cluster(address))
+        else:
+            from cluster.probe.local import read_cluster
+
+            yield from _gpus("NVML", read_cluster(_PROBE_TIMEOUT_S))
+    except ClusterviewError as error:
+        yield Finding("cluster", "fail", error.one_line())
+
+
+def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
+    told = cluster_in_words(cluster) if cluster.num_gpus else "no GPU: try --simulate"
+    yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
+    for node in cluster.nodes:
+        if node.error:
+            yield Finding(node.name, "warn", node.error)
+        for gpu in node.gpus:
+            if gpu.unhealthy_reason:
+                yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
+
+
+def _mark(state: State, style: Style) -> str:
+    if state == "ok":
+        return style.good("ok  ")
+    return style.warn("warn") if state == "warn" else style.bad("FAIL")

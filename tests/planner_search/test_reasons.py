@@ -1,0 +1,100 @@
+"""Why a layout leads, why others were passed over, and the three strategies side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.planner.describe import column_ranges
+from cluster.planner.kv_share import kv_share
+from cluster.planner.result import ComparisonColumn, Plan
+from tests.planner_search.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
+
+
+def column(answer: Plan, strategy: str) -> dict[str, str]:
+    found: ComparisonColumn = next(column for column in answer.comparison if column.strategy == strategy)
+    return dict(found.rows)
+
+
+def test_the_document_s_uneven_columns() -> None:
+    assert column_ranges(4096, 3) == [(0, 1365), (1366, 2730), (2731, 4095)]
+
+
+def test_columns_cover_the_width_once() -> None:
+    for width, parts in ((8192, 8), (28, 5), (7, 7)):
+        ranges = column_ranges(width, parts)
+        assert [first for first, _ in ranges] == [0, *(last + 1 for _, last in ranges[:-1])]
+        assert ranges[-1][1] == width - 1
+
+
+def test_three_strategies_with_this_model_s_figures() -> None:
+    answer = ask(LLAMA_70B, "2x4xA100-80GB")
+    data, tensor, both = (column(answer, name) for name in ("Data parallel", "Tensor parallel", "TP x DP"))
+    assert data["Model per GPU"] == "FULL copy: 131.4 GiB" and data["Communication"] == "NONE (inference)"
+    assert data["Latency"] == "does not run" and "> budget" in data["Memory per GPU"]
+    assert tensor["Model per GPU"].startswith("1/4 of each layer: 32.9 GiB")
+    assert tensor["Columns"] == "0-2047, 2048-4095, 4096-6143, 6144-8191"
+    assert tensor["Communication"].startswith("160 all-reduces per token")
+    assert "1/4 KV cache (2 of 8 KV heads)" in tensor["Memory per GPU"]
+    assert "1 replica" in tensor["Throughput"] and "= 2 x" in both["Throughput"]
+
+
+def test_the_source_s_rows_are_all_there() -> None:
+    rows = {"Model per GPU", "Communication", "Latency", "Throughput", "Memory per GPU", "Best for"}
+    assert rows <= set(column(ask(LLAMA_7B, "4xA100-80GB"), "Data parallel"))
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "told"),
+    [
+        (LLAMA_70B, 4, "1/4 KV cache (2 of 8 KV heads)"),
+        (LLAMA_70B, 16, "1/8 KV cache (1 of 8 KV heads, each on 2 ranks)"),
+        (LLAMA_70B, 3, "3 of 8 KV heads' cache"),
+        (LLAMA_70B, 1, "full KV cache"),
+        ("deepseek-ai/DeepSeek-V3", 8, "full KV cache (latent: the same on every rank)"),
+    ],
+)
+def test_the_true_share_of_the_cache(model: str, tp: int, told: str) -> None:
+    from cluster.catalog.models import load_model
+
+    assert kv_share(load_model(model), tp) == told
+
+
+def test_every_candidate_says_why() -> None:
+    answer = ask(LLAMA_70B, "2x4xA100-80GB")
+    assert all(candidate.why for candidate in answer.candidates)
+    why = {candidate.label: candidate.why for candidate in answer.candidates}
+    assert "all-reduce across nodes" in why["TP=8"] and "TP=4" in why["TP=8"]
+    assert "GiB more than the budget" in why["DP=1"]
+    assert "2 stages to keep filled" in why["TP=4, PP=2"]
+    assert all(rejection.fix for c in answer.candidates for rejection in c.rejections)
+
+
+def test_latency_ranks_by_latency() -> None:
+    fast = best(ask(LLAMA_8B, "8xH100", objective="latency"))
+    full = best(ask(LLAMA_8B, "8xH100"))
+    assert fast.layout.tp > full.layout.tp == 1
+    assert fast.estimate is not None and full.estimate is not None
+    assert fast.estimate.tpot_s.value < full.estimate.tpot_s.value
+
+
+def test_few_requests_need_few_replicas() -> None:
+    assert best(ask(LLAMA_7B, "2x4xA100-80GB", concurrency=3)).layout.num_replicas <= 3
+
+
+def test_limits_are_kept_where_they_can_be() -> None:
+    answer = ask(LLAMA_70B, "8xH100", tpot_s=0.03)
+    chosen = best(answer)
+    assert chosen.estimate is not None and chosen.estimate.tpot_s.value <= 0.03
+    missed = ask(LLAMA_70B, "8xH100", tpot_s=1e-5)
+    assert "no layout keeps the limits" in best(missed).why
+    overshoots = [c.estimate.tpot_s.value for c in missed.candidates if c.estimate is not None]
+    assert overshoots == sorted(overshoots)
+
+
+def test_an_unknown_gpu_is_planned_with_its_nearest_and_says_so() -> None:
+    from cluster.cluster_spec import parse_cluster_spec
+    from tests.planner_search.ask import with_gpu
+
+    cluster = with_gpu(parse_cluster_spec("1xA100-80GB"), 0, 0, type="NVIDIA Unheard-of 80GB")
+    notes = best(ask(LLAMA_8B, cluster)).notes
+    assert any("is not in the catalogue: planned with the rates of" in note for note in notes)
