@@ -78,3 +78,21 @@ def test_vision_towers_equal_those_of_the_reference(kind: str) -> None:
     model = model_from_config({**config, "tie_word_embeddings": made.tie_word_embeddings}, "small", "test")
     assert model.vision is not None
     assert model.parameters == sum(parameter.numel() for parameter in reference.parameters())
+
+
+@pytest.mark.parametrize(
+    "kind", ["mellum", "iquestcoder", "zaya", "axk1", "lfm3", "hy_v4", "granite_swa", "youtu"]
+)
+def test_families_without_a_file_are_planned_from_their_fields(kind: str) -> None:
+    """No data file knows these: sizes alone bring the count within a few percent."""
+    if kind not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"this transformers has no {kind}")
+    made = transformers.CONFIG_MAPPING[kind]()
+    with torch.device("meta"):
+        reference = transformers.AutoModelForCausalLM.from_config(made)
+    reference.tie_weights()
+    config = {name: value for name, value in made.to_dict().items() if value is not None}
+    model = model_from_config(config, "new", "test")
+    assert not model.known_architecture and model.notes
+    expected = sum(parameter.numel() for parameter in reference.parameters())
+    assert model.parameters == pytest.approx(expected, rel=0.03)

@@ -74,6 +74,8 @@ _LIMITS = {
     "vocab_size": 2**28,
 }
 _LIMIT = 2**24
+# Stated for text and for images apart: an expert's slot holds one of each.
+_BY_MODALITY = frozenset({"moe_intermediate_size"})
 _SHOWN_LENGTH = 60
 _REQUIRED = object()
 
@@ -116,6 +118,8 @@ class Fields:
         high = _LIMITS.get(name, _LIMIT)
         if isinstance(value, list) and value and all(item == value[0] for item in value):
             value = value[0]  # stated once a layer, the same for all
+        elif isinstance(value, list) and name in _BY_MODALITY and all(type(item) is int for item in value):
+            value = sum(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self.bad(name, value, f"a whole number from {low} to {high}")
         return value

@@ -15,7 +15,6 @@ from cluster.catalog.hf_config.plans import LayerPlan
 from cluster.catalog.hf_config.recurrent import MIXERS
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, Split, Tensor
-from cluster.errors import BadInput
 
 Mixer = tuple[Attention, list[Tensor]]
 
@@ -83,13 +82,8 @@ class LayerFactory:
         )
 
     def _recurrent(self, builder: TensorBuilder) -> Mixer:
-        build = MIXERS.get(self.family.recurrent or _guess_mixer(self.fields))
-        if build is None:
-            raise BadInput(
-                f"{self.fields.where}: layers of a kind this program does not know",
-                "Plan it as another architecture, or leave layer_types out",
-            )
-        return build(self.fields, self.family, builder)
+        mixer = self.family.recurrent or _guess_mixer(self.fields)
+        return MIXERS[mixer](self.fields, self.family, builder)
 
     def _feed_forward(self, builder: TensorBuilder, plan: LayerPlan) -> FeedForward:
         if plan.feed_forward == SPARSE:
@@ -110,8 +104,14 @@ class LayerFactory:
 def _guess_mixer(fields: Fields) -> str:
     """Name the recurrent mixer of an unknown family by the fields it states."""
     signs = {"linear_num_value_heads": "gated_delta", "linear_attn_config": "kimi_delta"}
-    signs |= {"mamba_num_heads": "mamba2", "ssm_state_size": "mamba1", "conv_L_cache": "short_convolution"}
-    return next((mixer for name, mixer in signs.items() if fields.has(name)), "")
+    signs |= {
+        "linear_num_heads": "kimi_delta",
+        "mamba_num_heads": "mamba2",
+        "ssm_state_size": "mamba1",
+        "conv_L_cache": "short_convolution",
+    }
+    # Without a sign: linear attention over the heads that every config states.
+    return next((mixer for name, mixer in signs.items() if fields.has(name)), "lightning")
 
 
 def _joined(attention: Attention, state: Attention) -> Attention:

@@ -81,7 +81,7 @@ def _from_pattern(fields: Fields, family: Family, count: int) -> list[str]:
     numbered = _numbered(fields, count)
     if numbered is not None:
         return numbered
-    turn = fields.integer("full_attention_interval", 0, low=0)
+    turn = fields.integer("full_attention_interval", fields.integer("layer_group_size", 0, low=0), low=0)
     if turn and family.recurrent:
         return [FULL if (i + 1) % turn == 0 else RECURRENT for i in range(count)]
     if fields.has("attn_layer_period"):

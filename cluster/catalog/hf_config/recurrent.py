@@ -52,7 +52,7 @@ def gated_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer
 
 def kimi_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
     """Delta attention with a decay per channel, its gates through low-rank projections."""
-    section = fields.section("linear_attn_config") or fields
+    section = fields.section("linear_attn_config") or Fields({}, fields.where)
     heads = section.integer("num_heads", fields.integer("linear_num_heads", 32))
     dim = section.integer("head_dim", fields.integer("linear_head_dim", 128))
     kernel = section.integer("short_conv_kernel_size", fields.integer("linear_conv_kernel_dim", 4))
@@ -62,12 +62,12 @@ def kimi_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
         for name in ("q_proj", "k_proj", "v_proj")
         for tensor in builder.linear(f"{module}.{name}", width, hidden, Split.COLUMN)
     ]
-    low_rank = ("f",) if section.flag("use_full_rank_gate") else ("f", "g")
-    if len(low_rank) == 1:
-        tensors += builder.linear(f"{module}.g_proj", width, hidden, Split.COLUMN)
-    for name in low_rank:
-        tensors += builder.linear(f"{module}.{name}_a_proj", dim, hidden, Split.REPLICATED)
-        tensors += builder.linear(f"{module}.{name}_b_proj", width, dim, Split.COLUMN)
+    for name, switch in (("f", "use_full_rank_forget"), ("g", "use_full_rank_gate")):
+        if section.flag(switch, fields.flag(switch)):
+            tensors += builder.linear(f"{module}.{name}_proj", width, hidden, Split.COLUMN)
+        else:
+            tensors += builder.linear(f"{module}.{name}_a_proj", dim, hidden, Split.REPLICATED)
+            tensors += builder.linear(f"{module}.{name}_b_proj", width, dim, Split.COLUMN)
     tensors += [
         *builder.linear(f"{module}.conv1d", 3 * width, kernel, Split.COLUMN, plain=True),
         *builder.linear(f"{module}.b_proj", heads, hidden, Split.COLUMN),

@@ -11,9 +11,14 @@ from cluster.catalog.model_spec import Quantization, WeightFormat
 _NUMBERED = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
 
 
-def _numbered(path: str) -> str:
-    parent, _, name = path.rpartition(".")
-    return f"{parent}.{_NUMBERED.get(name, name)}"
+def _spellings(path: str, is_expert: bool) -> tuple[str, ...]:
+    """Return a module's path and what other checkpoints of its kind call it."""
+    if is_expert:
+        parent, _, name = path.rpartition(".")
+        return path, f"{parent}.{_NUMBERED.get(name, name)}"
+    if ".shared_experts." in path:
+        return path, path.replace(".shared_experts.", ".shared_expert.")
+    return path, path.replace(".shared_expert.", ".shared_experts.")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Scheme:
         """Return how the linear module at `path` ('layers.0.mlp.down_proj') is stored."""
         if not self.rules:
             return self.base
-        spellings = (path, _numbered(path)) if is_expert else (path,)
+        spellings = _spellings(path, is_expert)
         if any(spelling in self.left_out for spelling in spellings):
             return self.base
         for rule in self.rules:
