@@ -74,6 +74,8 @@ class EngineTiming:
     """The same without graphs, launched from Python."""
     expert_layer_s: float
     """More of it in a layer with experts (routing, permutation)."""
+    latent_layer_s: float
+    """More of it in a layer with latent attention: projections into and out of the latent space."""
     step_s: float
     """GPU-side fixed time of a step: sampling, gaps."""
     host_step_s: float

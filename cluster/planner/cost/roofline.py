@@ -90,7 +90,8 @@ def _fixed(work: StageWork, rates: Rates, eager: bool) -> float:
     each_s = engine.eager_layer_s if eager else engine.layer_s
     each_s += max((narrow.get(dense.weight_format, 0.0) for dense in work.dense), default=0.0)
     slow_s = max((engine.slow_expert_formats.get(e.weight_format, 0.0) for e in work.experts), default=0.0)
-    return each_s * work.num_layers + (engine.expert_layer_s + slow_s) * work.num_expert_layers
+    fixed_s = each_s * work.num_layers + (engine.expert_layer_s + slow_s) * work.num_expert_layers
+    return fixed_s + engine.latent_layer_s * work.num_latent_layers
 
 
 def _add(sums: list[float], memory_s: float, compute_s: float, knee: float) -> None:

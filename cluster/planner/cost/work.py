@@ -56,6 +56,7 @@ class StageWork:
 
     num_layers: int
     num_expert_layers: int
+    num_latent_layers: int
     dense: tuple[DenseWork, ...]
     head: tuple[DenseWork, ...]
     """Runs once a sequence, not once a prompt token."""
@@ -117,7 +118,7 @@ class _Sums:
         self.experts: dict[tuple[str, str, int, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         self.caches: dict[int | None, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         self.state_bytes = 0.0
-        self.num_expert_layers = 0
+        self.num_expert_layers = self.num_latent_layers = 0
         self.all_reduces = 1 if key.is_first else 0
 
     def add_layer(self, layer: Layer, count: int) -> None:
@@ -130,6 +131,7 @@ class _Sums:
                 self._add_dense(self.dense, tensor, layer.attention, count)
         self._add_attention(layer.attention, count)
         self.num_expert_layers += count if layer.num_experts else 0
+        self.num_latent_layers += count if layer.attention.kind is AttentionKind.LATENT else 0
         self.all_reduces += count * reduces_in(layer)
 
     def _add_dense(
@@ -191,6 +193,7 @@ class _Sums:
         return StageWork(
             num_layers=num_layers,
             num_expert_layers=self.num_expert_layers,
+            num_latent_layers=self.num_latent_layers,
             dense=tuple(DenseWork(*name, *sums) for name, sums in self.dense.items()),
             head=tuple(DenseWork(*name, *sums) for name, sums in self.head.items()),
             experts=tuple(ExpertWork(*name, *sums) for name, sums in self.experts.items()),
