@@ -58,9 +58,10 @@ def even_stages(num_layers: int, pp: int) -> tuple[StageRange, ...]:
 def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     """Return what a row started, or None where its model or layout is not known."""
     model = models.find_row(row, _dtype(row))
-    if model is None or "tp" not in row:
+    tp = row.get("tp") or row.get("n_gpus")
+    if model is None or not tp:
         return None
-    layout = Layout(tp=row["tp"], pp=row.get("pp", 1))
+    layout = Layout(tp=tp, pp=row.get("pp", 1))
     engine = load_engine(row.get("engine", "vllm"), _engine_version(row, folder))
     gpu = find_row_gpu(row, folder)
     return Setup(

@@ -13,7 +13,15 @@ from cluster.planner.request import PlanRequest
 from cluster.planner.sharding import kv_heads_on_rank, share
 
 _PAGED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
-_PACKED_CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "fp8_inc": 1.0, "int8": 1.0}
+_PACKED_CACHE_BYTES = {
+    "fp8": 1.0,
+    "fp8_e4m3": 1.0,
+    "fp8_e5m2": 1.0,
+    "fp8_inc": 1.0,
+    "int8": 1.0,
+    "nvfp4": 0.5625,
+    "fp4": 0.5625,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Literal
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.memory.limits import compute_dtype_bytes
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 
@@ -56,7 +57,7 @@ def training_memory(
 ) -> TrainingMemory:
     """Return one rank's training memory for sequences of the request's input_tokens, in bytes."""
     parameter_bytes = stage_weights_bytes(model, layout, stage, engine)
-    parameters = parameter_bytes // 2
+    parameters = parameter_bytes // compute_dtype_bytes(model, request)
     gradients = parameters * GRADIENT_BYTES
     ranks = layout.dp
     over_ranks = {"ddp": 0, "zero1": 1, "zero2": 2, "zero3": 3}[sharding]
