@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
+from operator import attrgetter
 
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.search.gpu_types import Resolved, SpecBook
@@ -52,20 +53,47 @@ def _sort_by_shape(
 ) -> dict[Hashable, list[Machine]] | None:
     """Gather machines of one shape; None when there would be too many shapes and a coarser grain is left."""
     by_shape: dict[Hashable, list[Machine]] = defaultdict(list)
+    look = _Look(grain)
     for group in groups:
-        seen = [_look_at(nodes[position], grain) for position in group]
-        shape = tuple(key for key, _ in seen)
+        seen = [look.at(nodes[position]) for position in group]
+        shape = tuple(kind for kind, _ in seen)
         by_shape[shape].append(Machine(group, tuple(order for _, order in seen)))
         if len(by_shape) > MOST_SHAPES and grain != _GRAINS_BYTES[-1]:
             return None
     return by_shape
 
 
-def _look_at(node: Node, grain: int) -> tuple[Hashable, tuple[int, ...]]:
-    """Return what makes the node alike to others, whatever the order of its GPUs, and that order."""
-    keys = [_gpu_key(gpu, grain) for gpu in node.gpus]
-    order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
-    return (node.network_bytes_per_s, tuple([keys[position] for position in order])), order
+class _Look:
+    """Numbers the kinds of node: alike whatever the order of their GPUs. Most nodes equal the one before."""
+
+    def __init__(self, grain: int) -> None:
+        self._grain = grain
+        self._kinds: dict[Hashable, int] = {}
+        self._last: object = None
+        self._answer: tuple[int, tuple[int, ...]] = (-1, ())
+
+    def at(self, node: Node) -> tuple[int, tuple[int, ...]]:
+        """Return the number of the node's kind, and the order of its GPUs that makes equal nodes equal."""
+        about = (node.network_bytes_per_s, node.nvlink_domain is not None)
+        raw = (about, [_what_counts(gpu) for gpu in node.gpus])
+        if raw != self._last:
+            keys = [_gpu_key(gpu, self._grain) for gpu in node.gpus]
+            order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
+            kind = (about, tuple([keys[position] for position in order]))
+            self._last = raw
+            self._answer = self._kinds.setdefault(kind, len(self._kinds)), order
+        return self._answer
+
+
+_what_counts = attrgetter(
+    "type",
+    "memory_total_bytes",
+    "memory_free_bytes",
+    "nvlink_island",
+    "claimed_by",
+    "unhealthy_reason",
+    "mig_parent_uuid",
+)
 
 
 def _gpu_key(gpu: Gpu, grain: int) -> GpuKey:
@@ -143,11 +171,12 @@ def _usable(gpu: Gpu) -> bool:
 
 
 def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
+    any_unknown = book.any_unknown
     for node in nodes:
         for gpu in node.gpus:
             if gpu.unhealthy_reason is not None:
                 yield LeftOut(node.name, gpu.index, "gpu_unhealthy", gpu.unhealthy_reason)
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, "gpu_busy", f"claimed by {gpu.claimed_by}")
-            elif book.any_unknown and book.resolve(gpu) is None:
+            elif any_unknown and book.resolve(gpu) is None:
                 yield LeftOut(node.name, gpu.index, "gpu_unknown", "neither its type nor its memory is known")
