@@ -11,6 +11,7 @@ from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
 from cluster.inventory import MeasuredLink
 from cluster.planner import cost
+from cluster.planner.cost.steady_state import Stream
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.request import PlanRequest
 from tests.planner_cost.setups import LLAMA_8B, LLAMA_70B, QWEN_MOE, ask, rate
@@ -147,3 +148,34 @@ def test_only_experts_that_were_picked_are_read() -> None:
     alone = ask(QWEN_MOE, Layout(), concurrency=1, input_tokens=16, output_tokens=512)
     dense_bytes = 61e9  # all experts, 16 bits
     assert alone.tpot_s.value < 0.5 * dense_bytes / 3.35e12
+
+
+def test_a_queue_is_as_long_for_every_replica() -> None:
+    one = ask(layout=Layout(tp=4), concurrency=2_000, kv_tokens=50_000)
+    four = ask(layout=Layout(tp=4, dp=4), concurrency=8_000, kv_tokens=50_000)
+    assert four.ttft_s.value == pytest.approx(one.ttft_s.value)
+
+
+def test_stages_on_other_nodes_are_further_away() -> None:
+    near, far = (
+        ask(
+            layout=Layout(tp=4, pp=2),
+            concurrency=1,
+            topology=cost.Topology("nvlink", pp_crosses_node=crosses),
+        )
+        for crosses in (False, True)
+    )
+    assert far.tpot_s.value > near.tpot_s.value
+
+
+def test_long_prompts_are_read_in_chunks() -> None:
+    stream = Stream(input_tokens=6_000, output_tokens=10, token_budget=2_000)
+    assert (stream.chunk_tokens, stream.chunks, stream.steps) == (2_000, 3, 12)
+    short = Stream(input_tokens=500, output_tokens=1, token_budget=2_000)
+    assert (short.chunk_tokens, short.chunks, short.steps) == (500, 1, 1)
+
+
+def test_a_prompt_alone_takes_its_matrix_products_at_least() -> None:
+    estimate = ask(LLAMA_8B, Layout(), concurrency=1, input_tokens=8_000, output_tokens=1)
+    least_s = 2 * 7.5e9 * 8_000 / 989.4e12
+    assert least_s < 1 / estimate.throughput_tokens_per_s.value < 3 * least_s

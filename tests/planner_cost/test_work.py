@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
 from cluster.evidence.setups import even_stages
+from cluster.planner.cost import Topology, link_for
+from cluster.planner.cost.rates import rates_of
+from cluster.planner.cost.roofline import Group, Load, stage_time
 from cluster.planner.cost.work import StageWork, stage_work, work_key
 from cluster.planner.layout import Layout
 from cluster.planner.memory.weights import stage_weights_bytes
 from tests.planner_cost.setups import LLAMA_70B, QWEN_MOE
 
+HYBRID = "Qwen/Qwen3-Next-80B-A3B-Instruct"
 NATIVE = frozenset({"bf16", "fp16", "fp8"})
 
 
@@ -63,3 +70,21 @@ def test_expert_parallelism_divides_experts_not_their_insides() -> None:
     assert [part.experts for part in spread.experts] == [32]
     flops = [sum(part.flops_per_token for part in work.experts) for work in (split, spread)]
     assert flops[0] == pytest.approx(flops[1])
+
+
+def test_a_latent_cache_is_multiplied_whole_by_every_head() -> None:
+    (work,) = works("deepseek-ai/DeepSeek-V3", tp=8)
+    (cache,) = work.caches
+    assert cache.bytes_per_key == 61 * 576 * 2.0
+    assert cache.flops_per_key == 61 * 2 * 16 * 2 * 576
+
+
+def test_a_recurrent_state_is_read_and_written_for_every_token() -> None:
+    (work,) = works(HYBRID)
+    assert work.state_bytes > 0
+    gpu, engine = find_gpu("H100"), load_engine("vllm")
+    rates, load = rates_of(gpu, engine), Load(sequences=64, context=1024)
+    group = Group(tp=1, tp_link=link_for("none", 1, gpu, Topology()))
+    without = stage_time(replace(work, state_bytes=0.0), load, group, rates)
+    more_s = stage_time(work, load, group, rates).total_s - without.total_s
+    assert more_s == pytest.approx(64 * work.state_bytes / rates.plain_bytes_per_s)
