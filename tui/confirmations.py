@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
-from cluster.planner.result import Candidate
+from cluster.planner.result import Candidate, Plan
 from cluster.units import GIB
 from tui.format import count_of, memory_of, throughput_band
 from tui.screens.confirm import Confirmation
@@ -60,8 +60,11 @@ def confirm_stop(status: DeploymentStatus) -> Confirmation:
     return Confirmation(f"Stop {status.name}?", tuple(rows), yes="Stop", no="Keep")
 
 
-def no_longer_fits(candidate: Candidate) -> tuple[str, str, str]:
+def no_longer_fits(wanted: Candidate, now: Candidate | None, plan: Plan) -> tuple[str, str, str]:
     """Say why a layout that fitted does not fit any more: title, message, what to do."""
-    message = "\n".join(rejection.message for rejection in candidate.rejections) or candidate.why
-    fixes = "; ".join(rejection.fix for rejection in candidate.rejections if rejection.fix)
-    return f"{candidate.label} no longer fits", message, fixes
+    title = f"{wanted.label} no longer fits"
+    if now is None:
+        message, *more = plan.advice or ("The GPUs it needs are not free any more.",)
+        return title, message, "; ".join(more)
+    message = "\n".join(rejection.message for rejection in now.rejections) or now.why
+    return title, message, "; ".join(rejection.fix for rejection in now.rejections if rejection.fix)

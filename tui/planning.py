@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,13 @@ from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.telemetry import GpuReading, NodeReading
-from tui.store import Snapshot
+from tui.store import SILENT_STATES, Snapshot
 
 PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 """(cluster, model name or path, request) -> plan; raises ClusterviewError. Runs in a worker thread."""
 
 SpecFunction = Callable[[Plan, Candidate, "OrderContext"], DeploymentSpec]
 """(plan, candidate, where and what of the order) -> what to deploy. Runs in a worker thread."""
-
-_DEAD_STATES = ("hung", "lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,54 @@ def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:
     return plan(cluster, answers[-1], question.request)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plan, and the deployments of ours that it takes for stopped ('' when it takes none)."""
+
+    plan: Plan
+    as_if_stopped: str = ""
+
+
+def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: PlanFunction) -> Answer | None:
+    """Plan on what is free; where our own deployments leave no room, plan as if they were stopped.
+
+    So the layout that runs, its reasons and its comparison stay on screen beside what is measured of it.
+    """
+    cluster = current_cluster(snapshot)
+    if cluster is None or not cluster.num_gpus or not question.models:
+        return None
+    found = answer(question, cluster, plan)
+    if found.recommended is None and snapshot.deployments:
+        names = ", ".join(status.name for status in snapshot.deployments)
+        instead = answer(question, without_deployments(cluster, snapshot), plan)
+        if instead.recommended is not None:
+            return Answer(instead, names)
+    return Answer(found)
+
+
+def without_deployments(cluster: Cluster, snapshot: Snapshot) -> Cluster:
+    """Return the cluster as it would be without our deployments."""
+    planned = {
+        rank.gpu_uuid: status.planned_bytes_by_gpu.get(rank.gpu_uuid, 0)
+        for status in snapshot.deployments
+        for rank in status.ranks
+    }
+    nodes = tuple(
+        node.model_copy(update={"gpus": tuple(_freed_gpu(gpu, planned) for gpu in node.gpus)})
+        for node in cluster.nodes
+    )
+    return cluster.model_copy(update={"nodes": nodes})
+
+
+def _freed_gpu(gpu: Gpu, planned: Mapping[str, int]) -> Gpu:
+    if gpu.uuid not in planned:
+        return gpu
+    free = gpu.memory_free_bytes
+    if free is not None and gpu.memory_total_bytes is not None:
+        free = min(gpu.memory_total_bytes, free + planned[gpu.uuid])
+    return gpu.model_copy(update={"claimed_by": None, "memory_free_bytes": free, "processes": ()})
+
+
 def current_cluster(snapshot: Snapshot) -> Cluster | None:
     """Return the cluster with the latest free memory, and without nodes that do not answer."""
     cluster = snapshot.cluster
@@ -92,7 +138,7 @@ def current_cluster(snapshot: Snapshot) -> Cluster | None:
 def _current_node(node: Node, reading: NodeReading | None) -> Node:
     if reading is None:
         return node
-    if reading.state in _DEAD_STATES:
+    if reading.state in SILENT_STATES:
         reason = f"{node.name} is {reading.state}" + (f": {reading.reason}" if reading.reason else "")
         gpus = tuple(gpu.model_copy(update={"unhealthy_reason": reason}) for gpu in node.gpus)
     else:

@@ -13,7 +13,7 @@ from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.result import Candidate
 from cluster.telemetry import GpuReading, NodeReading
 from tui.format import role_name
-from tui.store import Snapshot
+from tui.store import SILENT_STATES, Snapshot
 
 STALE_AFTER_S = 10.0
 
@@ -108,7 +108,7 @@ class Scene:
 
     def _reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
         reading = self.readings.get(node.node_id)
-        if reading is None or reading.state in ("hung", "lost"):
+        if reading is None or reading.state in SILENT_STATES:
             return None
         return next((item for item in reading.gpus if item.uuid == gpu.uuid), None)
 

@@ -15,6 +15,12 @@ def readable(svg: str) -> str:
     return _TEXT.sub(_without_outer_spaces, svg)
 
 
+def with_common_font(svg: str) -> str:
+    """Ask for a font that every machine has, at the size at which it is as wide as the picture's cells."""
+    svg = re.sub(r"font-family: Fira Code[^;]*;", 'font-family: "DejaVu Sans Mono", monospace;', svg)
+    return svg.replace("font-size: 20px;", "font-size: 20.265px;")
+
+
 def _without_outer_spaces(found: re.Match[str]) -> str:
     head, body = found[1], found[2]
     inner = body

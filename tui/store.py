@@ -25,6 +25,7 @@ from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
 HISTORY_LENGTH = 60
+SILENT_STATES = ("hung", "lost")
 _OVER = frozenset({DeploymentState.STOPPED})
 
 
@@ -38,6 +39,12 @@ class Snapshot:
     deployments: tuple[DeploymentStatus, ...] = ()
     progress: Progress | None = None
     lost: SessionLost | None = None
+
+    @property
+    def planning_key(self) -> tuple[object, ...]:
+        """Changes whenever a plan is out of date: GPUs, claims, deployments, nodes that do not answer."""
+        silent = sorted(node for node, reading in self.readings.items() if reading.state in SILENT_STATES)
+        return (self.cluster_version, tuple(status.name for status in self.deployments), tuple(silent))
 
     @property
     def simulated(self) -> bool:

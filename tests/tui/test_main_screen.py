@@ -126,7 +126,7 @@ async def test_deploy_looks_again_and_says_why_it_no_longer_fits() -> None:
     def plan_once(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
         calls.append(cluster)
         plan = make_plan(cluster, model, request)
-        return plan if len(calls) == 1 else _all_refused(plan)
+        return plan if len(calls) == 1 else _all_refused(plan)  # the second look is the key press
 
     session = FakeSession(opening_events(make_cluster()))
     app = make_app(session=session, plan=plan_once)
@@ -343,3 +343,74 @@ async def test_every_theme_draws() -> None:
             seen.add(app.theme)
             assert "TP=4, DP=2" in screen_text(app)
     assert len(seen) == 4
+
+
+async def test_the_plan_stays_on_screen_while_it_runs_and_cannot_be_ordered_twice() -> None:
+    cluster = make_cluster()
+    status = make_deployment(cluster, serving=True)
+    claimed = cluster.model_copy(
+        update={
+            "nodes": tuple(
+                node.model_copy(
+                    update={
+                        "gpus": tuple(gpu.model_copy(update={"claimed_by": status.name}) for gpu in node.gpus)
+                    }
+                )
+                for node in cluster.nodes
+            )
+        }
+    )
+
+    def plan_free(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
+        taken = any(gpu.claimed_by for node in cluster.nodes for gpu in node.gpus)
+        return make_nothing_fits(cluster) if taken else make_plan(cluster)
+
+    session = FakeSession((ClusterSeen(cluster=claimed), DeploymentsSeen(deployments=(status,))))
+    app = make_app(session=session, plan=plan_free)
+    async with opened(app, (120, 40)) as pilot:
+        text = screen_text(app)
+        assert "TP=4, DP=2" in text
+        assert f"as if {status.name} were stopped" in text
+        await pilot.press("d")
+        await pilot.pause(0.1)
+        assert session.orders == []
+        assert not isinstance(app.screen, ConfirmScreen)
+
+
+async def test_a_layout_that_vanished_from_the_plan_is_not_ordered() -> None:
+    calls = []
+
+    def plan_once(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
+        calls.append(cluster)
+        return make_plan(cluster) if len(calls) == 1 else make_nothing_fits(cluster)
+
+    session = FakeSession(opening_events(make_cluster()))
+    app = make_app(session=session, plan=plan_once)
+    async with opened(app) as pilot:
+        await pilot.press("d")
+        await pilot.pause(0.1)
+        await pilot.pause()
+        assert "TP=4, DP=2 no longer fits" in screen_text(app)
+        assert "12.4 GiB are missing" in screen_text(app)
+    assert session.orders == []
+
+
+async def test_a_node_that_falls_silent_is_planned_around_at_once() -> None:
+    from cluster.bridge.events import ReadingsSeen
+    from cluster.telemetry import NodeReading
+    from tests.tui.builders import NOW_S
+
+    healthy = []
+
+    def remember(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
+        healthy.append(sum(gpu.healthy for node in cluster.nodes for gpu in node.gpus))
+        return make_plan(cluster)
+
+    session = FakeSession(opening_events(make_cluster()))
+    app = make_app(session=session, plan=remember)
+    async with opened(app) as pilot:
+        assert healthy[-1] == 8
+        session.say(ReadingsSeen(nodes=(NodeReading(node_id="id-1", taken_at_s=NOW_S, state="lost"),)))
+        await settle(pilot)
+        assert healthy[-1] == 4
+        assert "! lost" in screen_text(app)

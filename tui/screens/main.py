@@ -119,7 +119,7 @@ class MainScreen(MainActions):
         panel.show(snapshot.deployments, used_by_deployments(snapshot))
         self._show_whether_empty(snapshot)
         self.redraw_map()
-        if snapshot.cluster is not None and snapshot.cluster_version != self.planned_version:
+        if snapshot.cluster is not None and snapshot.planning_key != self.planned_for:
             self.replan()
         self.refresh_bindings()
 
@@ -141,7 +141,7 @@ class MainScreen(MainActions):
         """Open the simulated cluster on a machine without GPUs."""
         if self.view.setup.open_simulated is not None and not self._simulating:
             self._simulating = True
-            self.planned_version = 0
+            self.planned_for = ()
             self.remove_class("-empty")
             self.say("Opening a simulated cluster.")
             self.view.use_session(self.view.setup.open_simulated())

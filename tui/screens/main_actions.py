@@ -42,7 +42,8 @@ class MainActions(MainPlanning):
         if action == "simulate":
             return self.has_class("-empty") and self.view.setup.open_simulated is not None
         if action == "deploy":
-            return True if can_change and self.candidate is not None and self.candidate.feasible else None
+            fits = self.candidate is not None and self.candidate.feasible and not self.as_if_stopped
+            return True if can_change and fits else None
         if action == "stop":
             return True if can_change and deployment is not None else None
         if action == "prompt":
@@ -116,8 +117,8 @@ class MainActions(MainPlanning):
             return
         try:
             plan, candidate = await self.look_again(wanted)
-            if not candidate.feasible:
-                self.app.push_screen(NoticeScreen(*no_longer_fits(candidate)))
+            if candidate is None or not candidate.feasible:
+                self.app.push_screen(NoticeScreen(*no_longer_fits(wanted, candidate, plan)))
                 return
             spec = await asyncio.to_thread(self._spec, plan, candidate)
         except Exception as error:

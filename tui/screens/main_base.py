@@ -21,6 +21,7 @@ class MainBase(Screen[None]):
 
     question: Question
     plan: Plan | None
+    as_if_stopped: str
 
     @property
     def view(self) -> ClusterviewApp:
@@ -41,8 +42,8 @@ class MainBase(Screen[None]):
         """Plan something else."""
         raise NotImplementedError
 
-    def show_plan(self, plan: Plan | None) -> None:
-        """Show a plan in every panel."""
+    def show_plan(self, plan: Plan | None, as_if_stopped: str = "") -> None:
+        """Show a plan in every panel; `as_if_stopped` names deployments that it takes for stopped."""
         raise NotImplementedError
 
     def say(self, message: str, kind: Kind = "info") -> None:

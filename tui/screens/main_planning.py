@@ -9,7 +9,14 @@ from textual import work
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
-from tui.planning import Question, answer, candidate_key, current_cluster, find_candidate
+from tui.planning import (
+    Question,
+    answer,
+    answer_beside_deployments,
+    candidate_key,
+    current_cluster,
+    find_candidate,
+)
 from tui.scene import SceneBuilder
 from tui.screens.main_base import MainBase
 from tui.widgets.alternatives import Alternatives
@@ -29,7 +36,8 @@ class MainPlanning(MainBase):
         super().__init__()
         self.question = question
         self.plan: Plan | None = None
-        self.planned_version = 0
+        self.as_if_stopped = ""
+        self.planned_for: tuple[object, ...] = ()
         self._scenes = SceneBuilder()
 
     @property
@@ -45,12 +53,10 @@ class MainPlanning(MainBase):
     async def replan(self) -> None:
         """Answer the question on the cluster as it is now, off the screen's thread."""
         snapshot = self.view.store.snapshot
-        cluster = current_cluster(snapshot)
-        self.planned_version = snapshot.cluster_version
-        if cluster is None or not cluster.num_gpus or not self.question.models:
-            return
+        self.planned_for = snapshot.planning_key
+        ask = self.view.setup.plan
         try:
-            found = await asyncio.to_thread(answer, self.question, cluster, self.view.setup.plan)
+            found = await asyncio.to_thread(answer_beside_deployments, self.question, snapshot, ask)
         except ClusterviewError as error:
             self.show_plan(None)
             self.query_one(PlanSummary).show(None, error.one_line())
@@ -60,21 +66,22 @@ class MainPlanning(MainBase):
             self.show_plan(None)
             self.say(f"The planner failed: {type(error).__name__}: {clean(str(error))}", "bad")
         else:
-            self.show_plan(found)
+            if found is not None:
+                self.show_plan(found.plan, found.as_if_stopped)
 
-    async def look_again(self, wanted: Candidate) -> tuple[Plan, Candidate]:
-        """Plan on the readings of this moment and find the wanted layout in the answer."""
+    async def look_again(self, wanted: Candidate) -> tuple[Plan, Candidate | None]:
+        """Plan on the readings of this moment and find the wanted layout in the answer, if it is there."""
         cluster = current_cluster(self.view.store.snapshot)
         assert cluster is not None and self.plan is not None
         models = self.question.models if len(self.question.models) == 1 else (self.plan.model.name,)
         question = Question(models, self.question.request)
         plan = await asyncio.to_thread(answer, question, cluster, self.view.setup.plan)
         self.show_plan(plan)
-        return plan, find_candidate(plan, candidate_key(wanted)) or wanted
+        return plan, find_candidate(plan, candidate_key(wanted))
 
-    def show_plan(self, plan: Plan | None) -> None:
-        self.plan = plan
-        self.query_one(PlanSummary).show(plan)
+    def show_plan(self, plan: Plan | None, as_if_stopped: str = "") -> None:
+        self.plan, self.as_if_stopped = plan, as_if_stopped
+        self.query_one(PlanSummary).show(plan, as_if_stopped=as_if_stopped)
         self.query_one(DecisionPath).show(plan)
         self.query_one(Alternatives).show(plan)
         self.query_one(Comparison).show(plan)

@@ -55,12 +55,12 @@ def path_tree(plan: Plan, look: Look, wrapped: bool = True) -> Group:
 
 
 def _step(step: DecisionStep, look: Look, wrapped: bool) -> Table:
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=1, min_width=1, no_wrap=True)
-    grid.add_column(no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    grid.add_column(width=1)
+    grid.add_column(ratio=1, no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
     question = Text(f"{step.question} ", look.plain)
     question.append(step.answer, look.strong)
-    outer = Table.grid()
+    outer = Table.grid(expand=True)
     outer.add_row(question)
     if step.because:
         grid.add_row(Text(LAST_BRANCH, look.faint), Text(step.because, look.muted))

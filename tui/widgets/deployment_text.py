@@ -10,14 +10,13 @@ from cluster.deploy.status import (
     SERVING,
     DeploymentState,
     DeploymentStatus,
-    RankState,
-    RankStatus,
     ReplicaStatus,
 )
 from cluster.units import NOT_AVAILABLE
-from tui.format import age, fit, gib, rate, role_name
-from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, TROUBLE, USED
+from tui.format import age, fit, gib, rate
+from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
 from tui.look import Look
+from tui.widgets.rank_text import rank_lines
 
 _STATE_STYLE = {
     DeploymentState.STARTING: "accent",
@@ -27,8 +26,6 @@ _STATE_STYLE = {
     DeploymentState.STOPPED: "muted",
     DeploymentState.FAILED: "bad",
 }
-_BAR_CELLS = 8
-_CELL_WIDTH = 38
 
 
 def deployment_lines(
@@ -40,7 +37,7 @@ def deployment_lines(
         lines.append(_replica_heading(width, look))
         lines.extend(replica_line(replica, width, look) for replica in status.replicas)
     if status.ranks:
-        lines.extend(_rank_lines(status, width, look))
+        lines.extend(rank_lines(status, width, look))
     return lines
 
 
@@ -135,65 +132,3 @@ def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
         line.append(fit(text, size, "right"), look.plain)
     line.truncate(width)
     return line
-
-
-def _rank_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
-    tp = 1 + max(rank.rank for rank in status.ranks)
-    pp = 1 + max(rank.stage for rank in status.ranks)
-    all_ready = all(rank.state is RankState.READY for rank in status.ranks)
-    if width >= 100:
-        return [_rank_row(rank, status, tp, pp, look) for rank in status.ranks]
-    per_line = max(1, width // _CELL_WIDTH)
-    if all_ready:
-        return []
-    cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
-    lines = []
-    for start in range(0, len(cells), per_line):
-        line = Text(no_wrap=True, end="")
-        for cell in cells[start : start + per_line]:
-            cell.truncate(_CELL_WIDTH, pad=True)
-            line.append_text(cell)
-        lines.append(line)
-    return lines
-
-
-def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
-    """Draw a rank in few cells: 'R0·T2 loading ▇▇▇▁▁ 62% 3 s'."""
-    cell = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    cell.append(fit(name, 6 if pp == 1 else 9), look.replica(rank.replica)).append(" ")
-    cell.append_text(_state_text(rank, look, brief=True))
-    return cell
-
-
-def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look: Look) -> Text:
-    """Draw a rank with its GPU, state and memory, predicted beside measured."""
-    row = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    row.append(fit(name, 10), look.replica(rank.replica))
-    row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", 24), look.muted)
-    state = _state_text(rank, look)
-    state.truncate(40, pad=True)
-    row.append_text(state)
-    planned = status.planned_bytes_by_gpu.get(rank.gpu_uuid)
-    held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
-    row.append(f"  holds {held} GiB", look.plain)
-    row.append(f"  planned {gib(planned)} GiB", look.muted)
-    if rank.reason:
-        row.append(f"  {rank.reason}", look.bad if rank.state is RankState.FAILED else look.muted)
-    return row
-
-
-def _state_text(rank: RankStatus, look: Look, brief: bool = False) -> Text:
-    text = Text(no_wrap=True, end="")
-    if rank.state is RankState.READY:
-        return text.append(f"{OK} ready", look.good).append(f" {age(rank.age_s)}", look.muted)
-    if rank.state is RankState.FAILED:
-        return text.append(f"{CROSS} failed", look.bad).append(f" {rank.reason}", look.muted)
-    text.append(f"{ROLE_PLANNED} {rank.state}", look.accent)
-    if rank.progress is not None and rank.state is RankState.LOADING:
-        done = round(max(0.0, min(1.0, rank.progress)) * _BAR_CELLS)
-        text.append(" ").append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
-        text.append(f" {rank.progress:.0%}", look.plain)
-    limit = f" of {rank.deadline_s:.0f} s" if rank.deadline_s is not None and not brief else ""
-    return text.append(f" {DOT} {age(rank.age_s)}{limit}", look.muted)

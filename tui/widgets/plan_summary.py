@@ -20,11 +20,11 @@ class PlanSummary(TextPanel):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
-        self._waiting = ""
+        self._waiting = self._as_if_stopped = ""
 
-    def show(self, plan: Plan | None, waiting: str = "") -> None:
-        """Show a plan, or what is waited for."""
-        self._plan, self._waiting = plan, waiting
+    def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
+        """Show a plan, or what is waited for; `as_if_stopped` names deployments it takes for stopped."""
+        self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
         self.changed()
 
     def draw(self, look: Look) -> Text:
@@ -33,6 +33,8 @@ class PlanSummary(TextPanel):
             return Text(self._waiting, look.muted)
         text = Text()
         text.append(plan.model.name, look.title)
+        if self._as_if_stopped:
+            text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
         text.append(f"  {model_in_words(plan.model)}", look.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"

@@ -1,0 +1,87 @@
+"""The ranks of a deployment: one a line with its memory, or side by side where there is less room."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
+from tui.format import age, fit, gib, role_name
+from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, USED
+from tui.look import Look
+
+_BAR_CELLS = 8
+_CELL_WIDTH = 38
+_ROW_WIDTH = 100
+_COLUMNS = (("rank", 10), ("GPU", 20), ("state", 38), ("GiB held", 9), ("planned", 9))
+
+
+def rank_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+    """Draw all ranks; where they stand side by side, only while not all of them are ready."""
+    tp = 1 + max(rank.rank for rank in status.ranks)
+    pp = 1 + max(rank.stage for rank in status.ranks)
+    if width >= _ROW_WIDTH:
+        rows = [_rank_row(rank, status, tp, pp, look) for rank in status.ranks]
+        return [_heading(look), *rows]
+    if all(rank.state is RankState.READY for rank in status.ranks):
+        return []
+    cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
+    per_line = max(1, width // _CELL_WIDTH)
+    return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
+
+
+def _heading(look: Look) -> Text:
+    line = Text("", look.muted, no_wrap=True, end="")
+    for name, cells in _COLUMNS:
+        line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), look.muted)
+    return line
+
+
+def _joined(cells: list[Text]) -> Text:
+    line = Text(no_wrap=True, end="")
+    for cell in cells:
+        cell.truncate(_CELL_WIDTH, pad=True)
+        line.append_text(cell)
+    return line
+
+
+def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
+    """Draw a rank in few cells: 'R0·T2 loading 62% 3 s'."""
+    cell = Text(no_wrap=True, end="")
+    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
+    cell.append(fit(name, 6 if pp == 1 else 9), look.replica(rank.replica)).append(" ")
+    return cell.append_text(_state_text(rank, look, brief=True))
+
+
+def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look: Look) -> Text:
+    """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
+    widths = dict(_COLUMNS)
+    row = Text(no_wrap=True, end="")
+    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
+    row.append(fit(name, widths["rank"]), look.replica(rank.replica))
+    row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", widths["GPU"]), look.muted)
+    state = _state_text(rank, look)
+    state.truncate(widths["state"], pad=True)
+    row.append_text(state)
+    held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
+    row.append(fit(held, widths["GiB held"], "right"), look.plain)
+    planned = gib(status.planned_bytes_by_gpu.get(rank.gpu_uuid))
+    row.append(fit(planned, widths["planned"], "right"), look.muted)
+    if rank.reason and rank.state is not RankState.FAILED:
+        row.append(f"  {rank.reason}", look.muted)
+    return row
+
+
+def _state_text(rank: RankStatus, look: Look, brief: bool = False) -> Text:
+    text = Text(no_wrap=True, end="")
+    if rank.state is RankState.READY:
+        return text.append(f"{OK} ready", look.good).append(f" {age(rank.age_s)}", look.muted)
+    if rank.state is RankState.FAILED:
+        return text.append(f"{CROSS} failed", look.bad).append(f" {rank.reason}", look.muted)
+    text.append(f"{ROLE_PLANNED} {rank.state}", look.accent)
+    if rank.progress is not None and rank.state is RankState.LOADING:
+        done = round(max(0.0, min(1.0, rank.progress)) * _BAR_CELLS)
+        text.append(" ").append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
+        text.append(f" {rank.progress:.0%}", look.plain)
+    if brief or rank.deadline_s is None:
+        return text.append(f" {DOT} {age(rank.age_s)}", look.muted)
+    return text.append(f" {DOT} {rank.age_s:.0f} of {rank.deadline_s:.0f} s", look.muted)
