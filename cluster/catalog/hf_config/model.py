@@ -23,6 +23,7 @@ from cluster.catalog.hf_config.unwrap import unwrap
 from cluster.catalog.hf_config.vision import vision_tower
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor
 from cluster.errors import BadInput
+from cluster.text import clean
 
 _ATTENDING = frozenset(AttentionKind) - {AttentionKind.STATE, AttentionKind.NONE}
 _UNKNOWN = "Architecture {name} is not known: planned from its sizes alone, expect a wider error"
@@ -38,6 +39,7 @@ def model_from_config(
     """Return the model a config describes; raises BadInput naming the field that cannot be used."""
     if not isinstance(config, Mapping):
         raise BadInput(f"{source} is not a JSON object", "A config.json holds one object")
+    name, source = clean(name), clean(source)
     parts = unwrap(config, source)
     compute = _compute_dtype(parts.fields, dtype)
     scheme = read_scheme(parts.fields, compute, quantization)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.errors import BadInput
+from cluster.text import clean
 
 _MAX_HEADER_BYTES = 100 * 2**20
 _INDEX = "model.safetensors.index.json"
@@ -78,9 +79,9 @@ def _listed_shards(path: Path) -> tuple[list[str], int]:
         shards = sorted({str(name) for name in index["weight_map"].values()})
         total = index.get("metadata", {}).get("total_size", 0)
     except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):
-        raise BadInput(f"{path} is no index of safetensors shards", _HINT) from None
+        raise BadInput(f"{clean(str(path))} is no index of safetensors shards", _HINT) from None
     if any(Path(name).name != name for name in shards):
-        raise BadInput(f"{path} names shards outside its folder", "Shards lie beside their index")
+        raise BadInput(f"{clean(str(path))} names shards outside its folder", "Shards lie beside their index")
     return shards, total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else 0
 
 
@@ -94,16 +95,20 @@ def read_header(path: Path) -> dict[str, Held]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if file_bytes < 8 or length > min(_MAX_HEADER_BYTES, file_bytes - 8):
-                raise BadInput(f"{path} is no safetensors file or cut short inside its header", _HINT)
+                raise BadInput(
+                    f"{clean(str(path))} is no safetensors file or cut short inside its header", _HINT
+                )
             header: Any = json.loads(file.read(length))
         spans = {n: entry["data_offsets"] for n, entry in header.items() if n != "__metadata__"}
         held = {n: Held(str(header[n].get("dtype", "")), _span_bytes(span)) for n, span in spans.items()}
         end = max((span[1] for span in spans.values()), default=0)
     except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError, IndexError):
-        raise BadInput(f"{path} is no safetensors file: its header cannot be read", _HINT) from None
+        raise BadInput(
+            f"{clean(str(path))} is no safetensors file: its header cannot be read", _HINT
+        ) from None
     if file_bytes < 8 + length + end:
         short = 8 + length + end - file_bytes
-        raise BadInput(f"{path} is cut short: {short:,} bytes of its tensors are missing", _HINT)
+        raise BadInput(f"{clean(str(path))} is cut short: {short:,} bytes of its tensors are missing", _HINT)
     return held
 
 
