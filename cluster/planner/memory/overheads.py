@@ -160,4 +160,7 @@ def non_torch_bytes(layout: Layout, engine: EngineProfile, capability: tuple[int
     size += constants.get("all_reduce_peer_bytes", 0) * (layout.tp - 2)
     if capability:
         size += constants.get(f"fused_all_reduce_bytes_{capability[0]}", 0)
+        if layout.tp > 2:
+            # NCCL reduces in the NVLink switch among more than two GPUs.
+            size += constants.get(f"switch_reduce_bytes_{capability[0]}", 0)
     return size
