@@ -141,7 +141,7 @@ def _add_output(parser: argparse.ArgumentParser, top: bool = True) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print JSON (schema_version 1)")
     if top:
-        group.add_argument("--top", type=positive_int, default=8, metavar="N", help="candidates to print")
+        group.add_argument("--top", type=positive_int, metavar="N", help="candidates to print")
 
 
 def _deploy_options(parser: argparse.ArgumentParser) -> None:

@@ -18,8 +18,10 @@ from cluster.errors import BadInput
 
 if TYPE_CHECKING:
     from cluster.inventory import Cluster
+    from cluster.planner.result import Plan
 
 _PROBE_TIMEOUT_S = 10.0
+_GPUS_NAMED_IN_FULL = 512
 
 
 def run_dry_run(arguments: argparse.Namespace) -> int:
@@ -36,12 +38,17 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from cluster.cli.print_json import print_json
 
-        print_json(answer, request.top)
+        print_json(answer, arguments.top or _most_in_json(answer))
     else:
         from cluster.cli.print_plan import print_plan
 
         print_plan(answer)
     return 0 if answer.recommended else 1
+
+
+def _most_in_json(answer: Plan) -> int | None:
+    """All candidates, except where naming every GPU of each would fill the disk."""
+    return None if answer.cluster.num_gpus <= _GPUS_NAMED_IN_FULL else answer.request.top
 
 
 def cluster_from(arguments: argparse.Namespace) -> Cluster:

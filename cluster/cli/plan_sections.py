@@ -12,6 +12,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.units import format_bytes, format_count, format_duration, format_gib
 
 _LABEL_WIDTH = 10
+_REFUSALS_SHOWN = 3
 
 
 def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
@@ -143,7 +144,7 @@ def comparison(plan: Plan, style: Style, width: int) -> Iterator[str]:
 def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
     """The other candidates, each with why it was passed over."""
     others = [candidate for candidate in plan.candidates if candidate is not plan.recommended]
-    shown = others[: max(0, plan.request.top - 1)] if plan.recommended else others[: plan.request.top]
+    shown = _to_show(others, plan.request.top - (plan.recommended is not None))
     if not shown:
         return
     yield style.bold("Alternatives" if plan.recommended else "Nearest layouts")
@@ -157,3 +158,11 @@ def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
         yield from (style.dim(line) for line in lines[1:])
     if len(others) > len(shown):
         yield style.dim(f"  and {len(others) - len(shown)} more (--top {len(plan.candidates)})")
+
+
+def _to_show(others: list[Candidate], count: int) -> list[Candidate]:
+    """Take the best that fit and, since refusals teach most, some places for the nearest that do not."""
+    fitting = [candidate for candidate in others if candidate.feasible]
+    refused = [candidate for candidate in others if not candidate.feasible]
+    kept = min(len(refused), max(_REFUSALS_SHOWN, count - len(fitting)), count)
+    return fitting[: count - kept] + refused[:kept]

@@ -9,7 +9,7 @@ from cluster.planner.result import Plan
 from cluster.planner.to_json import plan_to_json
 
 
-def print_json(plan: Plan, top: int) -> None:
-    """Write one JSON object, the first `top` candidates in it."""
+def print_json(plan: Plan, top: int | None) -> None:
+    """Write one JSON object with the first `top` candidates; None: with all."""
     json.dump(plan_to_json(plan, top), sys.stdout, indent=2, allow_nan=False, default=str)
     sys.stdout.write("\n")

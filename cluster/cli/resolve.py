@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "meta-llama/Llama-3.1-70B-Instruct"
 DEMO_SPEC = "2x4xA100-80GB"
+DEFAULT_TOP = 8
 _DTYPES = {
     "auto": None,
     "bf16": "bf16",
@@ -53,7 +54,7 @@ def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vl
         workload=arguments.workload,
         engine=arguments.engine or default_engine,
         engine_version=arguments.engine_version,
-        top=arguments.top,
+        top=arguments.top or DEFAULT_TOP,
     )
 
 

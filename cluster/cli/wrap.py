@@ -12,7 +12,7 @@ NARROWEST, WIDEST, PIPED = 60, 120, 110
 def terminal_width() -> int:
     """Return the columns to write in; a pipe has PIPED."""
     try:
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns or PIPED
     except (OSError, ValueError):
         columns = PIPED
     return max(NARROWEST, min(WIDEST, columns))

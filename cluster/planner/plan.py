@@ -12,6 +12,7 @@ from cluster.planner.explain import explained, explained_refusals
 from cluster.planner.facts import gather_facts
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
+from cluster.planner.reachable import with_reachable_fixes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.planner.search.context import Context
@@ -33,6 +34,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     feasible = explained(found.feasible, request)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
+    reachable = [with_reachable_fixes(candidate, context.survey) for candidate in found.refused]
     return Plan(
         model=model,
         cluster=cluster,
@@ -40,7 +42,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
-        candidates=(*feasible, *explained_refusals(found.refused)),
+        candidates=(*feasible, *explained_refusals(reachable)),
         decision=decide(context, facts, best),
         comparison=compare(context, facts, best),
         advice=() if best else advise(context, found),

@@ -38,7 +38,7 @@ def test_options_hold_before_and_after_the_verb() -> None:
     before = parse_arguments(["--model", "m", "--tp", "2", "deploy"])
     after = parse_arguments(["deploy", "--model", "m", "--tp", "2"])
     assert (before.model, before.tp, before.verb) == (after.model, after.tp, after.verb) == ("m", 2, "deploy")
-    assert after.input_tokens == 1024 and after.top == 8
+    assert after.input_tokens == 1024 and request_from(after).top == 8
 
 
 def test_a_request_from_options() -> None:

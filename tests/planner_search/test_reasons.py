@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cluster.planner.describe import column_ranges
@@ -98,3 +100,12 @@ def test_an_unknown_gpu_is_planned_with_its_nearest_and_says_so() -> None:
     cluster = with_gpu(parse_cluster_spec("1xA100-80GB"), 0, 0, type="NVIDIA Unheard-of 80GB")
     notes = best(ask(LLAMA_8B, cluster)).notes
     assert any("is not in the catalogue: planned with the rates of" in note for note in notes)
+
+
+def test_mends_name_only_what_this_cluster_can_do() -> None:
+    for spec, widest in (("2x4xA100-80GB", 4), ("2x1xA100-80GB", 1)):
+        for candidate in ask(LLAMA_70B, spec).candidates:
+            for rejection in candidate.rejections:
+                if "more GPUs" not in rejection.fix:
+                    degrees = re.findall(r"TP=(\d+)", rejection.fix)
+                    assert all(int(degree) <= widest for degree in degrees), rejection
