@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     import argparse
 
 
+_INTERRUPTED = 130
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `clusterview` with these arguments (default: the process's own); returns the exit status."""
-    from cluster.cli.arguments import parse_arguments
-    from cluster.cli.main import guarded
+    try:
+        from cluster.cli.arguments import parse_arguments
+        from cluster.cli.main import guarded
 
-    return guarded(lambda: _run(parse_arguments(argv)))
+        return guarded(lambda: _run(parse_arguments(argv)))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -96,7 +97,7 @@ def test_any_question_gets_a_sound_answer(cluster: Cluster, model: str, request:
     assert (answer.recommended is None) == (not any(c.feasible for c in answer.candidates))
     assert answer.recommended is not None or answer.advice
     check_candidates(answer, cluster)
-    plan_to_json(answer)
+    assert json.loads(json.dumps(plan_to_json(answer), allow_nan=False))["schema_version"] == 1
 
 
 def check_candidates(answer: Plan, cluster: Cluster) -> None:
