@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from cluster.evidence.report import report
+from cluster.evidence.rows import OWN_FOLDER
 
-DEFAULT_FOLDER = Path("tests/evidence")
+DEFAULT_FOLDER = OWN_FOLDER
 
 
 def main(arguments: list[str]) -> int:

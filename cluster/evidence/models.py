@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cluster.catalog.hf_config.model import model_from_config
+from cluster.catalog.hf_config.variants import variant_reading
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models.catalogue import resolve
 from cluster.catalog.models.load import load_config
 from cluster.errors import ClusterviewError
-from cluster.evidence.rows import Row, read_aliases, read_rows
+from cluster.evidence.rows import OWN_FOLDER, Row, read_aliases, read_rows
 
 
 class EvidenceModels:
@@ -19,7 +21,7 @@ class EvidenceModels:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[tuple[str, str | None], ModelSpec | None] = {}
+        self._known: dict[tuple[str, str | None, str | None], ModelSpec | None] = {}
 
     @cached_property
     def _aliases(self) -> Row:
@@ -27,42 +29,69 @@ class EvidenceModels:
 
     @cached_property
     def _configs(self) -> dict[str, Row]:
-        return {row["model"]: row["config"] for row in read_rows(self._folder, "model_configs.jsonl")}
+        rows = [
+            *read_rows(OWN_FOLDER, "model_configs.jsonl"),
+            *read_rows(self._folder, "model_configs.jsonl"),
+        ]
+        return {row["model"]: row["config"] for row in rows}
 
     def find_row(self, row: Row, dtype: str | None = None) -> ModelSpec | None:
         """Return the model of a row: by name and quantisation where the alias file knows both together."""
         name = row.get("model")
-        for quantization in (row.get("quant"), row.get("dtype_quant")):
-            if f"{name} {quantization}" in self._aliases:
-                return self.find(f"{name} {quantization}", dtype)
-        return self.find(name, dtype)
+        said = str(row.get("quant") or row.get("dtype_quant") or "")
+        if f"{name} {said}" in self._aliases:
+            return self.find(f"{name} {said}", dtype)
+        return self.find(name, dtype, None if name in self._aliases else _method(said))
 
-    def find(self, name: str | None, dtype: str | None = None) -> ModelSpec | None:
-        """Return the model, or None where the evidence does not say enough to know it."""
+    def find(
+        self, name: str | None, dtype: str | None = None, quantization: str | None = None
+    ) -> ModelSpec | None:
+        """Return the model, or None where the evidence does not say enough to know it.
+
+        `quantization` holds where the model's own config states none.
+        """
         if not name:
             return None
-        if (name, dtype) not in self._known:
-            self._known[name, dtype] = self._read(name, dtype)
-        return self._known[name, dtype]
+        key = (name, dtype, quantization)
+        if key not in self._known:
+            self._known[key] = self._read(name, dtype, quantization)
+        return self._known[key]
 
-    def _read(self, name: str, dtype: str | None) -> ModelSpec | None:
+    def _read(self, name: str, dtype: str | None, quantization: str | None) -> ModelSpec | None:
         alias = self._aliases.get(name, {"config": name})
         if "same_as" in alias:
             return self.find(alias["same_as"], dtype)
         config = alias.get("fields") or self._config(alias.get("config", ""))
         if config is None:
             return None
+        whole = expanded({**config, **alias.get("patch", {})})
+        method = None if "quantization_config" in whole or "hf_quant_config" in whole else quantization
         try:
-            return model_from_config(expanded({**config, **alias.get("patch", {})}), name, "evidence", dtype)
+            return model_from_config(whole, name, "evidence", dtype, method)
         except ClusterviewError:
             return None
 
     def _config(self, name: str) -> Row | None:
+        """Return the config of a catalogue name, else the evidence's own, else that of the bare name."""
         if not name:
             return None
         if resolve(name) == name:
             return load_config(name)
-        return self._configs.get(name)
+        if name in self._configs:
+            return self._configs[name]
+        known = resolve(re.sub(r"\(.*?\)", "", name).strip())
+        return load_config(known) if known else None
+
+
+def _method(said: str) -> str | None:
+    """Return the first word of a row's remark on quantisation that names a method we know."""
+    for word in said.lower().replace(",", " ").split():
+        try:
+            variant_reading(word)
+        except ClusterviewError:
+            continue
+        return word
+    return None
 
 
 def expanded(config: dict[str, Any]) -> dict[str, Any]:

@@ -22,5 +22,8 @@ def report(folder: Path) -> list[str]:
         if find_spec(module) is None:
             continue
         section = cast(Section, import_module(module).section)
-        lines += [*section(folder), ""]
+        try:
+            lines += [*section(folder), ""]
+        except FileNotFoundError as error:
+            lines += [f"{name.replace('_', ' ')}: left out, {error.filename} is not there", ""]
     return lines

@@ -8,6 +8,9 @@ from typing import Any
 
 Row = dict[str, Any]
 
+OWN_FOLDER = Path(__file__).parents[2] / "tests" / "evidence"
+"""The evidence that comes with the project; names that its files explain hold for other folders too."""
+
 
 def read_rows(folder: Path, name: str) -> list[Row]:
     """Return the rows of a file of the folder; none where the file is absent."""
@@ -31,6 +34,8 @@ def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
 
 
 def read_aliases(folder: Path) -> Row:
-    """Return model_aliases.json of the folder, or an empty one."""
-    path = folder / "model_aliases.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}, "gpus": {}}
+    """Return model_aliases.json of the folder, else that of the project's own evidence, else an empty one."""
+    for path in (folder / "model_aliases.json", OWN_FOLDER / "model_aliases.json"):
+        if path.exists():
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {"models": {}, "gpus": {}}

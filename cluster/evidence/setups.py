@@ -116,13 +116,20 @@ def find_row_gpu(row: Row, folder: Path) -> GpuSpec | None:
     name = str(row.get("gpu", ""))
     alias = read_aliases(folder).get("gpus", {}).get(name, name)
     like = alias if isinstance(alias, str) else alias["like"]
-    try:
-        found = find_gpu(like) if like else None
-    except ClusterviewError:
-        return None
+    found = _gpu_of_words(like.split())
     if found is None or isinstance(alias, str):
         return found
     return replace(found, memory_bytes=int(alias["memory_gib"] * GIB))
+
+
+def _gpu_of_words(words: list[str]) -> GpuSpec | None:
+    """Return the GPU type that the longest run of first words names: 'RTX 3090 24GB' is an RTX 3090."""
+    for length in range(len(words), 0, -1):
+        try:
+            return find_gpu(" ".join(words[:length]))
+        except ClusterviewError:
+            continue
+    return None
 
 
 def _total_bytes(row: Row, gpu: GpuSpec | None, engine: EngineProfile) -> int | None:
