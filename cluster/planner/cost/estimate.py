@@ -151,20 +151,20 @@ def _estimate(question: _Question, layout: Layout, judged: _Judged) -> Estimate:
     rates = rates_of(question.gpu, question.engine)
     served = not rates.engine.measured_offline and judged.state.batch >= SERVED_BATCH
     group, known = layout_class(model, layout, served=served), model.known_architecture
-    slowest = timed.decode.slowest
+    decode = timed.decode
     return Estimate(
         throughput_tokens_per_s=band(judged.throughput_tokens_per_s, "throughput", group, known=known),
         ttft_s=band(timed.ttft_s, "ttft", group, known=known),
         tpot_s=band(timed.tpot_s, "tpot", group, known=known),
         batch=max(1, round(timed.batch)),
-        all_reduce_share=slowest.all_reduce_s / slowest.total_s if slowest.total_s else 0.0,
+        all_reduce_share=decode.all_reduce_s / decode.total_s if decode.total_s else 0.0,
         all_reduces_per_token=all_reduces_per_token(model, layout),
         bottleneck=_bottleneck(timed, judged.limit, layout),
     )
 
 
 def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> str:
-    slowest = state.decode.slowest
+    slowest = state.mean
     if layout.pp > 1 and state.micro_batches < layout.pp:
         return "pipeline bubbles"
     if slowest.all_reduce_s > 0.4 * slowest.total_s:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.planner.cost.pipeline import PassTime, Replica, cycle_time_s, pass_time, with_host
-from cluster.planner.cost.roofline import Load
+from cluster.planner.cost.pipeline import Replica, cycle_time_s, pass_time, with_host
+from cluster.planner.cost.roofline import Load, StageTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,10 @@ class ReplicaState:
     """From a request's admission to its last token."""
     micro_batches: int
     host_bound: bool
-    decode: PassTime
+    decode: StageTime
+    """The slowest stage's step without prompts."""
+    mean: StageTime
+    """The slowest stage's mean step, prompts and all."""
 
 
 def batch_for_budget(stream: Stream, lanes: int) -> float:
@@ -99,7 +102,21 @@ def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState
         residence_s=residence_s,
         micro_batches=micro,
         host_bound=host_s * micro > cycle_time_s(plain_pass, micro),
-        decode=plain_pass,
+        decode=plain_pass.slowest,
+        mean=_blend(mixed_pass.slowest, plain_pass.slowest, share),
+    )
+
+
+def _blend(mixed: StageTime, plain: StageTime, share: float) -> StageTime:
+    def mean(one: float, other: float) -> float:
+        return share * one + (1.0 - share) * other
+
+    return StageTime(
+        total_s=mean(mixed.total_s, plain.total_s),
+        memory_s=mean(mixed.memory_s, plain.memory_s),
+        compute_s=mean(mixed.compute_s, plain.compute_s),
+        all_reduce_s=mean(mixed.all_reduce_s, plain.all_reduce_s),
+        fixed_s=mean(mixed.fixed_s, plain.fixed_s),
     )
 
 
