@@ -13,7 +13,8 @@ from cluster.evidence.setups import even_stages
 from cluster.planner.cost import Topology, link_for
 from cluster.planner.cost.rates import rates_of
 from cluster.planner.cost.roofline import Group, Load, stage_time
-from cluster.planner.cost.work import StageWork, stage_work, work_key
+from cluster.planner.cost.stage_sums import stage_work
+from cluster.planner.cost.work import StageWork, work_key
 from cluster.planner.layout import Layout
 from cluster.planner.memory.weights import stage_weights_bytes
 from tests.planner_cost.setups import LLAMA_70B, QWEN_MOE

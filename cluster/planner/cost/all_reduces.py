@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.cost.work import reduces_in
+from cluster.planner.cost.stage_sums import reduces_in
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
 

@@ -14,8 +14,9 @@ from cluster.planner.cost.collective import Link, link_for
 from cluster.planner.cost.pipeline import Replica
 from cluster.planner.cost.rates import Rates
 from cluster.planner.cost.roofline import Group
+from cluster.planner.cost.stage_sums import stage_work
 from cluster.planner.cost.topology import Topology
-from cluster.planner.cost.work import StageWork, WorkKey, stage_work, work_key
+from cluster.planner.cost.work import StageWork, WorkKey, work_key
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 
