@@ -13,7 +13,7 @@ from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_cache_tokens, rank_memory
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Rejection
-from cluster.planner.rules import gpu_busy_rejection, layout_rejections, memory_rejections
+from cluster.planner.rules import gpu_busy_rejection, layout_rejections, memory_notes, memory_rejections
 from cluster.units import GIB
 from tests.planner_memory.specs import (
     AWQ,
@@ -166,6 +166,8 @@ def test_a_cache_short_by_less_than_the_prediction_errs_is_not_refused() -> None
         tokens = kv_cache_tokens(spec, layout, stages, (tight,), VLLM, request)
         found = memory_rejections(spec, layout, stages, (tight,), tokens, VLLM, request)
         assert [rejection.rule for rejection in found] == refused_rules
+        assert memory_notes(spec, layout, stages, (tight,), VLLM, request)[0].startswith("tight: ")
+    assert memory_notes(spec, layout, stages, (part,), VLLM, request) == ()
 
 
 def test_the_built_in_engine_names_what_it_does_not_run() -> None:

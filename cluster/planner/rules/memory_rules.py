@@ -74,12 +74,8 @@ def _too_long(
 ) -> Iterator[Rejection]:
     max_len = request.max_model_len or model.max_position
     held = sequences_held(model, layout, stages, memories, engine, request)
-    if held >= 1:
-        return
-    needed = max_len * kv_bytes_per_token(model, layout, engine, request, max_len) / layout.pp
-    missing = (1 - held) * needed
-    overheads = max(memory.fixed_bytes - memory.weights_bytes for memory in memories)
-    if missing <= ROOM_ERROR_SHARE * overheads and kv_tokens > 0:
+    missing = _missing_bytes(model, layout, held, engine, request)
+    if missing <= _error_bytes(memories) and kv_tokens > 0:
         return
     fitting = int(held * max_len)
     yield Rejection(
@@ -87,6 +83,40 @@ def _too_long(
         f"the KV cache holds {fitting} tokens, and one sequence may have {max_len}: "
         f"{format_gib(missing)} more a GPU",
         length_fix(model, layout, stages, memories, fitting, engine, request),
+    )
+
+
+def _missing_bytes(
+    model: ModelSpec, layout: Layout, held: float, engine: EngineProfile, request: PlanRequest
+) -> float:
+    """Return by how much a GPU's cache is short of one sequence of full length."""
+    if held >= 1:
+        return 0.0
+    max_len = request.max_model_len or model.max_position
+    return (1 - held) * max_len * kv_bytes_per_token(model, layout, engine, request, max_len) / layout.pp
+
+
+def _error_bytes(memories: Sequence[RankMemory]) -> float:
+    return ROOM_ERROR_SHARE * max(memory.fixed_bytes - memory.weights_bytes for memory in memories)
+
+
+def memory_notes(
+    model: ModelSpec,
+    layout: Layout,
+    stages: Sequence[StageRange],
+    memories: Sequence[RankMemory],
+    engine: EngineProfile,
+    request: PlanRequest,
+) -> tuple[str, ...]:
+    """Return what a user should know of a layout that is not refused: a cache within a hair of too small."""
+    held = sequences_held(model, layout, stages, memories, engine, request)
+    missing = _missing_bytes(model, layout, held, engine, request)
+    if not missing:
+        return ()
+    fitting = int(held * (request.max_model_len or model.max_position))
+    return (
+        f"tight: {format_gib(missing)} short of one sequence of full length, less than the prediction may err; "
+        f"--max-model-len {fitting} is safe",
     )
 
 
