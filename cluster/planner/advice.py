@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
 from cluster.planner.result import Candidate
-from cluster.planner.search.busy import describe_holders
+from cluster.planner.search.busy import MEMORY_RULES, describe_holders
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
@@ -34,7 +34,8 @@ def _nearest(context: Context, found: Found) -> Iterator[str]:
     if found.refused:
         candidate = found.refused[0]
         first = candidate.rejections[0]
-        mend = f"; {first.fix}" if first.rule == "gpu_busy" and first.fix else ""
+        told_below = first.rule in MEMORY_RULES and first.rule != "gpu_busy"
+        mend = f": {first.fix}" if first.fix and not told_below else ""
         yield f"nearest is {candidate.label}: {first.message}{mend}"
     elif context.survey.left_out:
         out = context.survey.left_out[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster.planner.facts import Facts, nodes_per_replica
 from cluster.planner.result import Candidate, DecisionStep
+from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
 from cluster.units import format_gib
 
@@ -24,6 +25,11 @@ def decide(context: Context, facts: Facts, best: Candidate | None) -> tuple[Deci
 def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[DecisionStep]:
     if facts.one_gpu is None:
         yield DecisionStep("Is there a GPU to plan on?", NO, _why_no_gpu(context))
+        return
+    against = [one for one in facts.one_gpu.rejections if one.rule not in MEMORY_RULES]
+    if against and facts.free_choice is None:
+        question = f"Can {context.engine.name} run this model on these GPUs?"
+        yield DecisionStep(question, NO, f"{against[0].message}: {against[0].fix}")
         return
     yield from _one_gpu(context, facts, best)
     if not facts.one_gpu.feasible:

@@ -59,3 +59,17 @@ def test_an_empty_cluster_has_an_answer_too() -> None:
     answer = ask(LLAMA_70B, cluster)
     assert answer.recommended is None and answer.advice == ("the cluster has no GPU",)
     assert answer.decision[0].answer == "NO"
+
+
+def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> None:
+    answer = ask("meta-llama/Llama-2-7b-hf", "4xA100-80GB", max_model_len=32_000)
+    assert answer.recommended is None
+    rejection = answer.candidates[0].rejections[0]
+    assert (rejection.rule, rejection.fix) == ("max_len_exceeds_model", "--max-model-len 4096")
+    assert answer.decision[-1].answer == "NO" and "4,096 tokens" in answer.decision[-1].because
+
+
+def test_a_dtype_that_the_gpus_lack_is_not_blamed_on_memory() -> None:
+    answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype="bf16")
+    assert answer.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert [step.question for step in answer.decision] == ["Can vllm run this model on these GPUs?"]

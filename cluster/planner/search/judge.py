@@ -51,7 +51,7 @@ class Judgement:
 def judge(context: Context, form: Form, pools: Sequence[Pool], frees: Sequence[int]) -> Judgement:
     """Judge a replica of this form whose chunks have these pools and free bytes."""
     layout, request = form.layout(), context.request
-    ruled_out = _rule_rejections(context, layout, pools)
+    ruled_out = _longer_than_the_model(context) or _rule_rejections(context, layout, pools)
     if ruled_out or form.pp > context.model.num_layers:
         return Judgement(ruled_out, request)
     stage_pools, stage_frees = _by_stage(form, pools), _least_by_stage(form, frees)
@@ -59,6 +59,17 @@ def judge(context: Context, form: Form, pools: Sequence[Pool], frees: Sequence[i
     stages = _split(context, layout, request, stage_pools, stage_frees)
     memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
     return _with_cache(context, layout, request, stages, memories, stage_pools)
+
+
+def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
+    """Engines refuse sequences longer than the positions a model was made for."""
+    asked, model = context.request.max_model_len, context.model
+    if asked is None or asked <= model.max_position or not model.known_architecture:
+        return ()
+    message = (
+        f"--max-model-len {asked:,} is more than the {model.max_position:,} tokens the model was made for"
+    )
+    return (Rejection("max_len_exceeds_model", message, f"--max-model-len {model.max_position}"),)
 
 
 def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) -> tuple[Rejection, ...]:
