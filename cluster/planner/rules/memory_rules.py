@@ -115,8 +115,8 @@ def memory_notes(
         return ()
     fitting = int(held * (request.max_model_len or model.max_position))
     return (
-        f"tight: {format_gib(missing)} short of one sequence of full length, less than the prediction may err; "
-        f"--max-model-len {fitting} is safe",
+        f"tight: {format_gib(missing)} short of one sequence of full length, less than the prediction "
+        f"may err; --max-model-len {fitting} is safe",
     )
 
 
