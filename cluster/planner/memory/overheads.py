@@ -69,7 +69,7 @@ def overheads(
         activation += vision_bytes(model, engine, tokens, dtype_bytes)
     return Overheads(
         activation_bytes=int(activation),
-        cuda_graph_bytes=0 if eager else int(graph_bytes(stage, engine, limits)),
+        cuda_graph_bytes=0 if eager else int(graph_bytes(model, stage, engine, limits)),
         non_torch_bytes=int(non_torch_bytes(layout, engine, capability)),
     )
 
@@ -126,7 +126,7 @@ def sampler_peak_bytes(
     return engine.constants.get("sampler_logits_copies", 0) * logits + hidden
 
 
-def graph_bytes(stage: StageRange, engine: EngineProfile, limits: EngineLimits) -> float:
+def graph_bytes(model: ModelSpec, stage: StageRange, engine: EngineProfile, limits: EngineLimits) -> float:
     """Return the memory of captured CUDA graphs: a share a layer for each captured batch size.
 
     Engines capture decoding whole, prefill mixed with decoding in pieces between attentions, or both.
@@ -134,10 +134,8 @@ def graph_bytes(stage: StageRange, engine: EngineProfile, limits: EngineLimits) 
     constants = engine.constants
     captured = constants.get("graphs_in_pieces", 0) * _captured_sizes(min(2 * limits.max_num_seqs, 512))
     captured += constants.get("graphs_whole", 0) * _captured_sizes(min(limits.max_num_seqs, 512))
-    return (
-        constants.get("graph_base_bytes", 0)
-        + constants.get("graph_piece_bytes", 0) * captured * stage.num_layers
-    )
+    piece = constants.get("graph_piece_bytes", 0) + constants.get("graph_hidden_bytes", 0) * model.hidden_size
+    return piece * captured * stage.num_layers
 
 
 def _captured_sizes(largest: int) -> int:
