@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from cluster.cli.option_types import (
+    byte_count,
     fraction,
     milliseconds,
     positive_int,
@@ -109,7 +110,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--kv-cache-memory-bytes",
-        type=positive_int,
+        type=byte_count,
         metavar="N",
         help="size of each GPU's KV cache, as in vLLM",
     )

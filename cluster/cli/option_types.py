@@ -28,6 +28,14 @@ def token_count(text: str) -> int:
     return tokens
 
 
+def byte_count(text: str) -> int:
+    """A size in bytes: 8589934592, 8G (8 x 10^9) or 8Gi (8 x 2^30)."""
+    match = re.fullmatch(r"([0-9]{1,15})([kKmMgG]?)(i?)", text)
+    if not match or (match[3] and not match[2]) or not int(match[1]):
+        raise ArgumentTypeError(f"{_shown(text)} is not a size in bytes; write 8589934592 or 8Gi")
+    return int(match[1]) * (1024 if match[3] else 1000) ** " kmg".index(match[2].lower() or " ")
+
+
 def fraction(text: str) -> float:
     """A share above 0, at most 1."""
     share = _number(text)

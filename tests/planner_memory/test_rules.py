@@ -187,3 +187,24 @@ def test_kernels_of_early_versions_step_through_128_inputs() -> None:
     )
     assert rules(spec, Layout(), load_engine("vllm", "0.6.3")) == ["quant_group_not_divisible"]
     assert rules(spec, Layout()) == []
+
+
+def one_rank(kv_cache_memory_bytes: int) -> tuple[int, tuple[Rejection, ...]]:
+    """Cache bytes, and refusals, of an 8B on one H100 whose cache was sized by hand."""
+    spec = llama_8b()
+    request = PlanRequest(max_model_len=8192, kv_cache_memory_bytes=kv_cache_memory_bytes)
+    stages = (whole(spec),)
+    memories = (
+        rank_memory(spec, Layout(), *stages, VLLM, request, H100.memory_bytes, H100.memory_bytes, H100),
+    )
+    tokens = kv_cache_tokens(spec, Layout(), stages, memories, VLLM, request)
+    refusals = memory_rejections(spec, Layout(), stages, memories, tokens, VLLM, request)
+    return memories[0].kv_cache_bytes, refusals
+
+
+def test_a_cache_sized_by_hand_is_that_size_or_refused() -> None:
+    assert one_rank(8 * GIB) == (8 * GIB, ())
+    _, [refusal] = one_rank(80 * GIB)
+    assert refusal.rule == "no_kv_memory"
+    room = int(refusal.fix.removeprefix("--kv-cache-memory-bytes "))
+    assert one_rank(room) == (room, ())

@@ -6,7 +6,7 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.budget import rank_budget_bytes
+from cluster.planner.memory.budget import rank_budget_bytes, usable_total_bytes
 from cluster.planner.memory.kv_cache import sequence_bytes
 from cluster.planner.memory.limits import compute_dtype_bytes, engine_limits
 from cluster.planner.memory.overheads import overheads
@@ -47,6 +47,10 @@ def rank_memory(
         engine, request, layout, limits, parts, weights, gpu_total_bytes, gpu_free_bytes
     )
     fixed = weights + parts.total_bytes
+    if request.kv_cache_memory_bytes is not None:
+        # As in vLLM, a size given by hand replaces the fraction; what is free still bounds it.
+        free = min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes, engine))
+        budget = min(fixed + request.kv_cache_memory_bytes, free)
     kv_cache = max(0, budget - fixed)
     if engine.constants.get("contiguous_cache", 0):
         slot_bytes = sequence_bytes(model, layout, stage, engine, request, limits)

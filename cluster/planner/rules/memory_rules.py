@@ -59,6 +59,12 @@ def _find(
             f"{format_gib(memory.shortfall_bytes)} more than the budget of {format_gib(memory.budget_bytes)}"
         )
         yield Rejection("no_kv_memory", message, room_fix(model, layout, stages, memories, engine, request))
+    elif (asked := request.kv_cache_memory_bytes) and memory.budget_bytes < memory.fixed_bytes + asked:
+        room = memory.budget_bytes - memory.fixed_bytes
+        message = (
+            f"a KV cache of {format_gib(asked)} is more than the {format_gib(room)} that stay free{where}"
+        )
+        yield Rejection("no_kv_memory", message, f"--kv-cache-memory-bytes {room}")
     else:
         yield from _too_long(model, layout, stages, memories, kv_tokens, engine, request)
 
