@@ -33,7 +33,10 @@ def byte_count(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,15})([kKmMgG]?)(i?)", text)
     if not match or (match[3] and not match[2]) or not int(match[1]):
         raise ArgumentTypeError(f"{_shown(text)} is not a size in bytes; write 8589934592 or 8Gi")
-    return int(match[1]) * (1024 if match[3] else 1000) ** " kmg".index(match[2].lower() or " ")
+    size_bytes = int(match[1])
+    for _ in range(" kmg".index(match[2].lower() or " ")):
+        size_bytes *= 1024 if match[3] else 1000
+    return size_bytes
 
 
 def fraction(text: str) -> float:
