@@ -5,7 +5,6 @@ from __future__ import annotations
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
-from cluster.planner.advice import advise
 from cluster.planner.compare import compare
 from cluster.planner.decision import decide
 from cluster.planner.explain import explained, explained_refusals
@@ -45,10 +44,17 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         candidates=(*feasible, *explained_refusals(reachable)),
         decision=decide(context, facts, best),
         comparison=compare(context, facts, best),
-        advice=() if best else advise(context, found),
+        advice=() if best else _advice(context, found),
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
+
+
+def _advice(context: Context, found: Found) -> tuple[str, ...]:
+    # Imported only where nothing fits: most plans need none of it, and a dry run counts milliseconds.
+    from cluster.planner.advice import advise
+
+    return advise(context, found)
 
 
 def _training_plan(context: Context) -> Plan:
@@ -74,7 +80,7 @@ def _training_plan(context: Context) -> Plan:
 
 def _training_advice(context: Context, found: Found) -> tuple[str, ...]:
     if not found.refused:
-        return advise(context, found)
+        return _advice(context, found)
     return tuple(f"{candidate.label}: {candidate.why}" for candidate in found.refused[:3])
 
 
