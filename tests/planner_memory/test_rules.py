@@ -208,3 +208,12 @@ def test_a_cache_sized_by_hand_is_that_size_or_refused() -> None:
     assert refusal.rule == "no_kv_memory"
     room = int(refusal.fix.removeprefix("--kv-cache-memory-bytes "))
     assert one_rank(room) == (room, ())
+
+
+def test_a_smaller_profile_is_named_where_it_makes_room() -> None:
+    """A vocabulary of 200000 at 1024 sequences: the sampling step alone takes 7.6 GiB in vLLM 0.11."""
+    spec = model((dense_layer(8192, attention(64, 8, 128), 28672),) * 38, 8192, 200064)
+    (only,) = memory_of(spec, 80, load_engine("vllm", "0.11.0"), max_model_len=4096)
+    assert only.rule == "no_kv_memory" and "--max-num-seqs 64" in only.fix
+    smaller = {"max_num_seqs": 64, "max_num_batched_tokens": 2048}
+    assert memory_of(spec, 80, load_engine("vllm", "0.11.0"), max_model_len=4096, **smaller) == ()
