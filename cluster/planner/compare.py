@@ -86,11 +86,8 @@ class _Strategy:
         size = f": {format_gib(memory.weights_bytes)}" if memory else ""
         part = f"1/{self.layout.tp} of each layer" if self.layout.tp > 1 else "FULL copy"
         if self.layout.pp > 1:
-            part = (
-                f"{part} of 1/{self.layout.pp} of the layers"
-                if self.layout.tp > 1
-                else "whole layers, not all"
-            )
+            part = part if self.layout.tp > 1 else "whole layers"
+            part = f"{part}, 1/{self.layout.pp} of the layers"
         return f"{part}{size}"
 
     def _columns(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.planner.facts import Facts, nodes_per_replica
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, DecisionStep
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
@@ -77,12 +78,10 @@ def _one_node(context: Context, facts: Facts) -> Iterator[DecisionStep]:
         layout, memory = fitting.layout, fitting.memory_per_gpu
         each = f", {format_gib(memory.weights_bytes)} of weights on each" if memory else ""
         room = f" and KV room for {fitting.kv_cache_tokens:,} tokens" if fitting.kv_cache_tokens else ""
-        how = "TP within the node (NVLink is fast)" if layout.tp > 1 else "PP within the node"
-        if layout.tp > 1 and _over_pcie(context):
-            how = "TP within the node, over PCIe (no NVLink here)"
-        yield DecisionStep(
-            FITS_NODE, YES, f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {how}"
+        because = (
+            f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {_within(context, layout)}"
         )
+        yield DecisionStep(FITS_NODE, YES, because)
         return
     yield DecisionStep(FITS_NODE, NO, f"no layout inside one node holds {_need(context)}")
     if facts.free_choice is not None:
@@ -94,6 +93,15 @@ def _one_node(context: Context, facts: Facts) -> Iterator[DecisionStep]:
             f"data parallelism copies the whole model, so it cannot help here. So: TP={layout.tp} within "
             f"each node x PP={layout.pp} across {span} nodes",
         )
+
+
+def _within(context: Context, layout: Layout) -> str:
+    pcie = _over_pcie(context)
+    if layout.pp == 1:
+        return "TP within the node" + (", over PCIe (no NVLink here)" if pcie else " (NVLink is fast)")
+    what = f"TP={layout.tp} x PP={layout.pp}" if layout.tp > 1 else f"PP={layout.pp}"
+    why = ": without NVLink, stages send far less than all-reduces do" if pcie else ""
+    return f"{what} within the node{why}"
 
 
 def _need(context: Context) -> str:
