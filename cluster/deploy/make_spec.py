@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 
 from cluster.deploy.model_choice import RunningModel, choose_model
+from cluster.deploy.own_engine import OWN_ENGINE, judged_for_own_engine
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.result import Candidate, Plan
@@ -39,6 +40,8 @@ def spec_from(
     model = choose_model(plan, model_path, layout.tp, layout.pp, simulated=simulated)
     max_model_len = _max_model_len(plan, candidate, model, simulated)
     max_num_seqs = _max_num_seqs(plan, candidate, max_model_len, simulated)
+    if not simulated and plan.engine_name != OWN_ENGINE:
+        candidate = judged_for_own_engine(plan, candidate, max_model_len, max_num_seqs)
     estimate = candidate.estimate
     band = estimate.throughput_tokens_per_s if estimate is not None else None
     return DeploymentSpec(
@@ -81,7 +84,7 @@ def _check_layout(candidate: Candidate, simulated: bool) -> None:
     if not is_runnable(candidate, simulated):
         raise BadInput(
             f"{candidate.label}: the built-in engine runs no expert parallelism",
-            "Deploy TP, PP and DP, or export the plan for vLLM",
+            "Deploy TP, PP and DP",
         )
 
 

@@ -54,6 +54,19 @@ def test_on_real_gpus_the_model_keeps_its_shapes_and_the_cache_fits_the_plan() -
     assert candidate.memory_per_gpu.fixed_bytes < held <= candidate.memory_per_gpu.total_bytes
 
 
+def test_on_real_gpus_an_order_is_held_against_the_engine_that_runs_it() -> None:
+    """A plan for another engine gives the layout and the GPUs; the memory expected is the built-in engine's."""
+    answer, candidate = planned("llama-3.1-8b", engine="vllm", tp=2, pp=1, dp=2)
+    spec = spec_from(answer, candidate)
+    own_answer, own_candidate = planned(
+        "llama-3.1-8b", tp=2, pp=1, dp=2, max_model_len=spec.max_model_len, max_num_seqs=spec.max_num_seqs
+    )
+    own = spec_from(own_answer, own_candidate)
+    assert [rank.planned_bytes for rank in spec.ranks] == [rank.planned_bytes for rank in own.ranks]
+    assert spec.predicted_tokens_per_s == own.predicted_tokens_per_s
+    assert [rank.gpu_uuid for rank in spec.ranks] == [place.gpu_uuid for place in candidate.placement]
+
+
 def test_a_small_checkpoint_runs_whole_on_a_simulated_cluster(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(TINY_LLAMA))
     answer, candidate = planned(str(tmp_path), tp=2)
