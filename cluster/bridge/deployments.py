@@ -121,7 +121,7 @@ class Deployments:
 
         from cluster.deploy.controller import Controller
 
-        # The head is where the driver of this process is attached or where the cluster's services are.
+        # Ray takes a soft wish lightly; without its head a cluster is lost anyway.
         node_id = self._head_node_id()
         options = self._ray.remote(Controller).options(
             name=controller_name(spec.name),
@@ -130,7 +130,7 @@ class Deployments:
             num_gpus=0,
             max_restarts=-1,
             max_concurrency=8,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=True),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
         )
         try:
             actor = options.remote(spec)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bridge.process_table import descendants, end_processes
+from cluster.bridge.sweep import TEMP_DIR_VARIABLE, TEMP_PREFIX
 from cluster.inventory import Cluster as Inventory
 
 NAME_LABEL = "clusterview.io/node"
@@ -68,7 +69,7 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": auth_token,
-        "RAY_TMPDIR": temp_dir,
+        TEMP_DIR_VARIABLE: temp_dir,
         "RAY_USAGE_STATS_ENABLED": "0",
         # Without this Ray turns 127.0.0.1 into the machine's outward address, where nothing listens.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -78,7 +79,7 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
 
 def new_temp_dir() -> str:
     """Return a new private folder; short, because Ray puts Unix sockets deep inside it."""
-    return tempfile.mkdtemp(prefix="cv-", dir="/tmp" if Path("/tmp").is_dir() else None)
+    return tempfile.mkdtemp(prefix=TEMP_PREFIX, dir="/tmp" if Path("/tmp").is_dir() else None)
 
 
 class EmbeddedCluster:

@@ -19,7 +19,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from cluster.bridge.embedded import EmbeddedCluster, NodePlan, new_temp_dir, ray_environment, simulated_nodes
+from cluster.bridge.embedded import (
+    NAME_LABEL,
+    EmbeddedCluster,
+    NodePlan,
+    new_temp_dir,
+    ray_environment,
+    simulated_nodes,
+)
 from cluster.bridge.process_table import adopt_orphans
 from cluster.bridge.records import LOCAL_KEY, ClusterRecord, hold_lock, log_path, record_path, write_record
 from cluster.cluster_spec import parse_cluster_spec
@@ -162,15 +169,14 @@ def _keep_locked(key: str) -> None:
 
 def _plans(key: str) -> tuple[NodePlan, ...]:
     if key == LOCAL_KEY:
-        return (NodePlan("local", _num_local_gpus(), {}),)
+        return (NodePlan(LOCAL_KEY, _num_local_gpus(), {NAME_LABEL: socket.gethostname()}),)
     return simulated_nodes(parse_cluster_spec(key, "simulated"))
 
 
 def _num_local_gpus() -> int:
-    from cluster.probe.node import read_node
+    from cluster.probe.local import read_cluster
 
-    node, _ = read_node("local", "local")
-    return len(node.gpus)
+    return read_cluster().num_gpus
 
 
 def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, ...]) -> None:

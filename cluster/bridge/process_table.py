@@ -58,6 +58,19 @@ def _parents() -> dict[int, int]:
     return parents
 
 
+def processes_with(variable: str, value: str) -> list[int]:
+    """Return the living processes of this user that were started with this environment variable."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 def end_processes(pids: Iterable[int]) -> None:
     """End the processes: first politely, then for certain; children of ours are reaped."""
     left = _signal_all(pids, signal.SIGTERM)

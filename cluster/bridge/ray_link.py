@@ -15,7 +15,7 @@ from cluster.text import clean
 NAMESPACE = "clusterview"
 
 _CONNECT_S = 3.0
-_GCS_CONNECT_S = 8
+_CONNECT_TRIES = 4
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
 
@@ -76,7 +76,8 @@ def enter(address: str, *, ship_package: bool) -> Any:
 
     `ship_package` sends this package to the nodes, for clusters that do not have it.
     """
-    os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(_GCS_CONNECT_S))
+    # Somebody answers there: one second a try is enough, and Ray's own 20 tries only make a wrong token slow.
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(_CONNECT_TRIES))
     import ray
 
     options: dict[str, Any] = {}

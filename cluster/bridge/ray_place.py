@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from cluster.bridge.attach import Attachment, attach
@@ -17,7 +16,7 @@ from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, Readin
 from cluster.bridge.outbox import Send
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_address
-from cluster.bridge.records import LOCAL_KEY
+from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
 from cluster.deploy.spec import DeploymentSpec
@@ -63,7 +62,7 @@ class RayPlace:
         if self._attachment is None:
             raise Unreachable(f"no embedded cluster {key} is running")
         record = self._attachment.record
-        os.environ.update(ray_environment(record.auth_token, str(Path(record.socket_path).parent)))
+        os.environ.update(ray_environment(record.auth_token, record.temp_dir))
         self._enter_ray(self._attachment.address, ship_package=False)
 
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
@@ -127,7 +126,10 @@ class RayPlace:
     def _await_keeper(self) -> None:
         assert self._attachment is not None
         self._attachment.wait_lost()
-        self._send(SessionLost(reason=f"the embedded cluster {self._attachment.record.key} has ended"))
+        key = self._attachment.record.key
+        self._send(SessionLost(reason=f"the embedded cluster {key} has ended"))
+        # A keeper that was killed could not clean up; reading its record does.
+        read_record(key)
         os._exit(0)
 
     def deploy(self, spec: DeploymentSpec) -> None:

@@ -12,6 +12,7 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
+from cluster.bridge.sweep import sweep
 from cluster.errors import BadInput
 from cluster.frozen import FrozenModel
 
@@ -32,6 +33,11 @@ class ClusterRecord(FrozenModel):
     """Unix socket of the keeper: a connection to it keeps the cluster alive."""
     auth_token: str
     started_at_s: float
+
+    @property
+    def temp_dir(self) -> str:
+        """The folder of the cluster's files; every process of the cluster has it as RAY_TMPDIR."""
+        return str(Path(self.socket_path).parent)
 
 
 def state_dir() -> Path:
@@ -106,6 +112,8 @@ def _read_living(path: Path) -> ClusterRecord | None:
     # The keeper holds the lock for life, so whoever gets it may clean up after a dead one.
     with contextlib.suppress(OSError), hold_lock(path.stem) as lock:
         if lock is not None:
+            if record is not None:
+                sweep(record.temp_dir)
             path.unlink(missing_ok=True)
     return None
 

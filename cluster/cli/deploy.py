@@ -51,13 +51,13 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     cluster = view.settled_cluster()
     if not cluster.num_gpus:
         raise BadInput(_no_gpus(cluster), f"Try --simulate {DEMO_SPEC} or --address HOST:PORT")
+    taken = [status.name for status in view.settled_deployments()]
+    if arguments.name in taken:
+        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
     plan = _plan(arguments, cluster)
     candidate = _choose(plan, cluster.simulated)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
     folder = arguments.model if arguments.model and Path(arguments.model).expanduser().is_dir() else None
-    taken = [status.name for status in view.settled_deployments()]
-    if arguments.name in taken:
-        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
     return spec_from(
         plan,
         candidate,

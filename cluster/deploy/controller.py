@@ -119,8 +119,10 @@ class Controller:
     def _look(self) -> float:
         """Look at everything once and act; return how long to wait before the next look."""
         busy = False
+        living = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
         with self._lock:
             for group in self._groups:
+                group.note_lost_nodes(living)
                 decision = next_action(group.look())
                 group.act(decision)
                 busy = busy or not (group.proven or group.given_up)

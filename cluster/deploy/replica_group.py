@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,13 @@ class ReplicaGroup:
             rank.asked = None
             if rank.report.step is not RankStep.FAILED:
                 rank.hear(RankReport(RankStep.STOPPED, reason=reason))
+
+    def note_lost_nodes(self, living: Collection[str]) -> None:
+        """Fail for good when a rank's node is gone: its GPU exists nowhere else."""
+        for rank in self.ranks:
+            if rank.place.node_id not in living and self._running:
+                reason = f"its node {rank.place.node_name} left the cluster"
+                rank.hear(RankReport(RankStep.FAILED, reason=reason, permanent=True))
 
     def ask_to_stop(self) -> None:
         """Tell the leader to end the group in order."""

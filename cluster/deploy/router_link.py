@@ -41,7 +41,7 @@ class RouterLink:
                 num_cpus=0,
                 num_gpus=0,
                 max_concurrency=_CONCURRENT_CALLS,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=True),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
             )
             .remote(self._spec)
         )

@@ -38,7 +38,13 @@ TINY_LLAMA: dict[str, Any] = {
 
 
 def order(
-    cluster: Cluster, name: str, gpus: list[list[tuple[int, int]]], *, pp: int = 1, **changes: Any
+    cluster: Cluster,
+    name: str,
+    gpus: list[list[tuple[int, int]]],
+    *,
+    pp: int = 1,
+    planned_bytes: int = PLANNED_BYTES,
+    **changes: Any,
 ) -> DeploymentSpec:
     """Return an order: for each replica, (node number, GPU index) of its ranks, stage by stage."""
     replicas = len(gpus)
@@ -47,7 +53,7 @@ def order(
     for replica, ranks in enumerate(gpus):
         for number, (node_number, index) in enumerate(ranks):
             node = cluster.nodes[node_number]
-            places.append(_place(node, node.gpus[index], replica, number // tp, number % tp))
+            places.append(_place(node, node.gpus[index], replica, number // tp, number % tp, planned_bytes))
     fields: dict[str, Any] = {
         "name": name,
         "model": ModelSource(name="tiny", config=TINY_LLAMA, scale="tiny"),
@@ -65,7 +71,7 @@ def order(
     return DeploymentSpec(**{**fields, **changes})
 
 
-def _place(node: Node, gpu: Gpu, replica: int, stage: int, rank: int) -> RankPlace:
+def _place(node: Node, gpu: Gpu, replica: int, stage: int, rank: int, planned_bytes: int) -> RankPlace:
     return RankPlace(
         replica=replica,
         stage=stage,
@@ -74,7 +80,7 @@ def _place(node: Node, gpu: Gpu, replica: int, stage: int, rank: int) -> RankPla
         node_name=node.name,
         gpu_index=gpu.index,
         gpu_uuid=gpu.uuid,
-        planned_bytes=PLANNED_BYTES,
+        planned_bytes=planned_bytes,
     )
 
 
