@@ -63,8 +63,8 @@ format: $(VENV)/.check ## mend what a formatter can mend
 bench: $(VENV)/.test ## benchmarks: ratios measured in one run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table
-	@$(BIN)/python -m cluster.evidence tests/evidence $(ARGS)
+evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table (and ACCURACY.md)
+	@$(BIN)/python -m cluster.evidence tests/evidence ACCURACY.md
 
 screenshots: $(VENV)/.test ## regenerate the pictures in assets/
 	@$(BIN)/python -m tests.screenshots $(ARGS)

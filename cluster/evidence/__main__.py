@@ -1,10 +1,14 @@
-"""`python -m cluster.evidence [FOLDER]`: print the accuracy tables of a folder of evidence."""
+"""`python -m cluster.evidence [FOLDER [DOCUMENT]]`: print the accuracy tables of a folder of evidence.
+
+With a document (ACCURACY.md) the table in it is brought up to date.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from cluster.evidence.document import update_document
 from cluster.evidence.report import report
 from cluster.evidence.rows import OWN_FOLDER
 
@@ -17,7 +21,10 @@ def main(arguments: list[str]) -> int:
     if not folder.is_dir():
         sys.stderr.write(f"{folder} is not a folder. Name one that holds startup_logs.jsonl and its kin\n")
         return 2
-    sys.stdout.write("\n".join(report(folder)) + "\n")
+    lines = report(folder)
+    sys.stdout.write("\n".join(lines) + "\n")
+    if len(arguments) > 1 and update_document(Path(arguments[1]), lines):
+        sys.stderr.write(f"{arguments[1]} is up to date again\n")
     return 0
 
 
