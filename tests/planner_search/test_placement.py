@@ -107,6 +107,21 @@ def test_a_busy_gpu_is_named_with_its_process() -> None:
     assert rejection.fix.startswith("stop pid 4711 (python, 60.0 GiB)")
 
 
+def test_one_replica_more_is_told_with_what_stands_in_its_way() -> None:
+    process = GpuProcess(pid=4711, name="python", memory_bytes=34 * GIB)
+    cluster = parse_cluster_spec("2x4xA100-80GB")
+    cluster = with_gpu(cluster, 1, 3, memory_free_bytes=45 * GIB, processes=(process,))
+    for pins in ({"tp": 4, "pp": 1}, {"tp": 4, "pp": 1, "dp": 2}):
+        answer = ask(LLAMA_70B, cluster, **pins)
+        refused = next(candidate for candidate in answer.candidates if not candidate.feasible)
+        (rejection,) = refused.rejections
+        assert (refused.label, rejection.rule) == ("TP=4, DP=2", "gpu_busy")
+        assert "GiB more on node-2 GPU 3" in rejection.message
+        ways = rejection.fix.split(", or ")
+        assert ways[0] == "stop pid 4711 (python, 34.0 GiB)"
+        assert ways[1].startswith("--max-model-len ") and ways[2].startswith("FP8 KV cache")
+
+
 def test_slices_of_a_gpu_never_form_a_group() -> None:
     cluster = parse_cluster_spec("4xA100-80GB")
     for index in range(4):

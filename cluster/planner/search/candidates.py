@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 from cluster.planner.result import Candidate, RankMemory, Rejection
 from cluster.planner.rules import layout_rejections
 from cluster.planner.search.absent import absent_rejection
-from cluster.planner.search.busy import busy_rejections, partly_used_note, startup_rejections
+from cluster.planner.search.busy import (
+    MEMORY_RULES,
+    busy_rejections,
+    partly_used_note,
+    startup_rejections,
+)
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
@@ -18,6 +23,7 @@ from cluster.planner.search.replicas import ReplicaSet, form_replicas
 from cluster.planner.search.timing import Share, estimate_shares
 
 _JUDGED_ONE_BY_ONE = 8
+_PARTLY_USED_BELOW = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,28 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
     fitting = [entry for entry in judged if entry.judgement.feasible]
     if not fitting:
         return [_refused(context, form, max(judged, key=_nearness), name_holders)]
-    return list(_choices(context, form, fitting))
+    choices = list(_choices(context, form, fitting))
+    blocked = [entry for entry in judged if _is_blocked(entry)]
+    available = sum(entry.replicas.count for entry in fitting)
+    if not blocked or _wanted(context, form, available + 1) <= available:
+        return choices
+    if_freed = _if_freed(context, form, available + 1, max(blocked, key=_nearness), name_holders)
+    return [choice for choice in choices if choice.feasible] + [if_freed]
+
+
+def _is_blocked(entry: Judged) -> bool:
+    """True where memory that others hold may be all that is in the way."""
+    rules = {rejection.rule for rejection in entry.judgement.rejections}
+    pairs = zip(entry.replicas.frees, entry.replicas.pools, strict=True)
+    return bool(rules & set(MEMORY_RULES)) and any(
+        free < _PARTLY_USED_BELOW * pool.total_bytes for free, pool in pairs
+    )
+
+
+def _if_freed(context: Context, form: Form, count: int, blocked: Judged, name_holders: bool) -> Candidate:
+    """The layout with one replica more, refused for what others hold on the GPUs of that one."""
+    candidate = _refused(context, form, blocked, name_holders)
+    return replace(candidate, layout=form.layout(_wanted(context, form, count)))
 
 
 def _refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:

@@ -46,10 +46,16 @@ def _name_holders(context: Context, refused: list[Pair], feasible: list[Candidat
     form_of = {id(candidate): form for form, candidate in refused}
     nearest = nearest_refusals([candidate for _, candidate in refused], feasible)
     named = [
-        build_candidates(context, form_of[id(candidate)])[0] if candidate.memory_per_gpu else candidate
+        _named(context, form_of[id(candidate)], candidate) if candidate.memory_per_gpu else candidate
         for candidate in nearest[:_NAMED_REFUSALS]
     ]
     return nearest_refusals(named + nearest[_NAMED_REFUSALS:], feasible)
+
+
+def _named(context: Context, form: Form, refused: Candidate) -> Candidate:
+    again = build_candidates(context, form)
+    same = (one for one in again if not one.feasible and one.layout == refused.layout)
+    return next(same, refused)
 
 
 def _judge_all(context: Context) -> Iterator[Pair]:
