@@ -18,7 +18,6 @@ from cluster.inventory import Cluster
 from cluster.planner.describe import cluster_in_words
 
 State = Literal["ok", "warn", "fail"]
-_PROBE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
         else:
             from cluster.probe.local import read_cluster
 
-            yield from _gpus("NVML", read_cluster(_PROBE_TIMEOUT_S))
+            yield from _gpus("NVML", read_cluster())
     except ClusterviewError as error:
         yield Finding("cluster", "fail", error.one_line())
 

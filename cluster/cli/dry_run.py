@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cluster.inventory import Cluster
     from cluster.planner.result import Plan
 
-_PROBE_TIMEOUT_S = 10.0
 _GPUS_NAMED_IN_FULL = 512
 
 
@@ -69,7 +68,7 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
 def _this_machine(demo: bool) -> Cluster:
     from cluster.probe.local import read_cluster
 
-    found = read_cluster(timeout_s=_PROBE_TIMEOUT_S)
+    found = read_cluster()
     if found.num_gpus:
         return found
     if demo:

@@ -17,6 +17,8 @@ LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _LOOK_S = 0.2
 _TRIES = 3
+# Without a persistence daemon a driver wakes each GPU for the first reader, seconds a GPU.
+_PATIENCE_S = 30.0
 
 NO_LIBRARY = f"no NVIDIA driver library ({_LIBRARY}) on this machine"
 
@@ -30,7 +32,7 @@ def has_nvml_library() -> bool:
     return True
 
 
-def read_cluster(timeout_s: float = 10.0, env: Mapping[str, str] | None = None) -> Cluster:
+def read_cluster(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None = None) -> Cluster:
     """Read this machine's GPUs in time. Without any, the source is 'none' and the node says why."""
     name = socket.gethostname()
     if env is None and not has_nvml_library():
