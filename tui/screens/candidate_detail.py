@@ -7,13 +7,13 @@ from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.describe import column_ranges
-from cluster.planner.result import Candidate, Plan, RankMemory
+from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from tui.diagrams import replica_places
 from tui.format import duration_band, fit, gib, throughput_band
 from tui.glyphs import FREE, USED
 from tui.look import Look
 from tui.screens.page import Page
-from tui.widgets.candidate_note import communication_line, refused_note
+from tui.widgets.candidate_note import refused_note
 
 _BAR_CELLS = 32
 _MAX_RANKS = 16
@@ -44,6 +44,16 @@ class CandidateDetail(Page):
         return Group(*parts)
 
 
+def _titled(title: str, look: Look) -> Text:
+    return Text().append(f"{title}\n", look.title)
+
+
+def _all_reduces(estimate: Estimate) -> str:
+    if not estimate.all_reduces_per_token:
+        return "none: no communication between GPUs"
+    return f"{estimate.all_reduces_per_token:,} a token, {estimate.all_reduce_share:.0%} of the time"
+
+
 def _memories(candidate: Candidate) -> tuple[RankMemory, ...]:
     if candidate.memory_by_stage:
         return candidate.memory_by_stage
@@ -57,9 +67,11 @@ def _speed(candidate: Candidate, look: Look) -> list[RenderableType]:
         ("throughput", throughput_band(estimate.throughput_tokens_per_s)),
         ("first token", duration_band(estimate.ttft_s)),
         ("each next token", duration_band(estimate.tpot_s)),
-        ("all-reduces", communication_line(estimate)),
+        ("all-reduces", _all_reduces(estimate)),
+        ("batch", f"{estimate.batch:,} sequences a replica"),
+        ("limited by", estimate.bottleneck),
     )
-    text = Text("\nSpeed, with the range that the prediction deserves\n", look.title)
+    text = _titled("\nSpeed, with the range that the prediction deserves", look)
     for name, value in rows:
         text.append(f"{name:<18}", look.muted).append(f"{value}\n", look.plain)
     return [text]
@@ -96,7 +108,7 @@ def _memory(candidate: Candidate, stage: int, memory: RankMemory, look: Look) ->
 def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
     """Draw which columns and heads each tensor rank holds."""
     tp = candidate.layout.tp
-    text = Text("What each rank holds\n", look.title)
+    text = _titled("What each rank holds", look)
     if tp == 1:
         return text.append("All columns and heads of its layers: a full copy.\n", look.plain)
     ranges = column_ranges(model.hidden_size, tp)
@@ -104,7 +116,7 @@ def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
     for rank in range(min(tp, _MAX_RANKS)):
         text.append(fit(f"T{rank}", 6), look.replica(0))
         text.append(f"columns {ranges[rank][0]}–{ranges[rank][1]}".ljust(24), look.plain)
-        text.append(f"heads {heads[rank][0]}–{heads[rank][1]}   ", look.plain)
+        text.append(f"heads {heads[rank][0]}–{heads[rank][1]}".ljust(16), look.plain)
         text.append(f"{_kv_heads(model, tp)}\n", look.muted)
     return text
 
@@ -118,7 +130,7 @@ def _kv_heads(model: ModelSpec, tp: int) -> str:
 
 
 def _places(candidate: Candidate, look: Look) -> Text:
-    text = Text("Where it runs\n", look.title)
+    text = _titled("Where it runs", look)
     for replica, places in list(replica_places(candidate).items())[:_MAX_RANKS]:
         text.append(fit(f"R{replica}", 6), look.replica(replica))
         by_node: dict[str, list[str]] = {}

@@ -61,7 +61,7 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
         lines.append(Text(f"{verb} {status.endpoint}", look.muted, end=""))
     if status.simulated:
         line = Text("SIMULATED ", look.warning, end="")
-        line.append(f"scaled model: {status.scale}" if status.scale else "on the CPU", look.muted)
+        line.append(status.scale or "on the CPU", look.muted)
         lines.append(line)
     return lines
 
