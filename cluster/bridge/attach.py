@@ -96,7 +96,7 @@ def _connect(record: ClusterRecord) -> socket.socket | None:
 
 def _start_keeper(key: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "cluster.bridge.keeper", key],
+        [sys.executable, "-P", "-m", "cluster.bridge.keeper", key],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The process that is the Ray driver: `python -m cluster.bridge.child ORDERS_FD EVENTS_FD TARGET`.
+"""The process that is the Ray driver: `python -m cluster.bridge.child ORDERS_FD EVENTS_FD TARGET LOG`.
 
 It lives exactly as long as the pipe that orders come through. Whatever Ray prints goes to a log file.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -39,6 +40,8 @@ def main() -> None:
                 sys.stderr.write(f"not an order: {error}\n")
                 continue
             pool.submit(_carry_out, order, place, outbox, entered)
+    # Nobody is left to read why something failed.
+    Path(sys.argv[4]).unlink(missing_ok=True)
     _end(place)
 
 

@@ -119,9 +119,9 @@ class RaySession:
         events_read, events_write = os.pipe()
         handle, log = tempfile.mkstemp(prefix="bridge-", suffix=".log", dir=state_dir())
         self._log = Path(log)
-        arguments = [str(orders_read), str(events_write), self._target.model_dump_json()]
+        arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), log]
         child = subprocess.Popen(
-            [sys.executable, "-m", "cluster.bridge.child", *arguments],
+            [sys.executable, "-P", "-m", "cluster.bridge.child", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.bridge.embedded import NAME_LABEL
+from cluster.bridge.foreign_claims import ForeignClaims
 from cluster.bridge.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
 from cluster.inventory import Cluster, Node
 from cluster.probe.naming import with_catalogue_types
@@ -47,6 +48,7 @@ class Discovery:
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._nodes: dict[str, WatchedNode] = {}
+        self._foreign = ForeignClaims()
 
     def look(self, loads: dict[str, list[GpuLoad]]) -> None:
         """Take in which nodes there are and what their probes answer within a fraction of a second."""
@@ -63,13 +65,26 @@ class Discovery:
         if simulated:
             # The head of an embedded cluster is no machine of the cluster that it simulates.
             shown = [watched for watched in shown if watched.shows_gpus]
-        nodes = tuple(_claimed(w.node, claims) for w in shown if w.node is not None)
+        known = [watched.node for watched in shown if watched.node is not None]
+        claims = self._foreign.add(known, claims, self._num_free())
+        nodes = tuple(_claimed(node, claims) for node in known)
         return Cluster(
             source="simulated" if simulated else "ray",
             nodes=nodes,
             simulated=simulated,
             taken_at_s=time.time(),
         )
+
+    def _num_free(self) -> dict[str, int]:
+        """Return how many GPUs of each node Ray would still give away; left out where Ray counts none."""
+        from ray._private.state import available_resources_per_node
+
+        free = available_resources_per_node()
+        return {
+            node_id: int(free.get(node_id, {}).get("GPU", 0))
+            for node_id, watched in self._nodes.items()
+            if watched.num_gpus
+        }
 
     def readings(self) -> tuple[NodeReading, ...]:
         """Return the latest reading of every node, marked where it is late or the node is gone."""

@@ -48,11 +48,18 @@ class NodeClaim:
     """The claim of some GPUs of one node."""
 
     def __init__(
-        self, ray: Any, deployment: str, node_id: str, node_name: str, make_actor: MakeActor
+        self,
+        ray: Any,
+        deployment: str,
+        node_id: str,
+        node_name: str,
+        make_actor: MakeActor,
+        *,
+        is_called_off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ray, self._deployment = ray, deployment
         self._node_id, self._node_name = node_id, node_name
-        self._make_actor = make_actor
+        self._make_actor, self._is_called_off = make_actor, is_called_off
         self._slots: list[Slot] = []
 
     def take(self, wanted: Collection[int], deadline_s: float) -> dict[int, Slot]:
@@ -79,6 +86,8 @@ class NodeClaim:
             stuck_since_s = (stuck_since_s or time.monotonic()) if is_stuck else None
             if stuck_since_s is not None and time.monotonic() - stuck_since_s > _COMING_FREE_S:
                 raise self._not_had(missing)
+            if self._is_called_off():
+                raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
                 raise DeployFailed(f"GPU {_named(missing)} of {self._node_name} was not claimed in time")
             time.sleep(_LOOK_S)

@@ -26,6 +26,8 @@ from cluster.errors import ClusterviewError
 _CLAIM_S = 60.0
 _BUSY_LOOK_S = 0.2
 _CALM_LOOK_S = 0.5
+_FAILED_LOOK_PAUSE_S = 2.0
+_MOST_FAILED_LOOKS = 5
 _DRAIN_S = 10.0
 _ORDERLY_S = 3.0
 _FREE_S = 20.0
@@ -45,6 +47,7 @@ class Controller:
         self._failure: str | None = None
         self._stopping = threading.Event()
         self._claimed = False
+        self._failed_looks = 0
         self._state = DeploymentState.STARTING
         self._state_since_s = time.monotonic()
         self._lock = threading.Lock()
@@ -79,7 +82,7 @@ class Controller:
     def _run(self) -> None:
         try:
             self._claim()
-            while not self._stopping.wait(self._look()):
+            while not self._stopping.wait(self._look_safely()):
                 pass
         except BaseException as error:
             sys.stderr.write(f"controller of {self._spec.name}: {error!r}\n")
@@ -96,7 +99,14 @@ class Controller:
             remove_groups(self._ray, left, _FREE_S)
         until_s = time.monotonic() + _CLAIM_S
         for node_id, places in _by_node(self._spec).items():
-            claim = NodeClaim(self._ray, self._spec.name, node_id, places[0].node_name, self._make_rank)
+            claim = NodeClaim(
+                self._ray,
+                self._spec.name,
+                node_id,
+                places[0].node_name,
+                self._make_rank,
+                is_called_off=self._stopping.is_set,
+            )
             slots = claim.take([place.gpu_index for place in places], until_s - time.monotonic())
             with self._lock:
                 for held in (rank for group in self._groups for rank in group.ranks):
@@ -115,6 +125,19 @@ class Controller:
             scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0),
         )
         return actor.remote()
+
+    def _look_safely(self) -> float:
+        """Look; a call to Ray that fails now and then is no reason to end a deployment that serves."""
+        try:
+            pause_s = self._look()
+        except Exception as error:
+            self._failed_looks += 1
+            sys.stderr.write(f"look {self._failed_looks}: {error!r}\n")
+            if self._failed_looks > _MOST_FAILED_LOOKS:
+                raise
+            return _FAILED_LOOK_PAUSE_S
+        self._failed_looks = 0
+        return pause_s
 
     def _look(self) -> float:
         """Look at everything once and act; return how long to wait before the next look."""

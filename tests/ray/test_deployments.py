@@ -174,10 +174,10 @@ def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: Session
     before = pids_of_actor(temp_dir(), "RankActor")
     assert len(before) == 4
     os.kill(before[0], signal.SIGKILL)
-    assert view.wait(lambda: state_of(view, "gang") == "degraded", 30), (view.find("gang") or view).reason
+    assert view.wait(lambda: state_of(view, "gang") == "degraded", 30), view.find("gang")
     answer = post(status.endpoint, "/v1/completions", {"model": "tiny", "prompt": "ab", "max_tokens": 3})
     assert answer["usage"]["completion_tokens"] == 3  # type: ignore[index]
-    assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), (view.find("gang") or view).reason
+    assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), view.find("gang")
     mended = view.find("gang")
     assert mended is not None
     assert sorted(replica.restarts for replica in mended.replicas) == [0, 1]
@@ -188,8 +188,8 @@ def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: Session
 
     (controller,) = pids_of_actor(temp_dir(), "Controller")
     os.kill(controller, signal.SIGKILL)
-    assert view.wait(lambda: state_of(view, "gang") == "starting", 30), (view.find("gang") or view).reason
-    assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), (view.find("gang") or view).reason
+    assert view.wait(lambda: state_of(view, "gang") == "starting", 30), view.find("gang")
+    assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), view.find("gang")
     assert not set(after) & set(pids_of_actor(temp_dir(), "RankActor"))
     assert len(held(view)["groups"]) == 4  # type: ignore[arg-type]
     view.session.stop("gang").result(START_S)

@@ -25,7 +25,7 @@ def test_a_lost_node_takes_only_its_own_replica_along(state_dir: Path) -> None:
         folder = record_of(SPEC).temp_dir
         spec = order(cluster, "pair", [[(0, 0)], [(1, 0)]], planned_bytes=2**30)
         view.session.deploy(spec).result(START_S)
-        assert view.wait(lambda: ranks_in(view.find("pair"), "ready") == 2, START_S), (view.find("pair") or view).reason
+        assert view.wait(lambda: ranks_in(view.find("pair"), "ready") == 2, START_S), view.find("pair")
 
         dead = cluster.nodes[1].node_id
         (raylet,) = [pid for pid, command in processes_of(folder).items() if f"--node_id={dead}" in command]
@@ -35,7 +35,7 @@ def test_a_lost_node_takes_only_its_own_replica_along(state_dir: Path) -> None:
             status = view.find("pair")
             return status is not None and status.state == "degraded" and "left the cluster" in status.reason
 
-        assert view.wait(noticed, NOTICED_S), (view.find("pair") or view).reason
+        assert view.wait(noticed, NOTICED_S), view.find("pair")
         states = {reading.node_id: reading.state for reading in view.readings}
         assert states == {cluster.nodes[0].node_id: "ok", dead: "lost"}
         assert view.cluster is not None
