@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gpu check format bench evidence screenshots test-snapshot-update clean
+.PHONY: help setup run test test-gpu check format bench evidence screenshots modules test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -68,6 +68,9 @@ evidence: $(VENV)/.test ## the planner against what real engines reported: the a
 
 screenshots: $(VENV)/.test ## regenerate the pictures in assets/
 	@$(BIN)/python -m tests.screenshots $(ARGS)
+
+modules: $(VENV)/.test ## bring the list of modules in ARCHITECTURE.md up to date
+	@$(BIN)/python -m tests.module_list
 
 test-snapshot-update: $(VENV)/.test ## accept the screens as they are now (look at the pictures first)
 	@$(BIN)/python -m pytest tests/tui --snapshot-update $(ARGS)
