@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from rich.style import Style
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
@@ -92,7 +93,7 @@ def _forks(count: int) -> str:
     return "".join(line)
 
 
-def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[object], look: Look) -> Text:
+def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[Style], look: Look) -> Text:
     inner = _BOX - 4
     text = Text()
     gap = " " * _GAP
@@ -101,7 +102,7 @@ def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[object], look: Loo
         for number, box in enumerate(boxes):
             text.append(gap if number else "")
             text.append("│ ", look.faint)
-            text.append(fit(box[row], inner), styles[number] if row == 0 else look.plain)  # type: ignore[arg-type]
+            text.append(fit(box[row], inner), styles[number] if row == 0 else look.plain)
             text.append(" │", look.faint)
         text.append("\n")
     text.append(gap.join("╰" + "─" * (_BOX - 2) + "╯" for _ in boxes) + "\n", look.faint)
