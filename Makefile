@@ -48,7 +48,7 @@ test: $(VENV)/.test ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-gpu: $(VENV)/.test ## the tests that need an NVIDIA GPU
-	@$(BIN)/python -m pytest -m gpu -p no:cacheprovider tests/gpu $(ARGS)
+	@$(BIN)/python -m pytest -m gpu -p no:cacheprovider $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .
