@@ -17,6 +17,7 @@ from tui.look import Look
 
 _BOX = 24
 _GAP = 2
+_SHARED_EXPERTS = "Tokens travel to their experts and back in every MoE layer: these ranks are one engine."
 
 
 def replica_places(candidate: Candidate) -> dict[int, list[Placement]]:
@@ -34,8 +35,7 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     boxes = [
         (
             f"R{replica}",
-            "full model (copy)",
-            _split_over(candidate),
+            *_holding(candidate),
             _where(groups[replica]),
             f"requests {replica + 1}, {replica + 1 + len(groups)}, {replica + 1 + 2 * len(groups)} ...",
         )
@@ -48,7 +48,8 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     text.append_text(_boxes(boxes, [look.replica(replica) for replica in shown], look))
     if len(groups) > len(shown):
         text.append(f"and {count_of(len(groups) - len(shown), 'replica')} more\n", look.muted)
-    text.append("No communication between replicas.", look.muted)
+    shared = candidate.layout.dp_attention
+    text.append(_SHARED_EXPERTS if shared else "No communication between replicas.", look.muted)
     return text
 
 
@@ -109,9 +110,13 @@ def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[Style], look: Look
     return text
 
 
-def _split_over(candidate: Candidate) -> str:
-    gpus = candidate.layout.tp * candidate.layout.pp
-    return "on 1 GPU" if gpus == 1 else f"split over {gpus} GPUs"
+def _holding(candidate: Candidate) -> tuple[str, str]:
+    """Say what one data-parallel rank holds."""
+    layout = candidate.layout
+    if layout.dp_attention:
+        return "attention (copy)", f"1/{layout.ep} of the experts"
+    gpus = layout.tp * layout.pp
+    return "full model (copy)", "on 1 GPU" if gpus == 1 else f"split over {gpus} GPUs"
 
 
 def _place(place: Placement | None) -> str:
