@@ -6,20 +6,18 @@ connects is told, one JSON line each, how far the start has come and then the ad
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import secrets
-import selectors
 import signal
 import socket
 import sys
-import threading
 import time
 from pathlib import Path
 from types import FrameType
 
+from cluster.bridge.audience import Audience
 from cluster.bridge.embedded import (
+    GPU_TYPE_LABEL,
     NAME_LABEL,
     EmbeddedCluster,
     NodePlan,
@@ -36,84 +34,6 @@ _FIRST_SESSION_S = 20.0
 _UNUSED_S = 1.0
 _LOCK_TRIES = 10
 _LOOK_S = 0.5
-
-
-class Audience:
-    """The sessions connected to the keeper. A thread of its own welcomes them while nodes start."""
-
-    def __init__(self, path: str) -> None:
-        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._server.bind(path)
-        self._server.listen(64)
-        self._server.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._server, selectors.EVENT_READ)
-        self._sessions: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._last_line = b""
-        threading.Thread(target=self._welcome, name="audience", daemon=True).start()
-
-    def tell(self, **fields: object) -> None:
-        """Send a line to every session, and to each that comes before the next line."""
-        with self._lock:
-            self._last_line = json.dumps(fields).encode() + b"\n"
-            for session in list(self._sessions):
-                self._send(session)
-
-    def count(self) -> int:
-        """Return how many sessions are connected."""
-        with self._lock:
-            return len(self._sessions)
-
-    def _welcome(self) -> None:
-        while True:
-            for key, _ in self._selector.select(_LOOK_S):
-                connection = key.fileobj
-                if isinstance(connection, socket.socket):
-                    with self._lock:
-                        self._hear(connection)
-
-    def _hear(self, connection: socket.socket) -> None:
-        if connection is not self._server:
-            if not _has_more(connection):
-                self._drop(connection)
-            return
-        with contextlib.suppress(OSError):
-            session, _ = self._server.accept()
-            session.setblocking(False)
-            self._selector.register(session, selectors.EVENT_READ)
-            self._sessions.add(session)
-            self._send(session)
-
-    def _send(self, session: socket.socket) -> None:
-        try:
-            session.sendall(self._last_line)
-        except OSError:
-            self._drop(session)
-
-    def _drop(self, session: socket.socket) -> None:
-        self._sessions.discard(session)
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(session)
-        session.close()
-
-    def close(self) -> None:
-        """Take no more sessions; those there are see the connection end."""
-        with self._lock:
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(self._server)
-            self._server.close()
-            for session in list(self._sessions):
-                self._drop(session)
-
-
-def _has_more(connection: socket.socket) -> bool:
-    try:
-        return bool(connection.recv(4096))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
 
 
 class _Ended(Exception):
@@ -180,7 +100,8 @@ def _num_local_gpus() -> int:
 
 
 def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, ...]) -> None:
-    steps = len(plans) + 1
+    # Simulated nodes come besides the head; this machine is the head itself.
+    steps = len(plans) + any(GPU_TYPE_LABEL in plan.labels for plan in plans)
     audience.tell(progress="starting the cluster's head", fraction=0.0)
     for done, name in enumerate(cluster.start(plans), start=1):
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)

@@ -196,10 +196,23 @@ def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: Session
     assert held(view)["groups"] == []
 
 
+def answers(endpoint: str | None) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint}/health", timeout=20) as health:
+            return bool(health.status == 200)
+    except OSError:
+        return False
+
+
 def test_stages_on_two_nodes(view: SessionView) -> None:
-    """TP=2, PP=2: a pipeline whose stages lie on different nodes answers."""
+    """A pipeline whose stages lie on different nodes answers; a new router serves at the old port."""
     status = start(view, "pipe", [[(0, 0), (0, 1), (1, 0), (1, 1)]], pp=2)
     assert status.state == "ready", status.reason
     answer = post(status.endpoint, "/v1/completions", {"model": "tiny", "prompt": "ab", "max_tokens": 4})
     assert answer["usage"]["completion_tokens"] == 4  # type: ignore[index]
+
+    (router,) = pids_of_actor(temp_dir(), "RouterActor")
+    os.kill(router, signal.SIGKILL)
+    assert wait_until(lambda: answers(status.endpoint), 30)
+    assert pids_of_actor(temp_dir(), "RouterActor") != [router]
     view.session.stop("pipe").result(START_S)

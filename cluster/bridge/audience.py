@@ -1,0 +1,89 @@
+"""The sessions connected to a keeper: told how far the start has come, and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import selectors
+import socket
+import threading
+
+_LOOK_S = 0.5
+
+
+class Audience:
+    """The sessions connected to the keeper. A thread of its own welcomes them while nodes start."""
+
+    def __init__(self, path: str) -> None:
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(path)
+        self._server.listen(64)
+        self._server.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._server, selectors.EVENT_READ)
+        self._sessions: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._last_line = b""
+        threading.Thread(target=self._welcome, name="audience", daemon=True).start()
+
+    def tell(self, **fields: object) -> None:
+        """Send a line to every session, and to each that comes before the next line."""
+        with self._lock:
+            self._last_line = json.dumps(fields).encode() + b"\n"
+            for session in list(self._sessions):
+                self._send(session)
+
+    def count(self) -> int:
+        """Return how many sessions are connected."""
+        with self._lock:
+            return len(self._sessions)
+
+    def _welcome(self) -> None:
+        while True:
+            for key, _ in self._selector.select(_LOOK_S):
+                connection = key.fileobj
+                if isinstance(connection, socket.socket):
+                    with self._lock:
+                        self._hear(connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        if connection is not self._server:
+            if not _has_more(connection):
+                self._drop(connection)
+            return
+        with contextlib.suppress(OSError):
+            session, _ = self._server.accept()
+            session.setblocking(False)
+            self._selector.register(session, selectors.EVENT_READ)
+            self._sessions.add(session)
+            self._send(session)
+
+    def _send(self, session: socket.socket) -> None:
+        try:
+            session.sendall(self._last_line)
+        except OSError:
+            self._drop(session)
+
+    def _drop(self, session: socket.socket) -> None:
+        self._sessions.discard(session)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(session)
+        session.close()
+
+    def close(self) -> None:
+        """Take no more sessions; those there are see the connection end."""
+        with self._lock:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(self._server)
+            self._server.close()
+            for session in list(self._sessions):
+                self._drop(session)
+
+
+def _has_more(connection: socket.socket) -> bool:
+    try:
+        return bool(connection.recv(4096))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
