@@ -90,5 +90,5 @@ def test_a_broken_record_is_no_record(content: bytes) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLUSTERVIEW_STATE_DIR", str(tmp_path / "file" / "state"))
-    with pytest.raises(BadInput, match="CLUSTERVIEW_STATE_DIR|cannot use"):
+    with pytest.raises(BadInput, match=r"CLUSTERVIEW_STATE_DIR|cannot use"):
         state_dir()

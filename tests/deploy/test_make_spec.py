@@ -55,7 +55,7 @@ def test_on_real_gpus_the_model_keeps_its_shapes_and_the_cache_fits_the_plan() -
 
 
 def test_on_real_gpus_an_order_is_held_against_the_engine_that_runs_it() -> None:
-    """A plan for another engine gives the layout and the GPUs; the memory expected is the built-in engine's."""
+    """A plan for another engine gives layout and GPUs; the memory expected is the built-in engine's."""
     answer, candidate = planned("llama-3.1-8b", engine="vllm", tp=2, pp=1, dp=2)
     spec = spec_from(answer, candidate)
     own_answer, own_candidate = planned(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import ClusterRecord, read_record
+from cluster.bridge.records import ClusterRecord, read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.ray.support import SPEC, START_S, processes_of, wait_until
 
@@ -22,6 +23,10 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ["CLUSTERVIEW_STATE_DIR"] = str(folder)
     os.environ.pop("RAY_ADDRESS", None)
     yield folder
+    # A test that failed half-way must not leave a cluster running.
+    for record in read_records():
+        os.kill(record.pid, signal.SIGTERM)
+    wait_until(lambda: not read_records(), 20)
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)
