@@ -120,7 +120,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One decoder layer. Equal layers are the same object, so that they can be counted by identity or hash."""
+    """One decoder layer. Equal layers are the same object, so that they can be counted by identity."""
 
     attention: Attention
     tensors: tuple[Tensor, ...]

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from cluster.cli.style import Style
 from cluster.cli.table import table
 from cluster.cli.wrap import wrap
-from cluster.planner.describe import cluster_in_words, columns_in_words, placement_in_words
+from cluster.planner.describe import (
+    cluster_in_words,
+    columns_in_words,
+    duration_in_words,
+    placement_in_words,
+    rate_in_words,
+)
 from cluster.planner.result import Candidate, Plan
-from cluster.units import format_bytes, format_count, format_duration, format_gib
+from cluster.units import format_bytes, format_count, format_gib
 
 _LABEL_WIDTH = 10
 _REFUSALS_SHOWN = 3
@@ -94,14 +100,13 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     estimate = candidate.estimate
     if estimate is None:
         return
-    rate = estimate.throughput_tokens_per_s
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
     load = "at full load" if alone else f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
-    yield f"throughput: {rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f}), {load}"
+    yield f"throughput: {rate_in_words(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
-        f"first token {format_duration(estimate.ttft_s.value)}, "
-        f"then {format_duration(estimate.tpot_s.value)} a token; "
+        f"first token {duration_in_words(estimate.ttft_s)}, "
+        f"then {duration_in_words(estimate.tpot_s)} a token; "
         f"{estimate.all_reduces_per_token} all-reduces a token, "
         f"{estimate.all_reduce_share:.0%} of a decode step"
     )

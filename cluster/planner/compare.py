@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.planner.describe import column_ranges
+from cluster.planner.describe import column_ranges, duration_in_words, rate_in_words
 from cluster.planner.facts import Facts, single_replica
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
@@ -124,16 +124,15 @@ class _Strategy:
         alone = single_replica(self.context, form).estimate
         if alone is None:
             return "n/a"
-        told = f"{format_duration(alone.tpot_s.value)} a token, one request alone"
+        told = f"{duration_in_words(alone.tpot_s)} a token, one request alone"
         return f"{told} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else told
 
     def _throughput(self) -> str:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
         if estimate is None:
             return "does not run"
-        rate = estimate.throughput_tokens_per_s.value
-        told = f"{rate:,.0f} tokens/s"
-        return f"{told} = {replicas} x {rate / replicas:,.0f}" if replicas > 1 else f"{told}, 1 replica"
+        told = rate_in_words(estimate.throughput_tokens_per_s, replicas)
+        return told if replicas > 1 else f"{told}, 1 replica"
 
     def _memory(self) -> str:
         memory = self.candidate.memory_per_gpu

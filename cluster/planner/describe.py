@@ -9,8 +9,9 @@ from itertools import groupby
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement
-from cluster.planner.result import Candidate
+from cluster.planner.result import Band, Candidate
 from cluster.planner.search.placement import LazyPlacement
+from cluster.units import format_duration
 
 _REPLICAS_TOLD = 8
 _COLUMN_RANGES_TOLD = 8
@@ -24,6 +25,18 @@ def cluster_in_words(cluster: Cluster) -> str:
         gpus = " + ".join(f"{count} {kind}" for kind, count in shape) or "no GPUs"
         parts.append(f"{num_nodes} node{'s' if num_nodes > 1 else ''} x {gpus}")
     return f"{', '.join(parts) or 'no nodes'} ({cluster.source})"
+
+
+def rate_in_words(rate: Band, replicas: int = 1) -> str:
+    """Say tokens a second, never without the band: '3,256 tokens/s (1,237 to 3,256) = 2 x 1,628'."""
+    told = f"{rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f})"
+    return f"{told} = {replicas} x {rate.value / replicas:,.0f}" if replicas > 1 else told
+
+
+def duration_in_words(duration: Band) -> str:
+    """Say a duration, never without the band: '157 ms (83.2 ms to 345 ms)'."""
+    low, high = format_duration(duration.low), format_duration(duration.high)
+    return f"{format_duration(duration.value)} ({low} to {high})"
 
 
 def column_ranges(width: int, parts: int) -> list[tuple[int, int]]:

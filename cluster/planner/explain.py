@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from cluster.planner.describe import duration_in_words, rate_in_words
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.placement import LazyPlacement
@@ -85,7 +86,7 @@ def _compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
         ours, theirs = request_latency_s(other, request), request_latency_s(best, request)
         told = f"{format_duration(ours)} a request against {format_duration(theirs)}"
     else:
-        told = f"{_rate(other):,.0f} tokens/s, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
+        told = f"{_rate(other)}, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
     return f"{told} (within the estimate's error)" if abs(1 - ratio) <= SAME else told
 
 
@@ -133,16 +134,16 @@ def _kv(candidate: Candidate) -> int:
     return candidate.kv_cache_tokens or 0
 
 
-def _rate(candidate: Candidate) -> float:
-    return candidate.estimate.throughput_tokens_per_s.value if candidate.estimate else 0.0
+def _rate(candidate: Candidate) -> str:
+    return rate_in_words(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
 
 
 def _latency(candidate: Candidate) -> str:
     estimate = candidate.estimate
     if estimate is None:
         return "no estimate"
-    ttft, tpot = estimate.ttft_s.value, estimate.tpot_s.value
-    return f"first token {format_duration(ttft)}, then {format_duration(tpot)} a token"
+    first, next_ones = duration_in_words(estimate.ttft_s), duration_in_words(estimate.tpot_s)
+    return f"first token {first}, then {next_ones} a token"
 
 
 def _limits(request: PlanRequest) -> str:
