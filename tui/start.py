@@ -38,7 +38,8 @@ def open_app(arguments: argparse.Namespace) -> int:
 
     Raises BadInput before the screen opens when the arguments name a cluster that cannot be.
     """
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+    # Textual draws on stderr, so all three must be the terminal.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
     return run_screen(choose_session(arguments), make_setup(arguments))
 

@@ -86,6 +86,9 @@ class RaySession:
         with self._lock:
             self._closed = True
         self._orders.put(None)
+        if self._log.name and self._lost is None:
+            # The process may end before the child has: what nobody will read goes now.
+            self._log.unlink(missing_ok=True)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the child has ended; False when it has not in time."""

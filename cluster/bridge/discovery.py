@@ -150,13 +150,15 @@ class Discovery:
     def _take_answer(self, watched: WatchedNode, ref: Any) -> None:
         watched.pending = None
         try:
-            node, watched.reading = self._ray.get(ref)
+            node, reading, their_clock_s = self._ray.get(ref)
         except self._ray.exceptions.ActorDiedError as error:
             watched.trouble, watched.probe = _first_line(error), None
             return
         except Exception as error:
             watched.trouble = _first_line(error)
             return
+        taken_at_s = reading.taken_at_s + time.time() - their_clock_s
+        watched.reading = reading.model_copy(update={"taken_at_s": taken_at_s})
         watched.trouble = _disagreement(watched, node)
         error_now = node.error or watched.trouble or None
         watched.node = with_catalogue_types(node).model_copy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from cluster.bridge.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
@@ -48,13 +49,17 @@ class NodeProbe:
             self._probe.start()
             self._probe.wait_first(10.0)
 
-    def look(self, loads: list[GpuLoad]) -> tuple[Node, NodeReading]:
-        """Return what is there and what it does now; `loads` is what simulated GPUs should show."""
+    def look(self, loads: list[GpuLoad]) -> tuple[Node, NodeReading, float]:
+        """Return what is there, what it does now, and this node's clock: clocks differ between nodes.
+
+        `loads` is what simulated GPUs should show.
+        """
         if self._simulation is None:
-            latest: tuple[Node, NodeReading] = self._probe.latest()
-            return latest
+            node, reading = self._probe.latest()
+            return node, reading, time.time()
         self._put(loads)
-        return self._simulation.node(self._name, nvlink_domain=self._domain), self._simulation.reading()
+        node = self._simulation.node(self._name, nvlink_domain=self._domain)
+        return node, self._simulation.reading(), time.time()
 
     def _put(self, loads: list[GpuLoad]) -> None:
         assert self._simulation is not None

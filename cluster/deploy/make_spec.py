@@ -51,7 +51,11 @@ def spec_from(
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.dp,
-        ranks=_places(candidate, None if simulated else max_num_seqs * max_model_len),
+        ranks=_places(
+            candidate,
+            cache_tokens=None if simulated else max_num_seqs * max_model_len,
+            has_planned_layers=model.has_planned_layers,
+        ),
         device="cpu" if simulated else "cuda",
         dtype="fp32" if simulated else (plan.request.dtype or plan.model.dtype),
         max_model_len=max_model_len,
@@ -110,7 +114,9 @@ def _max_num_seqs(plan: Plan, candidate: Candidate, max_model_len: int, simulate
     return max(1, min(wanted, room // max_model_len))
 
 
-def _places(candidate: Candidate, cache_tokens: int | None) -> tuple[RankPlace, ...]:
+def _places(
+    candidate: Candidate, cache_tokens: int | None, has_planned_layers: bool
+) -> tuple[RankPlace, ...]:
     return tuple(
         RankPlace(
             replica=place.replica,
@@ -121,9 +127,18 @@ def _places(candidate: Candidate, cache_tokens: int | None) -> tuple[RankPlace, 
             gpu_index=place.gpu_index,
             gpu_uuid=place.gpu_uuid,
             planned_bytes=_planned_bytes(candidate, place.stage, cache_tokens),
+            layers=_layers(candidate, place.stage) if has_planned_layers else None,
         )
         for place in candidate.placement
     )
+
+
+def _layers(candidate: Candidate, stage: int) -> tuple[int, int] | None:
+    """Return the layers of a stage as planned: uneven where memory, or the ends of a model, ask for it."""
+    if len(candidate.stages) < 2:
+        return None
+    planned = candidate.stages[stage]
+    return planned.first, planned.end
 
 
 def _planned_bytes(candidate: Candidate, stage: int, cache_tokens: int | None) -> int | None:

@@ -23,6 +23,8 @@ class RunningModel:
 
     source: ModelSource
     max_position: int
+    has_planned_layers: bool
+    """It has the layers that were planned; a scaled stand-in has fewer."""
 
 
 def choose_model(plan: Plan, model_path: str | None, tp: int, pp: int, *, simulated: bool) -> RunningModel:
@@ -41,7 +43,7 @@ def choose_model(plan: Plan, model_path: str | None, tp: int, pp: int, *, simula
         config, scale = scale_config(config, tp, pp, plan.model.parameters or None)
     checked = read_model_config(config)
     source = ModelSource(name=plan.model.name, path=folder, config=dict(config), scale=scale)
-    return RunningModel(source, checked.max_position)
+    return RunningModel(source, checked.max_position, checked.num_layers == plan.model.num_layers)
 
 
 def _config_of(plan: Plan, model_path: str | None) -> Mapping[str, Any]:

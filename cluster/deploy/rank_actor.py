@@ -211,6 +211,7 @@ class RankActor:
             dtype=spec.dtype,
             max_model_len=spec.max_model_len,
             max_num_seqs=spec.max_num_seqs,
+            layers=place.layers,
         )
 
     def _note_progress(self, fraction: float) -> None:

@@ -20,6 +20,8 @@ class RankPlace(FrozenModel):
     gpu_uuid: CleanStr
     planned_bytes: int | None = None
     """Memory the plan predicts on this GPU, at full scale."""
+    layers: tuple[int, int] | None = None
+    """First layer of the rank's stage and one past its last, as planned; None: layers are split evenly."""
 
 
 class ModelSource(FrozenModel):

@@ -67,6 +67,16 @@ def test_on_real_gpus_an_order_is_held_against_the_engine_that_runs_it() -> None
     assert [rank.gpu_uuid for rank in spec.ranks] == [place.gpu_uuid for place in candidate.placement]
 
 
+def test_stages_hold_the_layers_that_were_planned() -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=1, pp=3, dp=1)
+    spec = spec_from(answer, candidate)
+    planned_layers = [(stage.first, stage.end) for stage in candidate.stages]
+    assert [rank.layers for rank in spec.ranks] == planned_layers
+    assert planned_layers[0][0] == 0 and planned_layers[-1][1] == 32
+    # A scaled stand-in has fewer layers, which are split evenly.
+    assert {rank.layers for rank in spec_from(answer, candidate, simulated=True).ranks} == {None}
+
+
 def test_a_small_checkpoint_runs_whole_on_a_simulated_cluster(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(TINY_LLAMA))
     answer, candidate = planned(str(tmp_path), tp=2)

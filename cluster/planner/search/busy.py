@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
+from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
-from cluster.planner.rules import gpu_busy_rejection
+from cluster.planner.rules import gpu_busy_rejection, memory_notes
 from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
@@ -73,6 +74,14 @@ def describe_holders(gpu: Gpu) -> str:
         told.append(f"pid {process.pid}" + (f" ({', '.join(about)})" if about else ""))
     more = f" and {len(held) - 2} more" if len(held) > 2 else ""
     return " and ".join(told) + more
+
+
+def tight_cache_note(context: Context, layout: Layout, judgement: Judgement) -> tuple[str, ...]:
+    """Say that a cache is within a hair of too small, by less than the prediction may err."""
+    if not judgement.memories:
+        return ()
+    model, engine, request = context.model, context.engine, judgement.request
+    return memory_notes(model, layout, judgement.stages, judgement.memories, engine, request)
 
 
 def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgement) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from cluster.planner.search.busy import (
     busy_rejections,
     partly_used_note,
     startup_rejections,
+    tight_cache_note,
 )
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
@@ -200,6 +201,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
     ]
     notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
+    notes += tight_cache_note(context, form.layout(), judgement)
     return Candidate(
         layout=form.layout(sum(count for _, _, count in shares)),
         feasible=True,
