@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.catalog.gpus import find_gpu
 from cluster.evidence.figures import Miss, summary
-from cluster.evidence.rows import Row, read_rows
+from cluster.evidence.rows import Row, read_key, read_rows
 from cluster.planner.cost import Topology, all_reduce_time_s, link_for
 
 SMALL_BYTES = 8 * 1024 * 1024
@@ -29,8 +28,7 @@ def lines(folder: Path) -> list[str]:
 
 def all_reduce_misses(folder: Path) -> Iterator[tuple[int, Miss]]:
     """Yield (message bytes, predicted beside measured microseconds) of rows on known systems in one node."""
-    path = folder / "hardware_systems.json"
-    systems = json.loads(path.read_text(encoding="utf-8"))["systems"] if path.exists() else []
+    systems = read_key(folder, "hardware_systems.json").get("systems", [])
     for row in read_rows(folder, "hardware_measured.jsonl"):
         known = next((entry for entry in systems if str(row.get("system", "")).startswith(entry[0])), None)
         measured_us = _time_us(row)

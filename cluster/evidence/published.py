@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.evidence.rows import Row
+from cluster.evidence.rows import Row, read_key
 from cluster.planner.request import PlanRequest
 
 GPUS_PER_NODE_OF_RACK = 4
@@ -36,8 +35,7 @@ class Publications:
     """Reads rows of published_layouts.jsonl with the lengths and limits that their benchmark fixes."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "published_workloads.json"
-        self._known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        self._known: dict[str, Any] = read_key(folder, "published_workloads.json")
 
     def read(self, row: Row) -> Published | str:
         """Return the row as a question, or the reason why it is none."""

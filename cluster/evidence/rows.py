@@ -33,9 +33,14 @@ def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
     return named
 
 
-def read_aliases(folder: Path) -> Row:
-    """Return model_aliases.json of the folder, else that of the project's own evidence, else an empty one."""
-    for path in (folder / "model_aliases.json", OWN_FOLDER / "model_aliases.json"):
+def read_key(folder: Path, name: str) -> Row:
+    """Return a JSON file that explains the names in rows: the folder's, else the project's own, else empty."""
+    for path in (folder / name, OWN_FOLDER / name):
         if path.exists():
             return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {"models": {}, "gpus": {}}
+    return {}
+
+
+def read_aliases(folder: Path) -> Row:
+    """Return the names of models and GPUs that rows use, and what they mean."""
+    return {"models": {}, "gpus": {}, **read_key(folder, "model_aliases.json")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models import load_model
 from cluster.errors import ClusterviewError
-from cluster.evidence.rows import Row, read_rows
+from cluster.evidence.rows import OWN_FOLDER, Row, read_key, read_rows
 from cluster.evidence.setups import even_stages
 from cluster.planner import cost, memory
 from cluster.planner.cost.band import layout_class
@@ -55,10 +54,12 @@ class Planner:
     """Answers questions; remembers models and what they take in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self.aliases: dict[str, Any] = json.loads(
-            (folder / "throughput_models.json").read_text(encoding="utf-8")
-        )
-        self._configs = {row["model"]: row["config"] for row in read_rows(folder, "model_configs.jsonl")}
+        self.aliases: dict[str, Any] = read_key(folder, "throughput_models.json")
+        self._configs = {
+            row["model"]: row["config"]
+            for source in (OWN_FOLDER, folder)
+            for row in read_rows(source, "model_configs.jsonl")
+        }
         self.conversations: tuple[int, ...] = tuple(self.aliases.get("conversation_input_tokens", ()))
         self._models: dict[tuple[str, str, str], ModelSpec | None] = {}
 
