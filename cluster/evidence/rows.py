@@ -34,7 +34,7 @@ def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
 
 
 def read_key(folder: Path, name: str) -> Row:
-    """Return a JSON file that explains the names in rows: the folder's, else the project's own, else empty."""
+    """Return the JSON file that explains names in rows: the folder's own, else the project's, else empty."""
     for path in (folder / name, OWN_FOLDER / name):
         if path.exists():
             return dict(json.loads(path.read_text(encoding="utf-8")))
