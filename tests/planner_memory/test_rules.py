@@ -217,3 +217,12 @@ def test_a_smaller_profile_is_named_where_it_makes_room() -> None:
     assert only.rule == "no_kv_memory" and "--max-num-seqs 64" in only.fix
     smaller = {"max_num_seqs": 64, "max_num_batched_tokens": 2048}
     assert memory_of(spec, 80, load_engine("vllm", "0.11.0"), max_model_len=4096, **smaller) == ()
+
+
+def test_a_pinned_uneven_split_names_the_engine_that_runs_it() -> None:
+    named = replace(llama_8b(), architecture="LlamaForCausalLM")
+    assert refused(named, Layout(tp=3), tp=3)[0].fix == "TP=2; --engine builtin splits unevenly"
+    assert "--engine" not in refused(named, Layout(tp=3))[0].fix
+    assert refused(named, Layout(tp=3), engine=BUILTIN, tp=3) == ()
+    foreign = replace(named, architecture="GptOssForCausalLM")
+    assert "--engine" not in refused(foreign, Layout(tp=3), tp=3)[0].fix

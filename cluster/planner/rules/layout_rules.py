@@ -13,6 +13,7 @@ from cluster.planner.rules.capability import capability_rejections
 from cluster.planner.rules.divisibility import split_problems
 from cluster.planner.rules.engine_features import engine_rejections
 from cluster.planner.rules.fixes import split_fix
+from cluster.planner.rules.other_engines import uneven_fix
 from cluster.planner.rules.problem import Problem
 
 _cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
@@ -23,15 +24,21 @@ def layout_rejections(
 ) -> tuple[Rejection, ...]:
     """Return why this layout cannot run on this GPU type, the first reason an engine would meet first."""
     dtype_key = (request.dtype, request.quantization, request.kv_cache_dtype)
-    key = (layout, gpu.type if gpu else None, engine.name, engine.version, dtype_key)
+    key = (layout, gpu.type if gpu else None, engine.name, engine.version, dtype_key, request.tp)
     return _cache.get(model, key, lambda: _rejections(model, layout, gpu, engine, request))
 
 
 def _rejections(
     model: ModelSpec, layout: Layout, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
 ) -> tuple[Rejection, ...]:
+    # Asking every engine takes a while, so only for the split that the user insists on.
+    pinned = request.tp == layout.tp and not engine.uneven_heads
     split = (
-        Rejection(problem.rule, problem.message, split_fix(model, layout, engine, problem))
+        Rejection(
+            problem.rule,
+            problem.message,
+            split_fix(model, layout, engine, problem) + (uneven_fix(model, layout) if pinned else ""),
+        )
         for problem in _one_a_rule(split_problems(model, layout, engine))
     )
     return (
