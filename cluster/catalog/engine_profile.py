@@ -38,3 +38,5 @@ class EngineProfile:
     vocab_padding: int = 64
     architectures: tuple[str, ...] = ()
     """The only architectures it runs; empty: any that the catalogue can describe."""
+    refuses_fp16: tuple[str, ...] = ()
+    """Architectures that it does not compute in fp16, because they overflow."""

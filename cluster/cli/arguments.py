@@ -13,6 +13,7 @@ from cluster.cli.option_types import (
     positive_int,
     short_name,
     token_count,
+    version_text,
 )
 from cluster.errors import BadInput
 
@@ -135,7 +136,7 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
         "--workload", choices=("inference", "training"), default="inference", help="plan for this"
     )
     group.add_argument("--engine", choices=ENGINES, default=None, help="whose rules and overheads hold")
-    group.add_argument("--engine-version", type=short_name, metavar="V", help="such as 0.11.0")
+    group.add_argument("--engine-version", type=version_text, metavar="V", help="such as 0.11.0")
 
 
 def _add_output(parser: argparse.ArgumentParser, top: bool = True) -> None:

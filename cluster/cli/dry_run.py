@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cluster.cli.resolve import (
     DEFAULT_MODEL,
     DEMO_SPEC,
+    check_prompt_fits,
     model_from,
     planning_cluster_from,
     ray_address_from,
@@ -28,6 +29,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     request = request_from(arguments)
     cluster = cluster_from(arguments)
     model = model_from(arguments)
+    check_prompt_fits(request, model)
 
     from cluster.planner.plan import plan
 

@@ -64,6 +64,13 @@ def short_name(text: str) -> str:
     return text
 
 
+def version_text(text: str) -> str:
+    """A version as engines print theirs: 0.11.0, 0.10.1.1+cu128, 0.14.0.dev0+g439368496."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", text):
+        raise ArgumentTypeError(f"{_shown(text)} is not a version; write it as in 0.11.0")
+    return text
+
+
 def _number(text: str) -> float | None:
     try:
         value = float(text)

@@ -66,6 +66,18 @@ def model_from(arguments: argparse.Namespace) -> ModelSpec:
     return load_model(arguments.model or DEFAULT_MODEL, dtype, arguments.quantization)
 
 
+def check_prompt_fits(request: PlanRequest, model: ModelSpec) -> None:
+    """Raise BadInput when every request would be refused, its prompt being longer than a sequence may be."""
+    longest = request.max_model_len or model.max_position
+    asked = request.input_tokens
+    # The default length says nothing of what the user will send.
+    if asked >= longest and asked != PlanRequest().input_tokens:
+        raise BadInput(
+            f"--input-tokens {asked} does not fit sequences of at most {longest} tokens",
+            f"A prompt has {longest - 1} tokens at most; --max-model-len sets the length",
+        )
+
+
 def planning_cluster_from(arguments: argparse.Namespace) -> Cluster | None:
     """Return what --cluster names, a cluster for planning only; None without the option."""
     refuse_two_sources(arguments)

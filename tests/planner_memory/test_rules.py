@@ -226,3 +226,11 @@ def test_a_pinned_uneven_split_names_the_engine_that_runs_it() -> None:
     assert refused(named, Layout(tp=3), engine=BUILTIN, tp=3) == ()
     foreign = replace(named, architecture="GptOssForCausalLM")
     assert "--engine" not in refused(foreign, Layout(tp=3), tp=3)[0].fix
+
+
+def test_models_that_overflow_in_fp16_are_refused_in_it() -> None:
+    overflows = replace(llama_8b(), architecture="Gemma3ForConditionalGeneration")
+    [refusal] = refused(overflows, Layout(), dtype="fp16")
+    assert (refusal.rule, refusal.fix) == ("dtype_unsupported", "--dtype bfloat16")
+    assert refused(overflows, Layout(), dtype="bf16") == ()
+    assert refused(replace(overflows, architecture="LlamaForCausalLM"), Layout(), dtype="fp16") == ()

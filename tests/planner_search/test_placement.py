@@ -159,3 +159,10 @@ def test_pipeline_stages_over_nodes_take_whole_nodes() -> None:
         nodes = {rank.node for rank in choice.placement if rank.replica == replica}
         others = {rank.node for rank in choice.placement if rank.replica != replica}
         assert not nodes & others
+
+
+def test_a_gpu_whose_free_memory_was_not_read_is_left_alone() -> None:
+    cluster = with_gpu(parse_cluster_spec("4xA100-80GB"), 0, 2, memory_free_bytes=None)
+    answer = ask(LLAMA_8B, cluster)
+    assert best(answer).label == "DP=3"
+    assert ("node-1", 2) not in used(best(answer))

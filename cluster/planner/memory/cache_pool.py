@@ -34,6 +34,8 @@ class CachePool:
     blocks_per_sequence: int
     block_tokens: int
     num_groups: int
+    holds_states_only: bool = False
+    """A sequence takes the same however long it is."""
 
     def num_blocks(self, cache_bytes: int) -> int:
         """Return the blocks that fit `cache_bytes`."""
@@ -70,7 +72,8 @@ def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) ->
         kind_groups = math.ceil(count / group_size)
         groups += kind_groups
         blocks += kind_groups * _blocks_of_group(layer, page_bytes, sequence_tokens, rules)
-    return CachePool(math.ceil(page_bytes * group_size), blocks, block_tokens, groups)
+    only_states = all(layer.state_bytes for layer, _ in layers)
+    return CachePool(math.ceil(page_bytes * group_size), blocks, block_tokens, groups, only_states)
 
 
 def _page(layers: CacheLayers, block_tokens: int) -> tuple[int, float]:

@@ -128,8 +128,8 @@ def limits_of(
 
 def _tokens(pool: CachePool, cache_bytes: int, max_model_len: int, engine: EngineProfile) -> int:
     blocks = pool.num_blocks(cache_bytes)
-    if pool.num_groups == 1:
+    if pool.num_groups == 1 and not pool.holds_states_only:
         return blocks * pool.block_tokens
-    if engine.constants.get("tokens_by_concurrency", 1):
+    if pool.holds_states_only or engine.constants.get("tokens_by_concurrency", 1):
         return int(blocks / pool.blocks_per_sequence * max_model_len)
     return blocks // pool.num_groups * pool.block_tokens

@@ -12,6 +12,7 @@ from cluster.planner.result import Rejection
 
 _BF16_NAMES = ("bf16", "bfloat16")
 _BF16_CAPABILITY = (8, 0)
+_FP16_NAMES = ("fp16", "float16")
 _FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
 
 
@@ -36,6 +37,9 @@ def capability_rejections(
 def _dtype(
     model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
+    if request.dtype in _FP16_NAMES and model.architecture in engine.refuses_fp16:
+        message = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
+        yield Rejection("dtype_unsupported", message, "--dtype bfloat16")
     if engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY:
         return
     falls_back = engine.constants.get("falls_back_to_fp16", 0)
@@ -77,14 +81,11 @@ def _quantization(
         least = max(least, _capability(engine.constants.get(f"moe_{activation}_capability_{method}", 0)))
     if gpu.compute_capability < least:
         weight = model.quantization.weight_format.name if model.quantization else method
-        rule = (
-            "dtype_unsupported"
-            if weight in _FP8_NAMES or method in _FP8_NAMES
-            else "quantization_unsupported"
-        )
+        rule = "dtype_unsupported" if weight in _FP8_NAMES else "quantization_unsupported"
+        named = weight if weight == method else f"{method} {weight}"
         yield Rejection(
             rule,
-            f"{method} {weight} weights need compute capability {_text(least)}, "
+            f"{named} weights need compute capability {_text(least)}, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
             "the 16-bit or an INT4 variant of the model, or a newer GPU",
         )

@@ -160,14 +160,14 @@ def _reach(node: Node, offset: int, gpu: Gpu, resolved: Resolved) -> tuple[Link,
 
 
 def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
-    if gpu.memory_free_bytes is None:
-        return resolved.total_bytes
-    free = min(max(0, gpu.memory_free_bytes), resolved.total_bytes)
+    free = min(max(0, gpu.memory_free_bytes or 0), resolved.total_bytes)
     return _rounded(free, resolved.total_bytes, grain)
 
 
 def _usable(gpu: Gpu) -> bool:
-    return gpu.claimed_by is None and gpu.unhealthy_reason is None
+    # What is free is what was read; without a reading nothing may be planned on.
+    known = gpu.memory_free_bytes is not None
+    return known and gpu.claimed_by is None and gpu.unhealthy_reason is None
 
 
 def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
@@ -178,5 +178,7 @@ def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
                 yield LeftOut(node.name, gpu.index, "gpu_unhealthy", gpu.unhealthy_reason)
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, "gpu_busy", f"claimed by {gpu.claimed_by}")
+            elif gpu.memory_free_bytes is None:
+                yield LeftOut(node.name, gpu.index, "gpu_unknown", "its free memory was not read")
             elif any_unknown and book.resolve(gpu) is None:
                 yield LeftOut(node.name, gpu.index, "gpu_unknown", "neither its type nor its memory is known")
