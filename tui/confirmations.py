@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
-from cluster.planner.result import Candidate, Plan
-from cluster.units import GIB
+from cluster.planner.result import Band, Candidate, Plan
+from cluster.units import GIB, format_gib
 from tui.format import count_of, memory_of, throughput_band
 from tui.screens.confirm import Confirmation
 
@@ -20,16 +20,25 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
         ("model", spec.model.name),
         ("layout", f"{spec.label}  ({count_of(spec.dp, 'replica')}, {count_of(len(spec.ranks), 'GPU')})"),
         ("GPUs", gpus_by_node(spec)),
-        ("memory", f"{memory_of(candidate)} on the fullest GPU"),
+        ("memory", f"{_memory(spec, candidate)} on the fullest GPU"),
         ("weights", spec.model.path or "dummy weights of the right shapes"),
     ]
-    if candidate.estimate is not None:
+    if spec.predicted_tokens_per_s is not None:
+        rows.append(("expected", throughput_band(Band(*spec.predicted_tokens_per_s))))
+    elif candidate.estimate is not None:
         rows.append(("expected", throughput_band(candidate.estimate.throughput_tokens_per_s)))
     remark = ""
     if spec.simulated:
-        scale = f" Scaled model: {spec.model.scale}." if spec.model.scale else ""
+        what = "The model" if spec.model.scale == FULL_SIZE else "Scaled model"
+        scale = f" {what}: {spec.model.scale}." if spec.model.scale else ""
         remark = f"SIMULATED cluster: real actors and real collectives on the CPU.{scale}"
     return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)
+
+
+def _memory(spec: DeploymentSpec, candidate: Candidate) -> str:
+    """Say what a rank will hold: on real GPUs what the engine that runs takes, whichever was planned."""
+    held = [place.planned_bytes for place in spec.ranks if place.planned_bytes is not None]
+    return memory_of(candidate) if spec.simulated or not held else format_gib(max(held))
 
 
 def gpus_by_node(spec: DeploymentSpec) -> str:

@@ -28,6 +28,7 @@ from cluster.bridge.protocol import (
 )
 from cluster.bridge.records import state_dir
 from cluster.bridge.session import Listener
+from cluster.bridge.sweep import sweep_logs
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import Unreachable
 
@@ -120,7 +121,8 @@ class RaySession:
     def _talk(self) -> None:
         orders_read, orders_write = os.pipe()
         events_read, events_write = os.pipe()
-        handle, log = tempfile.mkstemp(prefix="bridge-", suffix=".log", dir=state_dir())
+        sweep_logs(state_dir())
+        handle, log = tempfile.mkstemp(prefix=f"bridge-{os.getpid()}-", suffix=".log", dir=state_dir())
         self._log = Path(log)
         arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), log]
         child = subprocess.Popen(

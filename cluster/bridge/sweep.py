@@ -1,7 +1,8 @@
-"""Removing what an embedded cluster left behind when its keeper was killed."""
+"""Removing what was left behind by processes that were killed: embedded clusters, and logs of sessions."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,3 +19,21 @@ def sweep(temp_dir: str) -> None:
         return
     end_processes(processes_with(TEMP_DIR_VARIABLE, temp_dir))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_logs(folder: Path) -> None:
+    """Remove the logs of sessions whose process is gone, 'bridge-PID-....log', from the state folder."""
+    for log in folder.glob("bridge-*.log"):
+        owner = log.name.split("-")[1]
+        if owner.isdigit() and not _lives(int(owner)):
+            log.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

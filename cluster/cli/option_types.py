@@ -15,7 +15,7 @@ _SUFFIXES = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
 def positive_int(text: str) -> int:
     """A whole number from 1 to a billion."""
     if not re.fullmatch(r"\+?[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:
-        raise ArgumentTypeError(f"{_shown(text)} is not a whole number from 1 up")
+        raise ArgumentTypeError(f"{_shown(text)} is not a whole number from 1 to {MOST:,}")
     return int(text)
 
 

@@ -56,8 +56,9 @@ def _only(name: str, found: list[Found]) -> list[Found]:
 
 def unknown_deployment(name: str, running: list[str]) -> UnknownName:
     """Return the error for a name that no deployment has, with the nearest names."""
-    nearest = nearest_names(name, running) or sorted(running)
-    hint = f"Running: {', '.join(nearest)}" if nearest else "No deployment is running"
+    nearest = nearest_names(name, running)
+    hint = f"Running: {', '.join(sorted(running))}" if running else "No deployment is running"
+    hint = f"Nearest: {', '.join(nearest)}" if nearest else hint
     return UnknownName(f"no deployment named {name}", hint)
 
 

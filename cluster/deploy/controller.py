@@ -153,6 +153,7 @@ class Controller:
                     sys.stderr.write(f"replica {group.replica}: {decision.action}: {decision.reason}\n")
             gave_up = all(group.given_up for group in self._groups)
         self._router.keep(self._groups)
+        self.status()  # notes since when the state holds, whether or not anybody asks
         if gave_up:
             self._fail(f"replica 0: {self._groups[0].given_up}")
             self._stopping.wait()

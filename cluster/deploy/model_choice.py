@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.deploy.spec import ModelSource
+from cluster.deploy.spec import FULL_SIZE, ModelSource
 from cluster.planner.result import Plan
 from cluster.units import GIB
 
 LARGEST_ON_CPU_BYTES = 1 * GIB
 """A checkpoint up to this size runs as it is on a simulated cluster; a larger one is scaled down."""
-
-FULL_SIZE = "full size, on the CPU"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from typing import Any, Literal
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
 
+FULL_SIZE = "full size, on the CPU"
+"""The scale of a checkpoint that is small enough to run as it is on a simulated cluster."""
+
 
 class RankPlace(FrozenModel):
     """One rank and the GPU it must run on."""

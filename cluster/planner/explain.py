@@ -48,7 +48,8 @@ def _why_best(best: Candidate, second: Candidate | None, request: PlanRequest) -
     if not keeps_limits(best, request):
         return f"{what}; no layout keeps the limits, this one comes nearest ({_latency(best)})"
     if second is None:
-        return f"{what}; the only layout that fits"
+        pinned = any((request.tp, request.pp, request.dp, request.ep))
+        return f"{what}; the only layout that fits{' with these degrees' if pinned else ''}"
     gain = benefit(best, request) / max(benefit(second, request), 1e-12) - 1
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({second.label})"

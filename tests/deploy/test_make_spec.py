@@ -11,7 +11,7 @@ import pytest
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.make_spec import free_name, is_runnable, spec_from
-from cluster.deploy.model_choice import FULL_SIZE
+from cluster.deploy.spec import FULL_SIZE
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.plan import plan
 from cluster.planner.request import EngineName, PlanRequest

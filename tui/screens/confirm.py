@@ -15,6 +15,10 @@ from textual.widgets import Button, Static
 from tui.look import look_of
 from tui.screens.dialog import Dialog
 
+_DIALOG_SHARE = 0.94
+"""As .dialog's max-height in app.tcss."""
+_LINES_AROUND_FACTS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
@@ -52,6 +56,11 @@ class ConfirmScreen(Dialog[bool]):
     def on_mount(self) -> None:
         self.query_one("#facts", Static).update(self._facts())
         self.query_one("#no", Button).focus()
+
+    def on_resize(self) -> None:
+        # The question must stay on screen however small it is: what does not fit scrolls above it.
+        room = int(self.size.height * _DIALOG_SHARE) - _LINES_AROUND_FACTS
+        self.query_one(".dialog-body").styles.max_height = max(1, room)
 
     def _facts(self) -> Text:
         look = look_of(self)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from textual import work
 
-from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import SERVING
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
@@ -160,7 +160,8 @@ class MainActions(MainPlanning):
         """Talk to the selected deployment."""
         deployment = self.deployment
         if deployment is not None:
-            remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if deployment.scale else ""
+            is_scaled = deployment.scale not in (None, FULL_SIZE)
+            remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if is_scaled else ""
             self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store, remark))
 
     async def _finish(self, future: Future[None], done: str) -> bool:

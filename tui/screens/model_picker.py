@@ -93,7 +93,8 @@ class ModelPicker(Dialog[str]):
     def on_input_changed(self, event: Input.Changed) -> None:
         words = event.value.lower().split()
         found = tuple(name for name in self._names if all(word in name.lower() for word in words))
-        self.query_one(NameList).show(found)
+        typed = event.value.strip().lower()
+        self.query_one(NameList).show(tuple(sorted(found, key=lambda name: _distance(name, typed))))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         names = self.query_one(NameList)
@@ -102,6 +103,14 @@ class ModelPicker(Dialog[str]):
 
     def action_move(self, lines: int) -> None:
         self.query_one(NameList).move(lines)
+
+
+def _distance(name: str, typed: str) -> int:
+    """Rank the name itself first, then what begins with what was typed, as the command line does."""
+    last = name.lower().rpartition("/")[2]
+    if typed in (last, name.lower()):
+        return 0
+    return 1 if last.startswith(typed) else 2
 
 
 def catalogue_names() -> tuple[str, ...]:

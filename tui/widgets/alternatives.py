@@ -37,6 +37,10 @@ def list_columns(plan: Plan, width: int) -> ListColumns:
     return ListColumns(label, throughput, tpot, memory, ttft)
 
 
+def _question(plan: Plan | None) -> tuple[object, ...]:
+    return () if plan is None else (plan.model.name, plan.request)
+
+
 class Alternatives(LineView):
     """The list of layouts. Its first line is a heading."""
 
@@ -46,10 +50,11 @@ class Alternatives(LineView):
         self.key: str | None = None
 
     def show(self, plan: Plan | None) -> None:
-        """Show a plan; the cursor stays on its layout where the new plan has it."""
+        """Show a plan; the cursor stays on its layout where a new plan of the same question has it."""
+        is_new_question = _question(plan) != _question(self._plan)
         self._plan = plan
         keys = self._keys()
-        if self.key not in keys:
+        if is_new_question or self.key not in keys:
             self.key = keys[0] if keys else None
         self._reveal()
         self.refresh(layout=True)

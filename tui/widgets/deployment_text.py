@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
+from cluster.deploy.spec import FULL_SIZE
 from cluster.deploy.status import (
     SERVING,
     DeploymentState,
@@ -68,7 +69,7 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
 
 def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look: Look) -> list[Text]:
     """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
-    scaled = status.simulated and status.scale is not None
+    scaled = status.simulated and status.scale not in (None, FULL_SIZE)
     rates = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
     serves = any(replica.ready for replica in status.replicas)
     measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
