@@ -52,7 +52,7 @@ def test_headless_life_of_a_deployment(state_dir: Path) -> None:
     (row,) = json.loads(found.stdout)["deployments"]
     assert (row["name"], row["state"], row["cluster"]) == ("life", "ready", f"simulated {SPEC}")
     assert "SIMULATED" in run_clusterview("status", "life").stdout
-    assert "Running: life" in one_line_error(run_clusterview("stop", "lief"))
+    assert "Nearest: life" in one_line_error(run_clusterview("stop", "lief"))
     assert "named life already" in one_line_error_last(run_clusterview(*DEPLOY, "--name", "life"))
 
     stopped = run_clusterview("stop", "--all")
