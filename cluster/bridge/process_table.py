@@ -99,8 +99,15 @@ def _is_running(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
+    return process_exists(pid)
+
+
+def process_exists(pid: int) -> bool:
+    """Tell whether there is such a process, ours or another user's; nothing is reaped."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True
     return True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from cluster.bridge.process_table import end_processes, processes_with
+from cluster.bridge.process_table import end_processes, process_exists, processes_with
 
 TEMP_PREFIX = "cv-"
 TEMP_DIR_VARIABLE = "RAY_TMPDIR"
@@ -25,15 +24,5 @@ def sweep_logs(folder: Path) -> None:
     """Remove the logs of sessions whose process is gone, 'bridge-PID-....log', from the state folder."""
     for log in folder.glob("bridge-*.log"):
         owner = log.name.split("-")[1]
-        if owner.isdigit() and not _lives(int(owner)):
+        if owner.isdigit() and not process_exists(int(owner)):
             log.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
