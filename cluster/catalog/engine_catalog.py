@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from functools import lru_cache
@@ -50,12 +51,24 @@ def load_engine(name: str, version: str | None = None) -> EngineProfile:
     return _profile(data, wanted)
 
 
-def _read(name: str) -> dict[str, Any]:
+def engine_versions(name: str) -> tuple[str, ...]:
+    """Return the versions at which something changed in an engine, newest first."""
+    data = _read(name)
+    return tuple(dict.fromkeys([str(data["latest"]), *(str(b["from"]) for b in reversed(data["versions"]))]))
+
+
+@lru_cache(maxsize=8)
+def _parsed(name: str) -> dict[str, Any]:
     path = resources.files("cluster.catalog") / "engines" / f"{name}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     data.setdefault("versions", [])
     data["versions"].sort(key=lambda block: parse_version(str(block["from"])))
     return data
+
+
+def _read(name: str) -> dict[str, Any]:
+    """Return an engine's file, to be changed at will."""
+    return copy.deepcopy(_parsed(name))
 
 
 def _override(data: dict[str, Any], block: dict[str, Any]) -> None:

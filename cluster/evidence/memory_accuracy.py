@@ -9,7 +9,7 @@ from cluster.evidence.figures import Miss, summary
 from cluster.evidence.models import EvidenceModels
 from cluster.evidence.rows import Row, named_rows
 from cluster.evidence.setups import Setup, read_setup
-from cluster.planner.memory import engine_limits, kv_cache_tokens, rank_memory
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
 from cluster.planner.result import RankMemory
 from cluster.units import GIB
 
@@ -92,7 +92,7 @@ def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     )
     limits = engine_limits(setup.model, setup.engine, setup.request, total, setup.gpu)
     predicted = kv_cache_tokens(
-        setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits
+        ReplicaMemory.of(setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits)
     )
     return [Miss(name, predicted, measured)]
 

@@ -37,6 +37,11 @@ class CachePool:
     holds_states_only: bool = False
     """A sequence takes the same however long it is."""
 
+    @property
+    def sequence_bytes(self) -> int:
+        """Bytes that one sequence of the pool's length takes."""
+        return self.block_bytes * self.blocks_per_sequence
+
     def num_blocks(self, cache_bytes: int) -> int:
         """Return the blocks that fit `cache_bytes`."""
         return cache_bytes // self.block_bytes if self.block_bytes else 0
