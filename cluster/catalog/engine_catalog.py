@@ -82,6 +82,7 @@ def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
 def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields = {key: value for key, value in data.items() if key not in ("versions", "latest", "version")}
     fields["dtypes"] = tuple(data.get("dtypes", ("bf16", "fp16", "fp32")))
+    fields["quantizes_on_load"] = tuple(data.get("quantizes_on_load", ()))
     fields["refuses_fp16"] = tuple(data.get("refuses_fp16", ()))
     fields["architectures"] = tuple(data.get("architectures", ()))
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))

@@ -32,6 +32,8 @@ class EngineProfile:
     dtypes: tuple[str, ...] = ("bf16", "fp16", "fp32")
     quantizations: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
     """Quantisation method -> least compute capability."""
+    quantizes_on_load: tuple[str, ...] = ()
+    """Values of --quantization that turn a 16-bit checkpoint into narrower weights while it is read."""
     constants: dict[str, float] = field(default_factory=dict, hash=False)
     """Named overheads used by the memory model; each has a source comment in the data file."""
     min_capability: tuple[int, int] = (7, 0)

@@ -150,6 +150,8 @@ class Quantization:
     """'fp8', 'int8', 'fp4' where activations are quantised too; None: computed in the model's dtype."""
     kv_cache_dtype: str | None = None
     not_converted: tuple[str, ...] = ()
+    on_request: bool = False
+    """The checkpoint is in plain dtype, and the user asked for this format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
+from cluster.planner.workload import fitted, format_notes
 
 _NO_WAY_OUT = "another model, or other GPUs"
 
@@ -30,7 +31,9 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
-    context = Context(cluster, survey_cluster(cluster), model, engine, request)
+    request, notes = fitted(request, model)
+    notes += format_notes(model, engine, request)
+    context = Context(cluster, survey_cluster(cluster), model, engine, request, notes)
     if request.workload == "training":
         return _training_plan(context)
     found = search(context)

@@ -219,7 +219,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
         max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
         estimate=estimate_shares(context, form, shares) if estimated else None,
-        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes)),
+        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes + context.notes)),
     )
 
 
