@@ -189,3 +189,7 @@ def test_a_split_that_no_smaller_group_mends_names_a_wider_one() -> None:
 def test_where_no_single_change_holds_something_else_is_named() -> None:
     answer = ask(LLAMA_405B, "1xT4")
     assert fixes(answer)["DP=1"] and fixes(answer)["DP=1"] in (*answer.advice, "another model, or other GPUs")
+
+
+def test_one_gpu_too_small_names_a_group_and_a_pipeline() -> None:
+    assert fixes(ask(LLAMA_70B, "2x4xA100-80GB"))["DP=1"] == "TP=4, or TP=1 x PP=3"

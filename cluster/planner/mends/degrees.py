@@ -110,4 +110,4 @@ def in_words(form: Form) -> str:
 
 def _like(form: Form, tp: int, pp: int) -> Form:
     """The form at other degrees; experts that were divided whole over the group stay so."""
-    return Form.plain(tp, pp, tp if form.ep == form.tp else 1)
+    return Form.plain(tp, pp, tp if form.ep == form.tp > 1 else 1)
