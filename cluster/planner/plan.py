@@ -13,7 +13,7 @@ from cluster.planner.explain import explained, explained_refusals
 from cluster.planner.facts import gather_facts
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
-from cluster.planner.mends import mended
+from cluster.planner.mends import TRAINING_PROPOSERS, mended
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
@@ -78,7 +78,9 @@ def _training_plan(context: Context) -> Plan:
     found = search_training(context)
     best = found.feasible[0] if found.feasible else None
     otherwise = best.label if best else _NO_WAY_OUT
-    refused = explained_refusals(mended(context, found.refused, otherwise, count_training))
+    refused = explained_refusals(
+        mended(context, found.refused, otherwise, count_training, TRAINING_PROPOSERS)
+    )
     return Plan(
         model=context.model,
         cluster=context.cluster,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from cluster.planner.mends import degrees, hardware, room
 from cluster.planner.mends.case import Case, Fits, Proposer, Trials
@@ -29,7 +30,9 @@ _ROOM = (
 )
 _LENGTH = (room.shorter, room.packed_cache, room.higher_fraction, degrees.wider, room.smaller_weights)
 
-PROPOSERS: dict[str, tuple[Proposer, ...]] = {
+Proposers = Mapping[str, tuple[Proposer, ...]]
+
+PROPOSERS: Proposers = {
     "heads_not_divisible": _SPLIT,
     "kv_heads_not_divisible": _SPLIT,
     "intermediate_not_divisible": _SPLIT,
@@ -55,33 +58,40 @@ PROPOSERS: dict[str, tuple[Proposer, ...]] = {
     "max_len_exceeds_model": (room.shorter,),
 }
 
+_DIVIDE = (degrees.narrower, degrees.wider)
+TRAINING_PROPOSERS: Proposers = {
+    **{rule: _DIVIDE for rule, kinds in PROPOSERS.items() if kinds is _SPLIT},
+    **{rule: _PLACE for rule, kinds in PROPOSERS.items() if kinds is _PLACE},
+    "too_few_layers": (degrees.fewer_stages,),
+    "weights_do_not_fit": (degrees.wider,),
+}
+"""A trainer has no engine to change, and nothing to set but degrees."""
+
 
 def mended(
-    context: Context, refused: Sequence[Candidate], otherwise: str, fits: Fits = count_fitting
+    context: Context,
+    refused: Sequence[Candidate],
+    otherwise: str,
+    fits: Fits = count_fitting,
+    proposers: Proposers = PROPOSERS,
 ) -> tuple[Candidate, ...]:
     """Return refused candidates whose rejections say what would hold.
 
     `otherwise` is said where no single change to a layout does: what to run in its place.
     """
     trials = Trials(fits)
-    return tuple(_mended(context, candidate, trials, otherwise) for candidate in refused)
+    told = []
+    for candidate in refused:
+        case = Case(context, form_of(candidate.layout, context.survey), candidate, trials)
+        rejections = tuple(
+            replace(one, fix=_fix(case, one, proposers.get(one.rule, ())) or otherwise)
+            for one in candidate.rejections
+        )
+        told.append(replace(candidate, rejections=rejections))
+    return tuple(told)
 
 
-def _mended(context: Context, candidate: Candidate, trials: Trials, otherwise: str) -> Candidate:
-    case = Case(context, form_of(candidate.layout, context.survey), candidate, trials)
-    told = tuple(replace(one, fix=_fix(case, one, otherwise)) for one in candidate.rejections)
-    return replace(candidate, rejections=told)
-
-
-def _fix(case: Case, rejection: Rejection, otherwise: str) -> str:
-    ways = [rejection.fix] if rejection.fix else []
-    for way in _ways(case, rejection.rule):
-        ways.append(way)
-        if len(ways) == MOST_WAYS:
-            break
-    return ", or ".join(dict.fromkeys(ways)) or otherwise
-
-
-def _ways(case: Case, rule: str) -> Iterator[str]:
-    for propose in PROPOSERS.get(rule, ()):
-        yield from propose(case)
+def _fix(case: Case, rejection: Rejection, proposers: Sequence[Proposer]) -> str:
+    known = [rejection.fix] if rejection.fix else []
+    ways = chain(known, (way for propose in proposers for way in propose(case)))
+    return ", or ".join(dict.fromkeys(islice(ways, MOST_WAYS)))
