@@ -61,7 +61,7 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     tp = row.get("tp") or row.get("n_gpus")
     if model is None or not tp:
         return None
-    layout = Layout(tp=tp, pp=row.get("pp", 1))
+    layout = Layout(tp=tp, pp=row.get("pp", 1), ep=row.get("ep", 1))
     engine = load_engine(row.get("engine", "vllm"), _engine_version(row, folder))
     gpu = find_row_gpu(row, folder)
     return Setup(
