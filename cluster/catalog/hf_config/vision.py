@@ -45,7 +45,9 @@ def vision_tower(
         *extra_tensors(fields, builder, described["extras"]),
     ]
     heads = fields.integer("num_attention_heads", 16)
-    return Vision(tuple(tensors), heads), () if kind else (_GENERIC_NOTE,)
+    items = int(described.get("item_tokens", 0))
+    vision = Vision(tuple(tensors), heads, items, fields.integer("merged_size") if items else 0)
+    return vision, () if kind else (_GENERIC_NOTE,)
 
 
 def _resolve(kind: str) -> dict[str, Any]:
