@@ -1,4 +1,4 @@
-"""Readers of quantisation methods whose configs name number types in their own ways: Quark, torchao, HQQ, BitNet."""
+"""Readers of quantisation methods that name number types in their own ways: Quark, torchao, HQQ, BitNet."""
 
 from __future__ import annotations
 

@@ -89,7 +89,12 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"
-    reader = OTHER_READERS.get(method) or READERS.get(method) or READERS.get(_FAMILIES.get(method, "")) or READERS[""]
+    reader = (
+        OTHER_READERS.get(method)
+        or READERS.get(method)
+        or READERS.get(_FAMILIES.get(method, ""))
+        or READERS[""]
+    )
     return reader(section, fields)
 
 

@@ -52,9 +52,10 @@ def unwrap(config: Mapping[str, Any], source: str) -> Unwrapped:
         family = find_family(top.text("model_type"), architecture)
     towers = (_tower(level, source) for level in levels)
     audios = (Fields(level, source).section("audio_config") for level in levels)
+    defaults = {**family.nested_defaults, **family.defaults} if len(levels) > 1 else family.defaults
     # Text-only architectures of a family with towers keep the section but load no tower.
     return Unwrapped(
-        Fields(_with_nested(text), source, family.defaults),
+        Fields(_with_nested(text), source, defaults),
         family,
         next((tower for tower in towers if tower is not None), None),
         next((audio for audio in audios if audio is not None), None),

@@ -52,7 +52,7 @@ def vision_tower(
 
 
 def with_audio(vision: Vision | None, audio: Fields | None, text: Fields, scheme: Scheme) -> Vision | None:
-    """Return the tower with an audio encoder's tensors beside it, where the encoder is of a described kind."""
+    """Return the tower with an audio encoder beside it, where the encoder is of a described kind."""
     if audio is None or audio.text("model_type") not in _towers():
         return vision
     heard, _ = vision_tower(audio, text, "", scheme)

@@ -27,7 +27,7 @@ def kept_rest_bytes(size_bytes: int) -> int:
 
 
 def rounding_bytes(layer: Layer, rules: ShardRules) -> int:
-    """Return the allocator's rests of one layer, whose parallel projections engines hold as one tensor each."""
+    """Return the allocator's rests of one layer, whose parallel projections engines hold as one."""
     return sum(kept_rest_bytes(size) for size in _tensor_sizes(layer, rules))
 
 

@@ -83,7 +83,8 @@ def _static_fraction(
     if gpu_total_bytes > constants.get("reserve_least_above_bytes", float("inf")):
         reserve = max(reserve, constants.get("reserve_least_bytes", 0))
     share = constants.get("vision_static_share", 1.0) if has_tower else 1.0
-    return max(0.05, share * (1 - reserve / gpu_total_bytes))
+    fraction = 1 - reserve / gpu_total_bytes if reserve else utilization(engine, request)
+    return max(0.05, share * fraction)
 
 
 def startup_free_bytes(engine: EngineProfile, request: PlanRequest, gpu_total_bytes: int) -> int:

@@ -34,7 +34,7 @@ class CacheLayer:
     state_bytes: int = 0
     """Bytes a sequence, whatever its length."""
     in_flight_bytes: float = 0.0
-    """Bytes a token being computed takes beside its own: states that compress several tokens into one entry."""
+    """Bytes a token being computed takes beside its own: states that compress tokens into one entry."""
 
     def sequence_bytes(self, tokens: int, in_flight_tokens: int = 0) -> float:
         """Return the bytes a sequence of `tokens` keeps; a window also holds the tokens being computed."""

@@ -108,8 +108,8 @@ def with_vision_bytes(
 ) -> float:
     """Return the peak of a profile that runs a vision tower first.
 
-    A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out. Else
-    the encoder's cache and the merged embeddings lie beside the decoder's run.
+    A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out.
+    Else the encoder's cache and the merged embeddings lie beside the decoder's run.
     """
     constants = engine.constants
     if not vision.item_tokens:
@@ -176,14 +176,15 @@ def non_torch_bytes(
 ) -> float:
     """Return memory that torch does not allocate: libraries, NCCL's buffers, fused all-reduce workspaces."""
     constants = engine.constants
+    base = constants.get("non_torch_base_bytes", 0)
+    if capability:
+        base = constants.get(f"non_torch_base_bytes_{capability[0]}", base)
     if layout.tp == 1:
         # vLLM counts the libraries' share at the first collective of a pipeline, before its measurement.
-        alone = layout.pp == 1
-        return constants.get("non_torch_base_bytes" if alone else "non_torch_pipeline_bytes", 0)
-    alone = constants.get("non_torch_base_bytes", 0)
+        return base if layout.pp == 1 else constants.get("non_torch_pipeline_bytes", 0)
     if not switched and (plain := constants.get("unswitched_all_reduce_bytes", 0)):
-        return alone + plain
-    size = alone + constants.get("all_reduce_base_bytes", 0)
+        return base + plain
+    size = base + constants.get("all_reduce_base_bytes", 0)
     size += constants.get("all_reduce_peer_bytes", 0) * (layout.tp - 2)
     if capability:
         size += constants.get(f"fused_all_reduce_bytes_{capability[0]}", 0)

@@ -66,7 +66,7 @@ def _shard(model: ModelSpec, rules: ShardRules, engine: EngineProfile) -> Sharde
         head_bytes=_table_bytes(model.head, rules, engine) if model.head else 0,
         final_bytes=sum(shard_bytes(tensor, rules) for tensor in model.final),
         vision_bytes=_vision_bytes(model.vision, rules),
-        buffer_bytes=model.buffer_bytes,
+        buffer_bytes=_buffer_bytes(model, engine),
         tied=model.head is None,
     )
 
@@ -79,6 +79,11 @@ def layer_bytes(layer: Layer, rules: ShardRules) -> int:
 def _beside(layer: Layer, rules: ShardRules, engine: EngineProfile, hidden_size: int) -> int:
     rounding = rounding_bytes(layer, rules) if engine.constants.get("rounds_allocations", 0) else 0
     return rounding + latent_copy_bytes(layer, rules, engine, hidden_size)
+
+
+def _buffer_bytes(model: ModelSpec, engine: EngineProfile) -> int:
+    rest = int(engine.constants.get("weights_rest_bytes", 0))
+    return rest + (model.buffer_bytes if engine.constants.get("counts_rotary", 1) else 0)
 
 
 def _table_bytes(table: Tensor, rules: ShardRules, engine: EngineProfile) -> int:
