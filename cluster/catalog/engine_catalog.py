@@ -84,6 +84,7 @@ def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields["dtypes"] = tuple(data.get("dtypes", ("bf16", "fp16", "fp32")))
     fields["quantizes_on_load"] = tuple(data.get("quantizes_on_load", ()))
     fields["refuses_fp16"] = tuple(data.get("refuses_fp16", ()))
+    fields["packs_latents"] = tuple(data.get("packs_latents", ()))
     fields["architectures"] = tuple(data.get("architectures", ()))
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
     fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}

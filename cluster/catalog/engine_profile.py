@@ -42,3 +42,5 @@ class EngineProfile:
     """The only architectures it runs; empty: any that the catalogue can describe."""
     refuses_fp16: tuple[str, ...] = ()
     """Architectures that it does not compute in fp16, because they overflow."""
+    packs_latents: tuple[str, ...] = ()
+    """Architectures whose sparse latents it keeps in its own packed form unless asked otherwise."""

@@ -137,6 +137,10 @@ class Vision:
 
     tensors: tuple[Tensor, ...]
     num_heads: int
+    item_tokens: int = 0
+    """Tokens of the largest image the processor lets through; 0: not known."""
+    token_width: int = 0
+    """Elements of all the patches that make one token, in the tower's own width."""
 
 
 @dataclass(frozen=True, slots=True)

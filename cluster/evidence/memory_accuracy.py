@@ -100,7 +100,7 @@ def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
 def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     """Return the error of the KV room predicted from nothing but the command line."""
     measured = row.get("kv_cache_gib_per_gpu")
-    if measured is None or measured <= 0 or setup.gpu_total_bytes is None:
+    if not measured or measured < 0 or setup.gpu_total_bytes is None or row.get("room_unknown"):
         return []
     used = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
     memory = min(stage_memories(used, setup.gpu_total_bytes), key=lambda stage: stage.kv_cache_bytes)

@@ -95,5 +95,5 @@ def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
 
 
 def _started(row: Row) -> bool:
-    fits = float(row.get("max_concurrency", 1)) >= 1
+    fits = float(row.get("max_concurrency", 1)) >= 1 and not row.get("room_unknown")
     return fits and row.get("kv_cache_gib_per_gpu", 1) > 0 and "fails" not in str(row.get("note", ""))

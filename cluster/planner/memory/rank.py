@@ -42,9 +42,18 @@ def rank_memory(
         compute_dtype_bytes(model, request),
         request.enforce_eager,
         capability,
+        switched=gpu is None or gpu.nvlink_topology == "nvswitch",
     )
     budget = rank_budget_bytes(
-        engine, request, layout, limits, parts, weights, gpu_total_bytes, gpu_free_bytes
+        engine,
+        request,
+        layout,
+        limits,
+        parts,
+        weights,
+        gpu_total_bytes,
+        gpu_free_bytes,
+        has_tower=model.vision is not None,
     )
     fixed = weights + parts.total_bytes
     if request.kv_cache_memory_bytes is not None:

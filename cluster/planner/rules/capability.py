@@ -76,6 +76,7 @@ def _quantization(
     activation = model.quantization.activation_dtype if model.quantization else None
     if model.is_moe:
         least = max(least, _capability(engine.constants.get(f"moe_{activation}_capability_{method}", 0)))
+    least = max(least, _capability(engine.constants.get(_scheme_key(model, method), 0)))
     if gpu.compute_capability < least:
         weight = model.quantization.weight_format.name if model.quantization else method
         rule = "dtype_unsupported" if weight in _FP8_NAMES else "quantization_unsupported"
@@ -85,6 +86,14 @@ def _quantization(
             f"{named} weights need compute capability {_text(least)}, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
+
+
+def _scheme_key(model: ModelSpec, method: str) -> str:
+    """Return the name under which an engine's file bounds one scheme of a method, as in w4a16."""
+    if model.quantization is None:
+        return ""
+    weight = model.quantization.weight_format.name
+    return f"capability_{method}_{weight}" + ("" if model.quantization.activation_dtype else "_alone")
 
 
 def _capability(tens: float) -> tuple[int, int]:
