@@ -18,6 +18,7 @@ from cluster.planner.search.busy import (
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
+from cluster.planner.search.joined import widened
 from cluster.planner.search.judge import Judgement, judge
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.replicas import ReplicaSet, form_replicas
@@ -39,8 +40,20 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
     """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
 
     A form that fits nowhere gives one refused candidate. With `name_holders` a refusal for lack of memory
-    says whether others hold that memory, which takes several more judgements.
+    says whether others hold that memory, which takes several more judgements. A TP that the user asked for
+    and that no island or node holds is judged over joined ones.
     """
+    found = _build_on_own_links(context, form, name_holders)
+    if context.request.tp != form.tp or form.tp == 1 or any(one.feasible for one in found):
+        return found
+    survey = widened(context.survey, form, _wanted(context, form, 1))
+    if survey is context.survey:
+        return found
+    judged = _build_on_own_links(replace(context, survey=survey), form, name_holders)
+    return judged if any(one.feasible or one.memory_per_gpu for one in judged) else found
+
+
+def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> list[Candidate]:
     refused = _refused_anywhere(context, form)
     if refused:
         return [Candidate(form.layout(_wanted(context, form, 1)), False, refused)]

@@ -57,16 +57,20 @@ def expert_forms(
         yield Form.plain(tp, pp, ep=tp)
     # Engines share experts over attention replicas only without pipeline stages.
     if pp == 1 and engine.supports_dp_attention and _worth_sharing_experts(model, tp):
-        for width in _expert_widths(model, survey, tp):
-            yield Form.shared_experts(tp, pp, width, min(width, survey.largest_domain))
+        for width in _expert_widths(model, survey, request, tp):
+            yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
 
 
 def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
     if ep <= tp or ep % tp:
         return Form.plain(tp, pp, ep)
-    widest = max(1, survey.largest_domain)
-    chunk = ep if ep <= widest else next(size for size in range(widest, 0, -1) if ep % size == 0)
-    return Form.shared_experts(tp, pp, ep, chunk)
+    return Form.shared_experts(tp, pp, ep, _chunk_of(survey, ep, tp))
+
+
+def _chunk_of(survey: Survey, width: int, tp: int) -> int:
+    """As much of a stage as one machine holds, in whole tensor-parallel groups: those are never cut."""
+    sizes = range(min(width, survey.largest_domain), tp, -1)
+    return next((size for size in sizes if width % size == 0 and size % tp == 0), tp)
 
 
 def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
@@ -75,10 +79,11 @@ def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
     return latent or tp <= max(1, model.num_kv_heads)
 
 
-def _expert_widths(model: ModelSpec, survey: Survey, tp: int) -> Iterator[int]:
+def _expert_widths(model: ModelSpec, survey: Survey, request: PlanRequest, tp: int) -> Iterator[int]:
     widest, total = survey.largest_domain, survey.num_usable_gpus
+    asked_wide = tp > widest and request.tp == tp
     width = 2 * tp
     while width <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
-        if width % tp == 0 and (width <= widest or width % widest == 0):
+        if width <= widest or asked_wide or (width % widest == 0 and widest % tp == 0):
             yield width
         width *= 2
