@@ -1,4 +1,4 @@
-"""Tensor-parallel groups over islands and nodes: never unasked, and judged with their links when asked for."""
+"""Tensor-parallel groups over islands and nodes: never unasked, judged with their links when asked for."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_reasons_of_a_wide_group_are_true() -> None:
     pinned = answer.decision[-1]
     assert (pinned.question, pinned.answer) == ("Does TP=8 hold?", "YES")
     assert "crosses nodes at every layer" in pinned.because and "TP=4, DP=2" in pinned.because
-    tensor = next(column for column in answer.comparison if column.name == "Tensor parallel")
+    tensor = next(column for column in answer.comparison if column.strategy == "Tensor parallel")
     assert tensor.layout.tp == 8
     rows = dict(tensor.rows)
     assert "does not run" not in rows["Latency"] and "160 all-reduces per token" in rows["Communication"]
