@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.catalog.gpus import find_gpu
 from cluster.evidence.published import Publications
 from cluster.evidence.rows import Row, read_key
-from cluster.planner.request import PlanRequest
+from cluster.planner.request import EngineName, PlanRequest
 
-LENGTH = 8192
+LENGTH = 4096
 """Tokens of a sequence where a row says what fits and not for how long."""
+
+ENGINES: tuple[EngineName, ...] = ("vllm", "sglang", "tensorrt-llm")
 
 _NAMES = r"[A-Z]+\d+(?:/[A-Z]+\d+)*"
 _COUNTED = re.compile(rf"(\d+)\s?[x×]\s?({_NAMES})(?![\w-])")
@@ -32,7 +35,8 @@ class Claim:
     """The model it is a variant of; the same name where it is none."""
     dtype: str
     cluster_spec: str
-    request: PlanRequest
+    requests: tuple[PlanRequest, ...]
+    """One for each engine that the row may mean."""
 
 
 class Claims:
@@ -61,7 +65,7 @@ class Claims:
         name, spec = published.model, published.cluster_spec
         layout = f"TP={published.tp}" + (f" PP={published.pp}" if published.pp > 1 else "")
         title = f"{published.kind}: {name} {published.dtype} {layout} on {spec}"
-        yield Claim(title, name, name, published.dtype, spec, request)
+        yield Claim(title, name, name, published.dtype, spec, (request,))
 
     def _recipe(self, row: Row) -> Iterator[Claim]:
         for variant in row["variants"].values():
@@ -74,14 +78,15 @@ class Claims:
                 gpu_memory_utilization=float(_after(arguments, "--gpu-memory-utilization") or 0) or None,
                 max_num_seqs=int(_after(arguments, "--max-num-seqs") or 0) or None,
             )
-            for gpus, kind, stated in self._machines(variant["description"]):
+            needs = variant["vram_minimum_gb"] * 1e9
+            for gpus, kind, stated in self._machines(variant["description"], needs):
                 asked = replace(request, tp=gpus) if stated else request
                 if asked.tp is not None and asked.tp > gpus:
                     continue
                 title = f"vLLM recipes: {name} on {gpus}x{kind}"
-                yield Claim(title, name, row["model"], variant["precision"], f"{gpus}x{kind}", asked)
+                yield Claim(title, name, row["model"], variant["precision"], f"{gpus}x{kind}", (asked,))
 
-    def _machines(self, description: str) -> Iterator[tuple[int, str, bool]]:
+    def _machines(self, description: str, needs_bytes: float) -> Iterator[tuple[int, str, bool]]:
         """Yield (GPUs, type, whether a TP of so many is stated); alternatives one by one."""
         found = [(int(match[1]), match[2], False) for match in _COUNTED.finditer(description)]
         found += [(1, match[1], False) for match in _SINGLE.finditer(description)]
@@ -89,27 +94,32 @@ class Claims:
         for gpus, names, stated in dict.fromkeys(found):
             for name in names.split("/"):
                 if name in self._known["gpus"]:
-                    yield gpus, self._known["gpus"][name], stated
+                    yield gpus, self._kind(name, gpus, needs_bytes), stated
         for match in _SIZED.finditer(description):
             if match[1] in self._known["of_memory_gb"]:
                 yield 1, self._known["of_memory_gb"][match[1]], False
 
+    def _kind(self, name: str, gpus: int, needs_bytes: float = 0.0) -> str:
+        sizes: list[str] = self._known["gpus"][name]
+        roomy = (kind for kind in sizes if gpus * find_gpu(kind).memory_bytes >= needs_bytes)
+        return next(roomy, sizes[-1])
+
     def _stated(self, row: Row) -> Iterator[Claim]:
-        size = re.fullmatch(r"(\d+)GB", row["gpu"])
-        kind = self._known["of_memory_gb"].get(size[1]) if size else None
-        kind = kind or self._known["gpus"].get(row["gpu"].split()[0])
-        if kind is None:
+        """What a model's makers say of it, whatever the engine."""
+        size, name = re.fullmatch(r"(\d+)GB", row["gpu"]), row["gpu"].split()[0]
+        if size is None and name not in self._known["gpus"]:
             return
-        request = PlanRequest(engine="vllm", max_model_len=LENGTH)
+        kind = self._known["of_memory_gb"].get(size[1]) if size else self._kind(name, row["n_gpus"])
+        requests = tuple(PlanRequest(engine=engine, max_model_len=LENGTH) for engine in ENGINES)
         title = f"{row['kind']}: {row['model']} {row['precision']} on {row['n_gpus']}x{kind}"
         dtype = row["precision"].split()[0]
-        yield Claim(title, row["model"], row["model"], dtype, f"{row['n_gpus']}x{kind}", request)
+        yield Claim(title, row["model"], row["model"], dtype, f"{row['n_gpus']}x{kind}", requests)
 
     def _two_nodes(self, row: Row) -> Iterator[Claim]:
         length = re.search(r"max_model_len=(\d+)", row["note"])
         request = PlanRequest(engine="vllm", max_model_len=int(length[1]) if length else LENGTH)
         title = f"{row['kind']}: {row['model']} on 2x8xH100"
-        yield Claim(title, row["model"], row["model"], "FP8", "2x8xH100", request)
+        yield Claim(title, row["model"], row["model"], "FP8", "2x8xH100", (request,))
 
 
 def _after(arguments: list[str], flag: str) -> str | None:

@@ -47,7 +47,8 @@ def section(folder: Path) -> list[str]:
         f"Layouts that are published as running, for {LENGTH:,} tokens where no length is stated",
         f"{title:<44} {len(refused)} of {len(judged)}",
         *(f"    {one.claim.title}: {one.why}" for one in refused),
-        *(f"left out, {number}: no config known for {model}" for model, number in unknown),
+        f"left out, {sum(number for _, number in unknown)}: no config known for "
+        + ", ".join(model for model, _ in unknown),
     ]
 
 
@@ -61,8 +62,15 @@ def read_judged(folder: Path) -> tuple[tuple[Judged, ...], tuple[tuple[str, int]
         if model is None:
             unknown[f"{claim.model} {claim.dtype}"] += 1
         else:
-            judged.append(Judged(claim, plan(parse_cluster_spec(claim.cluster_spec), model, claim.request)))
+            judged.append(Judged(claim, _answer(claim, model)))
     return tuple(judged), tuple(unknown.most_common())
+
+
+def _answer(claim: Claim, model: ModelSpec) -> Plan:
+    """Return the answer for the first engine that runs it; where none does, for the first."""
+    cluster = parse_cluster_spec(claim.cluster_spec)
+    answers = [plan(cluster, model, request) for request in claim.requests]
+    return next((answer for answer in answers if answer.recommended is not None), answers[0])
 
 
 class _Models:
@@ -73,7 +81,7 @@ class _Models:
 
     def find(self, claim: Claim) -> ModelSpec | None:
         dtype = claim.dtype.lower()
-        own = self._planner.model(claim.model, claim.request.engine, claim.dtype.upper())
+        own = self._planner.model(claim.model, claim.requests[0].engine, claim.dtype.upper())
         if own is not None and _is_stored_in(own, dtype):
             return own
         if not _name(claim.model).lower().startswith(_name(claim.base).lower()):
