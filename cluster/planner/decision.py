@@ -127,6 +127,8 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
         because = (
             f"TP within each node + DP {where}: {count} groups of {layout.gpus_per_replica} GPUs, {used}"
         )
+    elif facts.num_nodes // span != count:
+        because = f"{count} groups over {facts.num_nodes} nodes, {used}"
     else:
         because = f"DP = floor({facts.num_nodes} nodes / {span}) = {count}: groups of {span} nodes, {used}"
     return DecisionStep(HOW_MANY, f"DP={count}" if count > 1 else "1", because)
