@@ -27,7 +27,7 @@ def told_what_crossing_costs(context: Context, candidate: Candidate) -> Candidat
         f"{estimate.all_reduce_share:.0%} of each decode step"
     )
     narrow = _narrower(context, candidate)
-    note += _comparison(context, candidate, narrow) if narrow is not None else ""
+    note += _comparison(candidate, narrow) if narrow is not None else ""
     return replace(candidate, notes=(note, *candidate.notes))
 
 
@@ -52,14 +52,13 @@ def _narrower(context: Context, candidate: Candidate) -> Candidate | None:
     return None
 
 
-def _comparison(context: Context, wide: Candidate, narrow: Candidate) -> str:
+def _comparison(wide: Candidate, narrow: Candidate) -> str:
     assert wide.estimate is not None and narrow.estimate is not None
-    link = "on NVLink" if _has_nvlink(context) else "inside a node"
     ours, theirs = wide.estimate, narrow.estimate
     first, next_ones = _instead(theirs.ttft_s, ours.ttft_s), _instead(theirs.tpot_s, ours.tpot_s)
     rate = f"{theirs.throughput_tokens_per_s.value:,.0f} instead of {ours.throughput_tokens_per_s.value:,.0f}"
     return (
-        f"; {_axes(narrow.layout)} keeps them {link}: first token {first}, then {next_ones} a token, "
+        f"; {_axes(narrow.layout)} {_mended(narrow)}: first token {first}, then {next_ones} a token, "
         f"{rate} tokens/s"
     )
 
@@ -74,5 +73,9 @@ def _axes(layout: Layout) -> str:
     return " x ".join(parts)
 
 
-def _has_nvlink(context: Context) -> bool:
-    return any(pool.link == "nvlink" for pool in context.survey.pools)
+def _mended(narrow: Candidate) -> str:
+    if narrow.layout.tp == 1:
+        return "needs none"
+    placement = narrow.placement
+    on_nvlink = isinstance(placement, LazyPlacement) and placement.on_nvlink
+    return "keeps them on NVLink" if on_nvlink else "keeps them inside a node"

@@ -61,6 +61,11 @@ class LazyPlacement(Sequence[Placement]):
         return "nodes" if "nodes" in joined else "islands" if "islands" in joined else ""
 
     @property
+    def on_nvlink(self) -> bool:
+        """True when every tensor-parallel group runs over NVLink."""
+        return all(pool.link == "nvlink" for replicas, _ in self._sets for pool in replicas.pools)
+
+    @property
     def network_known(self) -> bool:
         """True when every node says how fast its network is."""
         return all(pool.network_bytes_per_s for replicas, _ in self._sets for pool in replicas.pools)
