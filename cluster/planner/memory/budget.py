@@ -39,6 +39,7 @@ def rank_budget_bytes(
     weights_bytes: int,
     gpu_total_bytes: int,
     gpu_free_bytes: int,
+    has_tower: bool = False,
 ) -> int:
     """Return what one rank may use, cache included, so that the cache is this less weights and overheads.
 
@@ -51,7 +52,7 @@ def rank_budget_bytes(
     free = min(gpu_free_bytes, total)
     if engine.budget_rule == "static_fraction":
         static = (free - parts.non_torch_bytes) * _static_fraction(
-            engine, request, layout, limits, gpu_total_bytes
+            engine, request, layout, limits, gpu_total_bytes, has_tower
         )
         return int(static) + parts.total_bytes
     fraction = utilization(engine, request)
@@ -65,7 +66,12 @@ def rank_budget_bytes(
 
 
 def _static_fraction(
-    engine: EngineProfile, request: PlanRequest, layout: Layout, limits: EngineLimits, gpu_total_bytes: int
+    engine: EngineProfile,
+    request: PlanRequest,
+    layout: Layout,
+    limits: EngineLimits,
+    gpu_total_bytes: int,
+    has_tower: bool,
 ) -> float:
     """Return the user's fraction, else what the engine reserves for prefill, graphs and large groups."""
     constants = engine.constants
@@ -76,7 +82,9 @@ def _static_fraction(
     reserve += constants.get("reserve_rank_bytes", 0) * layout.tp * layout.pp
     if gpu_total_bytes > constants.get("reserve_least_above_bytes", float("inf")):
         reserve = max(reserve, constants.get("reserve_least_bytes", 0))
-    return max(0.05, 1 - reserve / gpu_total_bytes)
+    share = constants.get("vision_static_share", 1.0) if has_tower else 1.0
+    fraction = 1 - reserve / gpu_total_bytes if reserve else utilization(engine, request)
+    return max(0.05, share * fraction)
 
 
 def startup_free_bytes(engine: EngineProfile, request: PlanRequest, gpu_total_bytes: int) -> int:

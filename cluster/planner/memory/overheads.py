@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec
+from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Vision
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.limits import EngineLimits
@@ -50,8 +50,12 @@ def overheads(
     dtype_bytes: int,
     eager: bool,
     capability: tuple[int, int] | None = None,
+    switched: bool = True,
 ) -> Overheads:
-    """Return a rank's overheads from the engine's constants; `capability` is the GPU's, where known."""
+    """Return a rank's overheads from the engine's constants; `capability` is the GPU's, where known.
+
+    `switched`: the GPUs of a node are joined by an NVLink switch.
+    """
     widest = _widest_layer(model, layout, engine)
     tokens = limits.max_num_batched_tokens
     activation = tokens * widest.forward * dtype_bytes
@@ -66,11 +70,11 @@ def overheads(
         activation = max(activation, sampler_peak_bytes(model, engine, limits, dtype_bytes) + kept)
     activation += widest.state_bytes
     if stage.is_first and model.vision:
-        activation += vision_bytes(model, engine, tokens, dtype_bytes)
+        activation = with_vision_bytes(activation, model, model.vision, layout, engine, limits, dtype_bytes)
     return Overheads(
         activation_bytes=int(activation),
         cuda_graph_bytes=0 if eager else int(graph_bytes(model, stage, engine, limits)),
-        non_torch_bytes=int(non_torch_bytes(layout, engine, capability)),
+        non_torch_bytes=int(non_torch_bytes(layout, engine, capability, switched)),
     )
 
 
@@ -93,11 +97,31 @@ def _has_state(model: ModelSpec) -> bool:
     return any(layer.attention.kind is AttentionKind.STATE for layer in model.layers)
 
 
-def vision_bytes(model: ModelSpec, engine: EngineProfile, tokens: int, dtype_bytes: int) -> float:
-    """Return what the profile holds for a vision tower: the encoder's cache and the merged embeddings."""
+def with_vision_bytes(
+    activation: float,
+    model: ModelSpec,
+    vision: Vision,
+    layout: Layout,
+    engine: EngineProfile,
+    limits: EngineLimits,
+    dtype_bytes: int,
+) -> float:
+    """Return the peak of a profile that runs a vision tower first.
+
+    A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out.
+    Else the encoder's cache and the merged embeddings lie beside the decoder's run.
+    """
     constants = engine.constants
-    budget = max(tokens, constants.get("vision_least_tokens", 0))
-    return constants.get("vision_copies", 0) * budget * model.hidden_size * dtype_bytes
+    if not vision.item_tokens:
+        budget = max(limits.max_num_batched_tokens, constants.get("vision_least_tokens", 0))
+        return activation + constants.get("vision_copies", 0) * budget * model.hidden_size * dtype_bytes
+    tokens = min(vision.item_tokens, constants.get("vision_item_most_tokens", vision.item_tokens))
+    # A film may fill a share of what the longest request leaves beside one image.
+    tokens = max(tokens, constants.get("video_share", 0) * (limits.max_model_len - vision.item_tokens))
+    split = layout.tp if vision.num_heads % layout.tp == 0 else 1
+    copies = constants.get("tower_copies", 0) + constants.get("tower_split_copies", 0) / split
+    peak = tokens * vision.token_width * copies * dtype_bytes
+    return max(peak, activation + tokens * model.hidden_size * dtype_bytes)
 
 
 def _layer_elements(layer: Layer, hidden_size: int, layout: Layout, engine: EngineProfile) -> _WidestLayer:
@@ -147,18 +171,24 @@ def _captured_sizes(largest: int) -> int:
     )
 
 
-def non_torch_bytes(layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None) -> float:
+def non_torch_bytes(
+    layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None, switched: bool = True
+) -> float:
     """Return memory that torch does not allocate: libraries, NCCL's buffers, fused all-reduce workspaces."""
     constants = engine.constants
+    base = constants.get("non_torch_base_bytes", 0)
+    if capability:
+        base = constants.get(f"non_torch_base_bytes_{capability[0]}", base)
     if layout.tp == 1:
         # vLLM counts the libraries' share at the first collective of a pipeline, before its measurement.
-        alone = layout.pp == 1
-        return constants.get("non_torch_base_bytes" if alone else "non_torch_pipeline_bytes", 0)
-    size = constants.get("non_torch_base_bytes", 0) + constants.get("all_reduce_base_bytes", 0)
+        return base if layout.pp == 1 else constants.get("non_torch_pipeline_bytes", 0)
+    if not switched and (plain := constants.get("unswitched_all_reduce_bytes", 0)):
+        return base + plain
+    size = base + constants.get("all_reduce_base_bytes", 0)
     size += constants.get("all_reduce_peer_bytes", 0) * (layout.tp - 2)
     if capability:
         size += constants.get(f"fused_all_reduce_bytes_{capability[0]}", 0)
-        if layout.tp > 2:
+        if layout.tp > 2 and switched:
             # NCCL reduces in the NVLink switch among more than two GPUs.
             size += constants.get(f"switch_reduce_bytes_{capability[0]}", 0)
     return size

@@ -7,9 +7,9 @@ from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.budget import rank_budget_bytes, usable_total_bytes
-from cluster.planner.memory.kv_cache import sequence_bytes
 from cluster.planner.memory.limits import compute_dtype_bytes, engine_limits
 from cluster.planner.memory.overheads import overheads
+from cluster.planner.memory.stage_pool import stage_pool
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
@@ -42,9 +42,18 @@ def rank_memory(
         compute_dtype_bytes(model, request),
         request.enforce_eager,
         capability,
+        switched=gpu is None or gpu.nvlink_topology == "nvswitch",
     )
     budget = rank_budget_bytes(
-        engine, request, layout, limits, parts, weights, gpu_total_bytes, gpu_free_bytes
+        engine,
+        request,
+        layout,
+        limits,
+        parts,
+        weights,
+        gpu_total_bytes,
+        gpu_free_bytes,
+        has_tower=model.vision is not None,
     )
     fixed = weights + parts.total_bytes
     if request.kv_cache_memory_bytes is not None:
@@ -53,7 +62,7 @@ def rank_memory(
         budget = min(fixed + request.kv_cache_memory_bytes, free)
     kv_cache = max(0, budget - fixed)
     if engine.constants.get("contiguous_cache", 0):
-        slot_bytes = sequence_bytes(model, layout, stage, engine, request, limits)
+        slot_bytes = stage_pool(model, layout, stage, engine, request, limits).sequence_bytes
         kv_cache = min(kv_cache, limits.max_num_seqs * slot_bytes)
     return RankMemory(
         total_bytes=fixed + kv_cache,

@@ -13,7 +13,6 @@ from cluster.planner.search.busy import (
     busy_rejections,
     partly_used_note,
     startup_rejections,
-    tight_cache_note,
 )
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
@@ -44,13 +43,19 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
     and that no island or node holds is judged over joined ones.
     """
     found = _build_on_own_links(context, form, name_holders)
-    if context.request.tp != form.tp or form.tp == 1 or any(one.feasible for one in found):
+    wide = None if any(one.feasible for one in found) else _over_joined_links(context, form)
+    if wide is None:
         return found
-    survey = widened(context.survey, form, _wanted(context, form, 1))
-    if survey is context.survey:
-        return found
-    judged = _build_on_own_links(replace(context, survey=survey), form, name_holders)
+    judged = _build_on_own_links(wide, form, name_holders)
     return judged if any(one.feasible or one.memory_per_gpu for one in judged) else found
+
+
+def _over_joined_links(context: Context, form: Form) -> Context | None:
+    """The same question with islands or nodes joined; None where nobody asked for it or it helps nothing."""
+    if context.request.tp != form.tp or form.tp == 1:
+        return None
+    survey = widened(context.survey, form, _wanted(context, form, 1))
+    return None if survey is context.survey else replace(context, survey=survey)
 
 
 def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> list[Candidate]:
@@ -72,6 +77,21 @@ def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> lis
         return choices
     if_freed = _if_freed(context, form, available + 1, max(blocked, key=_nearness), name_holders)
     return [choice for choice in choices if choice.feasible] + [if_freed]
+
+
+def count_fitting(context: Context, form: Form) -> int:
+    """Return how many replicas of the form the cluster holds, without estimates or reasons."""
+    held = _count_on_own_links(context, form)
+    wide = None if held >= _wanted(context, form, 1) else _over_joined_links(context, form)
+    return held if wide is None else max(held, _count_on_own_links(wide, form))
+
+
+def _count_on_own_links(context: Context, form: Form) -> int:
+    if _refused_anywhere(context, form):
+        return 0
+    classes = classify(form_replicas(context.survey, form))
+    judged = (entry for replicas in classes for entry in _judge_class(context, form, replicas))
+    return sum(entry.replicas.count for entry in judged if entry.judgement.feasible)
 
 
 def _is_blocked(entry: Judged) -> bool:
@@ -196,11 +216,10 @@ def _too_many_replicas(
     context: Context, form: Form, fitting: Sequence[Judged], wanted: int, available: int
 ) -> Candidate:
     candidate = _describe(context, form, _take(fitting, available), estimated=True)
-    layout, held = form.layout(wanted), candidate.layout
+    layout = form.layout(wanted)
     rejection = Rejection(
         "not_enough_gpus",
         f"{layout.label} needs {wanted} replicas of {form.gpus} GPUs; the GPUs here hold {available}",
-        f"{held.label}, or {(wanted - available) * form.gpus} more GPUs",
     )
     return replace(
         candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
@@ -214,7 +233,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
     ]
     notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
-    notes += tight_cache_note(context, form.layout(), judgement)
+    notes += judgement.notes
     return Candidate(
         layout=form.layout(sum(count for _, _, count in shares)),
         feasible=True,
@@ -225,7 +244,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
         max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
         estimate=estimate_shares(context, form, shares) if estimated else None,
-        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes)),
+        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes + context.notes)),
     )
 
 
