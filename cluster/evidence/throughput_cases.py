@@ -71,7 +71,8 @@ class Planner:
         return self._models[key]
 
     def _read(self, name: str, engine: str, dtype: str) -> ModelSpec | None:
-        alias = self.aliases["models"].get(name, name)
+        known: dict[str, str] = self.aliases["models"]
+        alias = known.get(f"{name} {dtype}") or known.get(name, name)
         config = self._configs.get(alias)
         blocks: dict[str, Row] = self.aliases["quantizations"]
         if config is not None:

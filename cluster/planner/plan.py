@@ -8,6 +8,7 @@ from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.compare import compare
+from cluster.planner.crossing import told_what_crossing_costs
 from cluster.planner.decision import decide
 from cluster.planner.explain import explained, explained_refusals
 from cluster.planner.facts import gather_facts
@@ -37,7 +38,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     if request.workload == "training":
         return _training_plan(context)
     found = search(context)
-    feasible = explained(found.feasible, request)
+    feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
     ways = () if best else _ways_out(context, found)

@@ -7,6 +7,7 @@ from collections import Counter
 from cluster.planner.result import Rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
+from cluster.planner.search.joined import counts_by_type
 from cluster.planner.search.machines import MachineShape, Survey
 
 
@@ -15,7 +16,7 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
     survey, label = context.survey, form.layout().label
     widest = survey.largest_domain
     if form.chunk_gpus > widest and survey.num_usable_gpus >= form.chunk_gpus:
-        return _group_too_wide(survey, form, label)
+        return _group_too_wide(context, form, label)
     have, need = survey.num_usable_gpus, form.gpus
     if have >= need:
         return Rejection(
@@ -34,8 +35,11 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
     return Rejection("not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}")
 
 
-def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
+def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
+    survey = context.survey
     widest, tp = survey.largest_domain, form.chunk_gpus
+    if context.request.tp == form.tp:
+        return _cannot_be_joined(survey, form, label)
     per_machine = [_machine_counts(shape) for shape in survey.shapes]
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
@@ -52,6 +56,17 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
         f"{label} would all-reduce across nodes at every layer; "
         f"the largest group inside one node has {widest} GPUs",
     )
+
+
+def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
+    """Say why not even joined islands and nodes hold a group that the user asked for."""
+    counts = counts_by_type(survey)
+    there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    if sum(counts.values()) >= form.chunk_gpus:
+        message = f"{label} would mix GPU types in one group; there are {there}"
+        return Rejection("mixed_gpus", message)
+    message = f"{label} would join slices of GPUs, which have no links to each other"
+    return Rejection("crosses_island", message)
 
 
 def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:

@@ -17,6 +17,7 @@ from cluster.planner.search.busy import (
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
+from cluster.planner.search.joined import widened
 from cluster.planner.search.judge import Judgement, judge
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.replicas import ReplicaSet, form_replicas
@@ -38,8 +39,26 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
     """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
 
     A form that fits nowhere gives one refused candidate. With `name_holders` a refusal for lack of memory
-    says whether others hold that memory, which takes several more judgements.
+    says whether others hold that memory, which takes several more judgements. A TP that the user asked for
+    and that no island or node holds is judged over joined ones.
     """
+    found = _build_on_own_links(context, form, name_holders)
+    wide = None if any(one.feasible for one in found) else _over_joined_links(context, form)
+    if wide is None:
+        return found
+    judged = _build_on_own_links(wide, form, name_holders)
+    return judged if any(one.feasible or one.memory_per_gpu for one in judged) else found
+
+
+def _over_joined_links(context: Context, form: Form) -> Context | None:
+    """The same question with islands or nodes joined; None where nobody asked for it or it helps nothing."""
+    if context.request.tp != form.tp or form.tp == 1:
+        return None
+    survey = widened(context.survey, form, _wanted(context, form, 1))
+    return None if survey is context.survey else replace(context, survey=survey)
+
+
+def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> list[Candidate]:
     refused = _refused_anywhere(context, form)
     if refused:
         return [Candidate(form.layout(_wanted(context, form, 1)), False, refused)]
@@ -62,6 +81,12 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
 
 def count_fitting(context: Context, form: Form) -> int:
     """Return how many replicas of the form the cluster holds, without estimates or reasons."""
+    held = _count_on_own_links(context, form)
+    wide = None if held >= _wanted(context, form, 1) else _over_joined_links(context, form)
+    return held if wide is None else max(held, _count_on_own_links(wide, form))
+
+
+def _count_on_own_links(context: Context, form: Form) -> int:
     if _refused_anywhere(context, form):
         return 0
     classes = classify(form_replicas(context.survey, form))
