@@ -9,7 +9,7 @@ from itertools import chain, islice
 from cluster.planner.mends import degrees, hardware, room
 from cluster.planner.mends.case import Case, Fits, Proposer, Trials
 from cluster.planner.result import Candidate, Rejection
-from cluster.planner.search.candidates import count_fitting
+from cluster.planner.search.asked import count_fitting
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
 
