@@ -16,6 +16,16 @@ Version = tuple[int, ...]
 
 _VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
 _MERGED_TABLES = ("constants", "quantizations")
+_NAME_LISTS = (
+    "quantizes_on_load",
+    "refuses_fp16",
+    "packs_latents",
+    "architectures",
+    "undivided_quantizations",
+    "with_pp",
+    "without_pp",
+    "small_default_gpus",
+)
 
 
 def engine_names() -> tuple[str, ...]:
@@ -82,10 +92,7 @@ def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
 def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields = {key: value for key, value in data.items() if key not in ("versions", "latest", "version")}
     fields["dtypes"] = tuple(data.get("dtypes", ("bf16", "fp16", "fp32")))
-    fields["quantizes_on_load"] = tuple(data.get("quantizes_on_load", ()))
-    fields["refuses_fp16"] = tuple(data.get("refuses_fp16", ()))
-    fields["packs_latents"] = tuple(data.get("packs_latents", ()))
-    fields["architectures"] = tuple(data.get("architectures", ()))
+    fields.update({name: tuple(data.get(name, ())) for name in _NAME_LISTS})
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
     fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}
     fields["constants"] = {key: float(value) for key, value in data.get("constants", {}).items()}

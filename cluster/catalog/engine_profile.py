@@ -44,3 +44,11 @@ class EngineProfile:
     """Architectures that it does not compute in fp16, because they overflow."""
     packs_latents: tuple[str, ...] = ()
     """Architectures whose sparse latents it keeps in its own packed form unless asked otherwise."""
+    undivided_quantizations: tuple[str, ...] = ()
+    """Methods whose stored weights it cannot divide over tensor-parallel ranks."""
+    with_pp: tuple[str, ...] = ()
+    """The only architectures it divides into pipeline stages; empty: any but `without_pp`."""
+    without_pp: tuple[str, ...] = ()
+    """Architectures it does not divide into pipeline stages."""
+    small_default_gpus: tuple[str, ...] = ()
+    """Beginnings of GPU types that get the defaults of smaller GPUs."""

@@ -141,6 +141,10 @@ class Vision:
     """Tokens of the largest image the processor lets through; 0: not known."""
     token_width: int = 0
     """Elements of all the patches that make one token, in the tower's own width."""
+    film_elements: int = 0
+    """Elements that the tower puts out for the longest film the processor lets through; 0: not known."""
+    divides_heads: bool = False
+    """Engines divide its attention heads over tensor-parallel ranks, and can do no other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ def _coverage_lines(cases: tuple[Case, ...]) -> list[str]:
     for ratio in ratios(cases):
         limits = bands[ratio.group][ratio.figure]
         inside[limits.low <= ratio.value <= limits.high] += 1
+    if not inside:
+        return []
     return [
         f"{'measurements inside their band':<44} n={inside.total():<3} {inside[True] / inside.total():.0%}"
     ]

@@ -107,4 +107,6 @@ def _with_tower_bytes(peak: float, rank: RankOnGpu, vision: Vision) -> float:
     tokens = max(tokens, rank.constant("video_share") * (rank.limits.max_model_len - vision.item_tokens))
     split = rank.layout.tp if vision.num_heads % rank.layout.tp == 0 else 1
     copies = rank.constant("tower_copies") + rank.constant("tower_split_copies") / split
-    return max(tokens * vision.token_width * copies * rank.dtype_bytes, peak + tokens * a_token)
+    films = rank.constant("profiles_films") * vision.film_elements * rank.dtype_bytes
+    held = max(tokens * a_token, films)
+    return max(tokens * vision.token_width * copies * rank.dtype_bytes, peak + held)

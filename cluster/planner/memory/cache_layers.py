@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -122,7 +123,8 @@ def _latent_layer(
         # Without a kernel for the latent, keys and values are made in full, heads padded to a kernel's size.
         head_dim = int(constants.get("unfolded_latent_head_dim", attention.head_dim + attention.v_head_dim))
         return CacheLayer(share(attention.num_heads, tp) * 2 * head_dim * element_bytes)
-    latent = attention.latent_dim * element_bytes
+    step = constants.get("latent_entry_alignment_bytes", 1)
+    latent = math.ceil(attention.latent_dim * element_bytes / step) * step
     if packs_sparse and (attention.index_dim or attention.compress_ratio > 1):
         latent = constants.get("sparse_latent_bytes", latent)
     per_token = (latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio

@@ -58,12 +58,10 @@ def _batched_tokens(engine: EngineProfile, max_len: int, size: str) -> int:
 def _size_class(engine: EngineProfile, gpu_total_bytes: int, gpu: GpuSpec | None) -> str:
     """Return which of the engine's sizes of GPU this one is; '' is the smallest."""
     constants = engine.constants
+    if gpu is not None and gpu.type.startswith(engine.small_default_gpus):
+        return ""
     for size in SIZE_CLASSES:
-        least = constants.get(f"{size}_gpu_min_bytes", float("inf"))
-        capability = constants.get(f"{size}_gpu_min_capability", 0)
-        if gpu_total_bytes >= least and (
-            gpu is None or 10 * gpu.compute_capability[0] + gpu.compute_capability[1] >= capability
-        ):
+        if gpu_total_bytes >= constants.get(f"{size}_gpu_min_bytes", float("inf")):
             return size
     return ""
 

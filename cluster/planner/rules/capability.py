@@ -30,16 +30,34 @@ def capability_rejections(
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
     yield from _dtype(model, gpu, engine, request)
+    yield from _cache_dtype(model, gpu, engine, request)
     yield from _quantization(model, gpu, engine, request)
+
+
+def _cache_dtype(
+    model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
+) -> Iterator[Rejection]:
+    if request.kv_cache_dtype not in _FP8_NAMES:
+        return
+    least = engine.constants.get("cache_fp8_capability", 0)
+    least = _capability(engine.constants.get(f"cache_fp8_capability_{model.architecture}", least))
+    if gpu.compute_capability < least:
+        yield Rejection(
+            "dtype_unsupported",
+            f"an FP8 KV cache needs compute capability {_text(least)} here, "
+            f"{gpu.type} has {_text(gpu.compute_capability)}",
+        )
 
 
 def _dtype(
     model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
-    if request.dtype in _FP16_NAMES and model.architecture in engine.refuses_fp16:
-        message = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
-        yield Rejection("dtype_unsupported", message)
-    if engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY:
+    has_bf16 = engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY
+    overflows = model.architecture in engine.refuses_fp16
+    if overflows and (request.dtype in _FP16_NAMES or (request.dtype is None and not has_bf16)):
+        name = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
+        yield Rejection("dtype_unsupported", name if has_bf16 else f"{name}, and {gpu.type} has no bf16")
+    if has_bf16:
         return
     falls_back = engine.constants.get("falls_back_to_fp16", 0)
     asked = request.dtype or ("" if falls_back else model.dtype)

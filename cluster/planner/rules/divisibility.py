@@ -40,6 +40,7 @@ def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[R
             if layout.tp > 1:
                 yield from _width_rejections(tensor, layout.tp, engine)
             yield from quant_rejections(tensor, layer.attention, layout.tp, engine, _is_weight_only(model))
+    yield from _tower_rejections(model, layout.tp, engine)
     yield from _vocab_rejections(model, layout.tp, engine)
 
 
@@ -55,6 +56,19 @@ def _head_rejections(layer: Layer, tp: int, uneven: bool) -> Iterator[Rejection]
     elif layer.attention.kind in _GROUPED_KINDS and kv_heads and kv_heads % tp and tp % kv_heads:
         yield Rejection(
             "kv_heads_not_divisible", f"TP={tp} neither divides {kv_heads} KV heads nor is a multiple of them"
+        )
+
+
+def _tower_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
+    tower = model.vision
+    if (
+        tower
+        and tower.divides_heads
+        and tower.num_heads % tp
+        and engine.constants.get("tower_heads_must_divide")
+    ):
+        yield Rejection(
+            "heads_not_divisible", f"TP={tp} splits the vision tower's {tower.num_heads} heads unevenly"
         )
 
 

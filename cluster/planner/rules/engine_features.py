@@ -27,9 +27,27 @@ def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -
         yield Rejection("pp_unsupported", f"{model.architecture} has no pipeline parallelism")
     elif layout.pp > 1 and not engine.supports_pp:
         yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism")
+    elif layout.pp > 1 and not _has_stages(model.architecture, engine):
+        yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism for {model.architecture}")
+    if layout.tp > 1 and (method := _stored_method(model)) in engine.undivided_quantizations:
+        yield Rejection(
+            "quantization_unsupported", f"{name} does not divide weights stored by {method} over TP ranks"
+        )
     if layout.ep > 1 and not model.is_moe:
         yield Rejection("engine_unsupported", f"EP={layout.ep} on a model without experts")
     elif layout.ep > 1 and not engine.supports_ep:
         yield Rejection("engine_unsupported", f"{name} has no expert parallelism")
     if layout.dp_attention and not engine.supports_dp_attention:
         yield Rejection("engine_unsupported", f"{name} has no data-parallel attention")
+
+
+def _has_stages(architecture: str | None, engine: EngineProfile) -> bool:
+    if engine.with_pp and architecture not in engine.with_pp:
+        return False
+    return architecture not in engine.without_pp
+
+
+def _stored_method(model: ModelSpec) -> str | None:
+    """Return how the checkpoint is quantised; None where an engine quantises it while loading."""
+    quantization = model.quantization
+    return quantization.method if quantization and not quantization.on_request else None

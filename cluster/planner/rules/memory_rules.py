@@ -55,13 +55,19 @@ def _find(replica: ReplicaMemory) -> Iterator[Rejection]:
 
 def _too_long(replica: ReplicaMemory) -> Iterator[Rejection]:
     missing = _missing_bytes(replica)
-    if missing <= _error_bytes(replica.memories) and kv_cache_tokens(replica) > 0:
+    forgiven = missing <= _error_bytes(replica.memories) or _shortens(replica)
+    if forgiven and kv_cache_tokens(replica) > 0:
         return
     yield Rejection(
         "max_len_exceeds_kv",
         f"one sequence of {replica.max_model_len:,} tokens needs {format_gib(missing)} more KV cache a GPU "
         f"than the {format_gib(min(memory.kv_cache_bytes for memory in replica.memories))} there are",
     )
+
+
+def _shortens(replica: ReplicaMemory) -> bool:
+    """Whether the engine starts with less cache than its longest request, and turns such requests away."""
+    return bool(replica.engine.constants.get("shortens_requests", 0))
 
 
 def _missing_bytes(replica: ReplicaMemory) -> float:
@@ -82,6 +88,8 @@ def memory_notes(replica: ReplicaMemory) -> tuple[str, ...]:
     missing = _missing_bytes(replica)
     if not missing:
         return ()
+    if _shortens(replica):
+        return (f"requests of more than {_longest_held(replica):,} tokens do not fit the cache",)
     return (
         f"tight: {format_gib(missing)} short of one sequence of full length, less than the prediction "
         f"may err; --max-model-len {_longest_held(replica)} is safe",
