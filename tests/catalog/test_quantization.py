@@ -37,7 +37,7 @@ GROUP: dict[str, Any] = {"targets": ["Linear"], "input_activations": None}
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "int4", 4 + 20 / 128),
         ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8", 8 + 24 / 128),
         ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "int4", 4 + 20 / 1024),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", 4 + 8.16 / 64),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", 4 + 32 / 64),
         ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8", 8 + 32 / 1024),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}, "nvfp4", 4.5),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8", 8.0),

@@ -29,7 +29,7 @@ INT8_CHANNEL = WeightFormat("int8", 8, scale_bytes_per_group=4)
 MXFP4 = WeightFormat("mxfp4", 4, group_size=32, scale_bytes_per_group=1)
 MXFP8 = WeightFormat("mxfp8", 8, group_size=32, scale_bytes_per_group=1)
 NVFP4 = WeightFormat("nvfp4", 4, group_size=16, scale_bytes_per_group=1)
-# bitsandbytes: absmax of 64 elements. Checkpoints quantise it once more to a byte; engines undo that while they
+# bitsandbytes: absmax of 64 elements. Checkpoints quantise it once more to a byte; engines undo that as they
 # load (vLLM, bitsandbytes_loader.py, dequantize_dq: Qwen2.5-3B 2.07 GiB).
 NF4 = WeightFormat("nf4", 4, group_size=64, scale_bytes_per_group=4)
 BNB_INT8 = WeightFormat("int8", 8, scale_bytes_per_group=4)

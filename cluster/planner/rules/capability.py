@@ -39,8 +39,8 @@ def _cache_dtype(
 ) -> Iterator[Rejection]:
     if request.kv_cache_dtype not in _FP8_NAMES:
         return
-    least = engine.constants.get("cache_fp8_capability", 0)
-    least = _capability(engine.constants.get(f"cache_fp8_capability_{model.architecture}", least))
+    for_any = engine.constants.get("cache_fp8_capability", 0)
+    least = _capability(engine.constants.get(f"cache_fp8_capability_{model.architecture}", for_any))
     if gpu.compute_capability < least:
         yield Rejection(
             "dtype_unsupported",
