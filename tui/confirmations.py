@@ -50,7 +50,7 @@ def gpus_by_node(spec: DeploymentSpec) -> str:
         f"{name}: {' '.join(str(index) for index in sorted(indices))}" for name, indices in by_node.items()
     ]
     if len(lines) > _MAX_NODES:
-        lines = [*lines[: _MAX_NODES - 1], f"and {len(lines) - _MAX_NODES + 1} more nodes"]
+        lines = [*lines[: _MAX_NODES - 1], f"and {count_of(len(lines) - _MAX_NODES + 1, 'more node')}"]
     return "\n".join(lines)
 
 

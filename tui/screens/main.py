@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 
 from cluster.bridge.events import Progress
-from tui.messages import CandidateHighlighted, StoreChanged
-from tui.planning import Question, moved_gpus
+from tui.cluster_now import moved_gpus
+from tui.messages import CandidateHighlighted, DisabledKeyClicked, StoreChanged
+from tui.planning import Question
 from tui.scene import used_by_deployments
 from tui.screens.main_actions import MainActions
 from tui.store import Snapshot
@@ -117,7 +118,8 @@ class MainScreen(MainActions):
         panel = self.query_one(DeploymentPanel)
         if panel.selected is not None and not snapshot.deployments:
             self.remove_class("-show-deployment")
-        panel.show(snapshot.deployments, used_by_deployments(snapshot))
+        self.orders.see(snapshot)
+        panel.show(snapshot.deployments, used_by_deployments(snapshot), self.orders.ordered)
         self._show_whether_empty(snapshot)
         self.redraw_map()
         if snapshot.cluster is not None and snapshot.planning_key != self.planned_for:
@@ -146,8 +148,18 @@ class MainScreen(MainActions):
             self._simulating = True
             self.planned_for = ()
             self.remove_class("-empty")
-            self.say("Opening a simulated cluster.")
+            # Gives way to the first word of the new session.
+            self.query_one(StatusLine).show(Progress(message="opening a simulated cluster"), None)
             self.view.use_session(self.view.setup.open_simulated())
+
+    def on_key(self, event: events.Key) -> None:
+        """Answer a key that is dimmed; the others find their way through the bindings."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and not active.enabled:
+            self.answer_disabled(active.binding.action)
+
+    def on_disabled_key_clicked(self, message: DisabledKeyClicked) -> None:
+        self.answer_disabled(message.action)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what cannot be done now."""

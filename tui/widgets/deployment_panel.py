@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus
-from tui.glyphs import CURSOR
+from tui.glyphs import CURSOR, ROLE_PLANNED
 from tui.look import Look, look_of
 from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
 _MARGIN = 2
+_NOTHING = (
+    "Nothing is deployed.",
+    "d deploys the layout that is highlighted in the plan; tab shows the plan.",
+)
 
 
 class DeploymentPanel(LineView):
@@ -22,6 +26,7 @@ class DeploymentPanel(LineView):
         super().__init__(id=id)
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._used_bytes: Mapping[str, int] = {}
+        self._ordered = ""
         self._lines: dict[tuple[int, str], list[Text]] = {}
         self.selected_name: str | None = None
 
@@ -30,11 +35,17 @@ class DeploymentPanel(LineView):
         """The deployment that keys act on."""
         return next((item for item in self._deployments if item.name == self.selected_name), None)
 
-    def show(self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int]) -> None:
-        """Show another moment; `used_bytes` is what NVML reads of each GPU that a deployment holds."""
-        if deployments == self._deployments and used_bytes == self._used_bytes:
+    def show(
+        self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int], ordered: str = ""
+    ) -> None:
+        """Show another moment.
+
+        `used_bytes` is what NVML reads of each GPU that a deployment holds; `ordered` names a deployment that
+        does not show yet.
+        """
+        if (deployments, used_bytes, ordered) == (self._deployments, self._used_bytes, self._ordered):
             return
-        self._used_bytes = used_bytes
+        self._used_bytes, self._ordered = used_bytes, ordered
         known = {item.name for item in self._deployments}
         self._deployments = deployments
         names = [item.name for item in deployments]
@@ -68,9 +79,12 @@ class DeploymentPanel(LineView):
         return self._lines[key]
 
     def _all_lines(self, width: int, look: Look) -> list[Text]:
-        if not self._deployments:
-            return [Text("Nothing is deployed. d deploys the highlighted layout.", look.muted, end="")]
         lines: list[Text] = []
+        if self._ordered and self._ordered not in {status.name for status in self._deployments}:
+            line = Text(f"{ROLE_PLANNED} ordered", look.accent, no_wrap=True, end="")
+            lines.append(_indented(line.append(f"  {self._ordered}", look.strong), "  "))
+        elif not self._deployments:
+            return [Text(line, look.muted, end="") for line in _NOTHING]
         for status in self._deployments:
             if status.name != self.selected_name:
                 lines.append(_indented(title_line(status, look), "  "))

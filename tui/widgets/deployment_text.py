@@ -33,10 +33,12 @@ def deployment_lines(
     status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
 ) -> list[Text]:
     """Draw one deployment; `used_bytes` is what NVML reads of each GPU, by uuid."""
-    lines = [title_line(status, look), *_remarks(status, look), *measured_lines(status, used_bytes, look)]
+    lines = [title_line(status, look), *_remarks(status, look)]
+    lines.extend(measured_lines(status, used_bytes, width, look))
     if status.replicas and any(replica.ready for replica in status.replicas):
-        lines.append(_replica_heading(width, look))
-        lines.extend(replica_line(replica, width, look) for replica in status.replicas)
+        columns = _replica_columns(width)
+        lines.append(_replica_heading(columns, look))
+        lines.extend(replica_line(replica, columns, look) for replica in status.replicas)
     if status.ranks:
         lines.extend(rank_lines(status, width, look))
     return lines
@@ -67,7 +69,9 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
     return lines
 
 
-def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look: Look) -> list[Text]:
+def measured_lines(
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+) -> list[Text]:
     """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
     scaled = status.simulated and status.scale not in (None, FULL_SIZE)
     rates = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
@@ -78,7 +82,8 @@ def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look
     if status.predicted_tokens_per_s is not None:
         value, low, high = status.predicted_tokens_per_s
         rates.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
-        rates.append(" predicted, full load", look.muted)
+        long, short = " predicted, full load", " predicted"
+        rates.append(long if rates.cell_len + len(long) <= width else short, look.muted)
     lines = [rates]
     pairs = [
         (used_bytes[uuid], planned)
@@ -96,9 +101,10 @@ def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look
     return lines
 
 
+_REPLICA_CELLS = 14
 _REPLICA_COLUMNS = (
     ("requests", 9),
-    ("in flight", 10),
+    ("in flight", 11),
     ("tok/s", 8),
     ("all-reduces a token", 21),
     ("time in them", 14),
@@ -106,20 +112,30 @@ _REPLICA_COLUMNS = (
 )
 
 
-def _replica_heading(width: int, look: Look) -> Text:
-    line = Text(fit("replica", 13), look.muted, no_wrap=True, end="")
+def _replica_columns(width: int) -> dict[str, int]:
+    """Return the columns that a width has room for, whole ones only."""
+    columns, used = {}, _REPLICA_CELLS
     for name, cells in _REPLICA_COLUMNS:
+        used += cells
+        if used > width:
+            break
+        columns[name] = cells
+    return columns
+
+
+def _replica_heading(columns: Mapping[str, int], look: Look) -> Text:
+    line = Text(fit("replica", _REPLICA_CELLS), look.muted, no_wrap=True, end="")
+    for name, cells in columns.items():
         line.append(fit(name, cells, "right"))
-    line.truncate(width)
     return line
 
 
-def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
+def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], look: Look) -> Text:
     """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
     line = Text(no_wrap=True, end="")
-    line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
+    line.append(fit(f"R{replica.replica}", 6), look.replica(replica.replica))
     word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
-    line.append(fit(word, 8), style)
+    line.append(fit(word, _REPLICA_CELLS - 6), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (
         f"{replica.requests_total:,}",
@@ -129,7 +145,6 @@ def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
         NOT_AVAILABLE if share is None else f"{share:.0%}",
         f"{replica.restarts:,}",
     )
-    for text, (_, size) in zip(cells, _REPLICA_COLUMNS, strict=True):
+    for text, size in zip(cells, columns.values(), strict=False):
         line.append(fit(text, size, "right"), look.plain)
-    line.truncate(width)
     return line

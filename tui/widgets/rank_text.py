@@ -39,7 +39,8 @@ def _heading(look: Look) -> Text:
 def _joined(cells: list[Text]) -> Text:
     line = Text(no_wrap=True, end="")
     for cell in cells:
-        cell.truncate(_CELL_WIDTH, pad=True)
+        cell.truncate(_CELL_WIDTH - 1, overflow="ellipsis", pad=True)
+        cell.append(" ")
         line.append_text(cell)
     return line
 
@@ -60,8 +61,8 @@ def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look
     row.append(fit(name, widths["rank"]), look.replica(rank.replica))
     row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", widths["GPU"]), look.muted)
     state = _state_text(rank, look)
-    state.truncate(widths["state"], pad=True)
-    row.append_text(state)
+    state.truncate(widths["state"] - 1, overflow="ellipsis", pad=True)
+    row.append_text(state).append(" ")
     held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
     row.append(fit(held, widths["GiB held"], "right"), look.plain)
     planned = gib(status.planned_bytes_by_gpu.get(rank.gpu_uuid))
