@@ -7,8 +7,8 @@ from collections import defaultdict
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Band, Candidate, Plan
-from cluster.units import GIB, format_gib
-from tui.format import count_of, memory_of, throughput_band
+from cluster.units import GIB, count_of, format_gib
+from tui.format import memory_of, throughput_band
 from tui.screens.confirm import Confirmation
 
 _MAX_NODES = 6

@@ -12,7 +12,8 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.describe import column_ranges
 from cluster.planner.layout import Placement
 from cluster.planner.result import Candidate
-from tui.format import count_of, fit, span
+from cluster.units import count_of
+from tui.format import fit, span
 from tui.look import Look
 
 _BOX = 24

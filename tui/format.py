@@ -92,11 +92,6 @@ def span(first: int, last: int, size: int) -> str:
     return f"{first}–{last}" if size < 10_000 else f"{first:,}–{last:,}"
 
 
-def count_of(number: int, noun: str) -> str:
-    """Say '1 node' or '2 nodes'."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def memory_of(candidate: Candidate) -> str:
     """Say the tightest rank's memory against its budget: '67.1 of 71.3 GiB'."""
     memory = candidate.memory_per_gpu

@@ -82,7 +82,7 @@ class MainScreen(MainActions):
                     yield Pictures()
             with Vertical(id="right"):
                 with Vertical(id="plan"):
-                    yield PlanSummary(id="summary")
+                    yield PlanSummary("Joining the cluster. The plan follows.", id="summary")
                     yield DecisionPath(id="path")
                     yield Alternatives(id="alternatives")
                     yield CandidateNote(id="note")
@@ -90,7 +90,7 @@ class MainScreen(MainActions):
                     yield Section("Deployments")
                     yield DeploymentPanel(id="deployments")
         yield EmptyState(id="empty")
-        yield StatusLine()
+        yield StatusLine(Progress(message="joining the cluster"))
         yield KeyBar()
 
     def _history(self, gpu_uuid: str) -> tuple[float, ...]:
@@ -98,11 +98,11 @@ class MainScreen(MainActions):
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self.redraw_map)
-        self.query_one(PlanSummary).show(None, "Joining the cluster. The plan follows.")
-        self.query_one(StatusLine).show(Progress(message="joining the cluster"), None)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the map its share of the screen before it is measured."""
+        if self.query_one_optional(PlanSummary) is None:
+            return  # the app is left before its screen was composed
         width, height = event.size
         wide, tall = width >= WIDE_CELLS, height >= TALL_LINES
         room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)

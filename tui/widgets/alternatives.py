@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rich.text import Text
 from textual import events
@@ -58,13 +59,17 @@ def _cells(heading: str, texts: Iterable[str]) -> int:
 
 def list_columns(full: ListColumns, width: int) -> ListColumns:
     """Choose the columns for a width: those that fit whole, the most telling first."""
-    used = full.label + _MARKS
-    shown = []
-    for cells in (full.throughput, full.tpot, full.memory, full.ttft):
-        used += cells
-        # The last column needs no gap behind it.
-        shown.append(cells if used - _GAP <= width else 0)
-    return ListColumns(full.label, *shown, rate=full.rate)
+    ends = accumulate((full.throughput, full.tpot, full.memory, full.ttft), initial=full.label + _MARKS)
+    # The last column needs no gap behind it.
+    throughput, tpot, memory, ttft = (end - _GAP <= width for end in list(ends)[1:])
+    return ListColumns(
+        label=full.label,
+        throughput=full.throughput * throughput,
+        tpot=full.tpot * tpot,
+        memory=full.memory * memory,
+        ttft=full.ttft * ttft,
+        rate=full.rate,
+    )
 
 
 def _question(plan: Plan | None) -> tuple[object, ...]:

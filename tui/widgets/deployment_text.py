@@ -101,7 +101,7 @@ def measured_lines(
     return lines
 
 
-_REPLICA_CELLS = 14
+_REPLICA_CELLS = 13
 _REPLICA_COLUMNS = (
     ("requests", 9),
     ("in flight", 11),

@@ -21,10 +21,11 @@ _ANSWER_S = 5.0
 class StatusLine(TextPanel):
     """Shows, in this order: a lost session, the answer to a key, progress, the last message."""
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.set_class(progress is not None, "-speaking")
         self._lost: SessionLost | None = None
-        self._progress: Progress | None = None
+        self._progress = progress
         self._message = ""
         self._kind: Kind = "info"
         self._is_answer = False

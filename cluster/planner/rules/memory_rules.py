@@ -86,7 +86,7 @@ def _too_long(
     fitting = int(held * max_len)
     yield Rejection(
         "max_len_exceeds_kv",
-        f"the KV cache holds {fitting} tokens, and one sequence may have {max_len}: "
+        f"the KV cache holds {fitting:,} tokens, and one sequence may have {max_len:,}: "
         f"{format_gib(missing)} more a GPU",
         length_fix(model, layout, stages, memories, fitting, engine, request),
     )

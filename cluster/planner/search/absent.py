@@ -8,6 +8,7 @@ from cluster.planner.result import Rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import MachineShape, Survey
+from cluster.units import count_of
 
 
 def absent_rejection(context: Context, form: Form) -> Rejection:
@@ -44,7 +45,8 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
             "crosses_island",
-            f"{label} would join GPUs of different NVLink islands; the largest island has {widest} GPUs",
+            f"{label} would join GPUs of different NVLink islands; "
+            f"the largest island has {count_of(widest, 'GPU')}",
             _smaller(form, widest),
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
@@ -56,7 +58,7 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
     return Rejection(
         "crosses_node",
         f"{label} would all-reduce across nodes at every layer; "
-        f"the largest group inside one node has {widest} GPUs",
+        f"the largest group inside one node has {count_of(widest, 'GPU')}",
         _smaller(form, widest),
     )
 
@@ -79,6 +81,8 @@ def _smaller(form: Form, widest: int) -> str:
     stages = form.chunk_gpus * form.pp // tp
     if form.chunk_gpus <= widest:
         return (
-            f"fewer GPUs a replica, or {form.gpus - widest} more GPUs" if form.gpus > widest else f"TP={tp}"
+            f"fewer GPUs a replica, or {count_of(form.gpus - widest, 'more GPU')}"
+            if form.gpus > widest
+            else f"TP={tp}"
         )
     return f"TP={tp}, or TP={tp} x PP={stages}"

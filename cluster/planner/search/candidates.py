@@ -22,6 +22,7 @@ from cluster.planner.search.judge import Judgement, judge
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.replicas import ReplicaSet, form_replicas
 from cluster.planner.search.timing import Share, estimate_shares
+from cluster.units import count_of
 
 _JUDGED_ONE_BY_ONE = 8
 _PARTLY_USED_BELOW = 0.97
@@ -186,8 +187,9 @@ def _too_many_replicas(
     layout, held = form.layout(wanted), candidate.layout
     rejection = Rejection(
         "not_enough_gpus",
-        f"{layout.label} needs {wanted} replicas of {form.gpus} GPUs; the GPUs here hold {available}",
-        f"{held.label}, or {(wanted - available) * form.gpus} more GPUs",
+        f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
+        f"the GPUs here hold {available:,}",
+        f"{held.label}, or {count_of((wanted - available) * form.gpus, 'more GPU')}",
     )
     return replace(
         candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
