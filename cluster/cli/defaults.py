@@ -5,7 +5,9 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+_FILE = Path(__file__).with_name("defaults.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,6 @@ class Defaults:
 @cache
 def read_defaults() -> Defaults:
     """Read the defaults that lie beside this module."""
-    table = tomllib.loads(files("cluster.cli").joinpath("defaults.toml").read_text("utf-8"))
+    table = tomllib.loads(_FILE.read_text("utf-8"))
     examples = tuple((item["model"], item["cluster"]) for item in table["examples"])
     return Defaults(tuple(table["models"]), table["simulated_cluster"], examples)

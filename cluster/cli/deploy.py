@@ -52,9 +52,8 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
 
     cluster = view.settled_cluster()
     if not cluster.num_gpus:
-        raise BadInput(
-            _no_gpus(cluster), f"Try --simulate {read_defaults().simulated_cluster} or --address HOST:PORT"
-        )
+        example = read_defaults().simulated_cluster
+        raise BadInput(_no_gpus(cluster), f"Try --simulate {example} or --address HOST:PORT")
     taken = [status.name for status in view.settled_deployments()]
     if arguments.name in taken:
         raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")

@@ -72,12 +72,13 @@ def _this_machine(demo: bool) -> Cluster:
     found = read_cluster()
     if found.num_gpus:
         return found
+    example = read_defaults().simulated_cluster
     if demo:
-        return _simulated(read_defaults().simulated_cluster)
+        return _simulated(example)
     reasons = [node.error for node in found.nodes if node.error]
     raise BadInput(
         f"this machine shows no NVIDIA GPU{f' ({reasons[0]})' if reasons else ''}",
-        f"Try --cluster {read_defaults().simulated_cluster}, --simulate {read_defaults().simulated_cluster} or --address HOST:PORT",
+        f"Try --cluster {example}, --simulate {example} or --address HOST:PORT",
     )
 
 

@@ -48,6 +48,7 @@ class RankActor:
         self._handles: dict[str, Any] = {}
         self._tokens: queue.SimpleQueue[Token] = queue.SimpleQueue()
         self._listeners = 0
+        self._requests_total = self._output_tokens_total = 0
 
     def where(self) -> tuple[str, list[int]]:
         """Return the node and the GPU indices that Ray gave this process."""
@@ -112,6 +113,8 @@ class RankActor:
     ) -> None:
         """On the leader: queue a request; its tokens come out of `tokens`."""
         handle = self._submit(prompt_ids, max_tokens, temperature, top_p, seed)
+        with self._lock:
+            self._requests_total += 1
         self._handles[request_id] = handle
         threading.Thread(target=self._forward, args=(request_id, handle), daemon=True).start()
 
@@ -149,6 +152,9 @@ class RankActor:
 
     def _forward(self, request_id: str, handle: Any) -> None:
         for event in handle:
+            if event.token_id is not None:
+                with self._lock:
+                    self._output_tokens_total += 1
             self._tokens.put((request_id, event.token_id, event.finished, event.finish_reason, event.error))
         self._handles.pop(request_id, None)
 
@@ -157,9 +163,10 @@ class RankActor:
             return EngineFigures()
         stats = self._engine.stats()
         return EngineFigures(
-            requests_total=stats.requests_total,
+            # The engine counts the proofs too; what is told is what users asked, as the router counts it.
+            requests_total=self._requests_total,
             in_flight=stats.in_flight,
-            output_tokens_total=stats.output_tokens_total,
+            output_tokens_total=self._output_tokens_total,
             tokens_per_s=stats.tokens_per_s,
             all_reduces_per_token=stats.all_reduces_per_token,
             all_reduce_share=stats.all_reduce_share,
