@@ -78,7 +78,7 @@ def test_deploying_on_this_machine() -> None:
             seen = view.find(spec.name)
             return (seen.replicas[0].requests_total, seen.replicas[0].output_tokens_total) if seen else (0, 0)
 
-        # The proof at the start and the one of /health are nobody's requests: the screen counts as the router.
+        # The proofs at the start and of /health are nobody's requests: the screen counts as the router.
         assert view.wait(lambda: counted() == (1, 8), 20.0), counted()
         assert 'clusterview_output_tokens_total{replica="0"} 8.0' in metrics
         finish(view.session.stop(spec.name), 60.0)

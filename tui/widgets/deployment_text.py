@@ -101,9 +101,9 @@ def measured_lines(
     return lines
 
 
-_REPLICA_CELLS = 13
+_REPLICA_CELLS = 12
 _REPLICA_COLUMNS = (
-    ("requests", 9),
+    ("requests", 10),
     ("in flight", 11),
     ("tok/s", 8),
     ("all-reduces a token", 21),
@@ -133,9 +133,9 @@ def _replica_heading(columns: Mapping[str, int], look: Look) -> Text:
 def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], look: Look) -> Text:
     """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
     line = Text(no_wrap=True, end="")
-    line.append(fit(f"R{replica.replica}", 6), look.replica(replica.replica))
+    line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
     word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
-    line.append(fit(word, _REPLICA_CELLS - 6), style)
+    line.append(fit(word, _REPLICA_CELLS - 5), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (
         f"{replica.requests_total:,}",
