@@ -63,7 +63,7 @@ def _against_deploying(now: Situation) -> str:
     if not now.can_deploy:
         return "This cluster is only described: layouts are planned here, not deployed."
     if now.ordered:
-        return f"{now.ordered} was ordered just now and takes its GPUs; d works again in a moment."
+        return f"{now.ordered} takes its GPUs now; d works again in a moment."
     if now.plan is None:
         return "There is no plan yet to deploy."
     if now.as_if_stopped:

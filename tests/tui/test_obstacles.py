@@ -51,7 +51,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ("deploy", {"snapshot": Snapshot(make_cluster(1, 0))}, "no GPU here"),
         ("deploy", {"can_deploy": False}, "only described"),
         ("deploy", {"plan": None}, "no plan yet"),
-        ("deploy", {"ordered": "llama-1"}, "llama-1 was ordered just now"),
+        ("deploy", {"ordered": "llama-1"}, "llama-1 takes its GPUs now"),
         ("deploy", {"as_if_stopped": "llama-1"}, "taken by llama-1: x stops it"),
         ("deploy", {"candidate": None}, "no layout to deploy"),
         ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is refused: TP=8 spans node-0 and node-1"),
@@ -138,7 +138,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         await pilot.press("d")
         await pilot.pause(0.1)
         assert not isinstance(app.screen, ConfirmScreen)
-        assert "was ordered just now" in screen_text(app)
+        assert "takes its GPUs now; d works again in a moment." in screen_text(app)
         session.futures[0].set_result(None)
         await pilot.pause(0.1)
         # Accepted, and not shown yet: still not to be ordered again.

@@ -33,6 +33,9 @@ from tui.widgets.status_line import StatusLine
 
 WIDE_CELLS = 160
 TALL_LINES = 38
+_LINES_AROUND = 5
+_LINES_ABOUT_A_LAYOUT = 22
+"""The question, the path to the answer, and the note on the highlighted layout at their longest."""
 _WIDTHS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
 _HEIGHTS = [(0, "-short"), (TALL_LINES, "-tall")]
 
@@ -108,7 +111,14 @@ class MainScreen(MainActions):
         room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
         self.query_one(ClusterMap).give_room(max(2, room), height // 3 if wide and tall else room)
         self.query_one(DecisionPath).make_roomy(tall, wide)
+        self._share_room(height, both=wide and tall)
         self.query_one(PlanSummary).make_roomy(tall)
+
+    def _share_room(self, height: int, both: bool) -> None:
+        """Where plan and runs share a column: list as many layouts as leave room for the note on one."""
+        share = 0.7 if self.view.store.snapshot.deployments else 0.9
+        room = int((height - _LINES_AROUND) * share) - _LINES_ABOUT_A_LAYOUT
+        self.query_one(Alternatives).styles.max_height = max(6, room) if both else None
 
     def on_store_changed(self, _: StoreChanged) -> None:
         """Take the newest snapshot; plan again when the inventory changed."""
@@ -118,6 +128,9 @@ class MainScreen(MainActions):
         panel = self.query_one(DeploymentPanel)
         if panel.selected is not None and not snapshot.deployments:
             self.remove_class("-show-deployment")
+        if bool(snapshot.deployments) != (panel.selected is not None):
+            both = self.has_class("-wide") and self.has_class("-tall")
+            self._share_room(self.size.height, both)
         self.orders.see(snapshot)
         panel.show(snapshot.deployments, used_by_deployments(snapshot), self.orders.ordered)
         self._show_whether_empty(snapshot)

@@ -13,10 +13,8 @@ from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
 _MARGIN = 2
-_NOTHING = (
-    "Nothing is deployed.",
-    "d deploys the layout that is highlighted in the plan; tab shows the plan.",
-)
+_ROOMY_LINES = 20
+_NOTHING = "Nothing is deployed. d deploys the layout that is highlighted in the plan."
 
 
 class DeploymentPanel(LineView):
@@ -27,7 +25,7 @@ class DeploymentPanel(LineView):
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._used_bytes: Mapping[str, int] = {}
         self._ordered = ""
-        self._lines: dict[tuple[int, str], list[Text]] = {}
+        self._lines: dict[tuple[int, str, bool], list[Text]] = {}
         self.selected_name: str | None = None
 
     @property
@@ -73,7 +71,7 @@ class DeploymentPanel(LineView):
         return self._drawn(width, self.app.theme, look)[index].copy()
 
     def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
-        key = (width, theme)
+        key = (width, theme, self.size.height > _ROOMY_LINES)
         if key not in self._lines:
             self._lines[key] = self._all_lines(width, look or look_of(self))
         return self._lines[key]
@@ -84,12 +82,13 @@ class DeploymentPanel(LineView):
             line = Text(f"{ROLE_PLANNED} ordered", look.accent, no_wrap=True, end="")
             lines.append(_indented(line.append(f"  {self._ordered}", look.strong), "  "))
         elif not self._deployments:
-            return [Text(line, look.muted, end="") for line in _NOTHING]
+            return [Text(_NOTHING, look.muted, end="")]
         for status in self._deployments:
             if status.name != self.selected_name:
                 lines.append(_indented(title_line(status, look), "  "))
                 continue
-            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look)
+            roomy = self.size.height > _ROOMY_LINES
+            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look, roomy)
             mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
             lines.append(_indented(drawn[0], mark))
             lines.extend(_indented(line, "  ") for line in drawn[1:])

@@ -28,19 +28,32 @@ _STATE_STYLE = {
     DeploymentState.FAILED: "bad",
 }
 
+_RATE_WORDS = {
+    False: (("measured", "predicted, full load"), ("measured", "predicted")),
+    True: (
+        ("measured, scaled model", "predicted, full load"),
+        ("measured, scaled model", "predicted"),
+        ("measured, scaled", "predicted"),
+    ),
+}
+"""What stands behind the rates of a model as it is, and of a scaled one; the wordiest that fits is taken."""
+
 
 def deployment_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look, roomy: bool = False
 ) -> list[Text]:
-    """Draw one deployment; `used_bytes` is what NVML reads of each GPU, by uuid."""
+    """Draw one deployment; `used_bytes` is what NVML reads, by uuid of the GPU; `roomy` sets parts apart."""
+    air = [Text("", end="")] if roomy else []
     lines = [title_line(status, look), *_remarks(status, look)]
-    lines.extend(measured_lines(status, used_bytes, width, look))
+    if status.replicas or status.predicted_tokens_per_s is not None:
+        lines.extend(measured_lines(status, used_bytes, width, look))
     if status.replicas and any(replica.ready for replica in status.replicas):
+        lines.extend(air)
         columns = _replica_columns(width)
         lines.append(_replica_heading(columns, look))
         lines.extend(replica_line(replica, columns, look) for replica in status.replicas)
-    if status.ranks:
-        lines.extend(rank_lines(status, width, look))
+    ranks = rank_lines(status, width, look) if status.ranks else []
+    lines.extend([*air, *ranks] if ranks else [])
     return lines
 
 
@@ -69,21 +82,27 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
     return lines
 
 
+def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, look: Look) -> Text:
+    line = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
+    line.append(fit(measured, 12, "right"), look.strong).append(f" {after}", look.muted)
+    if status.predicted_tokens_per_s is not None:
+        value, low, high = status.predicted_tokens_per_s
+        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
+        line.append(f" {predicted}", look.muted)
+    return line
+
+
 def measured_lines(
     status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
 ) -> list[Text]:
     """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
     scaled = status.simulated and status.scale not in (None, FULL_SIZE)
-    rates = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
     serves = any(replica.ready for replica in status.replicas)
     measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
-    rates.append(fit(measured, 12, "right"), look.strong)
-    rates.append(" measured, scaled model" if scaled else " measured", look.muted)
-    if status.predicted_tokens_per_s is not None:
-        value, low, high = status.predicted_tokens_per_s
-        rates.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
-        long, short = " predicted, full load", " predicted"
-        rates.append(long if rates.cell_len + len(long) <= width else short, look.muted)
+    forms = (_rate_line(status, measured, *words, look) for words in _RATE_WORDS[scaled])
+    rates = next((line for line in forms if line.cell_len <= width), None)
+    if rates is None:
+        rates = _rate_line(status, measured, *_RATE_WORDS[False][-1], look)
     lines = [rates]
     pairs = [
         (used_bytes[uuid], planned)
