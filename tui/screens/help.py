@@ -24,7 +24,7 @@ KEYS = (
     ("tab", "switch between the plan and what runs"),
     ("n", "select the next deployment"),
     ("r", "plan again on the readings of this moment"),
-    ("page up, page down", "turn the pages of the map (space: page down)"),
+    ("page up, page down", "turn the pages of the map, or of what runs"),
     ("v", "draw the map another way, tiles to one sign a GPU"),
     ("/", "find a node by a part of its name"),
     ("t", "next theme: dark, light, colour-blind, high contrast"),

@@ -111,6 +111,7 @@ class MainScreen(MainActions):
         room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
         self.query_one(ClusterMap).give_room(max(2, room), height // 3 if wide and tall else room)
         self.query_one(DecisionPath).make_roomy(tall, wide)
+        self.query_one(CandidateNote).give_room(10 if tall else 3)
         self._share_room(height, both=wide and tall)
         self.query_one(PlanSummary).make_roomy(tall)
 

@@ -55,9 +55,13 @@ class MainActions(MainOrders):
         self.query_one(Alternatives).move(lines)
 
     def action_scroll_map(self, pages: int) -> None:
-        """Turn the pages of the map."""
-        cluster_map = self.query_one(ClusterMap)
-        cluster_map.scroll_lines(pages * max(1, cluster_map.size.height - 2))
+        """Turn the pages of what runs where it is in front and does not fit, else those of the map."""
+        panel = self.query_one(DeploymentPanel)
+        in_front = (
+            self.has_class("-show-deployment") and panel.num_lines(panel.size.width) > panel.size.height
+        )
+        view = panel if in_front else self.query_one(ClusterMap)
+        view.scroll_lines(pages * max(1, view.size.height - 2))
 
     def action_replan(self) -> None:
         """Plan again on the readings of this moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -53,8 +53,8 @@ def widest(plan: Plan) -> ListColumns:
     )
 
 
-def _cells(heading: str, texts: Iterable[str]) -> int:
-    return max(len(heading), *(len(text) for text in texts), 0) + _GAP
+def _cells(heading: str, texts: Sequence[str]) -> int:
+    return max(len(heading), *map(len, texts)) + _GAP if texts else 0
 
 
 def list_columns(full: ListColumns, width: int) -> ListColumns:
@@ -162,6 +162,8 @@ class Alternatives(LineView):
         assert self._plan is not None
         line = Text(no_wrap=True, end="", style=look.muted)
         line.append(fit("  layout", columns.label + 4))
+        if not self._widest.throughput:
+            line.append("why not")
         line.append(fit("throughput (range)", columns.throughput))
         line.append(fit("time a token", columns.tpot))
         line.append(fit("memory a GPU", columns.memory))

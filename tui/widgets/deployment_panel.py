@@ -13,7 +13,6 @@ from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
 _MARGIN = 2
-_ROOMY_LINES = 20
 _NOTHING = "Nothing is deployed. d deploys the layout that is highlighted in the plan."
 
 
@@ -25,7 +24,7 @@ class DeploymentPanel(LineView):
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._used_bytes: Mapping[str, int] = {}
         self._ordered = ""
-        self._lines: dict[tuple[int, str, bool], list[Text]] = {}
+        self._lines: dict[tuple[int, str, int], list[Text]] = {}
         self.selected_name: str | None = None
 
     @property
@@ -68,10 +67,14 @@ class DeploymentPanel(LineView):
         return len(self._drawn(width, self.app.theme, None))
 
     def draw_line(self, index: int, width: int, look: Look) -> Text:
-        return self._drawn(width, self.app.theme, look)[index].copy()
+        lines = self._drawn(width, self.app.theme, look)
+        below = len(lines) - index
+        if below > 1 and index == self.top + self.size.height - 1:
+            return Text(f"  {below:,} more lines: page down", look.muted, end="")
+        return lines[index].copy()
 
     def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
-        key = (width, theme, self.size.height > _ROOMY_LINES)
+        key = (width, theme, self.size.height)
         if key not in self._lines:
             self._lines[key] = self._all_lines(width, look or look_of(self))
         return self._lines[key]
@@ -87,8 +90,8 @@ class DeploymentPanel(LineView):
             if status.name != self.selected_name:
                 lines.append(_indented(title_line(status, look), "  "))
                 continue
-            roomy = self.size.height > _ROOMY_LINES
-            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look, roomy)
+            room = self.size.height - len(self._deployments) + 1
+            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look, room)
             mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
             lines.append(_indented(drawn[0], mark))
             lines.extend(_indented(line, "  ") for line in drawn[1:])

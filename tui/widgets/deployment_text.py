@@ -11,13 +11,14 @@ from cluster.deploy.status import (
     SERVING,
     DeploymentState,
     DeploymentStatus,
+    RankState,
     ReplicaStatus,
 )
 from cluster.units import NOT_AVAILABLE
 from tui.format import age, fit, gib, rate
 from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
 from tui.look import Look
-from tui.widgets.rank_text import rank_lines
+from tui.widgets.rank_text import ROW_WIDTH, rank_cells, rank_rows
 
 _STATE_STYLE = {
     DeploymentState.STARTING: "accent",
@@ -40,21 +41,42 @@ _RATE_WORDS = {
 
 
 def deployment_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look, roomy: bool = False
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look, room: int = 1000
 ) -> list[Text]:
-    """Draw one deployment; `used_bytes` is what NVML reads, by uuid of the GPU; `roomy` sets parts apart."""
-    air = [Text("", end="")] if roomy else []
+    """Draw one deployment, as much of its ranks as `room` lines hold.
+
+    `used_bytes` is what NVML reads, by uuid of the GPU.
+    """
     lines = [title_line(status, look), *_remarks(status, look)]
     if status.replicas or status.predicted_tokens_per_s is not None:
         lines.extend(measured_lines(status, used_bytes, width, look))
-    if status.replicas and any(replica.ready for replica in status.replicas):
-        lines.extend(air)
-        columns = _replica_columns(width)
-        lines.append(_replica_heading(columns, look))
-        lines.extend(replica_line(replica, columns, look) for replica in status.replicas)
-    ranks = rank_lines(status, width, look) if status.ranks else []
-    lines.extend([*air, *ranks] if ranks else [])
-    return lines
+    parts = [lines, _replica_lines(status, width, look)]
+    forms = _rank_forms(status, width, look)
+    for ranks, gap in ((forms[0], 1), *((form, 0) for form in forms)):
+        shown = [part for part in (*parts, ranks) if part]
+        if sum(map(len, shown)) + gap * (len(shown) - 1) <= room:
+            break
+    drawn = list(shown[0])
+    for part in shown[1:]:
+        drawn.extend([Text("", end="")] * gap + part)
+    return drawn
+
+
+def _rank_forms(status: DeploymentStatus, width: int, look: Look) -> list[list[Text]]:
+    """Return the ways to draw the ranks, the fullest first; when all are ready it may be none."""
+    if not status.ranks:
+        return [[]]
+    rows = [rank_rows(status, look)] if width >= ROW_WIDTH else []
+    all_ready = all(rank.state is RankState.READY for rank in status.ranks)
+    cells = rank_cells(status, width, look)
+    return [*rows, *([cells] if rows or not all_ready else []), *([[]] if all_ready else [])]
+
+
+def _replica_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+    if not any(replica.ready for replica in status.replicas):
+        return []
+    columns = _replica_columns(width)
+    return [_replica_heading(columns, look), *(replica_line(one, columns, look) for one in status.replicas)]
 
 
 def title_line(status: DeploymentStatus, look: Look) -> Text:
@@ -126,7 +148,7 @@ _REPLICA_COLUMNS = (
     ("in flight", 11),
     ("tok/s", 8),
     ("all-reduces a token", 21),
-    ("time in them", 14),
+    ("their time", 12),
     ("restarts", 10),
 )
 

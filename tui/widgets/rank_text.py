@@ -11,22 +11,27 @@ from tui.look import Look
 
 _BAR_CELLS = 8
 _CELL_WIDTH = 38
-_ROW_WIDTH = 100
+ROW_WIDTH = 100
 _COLUMNS = (("rank", 10), ("GPU", 20), ("state", 38), ("GiB held", 9), ("planned", 9))
 
 
-def rank_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
-    """Draw all ranks; where they stand side by side, only while not all of them are ready."""
-    tp = 1 + max(rank.rank for rank in status.ranks)
-    pp = 1 + max(rank.stage for rank in status.ranks)
-    if width >= _ROW_WIDTH:
-        rows = [_rank_row(rank, status, tp, pp, look) for rank in status.ranks]
-        return [_heading(look), *rows]
-    if all(rank.state is RankState.READY for rank in status.ranks):
-        return []
+def rank_rows(status: DeploymentStatus, look: Look) -> list[Text]:
+    """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
+    tp, pp = _degrees(status)
+    return [_heading(look), *(_rank_row(rank, status, tp, pp, look) for rank in status.ranks)]
+
+
+def rank_cells(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+    """Draw all ranks side by side."""
+    tp, pp = _degrees(status)
     cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
     per_line = max(1, width // _CELL_WIDTH)
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
+
+
+def _degrees(status: DeploymentStatus) -> tuple[int, int]:
+    tp = 1 + max((rank.rank for rank in status.ranks), default=0)
+    return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
 
 
 def _heading(look: Look) -> Text:
