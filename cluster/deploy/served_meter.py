@@ -1,4 +1,4 @@
-"""What users asked of a replica and what they got, counted where it goes out; proofs of health are left out."""
+"""What users asked of a replica and what they got, counted where it goes out; health proofs do not count."""
 
 from __future__ import annotations
 

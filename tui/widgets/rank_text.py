@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
@@ -12,13 +14,20 @@ from tui.look import Look
 _BAR_CELLS = 8
 _CELL_WIDTH = 38
 ROW_WIDTH = 100
-_COLUMNS = (("rank", 10), ("GPU", 20), ("state", 38), ("GiB held", 9), ("planned", 9))
+_COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB held", 9), ("planned", 9))
 
 
 def rank_rows(status: DeploymentStatus, look: Look) -> list[Text]:
     """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
     tp, pp = _degrees(status)
-    return [_heading(look), *(_rank_row(rank, status, tp, pp, look) for rank in status.ranks)]
+    widths = dict(_COLUMNS)
+    # What is left over is for what a rank waits for.
+    widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
+    return [_heading(widths, look), *(_rank_row(rank, status, tp, pp, widths, look) for rank in status.ranks)]
+
+
+def _gpu(rank: RankStatus) -> str:
+    return f"{rank.node_name} GPU {rank.gpu_index}"
 
 
 def rank_cells(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
@@ -34,9 +43,9 @@ def _degrees(status: DeploymentStatus) -> tuple[int, int]:
     return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
 
 
-def _heading(look: Look) -> Text:
+def _heading(widths: Mapping[str, int], look: Look) -> Text:
     line = Text("", look.muted, no_wrap=True, end="")
-    for name, cells in _COLUMNS:
+    for name, cells in widths.items():
         line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), look.muted)
     return line
 
@@ -58,13 +67,14 @@ def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
     return cell.append_text(_state_text(rank, look, brief=True))
 
 
-def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look: Look) -> Text:
+def _rank_row(
+    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], look: Look
+) -> Text:
     """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
-    widths = dict(_COLUMNS)
     row = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
     row.append(fit(name, widths["rank"]), look.replica(rank.replica))
-    row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", widths["GPU"]), look.muted)
+    row.append(fit(_gpu(rank), widths["GPU"]), look.muted)
     state = _state_text(rank, look)
     state.truncate(widths["state"] - 1, overflow="ellipsis", pad=True)
     row.append_text(state).append(" ")
