@@ -52,7 +52,7 @@ def obstacle(action: str, now: Situation) -> str:
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
         return "There is no other deployment to select."
     if action in _NEED_A_PLAN and now.plan is None:
-        return "There is no plan yet."
+        return "There is no plan to show."
     return ""
 
 
@@ -65,7 +65,7 @@ def _against_deploying(now: Situation) -> str:
     if now.ordered:
         return f"{now.ordered} takes its GPUs now; d works again in a moment."
     if now.plan is None:
-        return "There is no plan yet to deploy."
+        return "There is no plan to deploy."
     if now.as_if_stopped:
         return f"The GPUs of this plan are taken by {now.as_if_stopped}: x stops it."
     if candidate is None:
