@@ -106,7 +106,9 @@ class Planner:
             memory.rank_memory(model, layout, stage, engine, request, gpu.memory_bytes, free, gpu)
             for stage in stages
         ]
-        room = memory.kv_cache_tokens(model, layout, stages, memories, engine, request)
+        room = memory.kv_cache_tokens(
+            memory.ReplicaMemory.of(model, layout, stages, memories, engine, request)
+        )
         link = "none" if layout.tp == 1 else "nvlink" if gpu.nvlink_bytes_per_s else "pcie"
         topology = cost.Topology(tp_link=link)  # type: ignore[arg-type]
         return Answer(

@@ -30,7 +30,7 @@ def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[D
     against = [one for one in facts.one_gpu.rejections if one.rule not in MEMORY_RULES]
     if against and facts.free_choice is None:
         question = f"Can {context.engine.name} run this model on these GPUs?"
-        yield DecisionStep(question, NO, f"{against[0].message}: {against[0].fix}")
+        yield DecisionStep(question, NO, against[0].message)
         return
     yield from _one_gpu(context, facts, best)
     if not facts.one_gpu.feasible:

@@ -150,3 +150,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         running.stdout.read(1)
         running.stdout.close()
         assert running.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--input-tokens", "5000"), "--input-tokens 5000 does not fit sequences of at most 4096"),
+        (("--input-tokens", "4000", "--output-tokens", "200"), "with --output-tokens 200 does not fit"),
+    ],
+)
+def test_lengths_that_no_sequence_holds_are_refused(options: tuple[str, ...], told: str) -> None:
+    short = ("--dry-run", "--model", "meta-llama/Llama-2-7b-hf", "--cluster", "1xL40S")
+    assert told in one_line_error(run_clusterview(*short, *options))

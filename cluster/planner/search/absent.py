@@ -23,7 +23,6 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
             "mixed_gpus",
             f"{label} needs {need} GPUs of one type in groups of {form.chunk_gpus}; "
             f"{have} GPUs are there, but not in such groups",
-            _smaller(form, widest),
         )
     out = survey.left_out
     if have + len(out) >= need:
@@ -32,11 +31,8 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
             first.rule,
             f"{label} needs {need} GPUs and {have} can be used: {first.node_name} GPU {first.gpu_index} "
             f"is out ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
-            _smaller(form, have),
         )
-    return Rejection(
-        "not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}", _smaller(form, have)
-    )
+    return Rejection("not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}")
 
 
 def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
@@ -47,19 +43,16 @@ def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
             "crosses_island",
             f"{label} would join GPUs of different NVLink islands; "
             f"the largest island has {count_of(widest, 'GPU')}",
-            _smaller(form, widest),
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
         return Rejection(
             "mixed_gpus",
             f"{label} would mix GPU types in one group; the largest group of one type in a node has {widest}",
-            _smaller(form, widest),
         )
     return Rejection(
         "crosses_node",
         f"{label} would all-reduce across nodes at every layer; "
         f"the largest group inside one node has {count_of(widest, 'GPU')}",
-        _smaller(form, widest),
     )
 
 
@@ -69,20 +62,3 @@ def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:
         if domain.pool.link != "none":
             counts[domain.pool.spec.type, domain.pool.total_bytes] += len(domain.spots)
     return counts
-
-
-def _smaller(form: Form, widest: int) -> str:
-    """Name the widest group that can be placed, and the stages that make up for it."""
-    if widest < 1:
-        return "add GPUs"
-    tp = 1
-    while tp * 2 <= min(widest, form.chunk_gpus - 1):
-        tp *= 2
-    stages = form.chunk_gpus * form.pp // tp
-    if form.chunk_gpus <= widest:
-        return (
-            f"fewer GPUs a replica, or {count_of(form.gpus - widest, 'more GPU')}"
-            if form.gpus > widest
-            else f"TP={tp}"
-        )
-    return f"TP={tp}, or TP={tp} x PP={stages}"

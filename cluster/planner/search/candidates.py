@@ -13,7 +13,6 @@ from cluster.planner.search.busy import (
     busy_rejections,
     partly_used_note,
     startup_rejections,
-    tight_cache_note,
 )
 from cluster.planner.search.classes import ReplicaClass, classify, gather
 from cluster.planner.search.context import Context
@@ -60,6 +59,15 @@ def build_candidates(context: Context, form: Form, name_holders: bool = True) ->
         return choices
     if_freed = _if_freed(context, form, available + 1, max(blocked, key=_nearness), name_holders)
     return [choice for choice in choices if choice.feasible] + [if_freed]
+
+
+def count_fitting(context: Context, form: Form) -> int:
+    """Return how many replicas of the form the cluster holds, without estimates or reasons."""
+    if _refused_anywhere(context, form):
+        return 0
+    classes = classify(form_replicas(context.survey, form))
+    judged = (entry for replicas in classes for entry in _judge_class(context, form, replicas))
+    return sum(entry.replicas.count for entry in judged if entry.judgement.feasible)
 
 
 def _is_blocked(entry: Judged) -> bool:
@@ -184,12 +192,11 @@ def _too_many_replicas(
     context: Context, form: Form, fitting: Sequence[Judged], wanted: int, available: int
 ) -> Candidate:
     candidate = _describe(context, form, _take(fitting, available), estimated=True)
-    layout, held = form.layout(wanted), candidate.layout
+    layout = form.layout(wanted)
     rejection = Rejection(
         "not_enough_gpus",
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
         f"the GPUs here hold {available:,}",
-        f"{held.label}, or {count_of((wanted - available) * form.gpus, 'more GPU')}",
     )
     return replace(
         candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
@@ -203,7 +210,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
     ]
     notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
-    notes += tight_cache_note(context, form.layout(), judgement)
+    notes += judgement.notes
     return Candidate(
         layout=form.layout(sum(count for _, _, count in shares)),
         feasible=True,
@@ -214,7 +221,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
         max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
         estimate=estimate_shares(context, form, shares) if estimated else None,
-        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes)),
+        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes + context.notes)),
     )
 
 

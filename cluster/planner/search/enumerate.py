@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.planner.layout import Layout
 from cluster.planner.request import PlanRequest
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Survey
@@ -57,8 +58,15 @@ def expert_forms(
         yield Form.plain(tp, pp, ep=tp)
     # Engines share experts over attention replicas only without pipeline stages.
     if pp == 1 and engine.supports_dp_attention and _worth_sharing_experts(model, tp):
-        for width in _expert_widths(model, survey, tp):
+        for width in expert_widths(model, survey, tp):
             yield Form.shared_experts(tp, pp, width, min(width, survey.largest_domain))
+
+
+def form_of(layout: Layout, survey: Survey) -> Form:
+    """Return the form of a layout's replicas on this cluster."""
+    if not layout.dp_attention:
+        return Form.plain(layout.tp, layout.pp, layout.ep)
+    return _pinned_form(layout.ep, survey, layout.tp, layout.pp)
 
 
 def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
@@ -75,7 +83,8 @@ def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
     return latent or tp <= max(1, model.num_kv_heads)
 
 
-def _expert_widths(model: ModelSpec, survey: Survey, tp: int) -> Iterator[int]:
+def expert_widths(model: ModelSpec, survey: Survey, tp: int) -> Iterator[int]:
+    """Yield the numbers of ranks over which attention replicas of `tp` may share the experts."""
     widest, total = survey.largest_domain, survey.num_usable_gpus
     width = 2 * tp
     while width <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
