@@ -10,7 +10,7 @@ from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.rank import SAME, benefit, keeps_limits, request_latency_s
-from cluster.units import format_duration
+from cluster.units import count_of, format_duration
 
 
 def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Candidate, ...]:
@@ -97,7 +97,9 @@ def _reason(other: Candidate, best: Candidate, request: PlanRequest) -> str:
     if request.objective == "throughput":
         reasons += _sizes(other, best)
     elif other.layout.tp < best.layout.tp:
-        reasons.append(f"{other.layout.tp} GPUs share the work of a token instead of {best.layout.tp}")
+        few, many = count_of(other.layout.tp, "GPU"), f"instead of {best.layout.tp}"
+        verb = "does" if other.layout.tp == 1 else "share"
+        reasons.append(f"{few} {verb} the work of a token {many}")
     return ", ".join(reasons)
 
 
