@@ -28,13 +28,19 @@ def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
         ("Model", _model_in_words(plan)),
         ("Cluster", cluster_in_words(plan.cluster) + mark),
         ("Workload", _workload_in_words(plan)),
-        ("Engine", f"{plan.engine_name} {plan.engine_version}"),
+        *_engine(plan),
         *(("Note", note) for note in plan.model.notes),
     )
     for name, text in told:
         first, *more = wrap(text, width - _LABEL_WIDTH)
         yield style.bold(f"{name:<{_LABEL_WIDTH}}") + first
         yield from (" " * _LABEL_WIDTH + line for line in more)
+
+
+def _engine(plan: Plan) -> Iterator[tuple[str, str]]:
+    # A trainer is not one of the engines; its plan holds for any of them.
+    if plan.request.workload == "inference":
+        yield "Engine", f"{plan.engine_name} {plan.engine_version}"
 
 
 def _model_in_words(plan: Plan) -> str:

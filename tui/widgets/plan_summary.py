@@ -52,7 +52,8 @@ class PlanSummary(TextPanel):
             return text
         text.append("\n")
         text.append(request_in_words(plan.request), look.muted)
-        text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+        if plan.request.workload == "inference":
+            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
         return text
 
 
