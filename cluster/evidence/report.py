@@ -10,7 +10,13 @@ from typing import cast
 
 Section = Callable[[Path], list[str]]
 
-SECTIONS = ("memory_accuracy", "refusal_accuracy", "layout_accuracy", "throughput_accuracy")
+SECTIONS = (
+    "memory_accuracy",
+    "refusal_accuracy",
+    "layout_accuracy",
+    "throughput_accuracy",
+    "ranking_accuracy",
+)
 """Modules of this package, each with `section(folder) -> lines`."""
 
 
