@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from functools import lru_cache
@@ -50,12 +51,24 @@ def load_engine(name: str, version: str | None = None) -> EngineProfile:
     return _profile(data, wanted)
 
 
-def _read(name: str) -> dict[str, Any]:
+def engine_versions(name: str) -> tuple[str, ...]:
+    """Return the versions at which something changed in an engine, newest first."""
+    data = _read(name)
+    return tuple(dict.fromkeys([str(data["latest"]), *(str(b["from"]) for b in reversed(data["versions"]))]))
+
+
+@lru_cache(maxsize=8)
+def _parsed(name: str) -> dict[str, Any]:
     path = resources.files("cluster.catalog") / "engines" / f"{name}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     data.setdefault("versions", [])
     data["versions"].sort(key=lambda block: parse_version(str(block["from"])))
     return data
+
+
+def _read(name: str) -> dict[str, Any]:
+    """Return an engine's file, to be changed at will."""
+    return copy.deepcopy(_parsed(name))
 
 
 def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
@@ -69,7 +82,9 @@ def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
 def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields = {key: value for key, value in data.items() if key not in ("versions", "latest", "version")}
     fields["dtypes"] = tuple(data.get("dtypes", ("bf16", "fp16", "fp32")))
+    fields["quantizes_on_load"] = tuple(data.get("quantizes_on_load", ()))
     fields["refuses_fp16"] = tuple(data.get("refuses_fp16", ()))
+    fields["packs_latents"] = tuple(data.get("packs_latents", ()))
     fields["architectures"] = tuple(data.get("architectures", ()))
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
     fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}

@@ -32,6 +32,8 @@ class EngineProfile:
     dtypes: tuple[str, ...] = ("bf16", "fp16", "fp32")
     quantizations: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
     """Quantisation method -> least compute capability."""
+    quantizes_on_load: tuple[str, ...] = ()
+    """Values of --quantization that turn a 16-bit checkpoint into narrower weights while it is read."""
     constants: dict[str, float] = field(default_factory=dict, hash=False)
     """Named overheads used by the memory model; each has a source comment in the data file."""
     min_capability: tuple[int, int] = (7, 0)
@@ -40,3 +42,5 @@ class EngineProfile:
     """The only architectures it runs; empty: any that the catalogue can describe."""
     refuses_fp16: tuple[str, ...] = ()
     """Architectures that it does not compute in fp16, because they overflow."""
+    packs_latents: tuple[str, ...] = ()
+    """Architectures whose sparse latents it keeps in its own packed form unless asked otherwise."""

@@ -137,6 +137,10 @@ class Vision:
 
     tensors: tuple[Tensor, ...]
     num_heads: int
+    item_tokens: int = 0
+    """Tokens of the largest image the processor lets through; 0: not known."""
+    token_width: int = 0
+    """Elements of all the patches that make one token, in the tower's own width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,8 @@ class Quantization:
     """'fp8', 'int8', 'fp4' where activations are quantised too; None: computed in the model's dtype."""
     kv_cache_dtype: str | None = None
     not_converted: tuple[str, ...] = ()
+    on_request: bool = False
+    """The checkpoint is in plain dtype, and the user asked for this format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     plan = _plan(arguments, cluster)
     candidate = _choose(plan, cluster.simulated)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
+    for note in candidate.notes:
+        say(f"note: {note}")
     folder = arguments.model if arguments.model and Path(arguments.model).expanduser().is_dir() else None
     return spec_from(
         plan,

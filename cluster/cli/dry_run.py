@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cluster.cli.resolve import (
     DEFAULT_MODEL,
     DEMO_SPEC,
-    check_prompt_fits,
+    check_lengths,
     model_from,
     planning_cluster_from,
     ray_address_from,
@@ -29,7 +29,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     request = request_from(arguments)
     cluster = cluster_from(arguments)
     model = model_from(arguments)
-    check_prompt_fits(request, model)
+    check_lengths(request, model)
 
     from cluster.planner.plan import plan
 

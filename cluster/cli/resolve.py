@@ -66,15 +66,23 @@ def model_from(arguments: argparse.Namespace) -> ModelSpec:
     return load_model(arguments.model or DEFAULT_MODEL, dtype, arguments.quantization)
 
 
-def check_prompt_fits(request: PlanRequest, model: ModelSpec) -> None:
-    """Raise BadInput when every request would be refused, its prompt being longer than a sequence may be."""
-    longest = request.max_model_len or model.max_position
-    asked = request.input_tokens
-    # The default length says nothing of what the user will send.
-    if asked >= longest and asked != PlanRequest().input_tokens:
+def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
+    """Raise BadInput when lengths that the user gave do not fit one sequence; default ones are cut later."""
+    longest, usual = request.max_model_len or model.max_position, PlanRequest()
+    given = {
+        f"--{axis}-tokens": asked
+        for axis, asked, default in (
+            ("input", request.input_tokens, usual.input_tokens),
+            ("output", request.output_tokens, usual.output_tokens),
+        )
+        if asked != default
+    }
+    least = sum(given.values()) + (2 - len(given))  # what was not given takes one token at least
+    if given and least > longest and request.workload == "inference":
+        named = " with ".join(f"{option} {tokens}" for option, tokens in given.items())
         raise BadInput(
-            f"--input-tokens {asked} does not fit sequences of at most {longest} tokens",
-            f"A prompt has {longest - 1} tokens at most; --max-model-len sets the length",
+            f"{named} does not fit sequences of at most {longest} tokens",
+            f"Prompt and answer have {longest} tokens at most; --max-model-len sets the length",
         )
 
 

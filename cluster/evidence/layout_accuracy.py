@@ -14,6 +14,7 @@ from cluster.evidence.rows import read_rows
 from cluster.evidence.throughput_cases import Planner
 from cluster.planner.plan import plan
 from cluster.planner.result import Candidate, Plan
+from cluster.planner.search.rank import SAME, benefit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,25 @@ class Choice:
     @property
     def agrees(self) -> bool:
         return self.recommended is not None and _has_degrees(self.recommended, self.published)
+
+    @property
+    def published_gain(self) -> float | None:
+        """By how much the planner rates the published layout above its own; None where it lacks one."""
+        if self.same is None or self.recommended is None:
+            return None
+        request = self.published.request
+        return benefit(self.same, request) / max(1e-12, benefit(self.recommended, request)) - 1
+
+    @property
+    def is_near(self) -> bool:
+        """The published layout is the planner's, or as good by its own estimate as it can tell."""
+        gain = self.published_gain
+        return self.agrees or (gain is not None and gain >= -SAME)
+
+    @property
+    def beside_ours(self) -> str:
+        gain = self.published_gain
+        return "" if gain is None else f" (estimated {gain:+.0%})"
 
 
 def section(folder: Path) -> list[str]:
@@ -79,13 +99,21 @@ def _has_degrees(candidate: Candidate, published: Published) -> bool:
 
 def _agreement(choices: list[Choice], title: str) -> list[str]:
     right = sum(choice.agrees for choice in choices)
-    lines = [f"{title:<44} n={len(choices):<3} same TP and PP {right / max(1, len(choices)):.0%}"]
+    near = sum(choice.is_near for choice in choices)
+    number = max(1, len(choices))
+    lines = [
+        f"{title:<44} n={len(choices):<3} same TP and PP {right / number:.0%}; "
+        f"that, or estimated within {SAME:.0%} of it {near / number:.0%}"
+    ]
     wrong: dict[str, int] = defaultdict(int)
     for choice in choices:
         if not choice.agrees:
             ours = choice.recommended.label if choice.recommended else "nothing fits"
             published = choice.published
-            wrong[f"{published.title}: published TP={published.tp} PP={published.pp}, ours {ours}"] += 1
+            wrong[
+                f"{published.title}: published TP={published.tp} PP={published.pp}"
+                f"{choice.beside_ours}, ours {ours}"
+            ] += 1
     return lines + [f"    {text} ({number} rows)" for text, number in wrong.items()]
 
 

@@ -9,7 +9,7 @@ from cluster.evidence.figures import Miss, summary
 from cluster.evidence.models import EvidenceModels
 from cluster.evidence.rows import Row, named_rows
 from cluster.evidence.setups import Setup, read_setup
-from cluster.planner.memory import engine_limits, kv_cache_tokens, rank_memory
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
 from cluster.planner.result import RankMemory
 from cluster.units import GIB
 
@@ -92,7 +92,7 @@ def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     )
     limits = engine_limits(setup.model, setup.engine, setup.request, total, setup.gpu)
     predicted = kv_cache_tokens(
-        setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits
+        ReplicaMemory.of(setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits)
     )
     return [Miss(name, predicted, measured)]
 
@@ -100,7 +100,7 @@ def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
 def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     """Return the error of the KV room predicted from nothing but the command line."""
     measured = row.get("kv_cache_gib_per_gpu")
-    if measured is None or measured <= 0 or setup.gpu_total_bytes is None:
+    if not measured or measured < 0 or setup.gpu_total_bytes is None or row.get("room_unknown"):
         return []
     used = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
     memory = min(stage_memories(used, setup.gpu_total_bytes), key=lambda stage: stage.kv_cache_bytes)

@@ -43,6 +43,7 @@ class Publications:
             "mlperf_v5.1": self._mlperf,
             "nim_profile": self._nim,
             "gpustack_recommended": self._gpustack,
+            "sglang_deepseek": self._sglang,
         }
         reader = readers.get(row["kind"])
         return reader(row) if reader else f"{row['kind']}: no layout for a stated machine and workload"
@@ -114,6 +115,24 @@ class Publications:
                 engine=engine,  # type: ignore[arg-type]
                 max_model_len=32768,
             ),
+            tp=row["tp"],
+            pp=1,
+        )
+
+    def _sglang(self, row: Row) -> Published | str:
+        machine = re.fullmatch(r"((?:\d+x)?\d+) ?x?(\w+)", row["configuration"].replace(" ", "x"))
+        gpu = self._gpu(machine[2]) if machine else None
+        if machine is None or gpu is None:
+            return "SGLang: machine not known"
+        model = row["model"].lower()
+        return Published(
+            title=f"SGLang {row['model']} on {machine[1]}x{gpu}",
+            kind="SGLang's documentation",
+            model=model,
+            dtype=row["weight_type"],
+            engine="sglang",
+            cluster_spec=f"{machine[1]}x{gpu}",
+            request=PlanRequest(engine="sglang"),
             tp=row["tp"],
             pp=1,
         )

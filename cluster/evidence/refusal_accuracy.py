@@ -9,7 +9,7 @@ from cluster.evidence.memory_accuracy import stage_memories, utilization_of
 from cluster.evidence.models import EvidenceModels
 from cluster.evidence.rows import Row, named_rows
 from cluster.evidence.setups import Setup, read_setup
-from cluster.planner.memory import engine_limits, kv_cache_tokens
+from cluster.planner.memory import ReplicaMemory, engine_limits
 from cluster.planner.result import Rejection
 from cluster.planner.rules import layout_rejections, memory_rejections
 
@@ -73,11 +73,10 @@ def rejections(setup: Setup) -> tuple[Rejection, ...]:
         return shape
     memories = stage_memories(setup, setup.gpu_total_bytes)
     limits = engine_limits(setup.model, setup.engine, setup.request, setup.gpu_total_bytes, setup.gpu)
-    tokens = kv_cache_tokens(
-        setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
-    )
     return memory_rejections(
-        setup.model, setup.layout, setup.stages, memories, tokens, setup.engine, setup.request
+        ReplicaMemory.of(
+            setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
+        )
     )
 
 
@@ -96,5 +95,5 @@ def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
 
 
 def _started(row: Row) -> bool:
-    fits = float(row.get("max_concurrency", 1)) >= 1
+    fits = float(row.get("max_concurrency", 1)) >= 1 and not row.get("room_unknown")
     return fits and row.get("kv_cache_gib_per_gpu", 1) > 0 and "fails" not in str(row.get("note", ""))

@@ -13,6 +13,7 @@ Section = Callable[[Path], list[str]]
 SECTIONS = (
     "memory_accuracy",
     "refusal_accuracy",
+    "feasibility_accuracy",
     "layout_accuracy",
     "throughput_accuracy",
     "ranking_accuracy",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.engine_catalog import load_engine, parse_version
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.gpus import find_gpu
@@ -20,6 +20,7 @@ from cluster.units import GIB
 
 UNSTATED_VERSION = "0.11.0"
 """For rows that say neither a version nor where to guess it from: the middle of the evidence's years."""
+LAST_BEFORE_V1 = "0.7.4"
 DTYPES = {"bf16": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp16": "fp16", "float32": "fp32"}
 
 
@@ -61,7 +62,7 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     tp = row.get("tp") or row.get("n_gpus")
     if model is None or not tp:
         return None
-    layout = Layout(tp=tp, pp=row.get("pp", 1))
+    layout = Layout(tp=tp, pp=row.get("pp", 1), ep=row.get("ep", 1))
     engine = load_engine(row.get("engine", "vllm"), _engine_version(row, folder))
     gpu = find_row_gpu(row, folder)
     return Setup(
@@ -76,9 +77,15 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
 
 
 def _engine_version(row: Row, folder: Path) -> str | None:
-    version = read_version(row)
-    if version or row.get("engine", "vllm") != "vllm":
-        return version
+    version = read_version(row) or _version_of_day(row, folder)
+    both = row.get("engine", "vllm") == "vllm" and (0, 8, 0) <= parse_version(version or "0") < (0, 11, 0)
+    # These releases had the older engine beside the newer, which counts tokens and not blocks.
+    return LAST_BEFORE_V1 if both and ("gpu_blocks" in row or "V0" in str(row.get("version"))) else version
+
+
+def _version_of_day(row: Row, folder: Path) -> str | None:
+    if row.get("engine", "vllm") != "vllm":
+        return None
     return version_of_source(str(row.get("source", "")), read_aliases(folder).get("versions", {}))
 
 

@@ -71,7 +71,8 @@ class Planner:
         return self._models[key]
 
     def _read(self, name: str, engine: str, dtype: str) -> ModelSpec | None:
-        alias = self.aliases["models"].get(name, name)
+        known: dict[str, str] = self.aliases["models"]
+        alias = known.get(f"{name} {dtype}") or known.get(name, name)
         config = self._configs.get(alias)
         blocks: dict[str, Row] = self.aliases["quantizations"]
         if config is not None:
@@ -106,7 +107,9 @@ class Planner:
             memory.rank_memory(model, layout, stage, engine, request, gpu.memory_bytes, free, gpu)
             for stage in stages
         ]
-        room = memory.kv_cache_tokens(model, layout, stages, memories, engine, request)
+        room = memory.kv_cache_tokens(
+            memory.ReplicaMemory.of(model, layout, stages, memories, engine, request)
+        )
         link = "none" if layout.tp == 1 else "nvlink" if gpu.nvlink_bytes_per_s else "pcie"
         topology = cost.Topology(tp_link=link)  # type: ignore[arg-type]
         return Answer(

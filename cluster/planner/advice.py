@@ -1,17 +1,19 @@
-"""When nothing fits: by how much, and the least changes that would make it fit."""
+"""When nothing fits: what comes nearest, and the least changes that would make it fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from cluster.catalog.engine_catalog import engine_names, load_engine
 from cluster.inventory import Gpu, Node
+from cluster.planner.mends.hardware import DTYPES
 from cluster.planner.result import Candidate
 from cluster.planner.search.busy import MEMORY_RULES, describe_holders
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
-from cluster.planner.variants import quantised, smaller_variants
+from cluster.planner.variants import smaller_variants, stored_as
 from cluster.planner.what_if import emptied, enlarged
 from cluster.units import format_gib
 
@@ -20,19 +22,31 @@ _FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
 
 
 def advise(context: Context, found: Found) -> tuple[str, ...]:
-    """Return plain sentences: the nearest miss, then what was tried and would fit, the least change first."""
+    """Return what was tried and would fit, in plain sentences, the least change first."""
     if not context.cluster.num_gpus:
-        return ("the cluster has no GPU",)
+        return ()
     return tuple(
         line
-        for part in (_nearest, _without_pins, _shorter, _smaller_cache, _freed, _smaller_weights, _more_gpus)
+        for part in (
+            _without_pins,
+            _shorter,
+            _smaller_cache,
+            _other_dtype,
+            _other_engine,
+            _freed,
+            _smaller_weights,
+            _more_gpus,
+        )
         for line in part(context, found)
     )
 
 
-def _nearest(context: Context, found: Found) -> Iterator[str]:
-    if found.refused:
-        candidate = found.refused[0]
+def nearest_miss(context: Context, refused: Sequence[Candidate]) -> Iterator[str]:
+    """Say in one sentence what comes nearest, and why it does not fit."""
+    if not context.cluster.num_gpus:
+        yield "the cluster has no GPU"
+    elif refused:
+        candidate = refused[0]
         first = candidate.rejections[0]
         told_below = first.rule in MEMORY_RULES and first.rule != "gpu_busy"
         mend = f": {first.fix}" if first.fix and not told_below else ""
@@ -76,6 +90,31 @@ def _smaller_cache(context: Context, found: Found) -> Iterator[str]:
             yield f"FP8 KV cache (--kv-cache-dtype fp8) fits as {best.label}"
 
 
+def _other_dtype(context: Context, found: Found) -> Iterator[str]:
+    if not _rules(found) & {"dtype_unsupported"}:
+        return
+    for dtype, flag in DTYPES.items():
+        best = _best(context.with_request(dtype=dtype)) if dtype != context.request.dtype else None
+        if best is not None:
+            yield f"--dtype {flag} fits as {best.label}"
+            return
+
+
+def _other_engine(context: Context, found: Found) -> Iterator[str]:
+    if not _rules(found) & {"engine_unsupported", "quantization_unsupported", "dtype_unsupported"}:
+        return
+    for name in engine_names():
+        if name != context.engine.name:
+            other = context.with_request(engine=name, engine_version=None)
+            best = _best(replace(other, engine=load_engine(name)))
+            if best is not None:
+                yield f"--engine {name} fits as {best.label}"
+
+
+def _rules(found: Found) -> set[str]:
+    return {rejection.rule for candidate in found.refused for rejection in candidate.rejections}
+
+
 def _freed(context: Context, found: Found) -> Iterator[str]:
     empty = emptied(context.cluster)
     if empty is None:
@@ -105,7 +144,7 @@ def _held(node: Node, gpu: Gpu) -> str:
 
 def _smaller_weights(context: Context, found: Found) -> Iterator[str]:
     for variant in smaller_variants(context.model):
-        model = quantised(context.model, variant)
+        model = stored_as(context.model, variant)
         smaller = replace(context, model=model, request=replace(context.request, quantization=None))
         tried = search(smaller)
         best, length = next(iter(tried.feasible), None), 0

@@ -19,7 +19,9 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
     """Return the three columns; () on a cluster without usable GPUs."""
     if facts.one_gpu is None:
         return ()
-    free = context.with_request(tp=None, pp=None, dp=None, ep=None)
+    # A group that crosses islands or nodes is judged only where its TP was asked for.
+    asked = context.request.tp if best is not None and best.layout.tp == context.request.tp else None
+    free = context.with_request(tp=asked, pp=None, dp=None, ep=None)
     data = _Strategy(free, "Data parallel", facts.one_gpu)
     group = _group_degree(free, best)
     if group < 2:

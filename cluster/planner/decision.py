@@ -9,6 +9,7 @@ from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, DecisionStep
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
+from cluster.planner.search.placement import LazyPlacement
 from cluster.units import format_gib
 
 FITS_GPU = "Does the model fit on 1 GPU?"
@@ -16,6 +17,7 @@ FITS_NODE = "Fits on 1 NODE (multi-GPU)?"
 HOW_MANY = "How many replicas?"
 LARGER_THAN_NODE = "Doesn't fit on 1 node?"
 YES, NO = "YES", "NO"
+_CROSSED = {"islands": "NVLink islands", "nodes": "nodes at every layer"}
 
 
 def decide(context: Context, facts: Facts, best: Candidate | None) -> tuple[DecisionStep, ...]:
@@ -30,7 +32,7 @@ def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[D
     against = [one for one in facts.one_gpu.rejections if one.rule not in MEMORY_RULES]
     if against and facts.free_choice is None:
         question = f"Can {context.engine.name} run this model on these GPUs?"
-        yield DecisionStep(question, NO, f"{against[0].message}: {against[0].fix}")
+        yield DecisionStep(question, NO, against[0].message)
         return
     yield from _one_gpu(context, facts, best)
     if not facts.one_gpu.feasible:
@@ -125,6 +127,8 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
         because = (
             f"TP within each node + DP {where}: {count} groups of {layout.gpus_per_replica} GPUs, {used}"
         )
+    elif facts.num_nodes // span != count:
+        because = f"{count} groups over {facts.num_nodes} nodes, {used}"
     else:
         because = f"DP = floor({facts.num_nodes} nodes / {span}) = {count}: groups of {span} nodes, {used}"
     return DecisionStep(HOW_MANY, f"DP={count}" if count > 1 else "1", because)
@@ -146,6 +150,11 @@ def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candid
     free = facts.free_choice.label if facts.free_choice else "nothing"
     if best is None:
         return DecisionStep(f"Does {pins} hold?", NO, f"without the pin the answer is {free}")
+    if isinstance(best.placement, LazyPlacement) and best.placement.joins:
+        because = (
+            f"asked for, it crosses {_CROSSED[best.placement.joins]}; without the pin the answer is {free}"
+        )
+        return DecisionStep(f"Does {pins} hold?", YES, because)
     same = chosen is not None and facts.free_choice is not None and chosen.layout == facts.free_choice.layout
     because = "it is also the free choice" if same else f"without the pin the answer is {free}"
     return DecisionStep(f"Does {pins} hold?", YES, because)

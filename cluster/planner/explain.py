@@ -32,7 +32,8 @@ def _why_refused(candidate: Candidate) -> str:
     if not candidate.rejections:
         return "does not hold"
     first = candidate.rejections[0]
-    more = f" (and {len(candidate.rejections) - 1} more reasons)" if len(candidate.rejections) > 1 else ""
+    others = len(candidate.rejections) - 1
+    more = f" (and {others} more reason{'s' if others > 1 else ''})" if others else ""
     return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.compare import compare
+from cluster.planner.crossing import told_what_crossing_costs
 from cluster.planner.decision import decide
 from cluster.planner.explain import explained, explained_refusals
 from cluster.planner.facts import gather_facts
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
-from cluster.planner.reachable import with_reachable_fixes
+from cluster.planner.mends import TRAINING_PROPOSERS, mended
 from cluster.planner.request import PlanRequest
-from cluster.planner.result import Plan
+from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
+from cluster.planner.workload import fitted, format_notes
+
+_NO_WAY_OUT = "another model, or other GPUs"
 
 
 def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
@@ -26,14 +32,18 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
-    context = Context(cluster, survey_cluster(cluster), model, engine, request)
+    request, notes = fitted(request, model)
+    notes += format_notes(model, engine, request)
+    context = Context(cluster, survey_cluster(cluster), model, engine, request, notes)
     if request.workload == "training":
         return _training_plan(context)
     found = search(context)
-    feasible = explained(found.feasible, request)
+    feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
-    reachable = [with_reachable_fixes(candidate, context.survey) for candidate in found.refused]
+    ways = () if best else _ways_out(context, found)
+    otherwise = best.label if best else next(iter(ways), _NO_WAY_OUT)
+    refused = mended(context, found.refused, otherwise)
     return Plan(
         model=model,
         cluster=cluster,
@@ -41,27 +51,37 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
-        candidates=(*feasible, *explained_refusals(reachable)),
+        candidates=(*feasible, *explained_refusals(refused)),
         decision=decide(context, facts, best),
         comparison=compare(context, facts, best),
-        advice=() if best else _advice(context, found),
+        advice=() if best else _advice(context, refused, ways),
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
 
 
-def _advice(context: Context, found: Found) -> tuple[str, ...]:
+def _ways_out(context: Context, found: Found) -> tuple[str, ...]:
     # Imported only where nothing fits: most plans need none of it, and a dry run counts milliseconds.
     from cluster.planner.advice import advise
 
     return advise(context, found)
 
 
+def _advice(context: Context, refused: Sequence[Candidate], ways: tuple[str, ...]) -> tuple[str, ...]:
+    from cluster.planner.advice import nearest_miss
+
+    return (*nearest_miss(context, refused), *ways)
+
+
 def _training_plan(context: Context) -> Plan:
-    from cluster.planner.training import compare_training, decide_training, search_training
+    from cluster.planner.training import compare_training, count_training, decide_training, search_training
 
     found = search_training(context)
     best = found.feasible[0] if found.feasible else None
+    otherwise = best.label if best else _NO_WAY_OUT
+    refused = explained_refusals(
+        mended(context, found.refused, otherwise, count_training, TRAINING_PROPOSERS)
+    )
     return Plan(
         model=context.model,
         cluster=context.cluster,
@@ -69,19 +89,19 @@ def _training_plan(context: Context) -> Plan:
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
-        candidates=(*found.feasible, *found.refused),
+        candidates=(*found.feasible, *refused),
         decision=decide_training(context, best),
         comparison=compare_training(context, best),
-        advice=() if best else _training_advice(context, found),
+        advice=() if best else _training_advice(context, refused),
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
 
 
-def _training_advice(context: Context, found: Found) -> tuple[str, ...]:
-    if not found.refused:
-        return _advice(context, found)
-    return tuple(f"{candidate.label}: {candidate.why}" for candidate in found.refused[:3])
+def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[str, ...]:
+    if not refused:
+        return _advice(context, refused, ())
+    return tuple(f"{candidate.label}: {candidate.why}" for candidate in refused[:3])
 
 
 def _kv_bytes_per_token(context: Context) -> float:

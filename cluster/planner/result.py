@@ -18,8 +18,8 @@ class Rejection:
     rule: str
     message: str
     """The figures: 'TP=8 splits 28 heads unevenly'."""
-    fix: str
-    """The nearest change that makes it valid: 'TP=4, or TP=4 x PP=2'."""
+    fix: str = ""
+    """The nearest changes that make it valid, each of which was tried: 'TP=4, or TP=4 x PP=2'."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cluster.catalog.model_spec import Layer, ModelSpec, Quantization, Split, Tensor, WeightFormat
+from cluster.planner.identity_cache import IdentityCache
 
 _LEAST_FEATURES = 256
+
+_cache: IdentityCache[ModelSpec] = IdentityCache(max_entries=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +27,29 @@ VARIANTS = (
 )
 
 
-def quantised(model: ModelSpec, variant: Variant) -> ModelSpec:
-    """Return the model with its layers' matrices in the variant's format; embedding, head and norms stay."""
+FULL_SIZE = Variant("16-bit", "", WeightFormat("bf16", 16))
+"""Weights as they were before they were quantised."""
+
+
+def stored_as(model: ModelSpec, variant: Variant) -> ModelSpec:
+    """Return the model with its layers' matrices in the variant's format; embedding, head and norms stay.
+
+    It is the same object for the same model, so that what is known of it is found again.
+    """
+    return _cache.get(model, variant.name, lambda: _stored_as(model, variant))
+
+
+def _stored_as(model: ModelSpec, variant: Variant) -> ModelSpec:
     known: dict[int, Layer] = {}
     for layer in model.layers:
-        known.setdefault(id(layer), _quantised_layer(layer, variant.format))
+        known.setdefault(id(layer), _layer_as(layer, variant.format))
     layers = tuple(known[id(layer)] for layer in model.layers)
     saved = sum(_layer_bytes(layer) for layer in model.layers) - sum(_layer_bytes(layer) for layer in layers)
     return replace(
         model,
         name=f"{model.name} {variant.name}",
         layers=layers,
-        quantization=Quantization(variant.method, variant.format),
+        quantization=Quantization(variant.method, variant.format) if variant.method else None,
         weights_bytes=max(0, model.weights_bytes - saved),
     )
 
@@ -48,13 +62,14 @@ def smaller_variants(model: ModelSpec) -> list[Variant]:
     return [variant for variant in VARIANTS if variant.format.bits < bits]
 
 
-def _quantised_layer(layer: Layer, weight_format: WeightFormat) -> Layer:
-    return replace(layer, tensors=tuple(_quantised_tensor(tensor, weight_format) for tensor in layer.tensors))
+def _layer_as(layer: Layer, weight_format: WeightFormat) -> Layer:
+    return replace(layer, tensors=tuple(_tensor_as(tensor, weight_format) for tensor in layer.tensors))
 
 
-def _quantised_tensor(tensor: Tensor, weight_format: WeightFormat) -> Tensor:
+def _tensor_as(tensor: Tensor, weight_format: WeightFormat) -> Tensor:
     small = min(tensor.out_features, tensor.in_features) < _LEAST_FEATURES
-    if small or tensor.split is Split.REPLICATED or tensor.format.bits <= weight_format.bits:
+    stays = tensor.format.bits >= 16 if weight_format.bits >= 16 else tensor.format.bits <= weight_format.bits
+    if small or tensor.split is Split.REPLICATED or stays:
         return tensor
     return replace(tensor, format=weight_format)
 

@@ -76,8 +76,9 @@ def test_nothing_fits_is_status_1_with_the_gib() -> None:
 
 def test_a_pinned_degree_is_judged() -> None:
     done = run_clusterview(*PLAN, "--tp", "8")
-    assert done.returncode == 1
-    assert "crosses" not in done.stderr and "TP=8 would all-reduce across nodes" in done.stdout
+    assert done.returncode == 0
+    assert "note: TP=8 all-reduces across nodes at every layer" in done.stdout
+    assert run_clusterview(*PLAN, "--tp", "16").returncode == 1
     assert run_clusterview(*PLAN, "--tp", "2", "--max-model-len", "16K").returncode == 0
 
 
@@ -131,3 +132,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         running.stdout.read(1)
         running.stdout.close()
         assert running.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--input-tokens", "5000"), "--input-tokens 5000 does not fit sequences of at most 4096"),
+        (("--input-tokens", "4000", "--output-tokens", "200"), "with --output-tokens 200 does not fit"),
+    ],
+)
+def test_lengths_that_no_sequence_holds_are_refused(options: tuple[str, ...], told: str) -> None:
+    short = ("--dry-run", "--model", "meta-llama/Llama-2-7b-hf", "--cluster", "1xL40S")
+    assert told in one_line_error(run_clusterview(*short, *options))

@@ -7,6 +7,8 @@ from statistics import median
 
 import pytest
 
+from cluster.evidence.claims import Claims
+from cluster.evidence.feasibility_accuracy import read_judged
 from cluster.evidence.layout_accuracy import read_choices
 from cluster.evidence.ranking import Ranked, score
 from cluster.evidence.ranking_accuracy import (
@@ -63,7 +65,43 @@ def test_layouts_measured_side_by_side_are_ranked_as_measured() -> None:
 def test_published_layouts_are_mostly_what_the_planner_chooses() -> None:
     choices = read_choices(EVIDENCE)[0]
     assert len(choices) > 180
-    assert sum(choice.agrees for choice in choices) / len(choices) > 0.85
+    assert sum(choice.agrees for choice in choices) / len(choices) > 0.78
+    assert sum(choice.is_near for choice in choices) / len(choices) > 0.90
+
+
+def test_layouts_that_are_published_as_running_are_not_refused() -> None:
+    judged = read_judged(EVIDENCE)[0]
+    assert len(judged) > 140
+    refused = [one.claim.title for one in judged if one.refused]
+    # 104 GiB of weights do not fit 80 GB, whatever the page says; it asks for 131 GB itself.
+    assert refused == ["vLLM recipes: nvidia/Llama-4-Scout-17B-16E-Instruct-FP8 on 1xH100"]
+    titles = [one.claim.title for one in judged]
+    assert "SGLang's documentation: deepseek-r1 FP8 TP=16 on 2x8xH100" in titles
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+    ("description", "machines"),
+    [
+        ("fits on 1x H200 or 2x H100", ["1xH200", "2xH100"]),
+        ("runs on 4xH200/H20/B200", ["4xH200", "4xH20-141GB", "4xB200"]),
+        ("Serialized checkpoint; defaults to TP2 on NVIDIA H200", ["2xH200"]),
+        ("fits on a single 24 GB GPU", ["1xRTX-4090"]),
+        ("TP=8 on B300 or 8x MI300X/MI355X-class nodes", ["8xB300"]),
+        ("Native BF16 weights on 8x GPU (TP=8)", []),
+        ("a single 8x H200 node", ["8xH200"]),
+    ],
+)
+def test_machines_are_read_from_words(description: str, machines: list[str]) -> None:
+    variant = {
+        "model_id": None,
+        "precision": "bf16",
+        "vram_minimum_gb": 470 if "H20/" in description else 10,
+        "description": description,
+        "extra_args": None,
+    }
+    row = {"kind": "vllm_recipe_variants", "model": "some/model", "variants": {"default": variant}}
+    assert [claim.cluster_spec for claim in Claims(EVIDENCE).read(row)] == machines
 
 
 def test_mlperf_throughput_nobody_fitted_is_within_15_percent_at_the_median() -> None:

@@ -9,8 +9,7 @@ from cluster.catalog.models import load_model
 from cluster.evidence.setups import even_stages
 from cluster.planner.cost.room import sequence_bytes, sequences_in_room, stated_token_bytes
 from cluster.planner.layout import Layout
-from cluster.planner.memory import engine_limits
-from cluster.planner.memory.kv_cache import kv_cache_tokens
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
 
@@ -38,7 +37,9 @@ def test_the_stated_tokens_are_the_bytes_they_came_from(name: str, max_model_len
     request = PlanRequest(max_model_len=max_model_len)
     limits = engine_limits(model, engine, request, 80 * GIB)
     stages = even_stages(model.num_layers, 1)
-    tokens = kv_cache_tokens(model, Layout(), stages, [memory_with(8 * GIB)], engine, request, limits)
+    tokens = kv_cache_tokens(
+        ReplicaMemory.of(model, Layout(), stages, [memory_with(8 * GIB)], engine, request, limits)
+    )
     stated = tokens * stated_token_bytes(model, 1, engine, request, limits)
     assert stated == pytest.approx(8 * GIB, rel=0.01)
 
@@ -50,7 +51,9 @@ def test_windows_leave_room_for_more_sequences_whatever_the_longest_may_be() -> 
         request = PlanRequest(max_model_len=max_model_len)
         limits = engine_limits(model, engine, request, 80 * GIB)
         stages = even_stages(model.num_layers, 1)
-        tokens = kv_cache_tokens(model, Layout(), stages, [memory_with(4 * GIB)], engine, request, limits)
+        tokens = kv_cache_tokens(
+            ReplicaMemory.of(model, Layout(), stages, [memory_with(4 * GIB)], engine, request, limits)
+        )
         held.append(sequences_in_room(model, Layout(), engine, request, limits, tokens, 4000))
     assert held[0] == pytest.approx(held[1], rel=0.01)
     whole = 4000 * sequence_bytes(model, 1, engine, PlanRequest(), 1)

@@ -9,7 +9,13 @@ import pytest
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer
 from cluster.planner.layout import Layout
-from cluster.planner.memory import EngineLimits, kv_bytes_per_token, kv_cache_tokens, max_concurrency
+from cluster.planner.memory import (
+    EngineLimits,
+    ReplicaMemory,
+    kv_bytes_per_token,
+    kv_cache_tokens,
+    max_concurrency,
+)
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
 from cluster.units import GIB, MIB
@@ -29,7 +35,10 @@ def layer(mixer: Attention) -> Layer:
 
 def tokens_of(spec, kv_bytes: int, tp: int = 1, limits: EngineLimits = LIMITS, **asked) -> int:  # type: ignore[no-untyped-def]
     request = PlanRequest(max_model_len=limits.max_model_len, **asked)
-    return kv_cache_tokens(spec, Layout(tp=tp), (whole(spec),), (memory(kv_bytes),), VLLM, request, limits)
+    replica = ReplicaMemory.of(
+        spec, Layout(tp=tp), (whole(spec),), (memory(kv_bytes),), VLLM, request, limits
+    )
+    return kv_cache_tokens(replica)
 
 
 @pytest.mark.parametrize(("tp", "per_rank"), [(1, 327_680), (8, 40_960), (16, 40_960)])
@@ -82,8 +91,8 @@ def test_full_and_sliding_layers_share_a_pool() -> None:
     request = PlanRequest(max_model_len=8192)
     room = memory(int(47.72 * GIB))
     # A block is 16 tokens x 8192 B x 8 layers. The windows with a whole prompt in flight need all of it.
-    held = max_concurrency(spec, Layout(), (whole(spec),), (room,), VLLM, request, limits)
-    assert held == pytest.approx(48867 / (512 + 5 * 513), rel=1e-3)
+    replica = ReplicaMemory.of(spec, Layout(), (whole(spec),), (room,), VLLM, request, limits)
+    assert max_concurrency(replica) == pytest.approx(48867 / (512 + 5 * 513), rel=1e-3)
 
 
 def test_states_and_attention_share_a_pool() -> None:
@@ -106,9 +115,11 @@ def test_the_stage_with_least_room_decides() -> None:
     stages = halves(spec)
     request = PlanRequest(max_model_len=8192)
     roomy, tight = memory(GIB), memory(512 * MIB)
-    both = kv_cache_tokens(spec, Layout(pp=2), stages, (roomy, tight), VLLM, request, LIMITS)
-    assert both == kv_cache_tokens(spec, Layout(pp=2), stages, (tight, tight), VLLM, request, LIMITS)
-    assert both < kv_cache_tokens(spec, Layout(pp=2), stages, (roomy, roomy), VLLM, request, LIMITS)
+
+    def tokens(*rooms: RankMemory) -> int:
+        return kv_cache_tokens(ReplicaMemory.of(spec, Layout(pp=2), stages, rooms, VLLM, request, LIMITS))
+
+    assert tokens(roomy, tight) == tokens(tight, tight) < tokens(roomy, roomy)
 
 
 def test_layers_that_share_a_cache_keep_none() -> None:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpus import find_gpu
 from cluster.planner.layout import Layout
-from cluster.planner.memory import engine_limits, kv_cache_tokens, rank_memory
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
 from cluster.units import GIB
@@ -19,6 +20,10 @@ from tests.planner_memory.specs import attention, dense_layer, expert_layer, hal
 
 H100, A100 = find_gpu("H100"), find_gpu("A100-80GB")
 SPEC = llama_8b()
+
+
+def tokens_in(part: RankMemory, engine: EngineProfile, request: PlanRequest) -> int:
+    return kv_cache_tokens(ReplicaMemory.of(SPEC, Layout(), (whole(SPEC),), (part,), engine, request))
 
 
 def plan(version: str, tp: int = 1, free: int | None = None, **asked: object) -> RankMemory:
@@ -124,7 +129,7 @@ def test_more_free_memory_never_holds_fewer_tokens(free_gib: int, more: int, nam
 
     def tokens(free: int) -> int:
         part = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 80 * GIB, free * GIB, H100)
-        return kv_cache_tokens(SPEC, Layout(), (whole(SPEC),), (part,), engine, request)
+        return tokens_in(part, engine, request)
 
     assert tokens(min(80, free_gib + more)) >= tokens(free_gib)
 
@@ -134,9 +139,9 @@ def test_the_built_in_engine_keeps_a_slot_a_sequence_and_no_more() -> None:
     part = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 80 * GIB, 80 * GIB, H100)
     slot = 4096 * 131_072
     assert part.kv_cache_bytes == 8 * slot
-    assert kv_cache_tokens(SPEC, Layout(), (whole(SPEC),), (part,), engine, request) == 8 * 4096
+    assert tokens_in(part, engine, request) == 8 * 4096
     tight = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 24 * GIB, 20 * GIB, H100)
-    held = kv_cache_tokens(SPEC, Layout(), (whole(SPEC),), (tight,), engine, request)
+    held = tokens_in(tight, engine, request)
     assert held % 4096 == 0 and 0 < held < 8 * 4096
 
 

@@ -100,6 +100,32 @@ def test_any_question_gets_a_sound_answer(cluster: Cluster, model: str, request:
     assert json.loads(json.dumps(plan_to_json(answer), allow_nan=False))["schema_version"] == 1
 
 
+wide = st.builds(
+    PlanRequest,
+    tp=st.sampled_from((4, 8, 12, 16, 32)),
+    pp=st.sampled_from((None, 1, 2)),
+    dp=st.sampled_from((None, 1, 2)),
+    ep=st.sampled_from((None, 16, 32)),
+    max_model_len=st.sampled_from((1, 2048)),
+    engine=st.sampled_from(("builtin", "vllm", "sglang", "tensorrt-llm")),
+)
+
+
+@GENTLE
+@given(clusters(), names, wide)
+def test_wide_groups_get_a_sound_answer(cluster: Cluster, model: str, request: PlanRequest) -> None:
+    answer = plan(cluster, MODELS[model], request)
+    check_candidates(answer, cluster)
+    kinds = {gpu.uuid: gpu for node in cluster.nodes for gpu in node.gpus}
+    for candidate in answer.candidates:
+        groups: dict[tuple[int, int], list[Gpu]] = {}
+        for rank in candidate.placement:
+            groups.setdefault((rank.replica, rank.stage), []).append(kinds[rank.gpu_uuid])
+        for members in groups.values():
+            assert len(members) == request.tp and len({gpu.type for gpu in members}) == 1
+            assert not any(gpu.mig_parent_uuid for gpu in members)
+
+
 def check_candidates(answer: Plan, cluster: Cluster) -> None:
     usable = {
         gpu.uuid

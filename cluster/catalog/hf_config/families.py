@@ -97,6 +97,8 @@ class Family:
     layers_per_block: int = 1
     """Mixers that the config counts as one layer."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    nested_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Defaults that hold inside a wrapper, whose text section leaves out what equals its class."""
 
 
 @cache

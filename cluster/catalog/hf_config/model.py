@@ -20,7 +20,7 @@ from cluster.catalog.hf_config.rotary import rotary_bytes
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.hf_config.totals import with_totals
 from cluster.catalog.hf_config.unwrap import unwrap
-from cluster.catalog.hf_config.vision import vision_tower
+from cluster.catalog.hf_config.vision import vision_tower, with_audio
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor
 from cluster.errors import BadInput
 from cluster.text import clean
@@ -45,6 +45,7 @@ def model_from_config(
     scheme = read_scheme(parts.fields, compute, quantization)
     model = _decoder(parts.fields, parts.family, scheme, name, compute)
     tower, notes = vision_tower(parts.tower, parts.fields, parts.top_type, scheme)
+    tower = with_audio(tower, parts.audio, parts.fields, scheme)
     unknown = () if parts.family.known else (_UNKNOWN.format(name=parts.architecture or "without a name"),)
     return with_totals(
         replace(

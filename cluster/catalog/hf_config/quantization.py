@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.formats import PLAIN
 from cluster.catalog.hf_config.methods import READERS, Reading
+from cluster.catalog.hf_config.other_methods import OTHER_READERS
 from cluster.catalog.hf_config.paths import ModuleSet
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.hf_config.variants import variant_reading
@@ -88,7 +89,12 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"
-    reader = READERS.get(method) or READERS.get(_FAMILIES.get(method, "")) or READERS[""]
+    reader = (
+        OTHER_READERS.get(method)
+        or READERS.get(method)
+        or READERS.get(_FAMILIES.get(method, ""))
+        or READERS[""]
+    )
     return reader(section, fields)
 
 

@@ -29,6 +29,8 @@ class Unwrapped:
     fields: Fields
     family: Family
     tower: Fields | None
+    audio: Fields | None
+    """The section of an audio encoder."""
     architecture: str
     top_type: str
     """model_type of the whole config."""
@@ -38,20 +40,25 @@ def unwrap(config: Mapping[str, Any], source: str) -> Unwrapped:
     """Return the parts of a config.json."""
     top = Fields(config, source)
     text: Mapping[str, Any] = config
+    levels = [config]
     for name in (*_TEXT_SECTIONS, *_TEXT_SECTIONS):
         section = Fields(text, source).section(name)
         if section is not None:
             text = {**{key: text[key] for key in _SHARED if key in text}, **section.values}
+            levels.append(text)
     architecture = _architecture(config)
     family = find_family(Fields(text, source).text("model_type"), architecture)
     if not family.known:
         family = find_family(top.text("model_type"), architecture)
-    towers = (_tower(config, source), _tower(text, source))
+    towers = (_tower(level, source) for level in levels)
+    audios = (Fields(level, source).section("audio_config") for level in levels)
+    defaults = {**family.nested_defaults, **family.defaults} if len(levels) > 1 else family.defaults
     # Text-only architectures of a family with towers keep the section but load no tower.
     return Unwrapped(
-        Fields(_with_nested(text), source, family.defaults),
+        Fields(_with_nested(text), source, defaults),
         family,
         next((tower for tower in towers if tower is not None), None),
+        next((audio for audio in audios if audio is not None), None),
         architecture or family.model_type,
         top.text("model_type"),
     )

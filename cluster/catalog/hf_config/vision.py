@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,20 @@ def vision_tower(
         *extra_tensors(fields, builder, described["extras"]),
     ]
     heads = fields.integer("num_attention_heads", 16)
-    return Vision(tuple(tensors), heads), () if kind else (_GENERIC_NOTE,)
+    items = int(described.get("item_tokens", 0))
+    vision = Vision(tuple(tensors), heads, items, fields.integer("merged_size") if items else 0)
+    return vision, () if kind else (_GENERIC_NOTE,)
+
+
+def with_audio(vision: Vision | None, audio: Fields | None, text: Fields, scheme: Scheme) -> Vision | None:
+    """Return the tower with an audio encoder beside it, where the encoder is of a described kind."""
+    if audio is None or audio.text("model_type") not in _towers():
+        return vision
+    heard, _ = vision_tower(audio, text, "", scheme)
+    if heard is None:
+        return vision
+    seen = vision or Vision((), heard.num_heads)
+    return replace(seen, tensors=(*seen.tensors, *heard.tensors))
 
 
 def _resolve(kind: str) -> dict[str, Any]:

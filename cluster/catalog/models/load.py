@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ def load_model(name_or_path: str, dtype: str | None = None, quantization: str | 
     file that cannot be used, UnknownName for a name nobody knows.
     """
     found = _find(name_or_path)
-    method = quantization if quantization not in (None, "", "auto") else found.quantization
-    model = model_from_config(found.config, found.name, found.source, dtype, method)
-    # A variant planned on paper weighs what its formats say, not what lies on disk.
-    on_paper = model.quantization is not None and not _states_quantisation(found.config)
-    return model if found.folder is None or on_paper else weigh_folder(model, found.folder, found.config)
+    asked = None if quantization in (None, "", "auto") else quantization
+    model = model_from_config(found.config, found.name, found.source, dtype, asked or found.quantization)
+    if model.quantization is not None and not _states_quantisation(found.config):
+        # A variant planned on paper weighs what its formats say, not what lies on disk.
+        on_request = asked is not None and found.quantization is None
+        return replace(model, quantization=replace(model.quantization, on_request=on_request))
+    return model if found.folder is None else weigh_folder(model, found.folder, found.config)
 
 
 def _states_quantisation(config: dict[str, Any]) -> bool:

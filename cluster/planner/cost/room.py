@@ -8,8 +8,8 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.cache_layers import cache_element_bytes
 from cluster.planner.memory.cache_pool import CachePool
-from cluster.planner.memory.kv_cache import stage_pool
 from cluster.planner.memory.limits import EngineLimits
+from cluster.planner.memory.stage_pool import stage_pool
 from cluster.planner.request import PlanRequest
 
 _kept: IdentityCache[float] = IdentityCache()
@@ -44,8 +44,7 @@ def stated_token_bytes(
     Engines state a hybrid pool as requests of max_model_len, whose windowed layers hold a window and the step
     in flight, or as blocks of each group of layers, as if no layer had a window.
     """
-    element_bytes = cache_element_bytes(model, engine, request)
-    key = (tp, engine.name, engine.version, element_bytes, limits)
+    key = (*_key(model, tp, engine, request), limits)
 
     def bytes_of_token() -> float:
         pool = _pool(model, tp, engine, request, limits)
@@ -61,7 +60,7 @@ def sequence_bytes(
     model: ModelSpec, tp: int, engine: EngineProfile, request: PlanRequest, tokens: int
 ) -> float:
     """Return the bytes of one rank's pool that a decoded sequence of `tokens` takes, whole blocks of it."""
-    key = (tp, engine.name, engine.version, cache_element_bytes(model, engine, request), tokens)
+    key = (*_key(model, tp, engine, request), tokens)
 
     def bytes_of_sequence() -> float:
         # A decoded sequence has one token in flight: windows were freed behind it.
@@ -69,6 +68,13 @@ def sequence_bytes(
         return float(pool.block_bytes * pool.blocks_per_sequence)
 
     return _kept.get(model, key, bytes_of_sequence)
+
+
+def _key(
+    model: ModelSpec, tp: int, engine: EngineProfile, request: PlanRequest
+) -> tuple[int, str, str, float, str | None]:
+    element_bytes = cache_element_bytes(model, engine, request)
+    return tp, engine.name, engine.version, element_bytes, request.kv_cache_dtype
 
 
 def _pool(

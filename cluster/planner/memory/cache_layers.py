@@ -33,11 +33,14 @@ class CacheLayer:
     """Tokens after which the layer keeps no more; None: keeps all."""
     state_bytes: int = 0
     """Bytes a sequence, whatever its length."""
+    in_flight_bytes: float = 0.0
+    """Bytes a token being computed takes beside its own: states that compress tokens into one entry."""
 
     def sequence_bytes(self, tokens: int, in_flight_tokens: int = 0) -> float:
         """Return the bytes a sequence of `tokens` keeps; a window also holds the tokens being computed."""
         kept = tokens if self.window is None else min(tokens, self.window + in_flight_tokens)
-        return self.bytes_per_token * kept + self.state_bytes
+        in_flight = self.in_flight_bytes * min(tokens, in_flight_tokens)
+        return self.bytes_per_token * kept + self.state_bytes + in_flight
 
 
 CacheLayers = tuple[tuple[CacheLayer, int], ...]
@@ -70,7 +73,9 @@ def cache_layers(
 ) -> CacheLayers:
     """Return what layers `first` to `end` keep on one of `tp` ranks."""
     element_bytes = cache_element_bytes(model, engine, request)
-    packs_sparse = request.kv_cache_dtype in (None, "auto", *_PACKED_CACHE_BYTES)
+    packs_sparse = request.kv_cache_dtype in _PACKED_CACHE_BYTES or (
+        request.kv_cache_dtype in (None, "auto") and model.architecture in engine.packs_latents
+    )
     key = (tp, first, end, element_bytes, packs_sparse, engine.name, engine.version)
 
     def make() -> CacheLayers:
@@ -118,6 +123,20 @@ def _latent_layer(
         head_dim = int(constants.get("unfolded_latent_head_dim", attention.head_dim + attention.v_head_dim))
         return CacheLayer(share(attention.num_heads, tp) * 2 * head_dim * element_bytes)
     latent = attention.latent_dim * element_bytes
-    if attention.index_dim and packs_sparse:
+    if packs_sparse and (attention.index_dim or attention.compress_ratio > 1):
         latent = constants.get("sparse_latent_bytes", latent)
-    return CacheLayer((latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio)
+    per_token = (latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio
+    return CacheLayer(per_token, in_flight_bytes=_compressor_bytes(attention, latent, constants))
+
+
+def _compressor_bytes(attention: Attention, latent_bytes: float, constants: dict[str, float]) -> float:
+    """Return what a compressing layer holds a token being computed: its window entry and the float32 states.
+
+    Each entry needs a value and a gate; entries that an indexer picks overlap, and so does the indexer's own.
+    """
+    pages = constants.get("compressor_pages", 0)
+    if not pages or attention.compress_ratio == 1:
+        return 0.0
+    overlap = 2 if attention.index_dim else 1
+    states = 2 * overlap * 4 * (attention.latent_dim + attention.index_dim)
+    return pages * (states + latent_bytes)

@@ -24,6 +24,8 @@ class PoolRules:
     """Blocks a sequence takes for each group of state layers (2 where prefixes of states are cached)."""
     group_tolerance: float = 1.25
     """Kinds whose layer counts differ by less than this factor take the larger count as group size."""
+    page_step_tokens: int = 0
+    """Tokens that a page stretched to hold a state is a multiple of; 0: of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class CachePool:
     holds_states_only: bool = False
     """A sequence takes the same however long it is."""
 
+    @property
+    def sequence_bytes(self) -> int:
+        """Bytes that one sequence of the pool's length takes."""
+        return self.block_bytes * self.blocks_per_sequence
+
     def num_blocks(self, cache_bytes: int) -> int:
         """Return the blocks that fit `cache_bytes`."""
         return cache_bytes // self.block_bytes if self.block_bytes else 0
@@ -46,6 +53,8 @@ def cache_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> C
     """Return the pool of one rank's layers for sequences of `sequence_tokens`."""
     if not layers:
         return CachePool(0, 0, rules.block_tokens, 0)
+    if any(layer.in_flight_bytes for layer, _ in layers):
+        return _summed_pool(layers, sequence_tokens, rules)
     if (
         len({(layer.window, bool(layer.state_bytes)) for layer, _ in layers}) == 1
         and not layers[0][0].state_bytes
@@ -62,8 +71,17 @@ def _uniform_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -
     return CachePool(math.ceil(token_bytes * rules.block_tokens), blocks, rules.block_tokens, 1)
 
 
+def _summed_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
+    """Layers of many page sizes: a sequence's bytes as they add up, told in parts as small as a block."""
+    blocks = math.ceil(sequence_tokens / rules.block_tokens)
+    size = sum(
+        layer.sequence_bytes(sequence_tokens, rules.in_flight_tokens) * count for layer, count in layers
+    )
+    return CachePool(max(1, math.ceil(size / blocks)), blocks, rules.block_tokens, 1)
+
+
 def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
-    block_tokens, page_bytes = _page(layers, rules.block_tokens)
+    block_tokens, page_bytes = _page(layers, rules)
     counts = [count for _, count in layers]
     close = max(counts) < min(counts) * rules.group_tolerance
     group_size = max(counts) if close else min(counts)
@@ -76,13 +94,14 @@ def _hybrid_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) ->
     return CachePool(math.ceil(page_bytes * group_size), blocks, block_tokens, groups, only_states)
 
 
-def _page(layers: CacheLayers, block_tokens: int) -> tuple[int, float]:
+def _page(layers: CacheLayers, rules: PoolRules) -> tuple[int, float]:
     """Return (tokens of a block of the widest attention layer, bytes of a page that holds a whole state)."""
     widest = max((layer.bytes_per_token for layer, _ in layers), default=0.0)
     state = max((layer.state_bytes for layer, _ in layers), default=0)
     if not widest:
-        return block_tokens, float(state)
-    tokens = max(block_tokens, math.ceil(state / widest / block_tokens) * block_tokens)
+        return rules.block_tokens, float(state)
+    step = rules.page_step_tokens or rules.block_tokens
+    tokens = max(rules.block_tokens, math.ceil(state / widest / step) * step)
     return tokens, tokens * widest
 
 

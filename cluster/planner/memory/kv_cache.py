@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.budget import utilization
+from cluster.planner.layout import Layout
 from cluster.planner.memory.cache_layers import cache_layers
-from cluster.planner.memory.cache_pool import CachePool, PoolRules, cache_pool
-from cluster.planner.memory.limits import EngineLimits, engine_limits
+from cluster.planner.memory.cache_pool import CachePool
+from cluster.planner.memory.replica import ReplicaMemory
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
 
@@ -28,102 +27,40 @@ def kv_bytes_per_token(
     return sum(layer.sequence_bytes(tokens) * count for layer, count in layers) / tokens
 
 
-def kv_cache_tokens(
-    model: ModelSpec,
-    layout: Layout,
-    stages: Sequence[StageRange],
-    memories: Sequence[RankMemory],
-    engine: EngineProfile,
-    request: PlanRequest,
-    limits: EngineLimits | None = None,
-) -> int:
+def kv_cache_tokens(replica: ReplicaMemory) -> int:
     """Return the tokens one replica's cache holds: of the stage with the least room.
 
     Under DP-attention it is one dp rank's, since each keeps its own requests. Hybrid models are told as vLLM
     tells them: requests of max_model_len that fit, times that length.
     """
-    limits = limits or limits_of(model, engine, request, memories)
-    per_stage = []
-    for stage, memory in zip(stages, memories, strict=True):
-        pool = stage_pool(model, layout, stage, engine, request, limits)
-        if pool.blocks_per_sequence:
-            per_stage.append(_tokens(pool, memory.kv_cache_bytes, limits.max_model_len, engine))
+    per_stage = [
+        _tokens(pool, memory.kv_cache_bytes, replica.limits.max_model_len, replica.engine)
+        for pool, memory in _rooms(replica)
+        if pool.blocks_per_sequence
+    ]
     return min(per_stage, default=0)
 
 
-def max_concurrency(
-    model: ModelSpec,
-    layout: Layout,
-    stages: Sequence[StageRange],
-    memories: Sequence[RankMemory],
-    engine: EngineProfile,
-    request: PlanRequest,
-    limits: EngineLimits | None = None,
-) -> float:
+def max_concurrency(replica: ReplicaMemory) -> float:
     """Return how many requests of max_model_len a replica's (under DP-attention a dp rank's) cache holds."""
-    limits = limits or limits_of(model, engine, request, memories)
-    per_stage = []
-    for stage, memory in zip(stages, memories, strict=True):
-        pool = stage_pool(model, layout, stage, engine, request, limits)
-        if pool.blocks_per_sequence:
-            per_stage.append(pool.num_blocks(memory.kv_cache_bytes) / pool.blocks_per_sequence)
+    per_stage = [
+        pool.num_blocks(memory.kv_cache_bytes) / pool.blocks_per_sequence
+        for pool, memory in _rooms(replica)
+        if pool.blocks_per_sequence
+    ]
     return min(per_stage, default=0.0)
 
 
-def sequences_held(
-    model: ModelSpec,
-    layout: Layout,
-    stages: Sequence[StageRange],
-    memories: Sequence[RankMemory],
-    engine: EngineProfile,
-    request: PlanRequest,
-) -> float:
+def sequences_held(replica: ReplicaMemory) -> float:
     """Return how many sequences of max_model_len the tightest stage's bytes are, parts of one included."""
-    limits = limits_of(model, engine, request, memories)
-    sizes = (sequence_bytes(model, layout, stage, engine, request, limits) for stage in stages)
-    held = [memory.kv_cache_bytes / size for memory, size in zip(memories, sizes, strict=True) if size]
+    held = [
+        memory.kv_cache_bytes / pool.sequence_bytes for pool, memory in _rooms(replica) if pool.sequence_bytes
+    ]
     return min(held, default=0.0)
 
 
-def sequence_bytes(
-    model: ModelSpec,
-    layout: Layout,
-    stage: StageRange,
-    engine: EngineProfile,
-    request: PlanRequest,
-    limits: EngineLimits,
-) -> int:
-    """Return the cache bytes that one sequence of max_model_len takes on a stage's rank."""
-    pool = stage_pool(model, layout, stage, engine, request, limits)
-    return pool.block_bytes * pool.blocks_per_sequence
-
-
-def stage_pool(
-    model: ModelSpec,
-    layout: Layout,
-    stage: StageRange,
-    engine: EngineProfile,
-    request: PlanRequest,
-    limits: EngineLimits,
-) -> CachePool:
-    """Return the pool of one stage's rank for requests of max_model_len."""
-    layers = cache_layers(model, layout.tp, stage.first, stage.end, engine, request)
-    contiguous = engine.constants.get("contiguous_cache", 0)
-    rules = PoolRules(
-        block_tokens=limits.max_model_len if contiguous else engine.block_tokens,
-        in_flight_tokens=limits.max_num_batched_tokens,
-        state_blocks=int(engine.constants.get("state_blocks", 1)),
-        group_tolerance=engine.constants.get("group_tolerance", 1.25),
-    )
-    return cache_pool(layers, limits.max_model_len, rules)
-
-
-def limits_of(
-    model: ModelSpec, engine: EngineProfile, request: PlanRequest, memories: Sequence[RankMemory]
-) -> EngineLimits:
-    """Return the engine's limits where only the budgets are known: the total follows from the fraction."""
-    budget = max((memory.budget_bytes for memory in memories), default=0)
-    return engine_limits(model, engine, request, int(budget / max(utilization(engine, request), 0.01)))
+def _rooms(replica: ReplicaMemory) -> Iterable[tuple[CachePool, RankMemory]]:
+    return zip(replica.pools, replica.memories, strict=True)
 
 
 def _tokens(pool: CachePool, cache_bytes: int, max_model_len: int, engine: EngineProfile) -> int:

@@ -6,10 +6,11 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.budget import rank_budget_bytes, usable_total_bytes
-from cluster.planner.memory.kv_cache import sequence_bytes
-from cluster.planner.memory.limits import compute_dtype_bytes, engine_limits
+from cluster.planner.memory.budget import rank_budget_bytes
+from cluster.planner.memory.limits import engine_limits
+from cluster.planner.memory.on_gpu import RankOnGpu
 from cluster.planner.memory.overheads import overheads
+from cluster.planner.memory.stage_pool import stage_pool
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
@@ -31,29 +32,15 @@ def rank_memory(
     inside its budget; where it does not, the budget is larger by them.
     """
     limits = engine_limits(model, engine, request, gpu_total_bytes, gpu)
+    rank = RankOnGpu(model, layout, stage, engine, request, limits, gpu_total_bytes, gpu_free_bytes, gpu)
     capability = gpu.compute_capability if gpu else None
     weights = stage_weights_bytes(model, layout, stage, engine, capability)
-    parts = overheads(
-        model,
-        layout,
-        stage,
-        engine,
-        limits,
-        compute_dtype_bytes(model, request),
-        request.enforce_eager,
-        capability,
-    )
-    budget = rank_budget_bytes(
-        engine, request, layout, limits, parts, weights, gpu_total_bytes, gpu_free_bytes
-    )
+    parts = overheads(rank)
+    budget = rank_budget_bytes(rank, parts, weights)
     fixed = weights + parts.total_bytes
-    if request.kv_cache_memory_bytes is not None:
-        # As in vLLM, a size given by hand replaces the fraction; what is free still bounds it.
-        free = min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes, engine))
-        budget = min(fixed + request.kv_cache_memory_bytes, free)
     kv_cache = max(0, budget - fixed)
     if engine.constants.get("contiguous_cache", 0):
-        slot_bytes = sequence_bytes(model, layout, stage, engine, request, limits)
+        slot_bytes = stage_pool(model, layout, stage, engine, request, limits).sequence_bytes
         kv_cache = min(kv_cache, limits.max_num_seqs * slot_bytes)
     return RankMemory(
         total_bytes=fixed + kv_cache,

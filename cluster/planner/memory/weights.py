@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import Layer, ModelSpec, Vision
+from cluster.catalog.model_spec import Layer, ModelSpec, Tensor, Vision
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.memory.allocation import kept_rest_bytes, latent_copy_bytes, rounding_bytes
 from cluster.planner.sharding import ShardRules, shard_bytes
 
 
@@ -48,24 +49,24 @@ def sharded_weights(
 ) -> ShardedWeights:
     """Return the model's parts on one rank; remembered, since only TP, EP and paddings change them."""
     rules = shard_rules(layout, engine, capability)
-    return _cache.get(model, rules, lambda: _shard(model, rules))
+    return _cache.get(model, (rules, engine.name, engine.version), lambda: _shard(model, rules, engine))
 
 
-def _shard(model: ModelSpec, rules: ShardRules) -> ShardedWeights:
+def _shard(model: ModelSpec, rules: ShardRules, engine: EngineProfile) -> ShardedWeights:
     known: dict[int, int] = {}
     sizes = []
     for layer in model.layers:
         if id(layer) not in known:
-            known[id(layer)] = layer_bytes(layer, rules)
+            known[id(layer)] = layer_bytes(layer, rules) + _beside(layer, rules, engine, model.hidden_size)
         sizes.append(known[id(layer)])
     return ShardedWeights(
         cumulative_layer_bytes=tuple(accumulate(sizes, initial=0)),
-        embedding_bytes=shard_bytes(model.embedding, rules),
+        embedding_bytes=_table_bytes(model.embedding, rules, engine),
         front_bytes=sum(shard_bytes(tensor, rules) for tensor in model.front),
-        head_bytes=shard_bytes(model.head, rules) if model.head else 0,
+        head_bytes=_table_bytes(model.head, rules, engine) if model.head else 0,
         final_bytes=sum(shard_bytes(tensor, rules) for tensor in model.final),
         vision_bytes=_vision_bytes(model.vision, rules),
-        buffer_bytes=model.buffer_bytes,
+        buffer_bytes=_buffer_bytes(model, engine),
         tied=model.head is None,
     )
 
@@ -73,6 +74,21 @@ def _shard(model: ModelSpec, rules: ShardRules) -> ShardedWeights:
 def layer_bytes(layer: Layer, rules: ShardRules) -> int:
     """Return the bytes of one layer on its largest rank."""
     return sum(shard_bytes(tensor, rules, layer.attention) for tensor in layer.tensors)
+
+
+def _beside(layer: Layer, rules: ShardRules, engine: EngineProfile, hidden_size: int) -> int:
+    rounding = rounding_bytes(layer, rules) if engine.constants.get("rounds_allocations", 0) else 0
+    return rounding + latent_copy_bytes(layer, rules, engine, hidden_size)
+
+
+def _buffer_bytes(model: ModelSpec, engine: EngineProfile) -> int:
+    rest = int(engine.constants.get("weights_rest_bytes", 0))
+    return rest + (model.buffer_bytes if engine.constants.get("counts_rotary", 1) else 0)
+
+
+def _table_bytes(table: Tensor, rules: ShardRules, engine: EngineProfile) -> int:
+    size = shard_bytes(table, rules)
+    return size + (kept_rest_bytes(size) if engine.constants.get("rounds_allocations", 0) else 0)
 
 
 def _vision_bytes(vision: Vision | None, rules: ShardRules) -> int:

@@ -28,7 +28,6 @@ def capability_rejections(
             "engine_unsupported",
             f"{engine.name} {engine.version} needs compute capability {_text(engine.min_capability)}, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
-            "an older engine version, or a newer GPU",
         )
     yield from _dtype(model, gpu, engine, request)
     yield from _quantization(model, gpu, engine, request)
@@ -39,7 +38,7 @@ def _dtype(
 ) -> Iterator[Rejection]:
     if request.dtype in _FP16_NAMES and model.architecture in engine.refuses_fp16:
         message = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
-        yield Rejection("dtype_unsupported", message, "--dtype bfloat16")
+        yield Rejection("dtype_unsupported", message)
     if engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY:
         return
     falls_back = engine.constants.get("falls_back_to_fp16", 0)
@@ -48,7 +47,6 @@ def _dtype(
         yield Rejection(
             "dtype_unsupported",
             f"bf16 needs compute capability 8.0, {gpu.type} has {_text(gpu.compute_capability)}",
-            "--dtype float16",
         )
 
 
@@ -64,8 +62,7 @@ def _unknown_quantization(
         known = ", ".join(sorted(engine.quantizations)) or "none"
         yield Rejection(
             "quantization_unsupported",
-            f"{engine.name} {engine.version} does not run {method} weights",
-            f"an unquantised model, or one of: {known}",
+            f"{engine.name} {engine.version} does not run {method} weights, only {known}",
         )
 
 
@@ -79,6 +76,7 @@ def _quantization(
     activation = model.quantization.activation_dtype if model.quantization else None
     if model.is_moe:
         least = max(least, _capability(engine.constants.get(f"moe_{activation}_capability_{method}", 0)))
+    least = max(least, _capability(engine.constants.get(_scheme_key(model, method), 0)))
     if gpu.compute_capability < least:
         weight = model.quantization.weight_format.name if model.quantization else method
         rule = "dtype_unsupported" if weight in _FP8_NAMES else "quantization_unsupported"
@@ -87,8 +85,15 @@ def _quantization(
             rule,
             f"{named} weights need compute capability {_text(least)}, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
-            "the 16-bit or an INT4 variant of the model, or a newer GPU",
         )
+
+
+def _scheme_key(model: ModelSpec, method: str) -> str:
+    """Return the name under which an engine's file bounds one scheme of a method, as in w4a16."""
+    if model.quantization is None:
+        return ""
+    weight = model.quantization.weight_format.name
+    return f"capability_{method}_{weight}" + ("" if model.quantization.activation_dtype else "_alone")
 
 
 def _capability(tens: float) -> tuple[int, int]:

@@ -13,75 +13,73 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Split, Tensor
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
-from cluster.planner.rules.problem import Problem
-from cluster.planner.rules.quant_shapes import quant_problems
+from cluster.planner.result import Rejection
+from cluster.planner.rules.quant_shapes import quant_rejections
 from cluster.planner.sharding import padded_vocab
 
 _GROUPED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
 
-_cache: IdentityCache[tuple[Problem, ...]] = IdentityCache()
+_cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
 
 
-def split_problems(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Problem, ...]:
+def split_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Rejection, ...]:
     """Return the shapes of `model` that this engine cannot divide so, heads first."""
     key = (layout.tp, layout.ep, engine.uneven_heads, engine.name, engine.version)
     return _cache.get(model, key, lambda: tuple(_find(model, layout, engine)))
 
 
-def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Problem]:
+def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     layers = tuple({id(layer): layer for layer in model.layers}.values())
     for layer in layers:
-        yield from _head_problems(layer, layout.tp, engine.uneven_heads)
+        yield from _head_rejections(layer, layout.tp, engine.uneven_heads)
     for layer in layers:
-        yield from _expert_count_problems(layer, layout.ep)
+        yield from _expert_count_rejections(layer, layout.ep)
         for tensor in layer.tensors:
             if tensor.is_expert and layout.ep > 1:
                 continue
             if layout.tp > 1:
-                yield from _width_problems(tensor, layout.tp, engine)
-            yield from quant_problems(tensor, layer.attention, layout.tp, engine, _is_weight_only(model))
-    yield from _vocab_problems(model, layout.tp, engine)
+                yield from _width_rejections(tensor, layout.tp, engine)
+            yield from quant_rejections(tensor, layer.attention, layout.tp, engine, _is_weight_only(model))
+    yield from _vocab_rejections(model, layout.tp, engine)
 
 
-def _head_problems(layer: Layer, tp: int, uneven: bool) -> Iterator[Problem]:
+def _head_rejections(layer: Layer, tp: int, uneven: bool) -> Iterator[Rejection]:
     heads, kv_heads = layer.attention.num_heads, layer.attention.num_kv_heads
     if uneven:
         if heads and tp > heads:
-            yield Problem("heads_not_divisible", f"TP={tp} is more than the {heads} attention heads")
+            yield Rejection("heads_not_divisible", f"TP={tp} is more than the {heads} attention heads")
         return
     if heads and heads % tp:
         kind = "state" if layer.attention.kind is AttentionKind.STATE else "attention"
-        yield Problem("heads_not_divisible", f"TP={tp} splits {heads} {kind} heads unevenly")
+        yield Rejection("heads_not_divisible", f"TP={tp} splits {heads} {kind} heads unevenly")
     elif layer.attention.kind in _GROUPED_KINDS and kv_heads and kv_heads % tp and tp % kv_heads:
-        yield Problem(
+        yield Rejection(
             "kv_heads_not_divisible", f"TP={tp} neither divides {kv_heads} KV heads nor is a multiple of them"
         )
 
 
-def _expert_count_problems(layer: Layer, ep: int) -> Iterator[Problem]:
+def _expert_count_rejections(layer: Layer, ep: int) -> Iterator[Rejection]:
     if ep > 1 and layer.num_experts and layer.num_experts % ep:
-        yield Problem("experts_not_divisible", f"EP={ep} splits {layer.num_experts} experts unevenly")
+        yield Rejection("experts_not_divisible", f"EP={ep} splits {layer.num_experts} experts unevenly")
 
 
-def _width_problems(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Problem]:
+def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
     if engine.uneven_heads or _is_padded(tensor, engine):
         return
     width = {Split.COLUMN: tensor.out_features, Split.ROW: tensor.in_features}.get(tensor.split)
     if width is not None and width % tp:
         what = "expert width" if tensor.is_expert else "intermediate size"
-        yield Problem(
-            "intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly", tensor.is_expert
-        )
+        yield Rejection("intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly")
 
 
 def _is_weight_only(model: ModelSpec) -> bool:
     return model.quantization is not None and model.quantization.activation_dtype is None
 
 
-def _vocab_problems(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Problem]:
+def _vocab_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
     rows = padded_vocab(model.vocab_size, engine.vocab_padding)
     if engine.constants.get("vocab_must_divide", 0) and rows % tp:
-        yield Problem("vocab_not_divisible", f"TP={tp} splits the padded vocabulary of {rows} unevenly")
+        yield Rejection("vocab_not_divisible", f"TP={tp} splits the padded vocabulary of {rows} unevenly")
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:

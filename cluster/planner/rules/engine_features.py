@@ -17,29 +17,19 @@ def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -
         yield Rejection(
             "engine_unsupported",
             f"{name} does not run {model.architecture or 'this architecture'}",
-            f"--engine vllm, or a model of {', '.join(engine.architectures)}",
         )
     if layout.pp > model.num_layers:
         yield Rejection(
             "too_few_layers",
             f"PP={layout.pp} is more than the {model.num_layers} layers",
-            f"PP={model.num_layers}",
         )
     if layout.pp > 1 and not model.supports_pp:
-        yield Rejection(
-            "pp_unsupported", f"{model.architecture} has no pipeline parallelism", _without_pp(layout)
-        )
+        yield Rejection("pp_unsupported", f"{model.architecture} has no pipeline parallelism")
     elif layout.pp > 1 and not engine.supports_pp:
-        yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism", _without_pp(layout))
+        yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism")
     if layout.ep > 1 and not model.is_moe:
-        yield Rejection("engine_unsupported", f"EP={layout.ep} on a model without experts", "EP=1")
+        yield Rejection("engine_unsupported", f"EP={layout.ep} on a model without experts")
     elif layout.ep > 1 and not engine.supports_ep:
-        yield Rejection("engine_unsupported", f"{name} has no expert parallelism", "EP=1, or a newer engine")
+        yield Rejection("engine_unsupported", f"{name} has no expert parallelism")
     if layout.dp_attention and not engine.supports_dp_attention:
-        yield Rejection(
-            "engine_unsupported", f"{name} has no data-parallel attention", f"TP={layout.tp * layout.dp}"
-        )
-
-
-def _without_pp(layout: Layout) -> str:
-    return f"PP=1, TP={layout.tp * layout.pp}"
+        yield Rejection("engine_unsupported", f"{name} has no data-parallel attention")

@@ -7,6 +7,7 @@ from collections import Counter
 from cluster.planner.result import Rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
+from cluster.planner.search.joined import counts_by_type
 from cluster.planner.search.machines import MachineShape, Survey
 
 
@@ -15,14 +16,13 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
     survey, label = context.survey, form.layout().label
     widest = survey.largest_domain
     if form.chunk_gpus > widest and survey.num_usable_gpus >= form.chunk_gpus:
-        return _group_too_wide(survey, form, label)
+        return _group_too_wide(context, form, label)
     have, need = survey.num_usable_gpus, form.gpus
     if have >= need:
         return Rejection(
             "mixed_gpus",
             f"{label} needs {need} GPUs of one type in groups of {form.chunk_gpus}; "
             f"{have} GPUs are there, but not in such groups",
-            _smaller(form, widest),
         )
     out = survey.left_out
     if have + len(out) >= need:
@@ -31,34 +31,42 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
             first.rule,
             f"{label} needs {need} GPUs and {have} can be used: {first.node_name} GPU {first.gpu_index} "
             f"is out ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
-            _smaller(form, have),
         )
-    return Rejection(
-        "not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}", _smaller(form, have)
-    )
+    return Rejection("not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}")
 
 
-def _group_too_wide(survey: Survey, form: Form, label: str) -> Rejection:
+def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
+    survey = context.survey
     widest, tp = survey.largest_domain, form.chunk_gpus
+    if context.request.tp == form.tp:
+        return _cannot_be_joined(survey, form, label)
     per_machine = [_machine_counts(shape) for shape in survey.shapes]
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
             "crosses_island",
             f"{label} would join GPUs of different NVLink islands; the largest island has {widest} GPUs",
-            _smaller(form, widest),
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
         return Rejection(
             "mixed_gpus",
             f"{label} would mix GPU types in one group; the largest group of one type in a node has {widest}",
-            _smaller(form, widest),
         )
     return Rejection(
         "crosses_node",
         f"{label} would all-reduce across nodes at every layer; "
         f"the largest group inside one node has {widest} GPUs",
-        _smaller(form, widest),
     )
+
+
+def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
+    """Say why not even joined islands and nodes hold a group that the user asked for."""
+    counts = counts_by_type(survey)
+    there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    if sum(counts.values()) >= form.chunk_gpus:
+        message = f"{label} would mix GPU types in one group; there are {there}"
+        return Rejection("mixed_gpus", message)
+    message = f"{label} would join slices of GPUs, which have no links to each other"
+    return Rejection("crosses_island", message)
 
 
 def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:
@@ -67,18 +75,3 @@ def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:
         if domain.pool.link != "none":
             counts[domain.pool.spec.type, domain.pool.total_bytes] += len(domain.spots)
     return counts
-
-
-def _smaller(form: Form, widest: int) -> str:
-    """Name the widest group that can be placed, and the stages that make up for it."""
-    if widest < 1:
-        return "add GPUs"
-    tp = 1
-    while tp * 2 <= min(widest, form.chunk_gpus - 1):
-        tp *= 2
-    stages = form.chunk_gpus * form.pp // tp
-    if form.chunk_gpus <= widest:
-        return (
-            f"fewer GPUs a replica, or {form.gpus - widest} more GPUs" if form.gpus > widest else f"TP={tp}"
-        )
-    return f"TP={tp}, or TP={tp} x PP={stages}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
-from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
-from cluster.planner.rules import gpu_busy_rejection, memory_notes
+from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
@@ -34,13 +33,13 @@ def busy_rejections(
     short = _missing_bytes(context, form, replicas)
     node, gpu = tightest_gpu(context, replicas)
     holders = describe_holders(gpu)
-    ways = [f"stop {holders}" if holders else f"free {format_gib(short)} there"]
-    ways += [refused[0].fix] if refused[0].rule == "max_len_exceeds_kv" else []
     message = (
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection("gpu_busy", message, ", or ".join(ways)),)
+    return (
+        Rejection("gpu_busy", message, f"stop {holders}" if holders else f"free {format_gib(short)} there"),
+    )
 
 
 def startup_rejections(
@@ -53,8 +52,7 @@ def startup_rejections(
         rejection = gpu_busy_rejection(context.engine, judgement.request, pool.total_bytes, free, where)
         if rejection is not None:
             holders = describe_holders(gpu)
-            fix = f"stop {holders}, or {rejection.fix.split(', or ')[-1]}" if holders else rejection.fix
-            return (replace(rejection, fix=fix),)
+            return (replace(rejection, fix=f"stop {holders}" if holders else rejection.fix),)
     return ()
 
 
@@ -74,14 +72,6 @@ def describe_holders(gpu: Gpu) -> str:
         told.append(f"pid {process.pid}" + (f" ({', '.join(about)})" if about else ""))
     more = f" and {len(held) - 2} more" if len(held) > 2 else ""
     return " and ".join(told) + more
-
-
-def tight_cache_note(context: Context, layout: Layout, judgement: Judgement) -> tuple[str, ...]:
-    """Say that a cache is within a hair of too small, by less than the prediction may err."""
-    if not judgement.memories:
-        return ()
-    model, engine, request = context.model, context.engine, judgement.request
-    return memory_notes(model, layout, judgement.stages, judgement.memories, engine, request)
 
 
 def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgement) -> tuple[str, ...]:

@@ -3,147 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cluster.planner.result import Candidate, RankMemory, Rejection
-from cluster.planner.rules import layout_rejections
 from cluster.planner.search.absent import absent_rejection
-from cluster.planner.search.busy import (
-    MEMORY_RULES,
-    busy_rejections,
-    partly_used_note,
-    startup_rejections,
-    tight_cache_note,
-)
-from cluster.planner.search.classes import ReplicaClass, classify, gather
+from cluster.planner.search.asked import over_joined_links, wanted_replicas
+from cluster.planner.search.busy import busy_rejections, partly_used_note
+from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
-from cluster.planner.search.judge import Judgement, judge
+from cluster.planner.search.judge import Judgement
+from cluster.planner.search.judged import Judged, judge_form, refused_anywhere
 from cluster.planner.search.placement import LazyPlacement
-from cluster.planner.search.replicas import ReplicaSet, form_replicas
+from cluster.planner.search.replicas import ReplicaSet
 from cluster.planner.search.timing import Share, estimate_shares
-
-_JUDGED_ONE_BY_ONE = 8
-_PARTLY_USED_BELOW = 0.97
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A class of replicas with its judgement."""
-
-    replicas: ReplicaClass
-    judgement: Judgement
 
 
 def build_candidates(context: Context, form: Form, name_holders: bool = True) -> list[Candidate]:
     """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
 
     A form that fits nowhere gives one refused candidate. With `name_holders` a refusal for lack of memory
-    says whether others hold that memory, which takes several more judgements.
+    says whether others hold that memory, which takes several more judgements. A TP that the user asked for
+    and that no island or node holds is judged over joined ones.
     """
-    refused = _refused_anywhere(context, form)
+    found = _build_on_own_links(context, form, name_holders)
+    wide = None if any(one.feasible for one in found) else over_joined_links(context, form)
+    if wide is None:
+        return found
+    judged = _build_on_own_links(wide, form, name_holders)
+    return judged if any(one.feasible or one.memory_per_gpu for one in judged) else found
+
+
+def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> list[Candidate]:
+    refused = refused_anywhere(context, form)
     if refused:
-        return [Candidate(form.layout(_wanted(context, form, 1)), False, refused)]
-    classes = classify(form_replicas(context.survey, form))
-    if not classes:
-        layout = form.layout(_wanted(context, form, 1))
+        return [Candidate(form.layout(wanted_replicas(context, form, 1)), False, refused)]
+    judged = judge_form(context, form)
+    if not judged:
+        layout = form.layout(wanted_replicas(context, form, 1))
         return [Candidate(layout, False, (absent_rejection(context, form),))]
-    judged = [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
     fitting = [entry for entry in judged if entry.judgement.feasible]
     if not fitting:
-        return [_refused(context, form, max(judged, key=_nearness), name_holders)]
+        return [_refused(context, form, max(judged, key=lambda entry: entry.nearness), name_holders)]
     choices = list(_choices(context, form, fitting))
-    blocked = [entry for entry in judged if _is_blocked(entry)]
+    blocked = [entry for entry in judged if entry.is_blocked]
     available = sum(entry.replicas.count for entry in fitting)
-    if not blocked or _wanted(context, form, available + 1) <= available:
+    if not blocked or wanted_replicas(context, form, available + 1) <= available:
         return choices
-    if_freed = _if_freed(context, form, available + 1, max(blocked, key=_nearness), name_holders)
-    return [choice for choice in choices if choice.feasible] + [if_freed]
-
-
-def _is_blocked(entry: Judged) -> bool:
-    """True where memory that others hold may be all that is in the way."""
-    rules = {rejection.rule for rejection in entry.judgement.rejections}
-    pairs = zip(entry.replicas.frees, entry.replicas.pools, strict=True)
-    return bool(rules & set(MEMORY_RULES)) and any(
-        free < _PARTLY_USED_BELOW * pool.total_bytes for free, pool in pairs
+    if_freed = _if_freed(
+        context, form, available + 1, max(blocked, key=lambda entry: entry.nearness), name_holders
     )
+    return [choice for choice in choices if choice.feasible] + [if_freed]
 
 
 def _if_freed(context: Context, form: Form, count: int, blocked: Judged, name_holders: bool) -> Candidate:
     """The layout with one replica more, refused for what others hold on the GPUs of that one."""
     candidate = _refused(context, form, blocked, name_holders)
-    return replace(candidate, layout=form.layout(_wanted(context, form, count)))
-
-
-def _refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
-    """Rules that hold against the form on every GPU type there is."""
-    found: tuple[Rejection, ...] = ()
-    for pool in context.survey.pools:
-        found = layout_rejections(context.model, form.layout(), pool.spec, context.engine, context.request)
-        if not found:
-            return ()
-    return found
-
-
-def _judge_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[Judged]:
-    """Judge a class at its least free memory; where that fails, without the tightest of its sets."""
-    judgement = _judge(context, form, replicas)
-    if judgement.feasible or len(replicas.sets) == 1:
-        yield Judged(replicas, judgement)
-    elif len(replicas.sets) <= _JUDGED_ONE_BY_ONE:
-        for alone in replicas.sets:
-            single = gather([alone])
-            yield Judged(single, _judge(context, form, single))
-    else:
-        yield _roomiest_part(context, form, replicas)
-
-
-def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> Judged:
-    """Halve towards the most sets, roomiest first, that fit together."""
-    ordered = sorted(replicas.sets, key=lambda one: (-min(one.frees), [-free for free in one.frees]))
-    alone = gather(ordered[:1])
-    best = Judged(alone, _judge(context, form, alone))
-    low, high = 1, len(ordered)
-    while best.judgement.feasible and high - low > 1:
-        middle = (low + high) // 2
-        part = gather(ordered[:middle])
-        judgement = _judge(context, form, part)
-        if judgement.feasible:
-            best, low = Judged(part, judgement), middle
-        else:
-            high = middle
-    return best
-
-
-def _judge(context: Context, form: Form, replicas: ReplicaClass) -> Judgement:
-    judgement = judge(context, form, replicas.pools, replicas.frees)
-    if judgement.feasible:
-        return replace(judgement, rejections=startup_rejections(context, replicas, judgement))
-    return judgement
-
-
-def _nearness(entry: Judged) -> tuple[float, ...]:
-    memory = entry.judgement.tightest
-    spare = 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
-    return (entry.judgement.kv_tokens, spare)
+    return replace(candidate, layout=form.layout(wanted_replicas(context, form, count)))
 
 
 def _refused(context: Context, form: Form, nearest: Judged, name_holders: bool) -> Candidate:
     rejections = nearest.judgement.rejections
     if name_holders:
         rejections = busy_rejections(context, form, nearest.replicas, nearest.judgement)
-    count = _wanted(context, form, 1)
+    count = wanted_replicas(context, form, 1)
     candidate = _describe(context, form, [(nearest.replicas, nearest.judgement, count)], estimated=False)
     return replace(candidate, feasible=False, rejections=rejections)
-
-
-def _wanted(context: Context, form: Form, available: int) -> int:
-    """Replicas to run: as many as were asked for, else all there are, but no more than requests."""
-    request = context.request
-    if request.dp is not None:
-        return max(1, request.dp // form.dp_inside)
-    return available if request.concurrency is None else min(available, request.concurrency)
 
 
 def _choices(context: Context, form: Form, fitting: Sequence[Judged]) -> Iterator[Candidate]:
@@ -156,7 +81,7 @@ def _choices(context: Context, form: Form, fitting: Sequence[Judged]) -> Iterato
 
 def _sized(context: Context, form: Form, fitting: Sequence[Judged]) -> Candidate:
     available = sum(entry.replicas.count for entry in fitting)
-    wanted = _wanted(context, form, available)
+    wanted = wanted_replicas(context, form, available)
     if wanted > available:
         return _too_many_replicas(context, form, fitting, wanted, available)
     return _describe(context, form, _take(fitting, wanted), estimated=True)
@@ -183,11 +108,10 @@ def _too_many_replicas(
     context: Context, form: Form, fitting: Sequence[Judged], wanted: int, available: int
 ) -> Candidate:
     candidate = _describe(context, form, _take(fitting, available), estimated=True)
-    layout, held = form.layout(wanted), candidate.layout
+    layout = form.layout(wanted)
     rejection = Rejection(
         "not_enough_gpus",
         f"{layout.label} needs {wanted} replicas of {form.gpus} GPUs; the GPUs here hold {available}",
-        f"{held.label}, or {(wanted - available) * form.gpus} more GPUs",
     )
     return replace(
         candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
@@ -201,7 +125,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
     ]
     notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
-    notes += tight_cache_note(context, form.layout(), judgement)
+    notes += judgement.notes
     return Candidate(
         layout=form.layout(sum(count for _, _, count in shares)),
         feasible=True,
@@ -212,7 +136,7 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
         kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
         max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
         estimate=estimate_shares(context, form, shares) if estimated else None,
-        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes)),
+        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes + context.notes)),
     )
 
 

@@ -20,6 +20,8 @@ class Context:
     model: ModelSpec
     engine: EngineProfile
     request: PlanRequest
+    notes: tuple[str, ...] = ()
+    """What a user should know of every layout: what had to be changed or assumed."""
 
     def with_request(self, **changes: object) -> Context:
         """Return the same question with some options changed."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.planner.layout import Layout
 from cluster.planner.request import PlanRequest
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Survey
@@ -57,16 +58,27 @@ def expert_forms(
         yield Form.plain(tp, pp, ep=tp)
     # Engines share experts over attention replicas only without pipeline stages.
     if pp == 1 and engine.supports_dp_attention and _worth_sharing_experts(model, tp):
-        for width in _expert_widths(model, survey, tp):
-            yield Form.shared_experts(tp, pp, width, min(width, survey.largest_domain))
+        for width in expert_widths(model, survey, tp, request.tp == tp):
+            yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
+
+
+def form_of(layout: Layout, survey: Survey) -> Form:
+    """Return the form of a layout's replicas on this cluster."""
+    if not layout.dp_attention:
+        return Form.plain(layout.tp, layout.pp, layout.ep)
+    return _pinned_form(layout.ep, survey, layout.tp, layout.pp)
 
 
 def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
     if ep <= tp or ep % tp:
         return Form.plain(tp, pp, ep)
-    widest = max(1, survey.largest_domain)
-    chunk = ep if ep <= widest else next(size for size in range(widest, 0, -1) if ep % size == 0)
-    return Form.shared_experts(tp, pp, ep, chunk)
+    return Form.shared_experts(tp, pp, ep, _chunk_of(survey, ep, tp))
+
+
+def _chunk_of(survey: Survey, width: int, tp: int) -> int:
+    """As much of a stage as one machine holds, in whole tensor-parallel groups: those are never cut."""
+    sizes = range(min(width, survey.largest_domain), tp, -1)
+    return next((size for size in sizes if width % size == 0 and size % tp == 0), tp)
 
 
 def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
@@ -75,10 +87,15 @@ def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
     return latent or tp <= max(1, model.num_kv_heads)
 
 
-def _expert_widths(model: ModelSpec, survey: Survey, tp: int) -> Iterator[int]:
+def expert_widths(model: ModelSpec, survey: Survey, tp: int, pinned: bool = False) -> Iterator[int]:
+    """Yield the numbers of ranks over which attention replicas of `tp` may share the experts.
+
+    Groups of `tp` cross machines only where it is `pinned`.
+    """
     widest, total = survey.largest_domain, survey.num_usable_gpus
+    asked_wide = pinned and tp > widest
     width = 2 * tp
     while width <= total and width <= min(_WIDEST_EXPERT_GROUP, model.num_experts):
-        if width % tp == 0 and (width <= widest or width % widest == 0):
+        if width <= widest or asked_wide or (width % widest == 0 and widest % tp == 0):
             yield width
         width *= 2

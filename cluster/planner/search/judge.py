@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory import engine_limits, kv_cache_tokens, max_concurrency, rank_memory
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, max_concurrency, rank_memory
 from cluster.planner.memory.budget import (
     budget_bytes,
     startup_free_bytes,
@@ -15,7 +15,7 @@ from cluster.planner.memory.budget import (
 )
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
-from cluster.planner.rules import layout_rejections, memory_rejections
+from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Pool
@@ -37,6 +37,8 @@ class Judgement:
     memories: tuple[RankMemory, ...] = ()
     kv_tokens: int = 0
     max_concurrency: float = 0.0
+    notes: tuple[str, ...] = ()
+    """What a user should know of a replica that fits."""
 
     @property
     def feasible(self) -> bool:
@@ -69,7 +71,7 @@ def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
     message = (
         f"--max-model-len {asked:,} is more than the {model.max_position:,} tokens the model was made for"
     )
-    return (Rejection("max_len_exceeds_model", message, f"--max-model-len {model.max_position}"),)
+    return (Rejection("max_len_exceeds_model", message),)
 
 
 def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) -> tuple[Rejection, ...]:
@@ -141,12 +143,14 @@ def _with_cache(
     model, engine = context.model, context.engine
     smallest = min(pools, key=lambda pool: pool.total_bytes)
     limits = engine_limits(model, engine, request, smallest.total_bytes, smallest.spec)
-    tokens = kv_cache_tokens(model, layout, stages, memories, engine, request, limits)
+    replica = ReplicaMemory.of(model, layout, stages, memories, engine, request, limits)
+    rejections = memory_rejections(replica)
     return Judgement(
-        memory_rejections(model, layout, stages, memories, tokens, engine, request),
+        rejections,
         request,
         stages,
         memories,
-        tokens,
-        max_concurrency(model, layout, stages, memories, engine, request, limits),
+        kv_cache_tokens(replica),
+        max_concurrency(replica),
+        () if rejections else memory_notes(replica),
     )

@@ -10,8 +10,11 @@ from typing import Literal
 
 from cluster.catalog.gpu_spec import GpuSpec
 
-Link = Literal["nvlink", "pcie", "none"]
+Link = Literal["nvlink", "pcie", "network", "none"]
 """How the GPUs of one tensor-parallel group reach each other; 'none' for a slice that cannot join a group."""
+
+Joins = Literal["", "islands", "nodes"]
+"""What a group spans only because the user asked for one so wide; '' for what its links are made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Pool:
     total_bytes: int
     link: Link
     network_bytes_per_s: float | None = None
+    joins: Joins = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Domain:
     spots: tuple[Spot, ...]
     gpus_per_node: int
     """GPUs of this domain in one node; fewer than the domain has only where NVLink spans nodes."""
+    parts: tuple[Domain, ...] = ()
+    """Of a joined domain: the islands or nodes that it is joined from."""
 
 
 @dataclass(frozen=True, slots=True)

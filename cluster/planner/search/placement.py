@@ -8,6 +8,7 @@ from typing import overload
 from cluster.inventory import Cluster
 from cluster.planner.layout import Placement
 from cluster.planner.search.form import Form
+from cluster.planner.search.machines import Joins
 from cluster.planner.search.replicas import ReplicaSet
 
 
@@ -51,7 +52,18 @@ class LazyPlacement(Sequence[Placement]):
     @property
     def crosses_network(self) -> bool:
         """True when a replica spans machines that no NVLink joins."""
-        return any(replicas.num_machines > 1 for replicas, _ in self._sets)
+        return self.joins == "nodes" or any(replicas.num_machines > 1 for replicas, _ in self._sets)
+
+    @property
+    def joins(self) -> Joins:
+        """What a tensor-parallel group spans because it was asked for: '', 'islands' or 'nodes'."""
+        joined = {pool.joins for replicas, _ in self._sets for pool in replicas.pools}
+        return "nodes" if "nodes" in joined else "islands" if "islands" in joined else ""
+
+    @property
+    def on_nvlink(self) -> bool:
+        """True when every tensor-parallel group runs over NVLink."""
+        return all(pool.link == "nvlink" for replicas, _ in self._sets for pool in replicas.pools)
 
     @property
     def network_known(self) -> bool:

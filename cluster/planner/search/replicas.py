@@ -6,13 +6,13 @@ Equal replicas are one `ReplicaSet`. Which GPUs each of them gets is worked out 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Domain, Machine, MachineShape, Pool, Spot, Survey
+from cluster.planner.search.wide_chunks import Chunk, Cut, cut_joined
 
-Chunk = tuple[Spot, ...]
 _Piece = tuple[Pool, Machine, Chunk]
 
 
@@ -75,14 +75,17 @@ def _chunks_by_pool(shape: MachineShape, form: Form) -> dict[Pool, list[Chunk]]:
     for domain in shape.domains:
         if domain.pool.link == "none" and form.gpus > 1:
             continue
-        by_pool[domain.pool].extend(_cut(domain, form.chunk_gpus))
+        for pool, chunk in _cut(domain, form.chunk_gpus):
+            by_pool[pool].append(chunk)
     for chunks in by_pool.values():
         chunks.sort(key=lambda chunk: (-chunk[-1].free_bytes, chunk[0].node_offset, chunk[0].gpu_position))
     return by_pool
 
 
-def _cut(domain: Domain, size: int) -> list[Chunk]:
+def _cut(domain: Domain, size: int) -> Iterable[Cut]:
     """Cut a domain into chunks, most free memory first; a chunk stays in one node where it can."""
+    if domain.parts:
+        return cut_joined(domain, size)
     if size > domain.gpus_per_node or domain.gpus_per_node == len(domain.spots):
         lanes: list[list[Spot]] = [list(domain.spots)]
     else:
@@ -91,7 +94,9 @@ def _cut(domain: Domain, size: int) -> list[Chunk]:
             by_node[spot.node_offset].append(spot)
         lanes = list(by_node.values())
     return [
-        tuple(lane[first : first + size]) for lane in lanes for first in range(0, len(lane) - size + 1, size)
+        (domain.pool, tuple(lane[first : first + size]))
+        for lane in lanes
+        for first in range(0, len(lane) - size + 1, size)
     ]
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cluster.planner.training.reasons import compare_training, decide_training
-from cluster.planner.training.search import search_training
+from cluster.planner.training.search import count_training, search_training
 
-__all__ = ["compare_training", "decide_training", "search_training"]
+__all__ = ["compare_training", "count_training", "decide_training", "search_training"]

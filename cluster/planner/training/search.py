@@ -62,20 +62,23 @@ def _judge(context: Context, form: Form) -> Candidate:
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
-        return _refuse(form, wanted, Rejection("not_enough_gpus", message, f"DP={available}"))
+        return _refuse(form, wanted, Rejection("not_enough_gpus", message))
     return _largest(context, form, sets, wanted)
 
 
+def count_training(context: Context, form: Form) -> int:
+    """Return how many replicas of the form train on this cluster."""
+    candidate = _judge(context.with_request(dp=None), form)
+    return candidate.layout.num_replicas if candidate.feasible else 0
+
+
 def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
-    why = f"{rejections[0].message}: {rejections[0].fix}"
-    return Candidate(form.layout(replicas), False, rejections, why=why)
+    return Candidate(form.layout(replicas), False, rejections)
 
 
 def _too_few_layers(context: Context, form: Form) -> Rejection:
     layers = context.model.num_layers
-    return Rejection(
-        "too_few_layers", f"PP={form.pp} needs {form.pp} layers; there are {layers}", f"PP={layers}"
-    )
+    return Rejection("too_few_layers", f"PP={form.pp} needs {form.pp} layers; there are {layers}")
 
 
 def _largest(context: Context, form: Form, sets: list[ReplicaSet], wanted: int | None) -> Candidate:
@@ -144,4 +147,4 @@ def _too_large(candidate: Candidate, steps: list[Step]) -> Candidate:
     ranks = -(-state // room) * candidate.layout.tp * candidate.layout.pp if room > 0 else 0
     fix = f"about {ranks:,} such GPUs in all" if ranks else "GPUs with more memory"
     rejection = Rejection("weights_do_not_fit", message, fix)
-    return replace(candidate, feasible=False, rejections=(rejection,), why=f"{message}: {fix}")
+    return replace(candidate, feasible=False, rejections=(rejection,))

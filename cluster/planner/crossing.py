@@ -1,0 +1,81 @@
+"""What a tensor-parallel group costs that spans islands or nodes because it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cluster.catalog.link_spec import load_links
+from cluster.planner.layout import Layout
+from cluster.planner.result import Band, Candidate
+from cluster.planner.search.candidates import build_candidates
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.placement import LazyPlacement
+from cluster.units import format_duration
+
+_BETWEEN = {"islands": "between NVLink islands, over PCIe,", "nodes": "across nodes"}
+
+
+def told_what_crossing_costs(context: Context, candidate: Candidate) -> Candidate:
+    """Return the candidate with a note on its slow all-reduces; unchanged where they keep to fast links."""
+    placement, estimate = candidate.placement, candidate.estimate
+    if not isinstance(placement, LazyPlacement) or not placement.joins or estimate is None:
+        return candidate
+    where, layout = _BETWEEN[placement.joins], candidate.layout
+    note = (
+        f"TP={layout.tp} all-reduces {where} at every layer{_guessed_rate(placement)}: "
+        f"{estimate.all_reduce_share:.0%} of each decode step"
+    )
+    narrow = _narrower(context, candidate)
+    note += _comparison(candidate, narrow) if narrow is not None else ""
+    return replace(candidate, notes=(note, *candidate.notes))
+
+
+def _guessed_rate(placement: LazyPlacement) -> str:
+    usual = load_links()["network"].default_bytes_per_s
+    if placement.joins != "nodes" or placement.network_known or not usual:
+        return ""
+    return f" (no network rate is known, taken as {usual / 1e9:.0f} GB/s a node)"
+
+
+def _narrower(context: Context, candidate: Candidate) -> Candidate | None:
+    """The widest TP that keeps to its links, on as many GPUs a replica."""
+    layout = candidate.layout
+    free = context.with_request(tp=None, pp=None, dp=layout.num_replicas, ep=None)
+    for tp in range(context.survey.largest_domain, 0, -1):
+        pp, rest = divmod(layout.gpus_per_replica, tp)
+        if rest or layout.tp % tp:
+            continue
+        found = build_candidates(free, Form.plain(tp, pp), name_holders=False)[0]
+        if found.feasible and found.estimate is not None:
+            return found
+    return None
+
+
+def _comparison(wide: Candidate, narrow: Candidate) -> str:
+    assert wide.estimate is not None and narrow.estimate is not None
+    ours, theirs = wide.estimate, narrow.estimate
+    first, next_ones = _instead(theirs.ttft_s, ours.ttft_s), _instead(theirs.tpot_s, ours.tpot_s)
+    rate = f"{theirs.throughput_tokens_per_s.value:,.0f} instead of {ours.throughput_tokens_per_s.value:,.0f}"
+    return (
+        f"; {_axes(narrow.layout)} {_mended(narrow)}: first token {first}, then {next_ones} a token, "
+        f"{rate} tokens/s"
+    )
+
+
+def _instead(narrow: Band, wide: Band) -> str:
+    return f"{format_duration(narrow.value)} instead of {format_duration(wide.value)}"
+
+
+def _axes(layout: Layout) -> str:
+    parts = [f"TP={layout.tp}"] if layout.tp > 1 else []
+    parts += [f"PP={layout.pp}"] if layout.pp > 1 else []
+    return " x ".join(parts)
+
+
+def _mended(narrow: Candidate) -> str:
+    if narrow.layout.tp == 1:
+        return "needs none"
+    placement = narrow.placement
+    on_nvlink = isinstance(placement, LazyPlacement) and placement.on_nvlink
+    return "keeps them on NVLink" if on_nvlink else "keeps them inside a node"

@@ -1,0 +1,31 @@
+"""Memory of captured CUDA graphs."""
+
+from __future__ import annotations
+
+from cluster.planner.memory.on_gpu import RankOnGpu
+
+_MOST_CAPTURED = 512
+"""Batches larger than this run without a graph."""
+
+
+def graph_bytes(rank: RankOnGpu) -> float:
+    """Return the memory of captured CUDA graphs: a share a layer for each captured batch size.
+
+    Engines capture decoding whole, prefill mixed with decoding in pieces between attentions, or both.
+    """
+    if rank.request.enforce_eager:
+        return 0.0
+    seqs = rank.limits.max_num_seqs
+    captured = rank.constant("graphs_in_pieces") * _captured_sizes(min(2 * seqs, _MOST_CAPTURED))
+    captured += rank.constant("graphs_whole") * _captured_sizes(min(seqs, _MOST_CAPTURED))
+    piece = rank.constant("graph_piece_bytes") + rank.constant("graph_hidden_bytes") * rank.model.hidden_size
+    return piece * captured * rank.stage.num_layers
+
+
+def _captured_sizes(largest: int) -> int:
+    """Return how many batch sizes vLLM captures up to `largest`: 1, 2, 4, every 8th to 256, every 16th on."""
+    return (
+        sum(size <= largest for size in (1, 2, 4))
+        + min(largest, 255) // 8
+        + ((largest - 256) // 16 + 1 if largest >= 256 else 0)
+    )

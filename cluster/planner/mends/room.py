@@ -1,0 +1,94 @@
+"""Options and weights with which the same degrees find room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.planner.memory.budget import utilization
+from cluster.planner.mends.case import Case
+from cluster.planner.variants import smaller_variants, stored_as
+
+HIGHEST_UTILIZATION = 0.95
+"""Above this a GPU's own context and fragmentation leave too little (vLLM's advice in its error text)."""
+LENGTH_STEP = 1024
+SHORT_STEP = 16
+"""Lengths below two of the large steps are sought in these."""
+SMALL_SEQS = 64
+SMALL_BATCH_TOKENS = 2048
+"""A batch that still serves many users and whose profile needs little."""
+
+
+def shorter(case: Case) -> Iterator[str]:
+    """The longest sequences, in round numbers, for which there is room."""
+    model, asked = case.context.model, case.context.request.max_model_len
+    longest = min(asked or model.max_position, model.max_position or asked or 0)
+    if asked and longest < asked and case.holds(max_model_len=longest):
+        yield f"--max-model-len {longest}"
+        return
+    step = LENGTH_STEP if longest > 2 * LENGTH_STEP else SHORT_STEP
+    low, high = 0, -(-longest // step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if case.holds(max_model_len=middle * step):
+            low = middle
+        else:
+            high = middle
+    if low:
+        yield f"--max-model-len {low * step}"
+
+
+def packed_cache(case: Case) -> Iterator[str]:
+    """A cache of 8 bits a number."""
+    if case.context.request.kv_cache_dtype != "fp8" and case.holds(kv_cache_dtype="fp8"):
+        yield "FP8 KV cache (--kv-cache-dtype fp8)"
+
+
+def higher_fraction(case: Case) -> Iterator[str]:
+    """A larger share of each GPU."""
+    now = utilization(case.context.engine, case.context.request)
+    if now < HIGHEST_UTILIZATION and case.holds(gpu_memory_utilization=HIGHEST_UTILIZATION):
+        yield f"--gpu-memory-utilization {HIGHEST_UTILIZATION:g}"
+
+
+def lower_fraction(case: Case) -> Iterator[str]:
+    """The largest share at which the engine starts beside other tenants."""
+    now = case.context.request.gpu_memory_utilization
+    for hundredth in range(int(100 * (now or 0)) - 1, 9, -1):
+        if case.holds(gpu_memory_utilization=hundredth / 100):
+            yield f"--gpu-memory-utilization {hundredth / 100:g}"
+            return
+
+
+def without_graphs(case: Case) -> Iterator[str]:
+    """No CUDA graphs: slower steps, and their memory for the cache."""
+    if not case.context.request.enforce_eager and case.holds(enforce_eager=True):
+        yield "--enforce-eager"
+
+
+def smaller_batches(case: Case) -> Iterator[str]:
+    """A smaller largest batch, so that the engine sets less aside for it."""
+    request = case.context.request
+    asked = (request.max_num_seqs, request.max_num_batched_tokens)
+    if asked == (None, None) and case.holds(
+        max_num_seqs=SMALL_SEQS, max_num_batched_tokens=SMALL_BATCH_TOKENS
+    ):
+        yield f"--max-num-seqs {SMALL_SEQS} --max-num-batched-tokens {SMALL_BATCH_TOKENS}"
+
+
+def cache_that_fits(case: Case) -> Iterator[str]:
+    """The cache that stays free, where one was sized by hand."""
+    asked, memory = case.context.request.kv_cache_memory_bytes, case.candidate.memory_per_gpu
+    if asked is None or memory is None:
+        return
+    room = memory.budget_bytes - memory.fixed_bytes
+    if 0 < room < asked and case.holds(kv_cache_memory_bytes=room):
+        yield f"--kv-cache-memory-bytes {room}"
+
+
+def smaller_weights(case: Case) -> Iterator[str]:
+    """The largest quantised variant that fits."""
+    model = case.context.model
+    for variant in smaller_variants(model):
+        if case.holds(model=stored_as(model, variant), quantization=None):
+            yield f"an {variant.name} variant of the model"
+            return

@@ -1,0 +1,95 @@
+"""Classes of replicas with their judgements: what of a form fits on the GPUs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cluster.planner.result import Rejection
+from cluster.planner.rules import layout_rejections
+from cluster.planner.search.busy import MEMORY_RULES, startup_rejections
+from cluster.planner.search.classes import ReplicaClass, classify, gather
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.judge import Judgement, judge
+from cluster.planner.search.replicas import form_replicas
+
+_JUDGED_ONE_BY_ONE = 8
+_PARTLY_USED_BELOW = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A class of replicas with its judgement."""
+
+    replicas: ReplicaClass
+    judgement: Judgement
+
+    @property
+    def nearness(self) -> tuple[float, ...]:
+        """Larger is nearer to fitting."""
+        memory = self.judgement.tightest
+        spare = 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
+        return (self.judgement.kv_tokens, spare)
+
+    @property
+    def is_blocked(self) -> bool:
+        """True where memory that others hold may be all that is in the way."""
+        rules = {rejection.rule for rejection in self.judgement.rejections}
+        pairs = zip(self.replicas.frees, self.replicas.pools, strict=True)
+        return bool(rules & set(MEMORY_RULES)) and any(
+            free < _PARTLY_USED_BELOW * pool.total_bytes for free, pool in pairs
+        )
+
+
+def judge_form(context: Context, form: Form) -> list[Judged]:
+    """Judge all replicas of a form, class by class; empty where not even one can be put together."""
+    classes = classify(form_replicas(context.survey, form))
+    return [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
+
+
+def refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
+    """Rules that hold against the form on every GPU type there is."""
+    found: tuple[Rejection, ...] = ()
+    for pool in context.survey.pools:
+        found = layout_rejections(context.model, form.layout(), pool.spec, context.engine, context.request)
+        if not found:
+            return ()
+    return found
+
+
+def _judge_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[Judged]:
+    """Judge a class at its least free memory; where that fails, without the tightest of its sets."""
+    judgement = _judge(context, form, replicas)
+    if judgement.feasible or len(replicas.sets) == 1:
+        yield Judged(replicas, judgement)
+    elif len(replicas.sets) <= _JUDGED_ONE_BY_ONE:
+        for alone in replicas.sets:
+            single = gather([alone])
+            yield Judged(single, _judge(context, form, single))
+    else:
+        yield _roomiest_part(context, form, replicas)
+
+
+def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> Judged:
+    """Halve towards the most sets, roomiest first, that fit together."""
+    ordered = sorted(replicas.sets, key=lambda one: (-min(one.frees), [-free for free in one.frees]))
+    alone = gather(ordered[:1])
+    best = Judged(alone, _judge(context, form, alone))
+    low, high = 1, len(ordered)
+    while best.judgement.feasible and high - low > 1:
+        middle = (low + high) // 2
+        part = gather(ordered[:middle])
+        judgement = _judge(context, form, part)
+        if judgement.feasible:
+            best, low = Judged(part, judgement), middle
+        else:
+            high = middle
+    return best
+
+
+def _judge(context: Context, form: Form, replicas: ReplicaClass) -> Judgement:
+    judgement = judge(context, form, replicas.pools, replicas.frees)
+    if judgement.feasible:
+        return replace(judgement, rejections=startup_rejections(context, replicas, judgement))
+    return judgement

@@ -1,0 +1,195 @@
+"""Whatever a refusal names as a way out holds when it is asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.catalog.models import load_model
+from cluster.cluster_spec import parse_cluster_spec
+from cluster.inventory import Cluster, GpuProcess
+from cluster.planner.plan import plan
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate, Plan
+from cluster.planner.variants import FULL_SIZE, VARIANTS, stored_as
+from tests.planner_search.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, with_gpu
+
+QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
+QWEN_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
+GPT_OSS = "openai/gpt-oss-120b"
+SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
+DTYPES = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
+OPTIONS = {
+    "--max-model-len": ("max_model_len", int),
+    "--gpu-memory-utilization": ("gpu_memory_utilization", float),
+    "--max-num-seqs": ("max_num_seqs", int),
+    "--max-num-batched-tokens": ("max_num_batched_tokens", int),
+    "--kv-cache-dtype": ("kv_cache_dtype", str),
+    "--kv-cache-memory-bytes": ("kv_cache_memory_bytes", int),
+    "--dtype": ("dtype", lambda flag: DTYPES[flag]),
+    "--engine": ("engine", str),
+    "--engine-version": ("engine_version", str),
+}
+
+
+def followed(answer: Plan, refused: Candidate, way: str) -> Plan | None:
+    """Plan again as a way out says; None for a way that is not a change of options."""
+    layout, model = refused.layout, answer.model
+    now = {"tp": layout.tp, "pp": layout.pp, "ep": layout.ep if layout.ep > 1 else None}
+    named = {axis.lower(): int(degree) for axis, degree in re.findall(r"\b(TP|PP|EP)=(\d+)", way)}
+    pins: dict[str, Any] = {**now, **({"ep": None} if "tp" in named else {}), **named}
+    asked: dict[str, Any] = {}
+    if "--enforce-eager" in way:
+        asked["enforce_eager"] = True
+    for flag, value in re.findall(r"(--[a-z-]+) ([\w.-]+)", way):
+        name, read = OPTIONS[flag]
+        asked[name] = read(value)
+    for variant in (FULL_SIZE, *VARIANTS):
+        if f"{variant.name} variant" in way:
+            model, asked["quantization"] = stored_as(model, variant), None
+    if not asked and model is answer.model and pins == now:
+        return None
+    return plan(answer.cluster, model, replace(answer.request, **pins, **asked))
+
+
+def assert_mends_hold(answer: Plan) -> int:
+    """Follow every way out of every refusal; return how many were followed."""
+    count, tried = 0, set()
+    for refused in answer.candidates:
+        for rejection in refused.rejections:
+            assert rejection.message and rejection.fix
+            for way in rejection.fix.split(", or "):
+                if (refused.label, way) in tried or re.search(
+                    r"more GPUs|stop |free |fits? as|hold it|without the pinned|another model|DP=", way
+                ):
+                    continue  # seen, or not a change of this layout's own degrees or options
+                tried.add((refused.label, way))
+                again = followed(answer, refused, way)
+                if again is not None:
+                    count += 1
+                    assert again.recommended is not None, (refused.label, rejection.rule, way)
+    return count
+
+
+def uneven_islands() -> Cluster:
+    cluster = parse_cluster_spec("1x8xA100-80GB,1x2xH100")
+    for gpu in range(8):
+        cluster = with_gpu(cluster, 0, gpu, nvlink_island=f"nvlink-{gpu // 2}")
+    return cluster
+
+
+def busy() -> Cluster:
+    process = GpuProcess(pid=4711, name="python", memory_bytes=30 * GIB)
+    cluster = parse_cluster_spec("2x4xA100-80GB")
+    for gpu in range(3):
+        cluster = with_gpu(cluster, 0, gpu, memory_free_bytes=48 * GIB, processes=(process,))
+    return cluster
+
+
+def sliced() -> Cluster:
+    cluster = parse_cluster_spec("4xA100-80GB,2xA100-80GB")
+    for gpu in range(4):
+        changes = {"mig_parent_uuid": "GPU-parent", "memory_total_bytes": 20 * GIB, "nvlink_island": None}
+        cluster = with_gpu(cluster, 0, gpu, memory_free_bytes=20 * GIB, **changes)
+    return cluster
+
+
+CLUSTERS: dict[str, Cluster] = {
+    **{spec: parse_cluster_spec(spec) for spec in ("2x4xA100-80GB", "8xH100", "4xT4", "4xA100-80GB,8xL40S")},
+    "islands": uneven_islands(),
+    "busy": busy(),
+    "slices": sliced(),
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    cluster=st.sampled_from(sorted(CLUSTERS)),
+    model=st.sampled_from([LLAMA_8B, LLAMA_70B, LLAMA_405B, QWEN_7B, QWEN_FP8, GPT_OSS, SCOUT]),
+    tp=st.sampled_from([None, 1, 2, 3, 5, 6, 7, 8, 16]),
+    pp=st.sampled_from([None, None, 1, 2, 3]),
+    engine=st.sampled_from(["vllm", "vllm", "sglang", "tensorrt-llm", "builtin"]),
+    fraction=st.sampled_from([None, None, 0.8, 0.97]),
+    length=st.sampled_from([None, None, 4096, 40_000]),
+)
+def test_every_named_way_out_holds(
+    cluster: str,
+    model: str,
+    tp: int | None,
+    pp: int | None,
+    engine: Any,
+    fraction: float | None,
+    length: int | None,
+) -> None:
+    spec = load_model(model)
+    if length is not None and length > spec.max_position:
+        length = None
+    request = PlanRequest(tp=tp, pp=pp, engine=engine, gpu_memory_utilization=fraction, max_model_len=length)
+    assert_mends_hold(plan(CLUSTERS[cluster], spec, request))
+
+
+def fixes(answer: Plan) -> dict[str, str]:
+    return {one.label: one.rejections[0].fix for one in answer.candidates if one.rejections}
+
+
+def test_heads_name_the_nearest_degrees_on_as_many_gpus() -> None:
+    assert fixes(ask(QWEN_7B, "8xA100-80GB", tp=8))["TP=8"].startswith("TP=4, or TP=4 x PP=2")
+
+
+def test_cut_blocks_name_whole_experts() -> None:
+    fix = fixes(ask(QWEN_FP8, "8xH100"))["TP=8"]
+    assert fix.startswith("TP=4") and "expert parallelism (TP=8, EP=8)" in fix
+
+
+def test_a_pinned_uneven_split_names_the_engine_that_runs_it() -> None:
+    assert "--engine builtin (splits unevenly)" in fixes(ask(LLAMA_8B, "4xA100-80GB", tp=3))["TP=3"]
+    assert "--engine builtin" not in fixes(ask(GPT_OSS, "4xA100-80GB", tp=3))["TP=3"]
+
+
+def test_a_length_is_the_longest_that_holds() -> None:
+    answer = ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1)
+    length = int(re.findall(r"--max-model-len (\d+)", fixes(answer)["TP=2"])[0])
+    assert ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1, max_model_len=length).recommended is not None
+    assert ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1, max_model_len=length + 1024).recommended is None
+
+
+def test_a_length_that_windows_bend_is_tried_too() -> None:
+    """Three of four layers keep 8,192 tokens at most: the length is no matter of proportion."""
+    assert assert_mends_hold(ask(SCOUT, "4xB200", ep=2)) >= 4
+
+
+def test_a_smaller_profile_is_named_where_it_makes_room() -> None:
+    answer = ask(LLAMA_8B, "1xA10", engine_version="0.11.0", max_model_len=512, gpu_memory_utilization=0.72)
+    fix = fixes(answer)["DP=1"]
+    assert "--max-num-seqs 64" in fix and assert_mends_hold(answer) >= 2
+
+
+def test_a_cache_sized_by_hand_names_what_stays_free() -> None:
+    answer = ask(LLAMA_8B, "1xH100", max_model_len=8192, kv_cache_memory_bytes=80 * GIB)
+    assert fixes(answer)["DP=1"].startswith("--kv-cache-memory-bytes ")
+    assert assert_mends_hold(answer) >= 1
+
+
+@pytest.mark.parametrize("dtype", ["bf16"])
+def test_a_dtype_the_gpus_lack_names_one_they_have(dtype: str) -> None:
+    answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype=dtype)
+    assert fixes(answer)["TP=2"].startswith("--dtype float16")
+    assert any(line.startswith("--dtype float16 fits as") for line in answer.advice)
+
+
+def test_a_split_that_no_smaller_group_mends_names_a_wider_one() -> None:
+    assert fixes(ask(LLAMA_405B, "4x8xH100"))["TP=7"] == "TP=8 x PP=2"
+
+
+def test_where_no_single_change_holds_something_else_is_named() -> None:
+    answer = ask(LLAMA_405B, "1xT4")
+    assert fixes(answer)["DP=1"] and fixes(answer)["DP=1"] in (*answer.advice, "another model, or other GPUs")
+
+
+def test_one_gpu_too_small_names_a_group_and_a_pipeline() -> None:
+    assert fixes(ask(LLAMA_70B, "2x4xA100-80GB"))["DP=1"] == "TP=4, or TP=1 x PP=3"
