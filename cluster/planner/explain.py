@@ -67,7 +67,7 @@ def _higher(best: Candidate, others: Sequence[Candidate], request: PlanRequest) 
     higher = max(within, key=lambda other: benefit(other, request), default=None)
     if higher is None or not keeps_limits(best, request):
         return None
-    return higher if benefit(higher, request) > benefit(best, request) * (1 + SAME) else None
+    return higher if benefit(best, request) < benefit(higher, request) * (1 - SAME) else None
 
 
 def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest) -> str:

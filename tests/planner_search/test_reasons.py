@@ -135,7 +135,7 @@ def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
         key=lambda one: rate_of(one.estimate),
         default=chosen,
     )
-    assert rate_of(higher.estimate) > rate_of(chosen.estimate) * (1 + SAME)
+    assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
     assert broken_rules(higher) and not broken_rules(chosen)
     assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
 
