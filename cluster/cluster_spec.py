@@ -45,7 +45,9 @@ def parse_cluster_spec(text: str, source: ClusterSource = "spec") -> Cluster:
 
 def looks_like_spec(text: str) -> bool:
     """True for text that starts the way a cluster spec does, so that an error should be told about one."""
-    return re.match(r"\s*\d+\s*[xX×*]", text) is not None
+    begun = re.match(r"\s*\d+\s*[xX×*]", text) is not None
+    # A number first, and nothing that names of files have: '8yH100', '8 H100' or '8' is a spec gone wrong.
+    return begun or re.fullmatch(r"\s*\d[^./\\]*", text) is not None
 
 
 def _parse_part(piece: str, text: str, offset: int) -> _Part:

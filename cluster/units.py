@@ -1,4 +1,4 @@
-"""Byte and rate constants, and the only code that turns bytes into text.
+"""Byte and rate constants, and the only code that turns bytes and counts into text.
 
 Everywhere else sizes are bytes, times are seconds and rates are per second.
 """
@@ -21,13 +21,13 @@ def format_bytes(size_bytes: float | None, decimals: int = 1) -> str:
         return NOT_AVAILABLE
     for scale, name in _SCALES:
         if abs(size_bytes) >= scale:
-            return f"{size_bytes / scale:.{decimals}f} {name}"
+            return f"{size_bytes / scale:,.{decimals}f} {name}"
     return f"{size_bytes:.0f} B"
 
 
 def format_gib(size_bytes: float | None, decimals: int = 1) -> str:
     """Say a size in GiB, whatever its magnitude, so that columns compare; None is 'n/a'."""
-    return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:.{decimals}f} GiB"
+    return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:,.{decimals}f} GiB"
 
 
 def format_duration(duration_s: float | None) -> str:
@@ -43,6 +43,11 @@ def format_duration(duration_s: float | None) -> str:
     if duration_s < 7200:
         return f"{duration_s / 60:.3g} min"
     return f"{duration_s / 3600:.3g} h"
+
+
+def count_of(number: int, noun: str) -> str:
+    """Say '1 node' or '2 nodes'."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_count(count: float | None) -> str:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.bridge.events import Event
+from cluster.cli.defaults import read_defaults
 from tests.tui import recording
 from tests.tui.conftest import settle
 from tests.tui.fake_session import FakeSession
 from tui.app import ClusterviewApp, Setup
 from tui.screens.explain import Example
 from tui.screenshots import readable, with_common_font
-from tui.start import read_defaults
 from tui.themes import DARK, LIGHT
 
 _PIXELS_A_CELL = 8

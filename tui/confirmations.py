@@ -7,8 +7,8 @@ from collections import defaultdict
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Band, Candidate, Plan
-from cluster.units import GIB, format_gib
-from tui.format import count_of, memory_of, throughput_band
+from cluster.units import GIB, count_of, format_gib
+from tui.format import memory_of, throughput_band
 from tui.screens.confirm import Confirmation
 
 _MAX_NODES = 6
@@ -50,7 +50,7 @@ def gpus_by_node(spec: DeploymentSpec) -> str:
         f"{name}: {' '.join(str(index) for index in sorted(indices))}" for name, indices in by_node.items()
     ]
     if len(lines) > _MAX_NODES:
-        lines = [*lines[: _MAX_NODES - 1], f"and {len(lines) - _MAX_NODES + 1} more nodes"]
+        lines = [*lines[: _MAX_NODES - 1], f"and {count_of(len(lines) - _MAX_NODES + 1, 'more node')}"]
     return "\n".join(lines)
 
 

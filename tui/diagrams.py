@@ -12,7 +12,8 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.describe import column_ranges
 from cluster.planner.layout import Placement
 from cluster.planner.result import Candidate
-from tui.format import count_of, fit
+from cluster.units import count_of
+from tui.format import fit, span
 from tui.look import Look
 
 _BOX = 24
@@ -37,7 +38,7 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
             f"R{replica}",
             *_holding(candidate),
             _where(groups[replica]),
-            f"requests {replica + 1}, {replica + 1 + len(groups)}, {replica + 1 + 2 * len(groups)} ...",
+            f"requests {replica + 1:,}, {replica + 1 + len(groups):,}, {replica + 1 + 2 * len(groups):,} ...",
         )
         for replica in shown
     ]
@@ -62,7 +63,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     boxes = []
     for rank in shown:
         place = first[rank] if rank < len(first) else None
-        columns = f"columns {ranges[rank][0]}–{ranges[rank][1]}"
+        columns = f"columns {span(*ranges[rank], model.hidden_size)}"
         heads = f"{model.num_attention_heads / layout.tp:g} of {model.num_attention_heads} heads"
         boxes.append((f"rank T{rank}", columns, heads, _place(place)))
     total = len(shown) * (_BOX + _GAP) - _GAP
@@ -77,7 +78,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     if layout.tp > len(shown):
         text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", look.muted)
     reduces = candidate.estimate.all_reduces_per_token if candidate.estimate else 2 * model.num_layers
-    text.append(f"{model.num_layers} layers: {reduces:,} all-reduces a token.", look.muted)
+    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", look.muted)
     return text
 
 
@@ -116,7 +117,7 @@ def _holding(candidate: Candidate) -> tuple[str, str]:
     if layout.dp_attention:
         return "attention (copy)", f"1/{layout.ep} of the experts"
     gpus = layout.tp * layout.pp
-    return "full model (copy)", "on 1 GPU" if gpus == 1 else f"split over {gpus} GPUs"
+    return "full model (copy)", "on 1 GPU" if gpus == 1 else f"split over {count_of(gpus, 'GPU')}"
 
 
 def _place(place: Placement | None) -> str:
@@ -127,7 +128,7 @@ def _where(places: Sequence[Placement]) -> str:
     nodes = {place.node_name for place in places}
     if len(nodes) == 1:
         return f"{places[0].node_name} GPU {_spans([place.gpu_index for place in places])}"
-    return f"{len(places)} GPUs, {len(nodes)} nodes"
+    return f"{count_of(len(places), 'GPU')}, {count_of(len(nodes), 'node')}"
 
 
 def _spans(numbers: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ def fit(text: str, width: int, align: str = "left") -> str:
 
 def gib(size_bytes: float | None, decimals: int = 1) -> str:
     """Say a size in GiB without the unit."""
-    return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:.{decimals}f}"
+    return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:,.{decimals}f}"
 
 
 def rate(tokens_per_s: float) -> str:
@@ -62,7 +62,7 @@ def temperature(value_c: float | None) -> str:
 
 def power(value_w: float | None) -> str:
     """Say a power draw in watts."""
-    return NOT_AVAILABLE if value_w is None else f"{value_w:.0f} W"
+    return NOT_AVAILABLE if value_w is None else f"{value_w:,.0f} W"
 
 
 def age(age_s: float) -> str:
@@ -87,9 +87,9 @@ def role_name(replica: int, stage: int, rank: int, tp: int, pp: int) -> str:
     return "·".join(parts)
 
 
-def count_of(number: int, noun: str) -> str:
-    """Say '1 node' or '2 nodes'."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def span(first: int, last: int, size: int) -> str:
+    """Say a range out of `size` places: '2048–4095'; thousands are set apart where five digits occur."""
+    return f"{first}–{last}" if size < 10_000 else f"{first:,}–{last:,}"
 
 
 def memory_of(candidate: Candidate) -> str:

@@ -18,6 +18,13 @@ class StoreChanged(Message):
 
 
 @dataclass
+class DisabledKeyClicked(Message):
+    """A dimmed key of the key bar was clicked."""
+
+    action: str
+
+
+@dataclass
 class CandidateHighlighted(Message):
     """The cursor of the layout list moved."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.deploy.spec import DeploymentSpec
-from cluster.inventory import Cluster, Gpu, Node
+from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
-from cluster.telemetry import GpuReading, NodeReading
-from cluster.units import GIB
-from tui.store import SILENT_STATES, Snapshot
+from tui.cluster_now import current_cluster, without_deployments
+from tui.store import Snapshot
 
 PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 """(cluster, model name or path, request) -> plan; raises ClusterviewError. Runs in a worker thread."""
@@ -101,82 +100,6 @@ def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: Plan
         if instead.recommended is not None:
             return Answer(instead, names)
     return Answer(found)
-
-
-def without_deployments(cluster: Cluster, snapshot: Snapshot) -> Cluster:
-    """Return the cluster as it would be without our deployments."""
-    planned = {
-        rank.gpu_uuid: status.planned_bytes_by_gpu.get(rank.gpu_uuid, 0)
-        for status in snapshot.deployments
-        for rank in status.ranks
-    }
-    nodes = tuple(
-        node.model_copy(update={"gpus": tuple(_freed_gpu(gpu, planned) for gpu in node.gpus)})
-        for node in cluster.nodes
-    )
-    return cluster.model_copy(update={"nodes": nodes})
-
-
-def _freed_gpu(gpu: Gpu, planned: Mapping[str, int]) -> Gpu:
-    if gpu.uuid not in planned:
-        return gpu
-    free = gpu.memory_free_bytes
-    if free is not None and gpu.memory_total_bytes is not None:
-        free = min(gpu.memory_total_bytes, free + planned[gpu.uuid])
-    return gpu.model_copy(update={"claimed_by": None, "memory_free_bytes": free, "processes": ()})
-
-
-def moved_gpus(planned_on: Cluster, snapshot: Snapshot) -> int:
-    """Count the GPUs whose free memory moved by a GiB or more since a plan; our deployments' do not count."""
-    ours = {rank.gpu_uuid for status in snapshot.deployments for rank in status.ranks}
-    free_now = {
-        gpu.uuid: gpu.memory_free_bytes for reading in snapshot.readings.values() for gpu in reading.gpus
-    }
-    moved = 0
-    for node in planned_on.nodes:
-        for gpu in node.gpus:
-            now = free_now.get(gpu.uuid)
-            if gpu.uuid in ours or now is None or gpu.memory_free_bytes is None:
-                continue
-            moved += abs(now - gpu.memory_free_bytes) >= GIB
-    return moved
-
-
-def current_cluster(snapshot: Snapshot) -> Cluster | None:
-    """Return the cluster with the latest free memory, and without nodes that do not answer."""
-    cluster = snapshot.cluster
-    if cluster is None or not snapshot.readings:
-        return cluster
-    nodes = tuple(_current_node(node, snapshot.readings.get(node.node_id)) for node in cluster.nodes)
-    newest = max(reading.taken_at_s for reading in snapshot.readings.values())
-    return cluster.model_copy(update={"nodes": nodes, "taken_at_s": newest})
-
-
-def _current_node(node: Node, reading: NodeReading | None) -> Node:
-    if reading is None:
-        return node
-    if reading.state in SILENT_STATES:
-        reason = f"{node.name} is {reading.state}" + (f": {reading.reason}" if reading.reason else "")
-        gpus = tuple(gpu.model_copy(update={"unhealthy_reason": reason}) for gpu in node.gpus)
-    else:
-        by_uuid = {item.uuid: item for item in reading.gpus}
-        gpus = tuple(_current_gpu(gpu, by_uuid.get(gpu.uuid)) for gpu in node.gpus)
-    return node.model_copy(update={"gpus": gpus})
-
-
-def _current_gpu(gpu: Gpu, reading: GpuReading | None) -> Gpu:
-    if reading is None:
-        return gpu
-    changes: dict[str, object] = {}
-    if reading.memory_free_bytes is not None:
-        changes["memory_free_bytes"] = reading.memory_free_bytes
-    if reading.memory_total_bytes is not None:
-        changes["memory_total_bytes"] = reading.memory_total_bytes
-    if reading.processes:
-        changes["processes"] = reading.processes
-    if reading.error:
-        changes["unhealthy_reason"] = reading.error
-    return gpu.model_copy(update=changes)
 
 
 def candidate_key(candidate: Candidate) -> str:

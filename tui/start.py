@@ -5,32 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import tomllib
-from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from cluster.cli.defaults import read_defaults
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
     from cluster.deploy.status import DeploymentStatus
     from tui.app import Setup
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What is shown before the user chose anything. Read from defaults.toml."""
-
-    models: tuple[str, ...]
-    simulated_cluster: str
-    examples: tuple[tuple[str, str], ...]
-    """(model, cluster) of the textbook questions."""
-
-
-def read_defaults() -> Defaults:
-    """Read the defaults that lie beside this module."""
-    table = tomllib.loads(files("tui").joinpath("defaults.toml").read_text("utf-8"))
-    examples = tuple((item["model"], item["cluster"]) for item in table["examples"])
-    return Defaults(tuple(table["models"]), table["simulated_cluster"], examples)
 
 
 def open_app(arguments: argparse.Namespace) -> int:

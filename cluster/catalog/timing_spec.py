@@ -92,6 +92,8 @@ class EngineTiming:
     """Share of host work that hides behind the GPU's, 0 to 1."""
     pipeline_overlap: float
     """The same with several pipeline stages."""
+    lockstep_share: float
+    """Share of its rate that attention DP keeps although every step waits for the rank with the most work."""
     pipeline_pacing: float
     """How far one micro-batch that carries a prompt holds up the others of its round, 0 (not) to 1 (all)."""
     reserved_output_share: float

@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 
 from cluster.cli.option_types import (
     byte_count,
+    cluster_words,
     fraction,
     milliseconds,
     positive_int,
     short_name,
+    some_text,
     token_count,
     version_text,
 )
@@ -83,16 +85,25 @@ def _add_verb(verbs: Any, name: str, add_options: Any) -> None:
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where the cluster comes from (default: this machine's GPUs)")
-    group.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (or RAY_ADDRESS)")
-    group.add_argument("--simulate", metavar="SPEC", help="a simulated cluster, such as 2x4xA100-80GB")
     group.add_argument(
-        "--cluster", metavar="FILE|SPEC", help="a snapshot file or a cluster spec, for planning only"
+        "--address", type=some_text, metavar="HOST:PORT", help="a running Ray cluster (or RAY_ADDRESS)"
+    )
+    group.add_argument(
+        "--simulate", type=cluster_words, metavar="SPEC", help="a simulated cluster, such as 2x4xA100-80GB"
+    )
+    group.add_argument(
+        "--cluster",
+        type=cluster_words,
+        metavar="FILE|SPEC",
+        help="a snapshot file or a cluster spec, for planning only",
     )
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to plan")
-    group.add_argument("--model", metavar="M", help="catalogue name, folder, config.json or hub id")
+    group.add_argument(
+        "--model", type=some_text, metavar="M", help="catalogue name, folder, config.json or hub id"
+    )
     for axis, text in (("tp", "tensor"), ("pp", "pipeline"), ("dp", "data"), ("ep", "expert")):
         group.add_argument(
             f"--{axis}", type=positive_int, metavar="N", help=f"pin the {text}-parallel degree"

@@ -8,8 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from cluster.cli.defaults import read_defaults
 from cluster.cli.progress_lines import ProgressLines
-from cluster.cli.resolve import DEMO_SPEC, model_from, ray_address_from, refuse_two_sources, request_from
+from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
@@ -17,6 +18,7 @@ from cluster.errors import BadInput, DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.request import EngineName
 from cluster.planner.result import Candidate, Plan
+from cluster.units import count_of
 
 _ORDER_S = 60.0
 _STOP_S = 60.0
@@ -50,7 +52,8 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
 
     cluster = view.settled_cluster()
     if not cluster.num_gpus:
-        raise BadInput(_no_gpus(cluster), f"Try --simulate {DEMO_SPEC} or --address HOST:PORT")
+        example = read_defaults().simulated_cluster
+        raise BadInput(_no_gpus(cluster), f"Try --simulate {example} or --address HOST:PORT")
     taken = [status.name for status in view.settled_deployments()]
     if arguments.name in taken:
         raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
@@ -101,7 +104,7 @@ def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
     if arguments.yes or arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     nodes = ", ".join(dict.fromkeys(place.node_name for place in spec.ranks))
-    question = f"Deploy {spec.name} as {spec.label} on {len(spec.ranks)} GPUs of {nodes}? [y/N] "
+    question = f"Deploy {spec.name} as {spec.label} on {count_of(len(spec.ranks), 'GPU')} of {nodes}? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

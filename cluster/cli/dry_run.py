@@ -6,9 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from cluster.cli.defaults import read_defaults
 from cluster.cli.resolve import (
-    DEFAULT_MODEL,
-    DEMO_SPEC,
     check_lengths,
     model_from,
     planning_cluster_from,
@@ -35,7 +34,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
 
     answer = plan(cluster, model, request)
     if arguments.model is None:
-        print(f"clusterview: no --model given, planning for {DEFAULT_MODEL}", file=sys.stderr)
+        print(f"clusterview: no --model given, planning for {model.name}", file=sys.stderr)
     if arguments.json:
         from cluster.cli.print_json import print_json
 
@@ -73,12 +72,13 @@ def _this_machine(demo: bool) -> Cluster:
     found = read_cluster()
     if found.num_gpus:
         return found
+    example = read_defaults().simulated_cluster
     if demo:
-        return _simulated(DEMO_SPEC)
+        return _simulated(example)
     reasons = [node.error for node in found.nodes if node.error]
     raise BadInput(
         f"this machine shows no NVIDIA GPU{f' ({reasons[0]})' if reasons else ''}",
-        f"Try --cluster {DEMO_SPEC}, --simulate {DEMO_SPEC} or --address HOST:PORT",
+        f"Try --cluster {example}, --simulate {example} or --address HOST:PORT",
     )
 
 

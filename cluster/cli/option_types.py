@@ -12,6 +12,20 @@ MOST = 10**9
 _SUFFIXES = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
 
 
+def some_text(text: str) -> str:
+    """Anything but nothing: an empty value is a mistake (an unset variable, say), never the default."""
+    if not text.strip():
+        raise ArgumentTypeError("it is empty; leave the option out for the default")
+    return text
+
+
+def cluster_words(text: str) -> str:
+    """A cluster in words or a file's name; what is wrong with it is told later, with its position."""
+    if not text.strip():
+        raise ArgumentTypeError("it is empty; write a cluster like 2x4xA100-80GB")
+    return text
+
+
 def positive_int(text: str) -> int:
     """A whole number from 1 to a billion."""
     if not re.fullmatch(r"\+?[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:

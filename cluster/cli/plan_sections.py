@@ -15,7 +15,7 @@ from cluster.planner.describe import (
     rate_in_words,
 )
 from cluster.planner.result import Candidate, Plan
-from cluster.units import format_bytes, format_count, format_gib
+from cluster.units import count_of, format_bytes, format_count, format_gib
 
 _LABEL_WIDTH = 10
 _REFUSALS_SHOWN = 3
@@ -28,13 +28,19 @@ def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
         ("Model", _model_in_words(plan)),
         ("Cluster", cluster_in_words(plan.cluster) + mark),
         ("Workload", _workload_in_words(plan)),
-        ("Engine", f"{plan.engine_name} {plan.engine_version}"),
+        *_engine(plan),
         *(("Note", note) for note in plan.model.notes),
     )
     for name, text in told:
         first, *more = wrap(text, width - _LABEL_WIDTH)
         yield style.bold(f"{name:<{_LABEL_WIDTH}}") + first
         yield from (" " * _LABEL_WIDTH + line for line in more)
+
+
+def _engine(plan: Plan) -> Iterator[tuple[str, str]]:
+    # A trainer is not one of the engines; its plan holds for any of them.
+    if plan.request.workload == "inference":
+        yield "Engine", f"{plan.engine_name} {plan.engine_version}"
 
 
 def _model_in_words(plan: Plan) -> str:
@@ -51,11 +57,11 @@ def _model_in_words(plan: Plan) -> str:
 def _workload_in_words(plan: Plan) -> str:
     request = plan.request
     if request.workload == "training":
-        return f"training: samples of {request.input_tokens} tokens, mixed-precision Adam"
-    load = f"{request.input_tokens} tokens in, {request.output_tokens} out"
-    load += f", {request.concurrency} in flight" if request.concurrency else ""
+        return f"training: samples of {request.input_tokens:,} tokens, mixed-precision Adam"
+    load = f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out"
+    load += f", {request.concurrency:,} in flight" if request.concurrency else ""
     length = request.max_model_len or plan.model.max_position
-    return f"{request.workload}: {load}, max-model-len {length}, ranked by {request.objective}"
+    return f"{request.workload}: {load}, max-model-len {length:,}, ranked by {request.objective}"
 
 
 def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
@@ -66,7 +72,7 @@ def recommendation(plan: Plan, style: Style, width: int) -> Iterator[str]:
         for line in plan.advice:
             yield from wrap(f"  {line}", width, "    ")
         return
-    yield style.bold(style.good(f"Recommended: {best.label}")) + f"  on {best.layout.gpus} GPUs"
+    yield style.bold(style.good(f"Recommended: {best.label}")) + f"  on {count_of(best.layout.gpus, 'GPU')}"
     yield from wrap(f"  {best.why}", width, "  ")
     for line in (*_memory_lines(best), *_speed_lines(plan, best)):
         yield from wrap(f"  {line}", width, "    ")
@@ -92,7 +98,7 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
             f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
-            f"{candidate.max_concurrency:.1f} requests of the full length"
+            f"{candidate.max_concurrency:,.1f} requests of the full length"
         )
 
 
@@ -101,13 +107,13 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     if estimate is None:
         return
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
-    load = "at full load" if alone else f"batch {estimate.batch} a replica, bound by {estimate.bottleneck}"
+    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {estimate.bottleneck}"
     yield f"throughput: {rate_in_words(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
         f"first token {duration_in_words(estimate.ttft_s)}, "
         f"then {duration_in_words(estimate.tpot_s)} a token; "
-        f"{estimate.all_reduces_per_token} all-reduces a token, "
+        f"{estimate.all_reduces_per_token:,} all-reduces a token, "
         f"{estimate.all_reduce_share:.0%} of a decode step"
     )
 
@@ -162,7 +168,7 @@ def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
         yield lead + lines[0].lstrip()
         yield from (style.dim(line) for line in lines[1:])
     if len(others) > len(shown):
-        yield style.dim(f"  and {len(others) - len(shown)} more (--top {len(plan.candidates)})")
+        yield style.dim(f"  and {len(others) - len(shown):,} more (--top {len(plan.candidates)})")
 
 
 def _to_show(others: list[Candidate], count: int) -> list[Candidate]:

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from cluster.cli.defaults import read_defaults
 from cluster.errors import BadInput
 from cluster.planner.request import EngineName, PlanRequest
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from cluster.catalog.model_spec import ModelSpec
     from cluster.inventory import Cluster
 
-DEFAULT_MODEL = "meta-llama/Llama-3.1-70B-Instruct"
-DEMO_SPEC = "2x4xA100-80GB"
 DEFAULT_TOP = 8
 _DTYPES = {
     "auto": None,
@@ -63,7 +62,7 @@ def model_from(arguments: argparse.Namespace) -> ModelSpec:
     from cluster.catalog.models import load_model
 
     dtype = _DTYPES.get(arguments.dtype) if arguments.dtype else None
-    return load_model(arguments.model or DEFAULT_MODEL, dtype, arguments.quantization)
+    return load_model(arguments.model or read_defaults().models[0], dtype, arguments.quantization)
 
 
 def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
@@ -81,8 +80,8 @@ def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
     if given and least > longest and request.workload == "inference":
         named = " with ".join(f"{option} {tokens}" for option, tokens in given.items())
         raise BadInput(
-            f"{named} does not fit sequences of at most {longest} tokens",
-            f"Prompt and answer have {longest} tokens at most; --max-model-len sets the length",
+            f"{named} does not fit sequences of at most {longest:,} tokens",
+            f"Prompt and answer have {longest:,} tokens at most; --max-model-len sets the length",
         )
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cluster.cli.dry_run import cluster_from
+from cluster.units import count_of
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,7 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     path = Path(arguments.output).expanduser()
     save_cluster(cluster, path)
-    print(
-        f"clusterview: wrote {len(cluster.nodes)} nodes, {cluster.num_gpus} GPUs to {path}", file=sys.stderr
-    )
+    size = f"{count_of(len(cluster.nodes), 'node')}, {count_of(cluster.num_gpus, 'GPU')}"
+    print(f"clusterview: wrote {size} to {path}", file=sys.stderr)
     return 0

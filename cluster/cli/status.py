@@ -12,7 +12,7 @@ from cluster.cli.places import running_sessions
 from cluster.cli.session_view import SessionView, say
 from cluster.deploy.status import DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.errors import ClusterviewError, UnknownName
-from cluster.units import format_bytes, format_duration
+from cluster.units import count_of, format_bytes, format_duration
 
 Found = tuple[str, DeploymentStatus]
 """(title of the cluster, deployment)."""
@@ -68,21 +68,21 @@ def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
     mark = f"  SIMULATED, {status.scale}" if status.simulated else ""
     yield f"  {status.model}  {status.label}  on {title}{mark}"
     if status.endpoint:
-        yield f"  {status.endpoint}/v1  {status.tokens_per_s:.1f} tokens/s"
+        yield f"  {status.endpoint}/v1  {status.tokens_per_s:,.1f} tokens/s"
     for replica in status.replicas:
         yield _replica_line(replica)
         yield from (_rank_line(rank) for rank in status.ranks if rank.replica == replica.replica)
 
 
 def _replica_line(replica: ReplicaStatus) -> str:
-    parts = ["ready" if replica.ready else "not ready", f"{replica.requests_total} requests"]
-    parts.append(f"{replica.in_flight} in flight")
-    parts.append(f"{replica.tokens_per_s:.1f} tokens/s")
+    parts = ["ready" if replica.ready else "not ready", count_of(replica.requests_total, "request")]
+    parts.append(f"{replica.in_flight:,} in flight")
+    parts.append(f"{replica.tokens_per_s:,.1f} tokens/s")
     if replica.all_reduces_per_token is not None and replica.all_reduce_share is not None:
         share = f"{100 * replica.all_reduce_share:.0f} % of the time"
-        parts.append(f"{replica.all_reduces_per_token:.0f} all-reduces a token, {share}")
+        parts.append(f"{replica.all_reduces_per_token:,.0f} all-reduces a token, {share}")
     if replica.restarts:
-        parts.append(f"{replica.restarts} restarts")
+        parts.append(count_of(replica.restarts, "restart"))
     return f"  replica {replica.replica}: {', '.join(parts)}"
 
 

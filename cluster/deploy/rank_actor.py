@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.deploy.network import interface_of
 from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
+from cluster.deploy.served_meter import ServedMeter
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, ClusterviewError, DeployFailed
 
@@ -48,6 +49,7 @@ class RankActor:
         self._handles: dict[str, Any] = {}
         self._tokens: queue.SimpleQueue[Token] = queue.SimpleQueue()
         self._listeners = 0
+        self._served = ServedMeter()
 
     def where(self) -> tuple[str, list[int]]:
         """Return the node and the GPU indices that Ray gave this process."""
@@ -112,6 +114,7 @@ class RankActor:
     ) -> None:
         """On the leader: queue a request; its tokens come out of `tokens`."""
         handle = self._submit(prompt_ids, max_tokens, temperature, top_p, seed)
+        self._served.count_request()
         self._handles[request_id] = handle
         threading.Thread(target=self._forward, args=(request_id, handle), daemon=True).start()
 
@@ -149,6 +152,8 @@ class RankActor:
 
     def _forward(self, request_id: str, handle: Any) -> None:
         for event in handle:
+            if event.token_id is not None:
+                self._served.count_token()
             self._tokens.put((request_id, event.token_id, event.finished, event.finish_reason, event.error))
         self._handles.pop(request_id, None)
 
@@ -157,10 +162,10 @@ class RankActor:
             return EngineFigures()
         stats = self._engine.stats()
         return EngineFigures(
-            requests_total=stats.requests_total,
+            requests_total=self._served.requests_total,
             in_flight=stats.in_flight,
-            output_tokens_total=stats.output_tokens_total,
-            tokens_per_s=stats.tokens_per_s,
+            output_tokens_total=self._served.output_tokens_total,
+            tokens_per_s=self._served.tokens_per_s(),
             all_reduces_per_token=stats.all_reduces_per_token,
             all_reduce_share=stats.all_reduce_share,
             memory_used_bytes=stats.memory_used_bytes or None,

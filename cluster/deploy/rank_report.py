@@ -55,7 +55,7 @@ def shown_state(step: RankStep, *, proven: bool) -> RankState:
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """What an engine measured of itself; see EngineStats of the built-in engine."""
+    """What an engine measured of itself; requests, tokens and their rate are those of users."""
 
     requests_total: int = 0
     in_flight: int = 0

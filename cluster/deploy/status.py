@@ -66,6 +66,7 @@ class ReplicaStatus(FrozenModel):
     replica: int
     ready: bool
     requests_total: int = 0
+    """Of users, since the replica's start: proofs of health are not counted. So are the output tokens."""
     in_flight: int = 0
     output_tokens_total: int = 0
     tokens_per_s: float = 0.0

@@ -22,6 +22,8 @@ class Ranked:
     measured: float
     """Higher is better: a rate, per GPU where replicas could be added."""
     predicted: float
+    side: object = None
+    """Entries of the same side do not compete: a row repeated, or the same layout twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Score:
     fewest_gpus_right: int
     """What 'fewest GPUs per replica' gets."""
     wrong: tuple[str, ...]
+    draws: int = 0
+    """Pairs whose measurements are too close to say."""
 
 
 def score(entries: Iterable[Ranked]) -> Score:
@@ -40,11 +44,14 @@ def score(entries: Iterable[Ranked]) -> Score:
     contests: dict[tuple[object, ...], list[Ranked]] = defaultdict(list)
     for entry in entries:
         contests[entry.contest].append(entry)
-    pairs, right, naive, wrong = 0, 0, 0, []
+    pairs, right, naive, draws, wrong = 0, 0, 0, 0, []
     for group in contests.values():
         for one, other in combinations(group, 2):
+            if one.side is not None and one.side == other.side:
+                continue
             better, worse = (one, other) if one.measured > other.measured else (other, one)
             if better.measured < worse.measured * (1 + CLEAR_DIFFERENCE):
+                draws += 1
                 continue
             pairs += 1
             naive += better.gpus_per_replica < worse.gpus_per_replica
@@ -54,4 +61,4 @@ def score(entries: Iterable[Ranked]) -> Score:
                 wrong.append(
                     f"{better.name} beats {worse.name} by {better.measured / worse.measured - 1:.0%}"
                 )
-    return Score(pairs, right, naive, tuple(wrong))
+    return Score(pairs, right, naive, tuple(wrong), draws)

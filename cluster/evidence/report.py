@@ -16,6 +16,7 @@ SECTIONS = (
     "feasibility_accuracy",
     "layout_accuracy",
     "throughput_accuracy",
+    "ranking_accuracy",
 )
 """Modules of this package, each with `section(folder) -> lines`."""
 

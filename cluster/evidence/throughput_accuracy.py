@@ -12,7 +12,6 @@ from cluster.catalog.timing_spec import load_timing
 from cluster.evidence import hardware_accuracy
 from cluster.evidence.bands import Ratio
 from cluster.evidence.figures import Miss, summary
-from cluster.evidence.ranking import Ranked, Score, score
 from cluster.evidence.rows import named_rows
 from cluster.evidence.throughput_cases import Answer, Planner, Question
 from cluster.evidence.throughput_rows import Measured, read_measured
@@ -39,13 +38,21 @@ class Case:
         """Yield (figure, predicted beside measured) for each figure the row has."""
         name, estimate = title_of(self.measured.question), self.answer.estimate
         pairs = (
-            ("throughput", estimate.throughput_tokens_per_s, self.measured.throughput_tokens_per_s),
-            ("tpot", estimate.tpot_s, self.measured.tpot_s),
-            ("ttft", estimate.ttft_s, self.measured.ttft_s),
+            ("throughput", self._throughput_tokens_per_s(), self.measured.throughput_tokens_per_s),
+            ("tpot", estimate.tpot_s.value, self.measured.tpot_s),
+            ("ttft", estimate.ttft_s.value, self.measured.ttft_s),
         )
         for figure, predicted, value in pairs:
             if value is not None:
-                yield figure, Miss(name, predicted.value, value)
+                yield figure, Miss(name, predicted, value)
+
+    def _throughput_tokens_per_s(self) -> float:
+        """Return the rate that the row can show: of N requests sent at once the last batch drains while no
+        prompts come, which costs half of a request's residence, batch / (2 N) of the steady time."""
+        steady, request = self.answer.estimate.throughput_tokens_per_s.value, self.measured.question.request
+        if self.measured.kind != "burst" or request.concurrency is None:
+            return steady
+        return steady / (1.0 + self.answer.estimate.batch / (2.0 * request.concurrency))
 
 
 def title_of(question: Question) -> str:
@@ -84,8 +91,6 @@ def section(folder: Path) -> list[str]:
         misses = [_shown(miss, figure) for case in chosen for name, miss in case.misses() if name == figure]
         if misses:
             lines += summary(title, misses, "tokens/s" if figure == "throughput" else "ms", relative=True)
-    lines += _ranking_lines("layouts by throughput per GPU", score(offline_ranks(cases)))
-    lines += _ranking_lines("layouts by speed at batch 1", score(batch1_ranks(cases)))
     lines += _coverage_lines(cases)
     lines += hardware_accuracy.lines(folder)
     lines += [f"left out, {number} rows: {reason}" for reason, number in left_out]
@@ -109,45 +114,6 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("served bursts of equal lengths, TPOT", "tpot", ("burst",), None),
     ("conversations all at once (not steady)", "throughput", ("conversations",), None),
 )
-
-
-def offline_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
-    for case in cases:
-        question, rate = case.measured.question, case.measured.throughput_tokens_per_s
-        if case.measured.kind not in ("offline", "burst", "conversations") or rate is None:
-            continue
-        request, gpus = question.request, question.layout.gpus
-        lengths = (request.input_tokens, request.output_tokens, request.concurrency)
-        yield Ranked(
-            name=title_of(question),
-            contest=(question.model, question.dtype, question.gpu, question.engine, *lengths),
-            gpus_per_replica=question.layout.gpus_per_replica,
-            measured=rate / gpus,
-            predicted=case.answer.estimate.throughput_tokens_per_s.value / gpus,
-        )
-
-
-def batch1_ranks(cases: tuple[Case, ...]) -> Iterator[Ranked]:
-    for case in cases:
-        question, rate = case.measured.question, case.measured.throughput_tokens_per_s
-        if case.measured.kind != "batch 1" or rate is None:
-            continue
-        lengths = (question.request.input_tokens, question.request.output_tokens)
-        yield Ranked(
-            name=title_of(question),
-            contest=(question.model, question.dtype, question.gpu, question.engine, *lengths),
-            gpus_per_replica=question.layout.gpus_per_replica,
-            measured=rate,
-            predicted=case.answer.estimate.throughput_tokens_per_s.value,
-        )
-
-
-def _ranking_lines(title: str, result: Score) -> list[str]:
-    if not result.pairs:
-        return [f"{title}: no pairs"]
-    share, naive = result.right / result.pairs, result.fewest_gpus_right / result.pairs
-    lines = [f"{title:<44} n={result.pairs:<3} right {share:.0%}; 'fewest GPUs a replica' {naive:.0%}"]
-    return lines + [f"    wrong: {wrong}" for wrong in result.wrong[:3]]
 
 
 def ratios(cases: tuple[Case, ...]) -> list[Ratio]:

@@ -99,11 +99,15 @@ def _serving(name: str, row: Row) -> Measured | str:
     engine = {"vllm": "vllm", "sglang": "sglang"}.get(row["engine"], "tensorrt-llm")
     version = dict(row.get("engine_versions") or {}).get({"vllm": "vLLM", "sglang": "SGLang"}.get(engine, ""))
     dtype = next((kind for kind in ("FP8", "AWQ") if model[1].endswith(f"-{kind}")), "BF16")
+    share = re.search(r"--gpu-memory-utilization[ =]([\d.]+)", command)
     request = PlanRequest(
         input_tokens=max(1, round(row["total_input_tokens"] / requests)),
         output_tokens=outputs,
         concurrency=in_flight,
         engine=_engine_name(engine),
+        max_model_len=_flag(command, "max[-_]model[-_]len"),
+        max_num_batched_tokens=_flag(command, "max[-_]num[-_]batched[-_]tokens|max_num_tokens"),
+        gpu_memory_utilization=float(share[1]) if share else None,
     )
     layout = Layout(tp=row.get("tp") or 1, ep=(row.get("tp") or 1) if row.get("ep") else 1)
     question = Question(name, model[1], dtype, gpu[1], engine, version, layout, request)
@@ -114,6 +118,12 @@ def _serving(name: str, row: Row) -> Measured | str:
         tpot_s=row["mean_tpot_ms"] / 1e3,
         ttft_s=row["mean_ttft_ms"] / 1e3 if at_rate else None,
     )
+
+
+def _flag(command: str, name: str) -> int | None:
+    """Return the number that a command gives an option."""
+    found = re.search(rf"--(?:{name})[ =](\d+)", command)
+    return int(found[1]) if found else None
 
 
 def _plain(model: str) -> str:

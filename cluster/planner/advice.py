@@ -41,15 +41,15 @@ def advise(context: Context, found: Found) -> tuple[str, ...]:
     )
 
 
-def nearest_miss(context: Context, refused: Sequence[Candidate]) -> Iterator[str]:
-    """Say in one sentence what comes nearest, and why it does not fit."""
+def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[str]) -> Iterator[str]:
+    """Say in one sentence what comes nearest, and why it does not fit; `told` are the ways out said too."""
     if not context.cluster.num_gpus:
         yield "the cluster has no GPU"
     elif refused:
         candidate = refused[0]
         first = candidate.rejections[0]
         told_below = first.rule in MEMORY_RULES and first.rule != "gpu_busy"
-        mend = f": {first.fix}" if first.fix and not told_below else ""
+        mend = f": {first.fix}" if first.fix and not told_below and first.fix not in told else ""
         yield f"nearest is {candidate.label}: {first.message}{mend}"
     elif context.survey.left_out:
         out = context.survey.left_out[0]

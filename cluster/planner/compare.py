@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.planner.describe import column_ranges, duration_in_words, rate_in_words
+from cluster.planner.describe import column_number, column_spans, duration_in_words, rate_in_words
 from cluster.planner.facts import Facts, single_replica
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
@@ -95,11 +95,11 @@ class _Strategy:
     def _columns(self) -> str:
         width, tp = self.context.model.hidden_size, self.layout.tp
         if width < tp:
-            return f"all {width}"
-        ranges = [f"{first}-{last}" for first, last in column_ranges(width, tp)]
+            return f"all {column_number(width, width)}"
+        ranges = column_spans(width, tp)
         if len(ranges) > 4:
             ranges = [*ranges[:3], "...", ranges[-1]]
-        return f"all {width}" if tp == 1 else ", ".join(ranges)
+        return f"all {column_number(width, width)}" if tp == 1 else ", ".join(ranges)
 
     def _communication(self) -> str:
         if self.layout.tp == 1:

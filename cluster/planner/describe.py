@@ -50,14 +50,27 @@ def column_ranges(width: int, parts: int) -> list[tuple[int, int]]:
     return ranges
 
 
+def column_spans(width: int, parts: int) -> list[str]:
+    """Say the columns of each part: '0-2047', '2048-4095'."""
+    return [
+        f"{column_number(first, width)}-{column_number(last, width)}"
+        for first, last in column_ranges(width, parts)
+    ]
+
+
+def column_number(column: int, width: int) -> str:
+    """Say a column of a layer `width` wide; thousands are set apart where five digits occur."""
+    return str(column) if width < 10_000 else f"{column:,}"
+
+
 def columns_in_words(model: ModelSpec, layout: Layout) -> str:
     """Say which columns of each layer the ranks of a tensor-parallel group hold; '' without one."""
     if layout.tp < 2 or model.hidden_size < layout.tp:
         return ""
-    ranges = column_ranges(model.hidden_size, layout.tp)
-    told = ", ".join(f"{first}-{last}" for first, last in ranges[:_COLUMN_RANGES_TOLD])
+    ranges = column_spans(model.hidden_size, layout.tp)
+    told = ", ".join(ranges[:_COLUMN_RANGES_TOLD])
     more = ", ..." if len(ranges) > _COLUMN_RANGES_TOLD else ""
-    return f"columns of each {model.hidden_size}-wide layer: {told}{more}"
+    return f"columns of each {column_number(model.hidden_size, model.hidden_size)}-wide layer: {told}{more}"
 
 
 def placement_in_words(candidate: Candidate) -> Iterator[str]:

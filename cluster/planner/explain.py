@@ -9,8 +9,8 @@ from cluster.planner.describe import duration_in_words, rate_in_words
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.placement import LazyPlacement
-from cluster.planner.search.rank import SAME, benefit, keeps_limits, request_latency_s
-from cluster.units import format_duration
+from cluster.planner.search.rank import SAME, benefit, broken_rules, keeps_limits, request_latency_s
+from cluster.units import count_of, format_duration
 
 
 def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Candidate, ...]:
@@ -19,7 +19,7 @@ def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Cand
         return ()
     best = feasible[0]
     second = feasible[1] if len(feasible) > 1 else None
-    lead = replace(best, why=_why_best(best, second, request) + _but(best, feasible[1:], request))
+    lead = replace(best, why=_why_best(best, second, _higher(best, feasible[1:], request), request))
     return (lead, *(replace(other, why=_why_not(other, best, request)) for other in feasible[1:]))
 
 
@@ -37,7 +37,9 @@ def _why_refused(candidate: Candidate) -> str:
     return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
 
 
-def _why_best(best: Candidate, second: Candidate | None, request: PlanRequest) -> str:
+def _why_best(
+    best: Candidate, second: Candidate | None, higher: Candidate | None, request: PlanRequest
+) -> str:
     layout = best.layout
     if layout.gpus_per_replica == 1:
         what = f"{layout.num_replicas} independent copies, no communication between GPUs"
@@ -51,21 +53,28 @@ def _why_best(best: Candidate, second: Candidate | None, request: PlanRequest) -
     if second is None:
         pinned = any((request.tp, request.pp, request.dp, request.ep))
         return f"{what}; the only layout that fits{' with these degrees' if pinned else ''}"
+    if higher is not None:
+        return f"{what}; {_kept_rules(higher, best, request)}"
     gain = benefit(best, request) / max(benefit(second, request), 1e-12) - 1
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({second.label})"
     return f"{what}; the simplest to run of those that are about equally good"
 
 
-def _but(best: Candidate, others: Sequence[Candidate], request: PlanRequest) -> str:
-    """Name what is estimated higher and still passed over."""
+def _higher(best: Candidate, others: Sequence[Candidate], request: PlanRequest) -> Candidate | None:
+    """Return what is estimated clearly higher and still passed over: it breaks a rule that the best keeps."""
     within = [other for other in others if keeps_limits(other, request)]
     higher = max(within, key=lambda other: benefit(other, request), default=None)
     if higher is None or not keeps_limits(best, request):
-        return ""
-    if benefit(higher, request) <= benefit(best, request) * (1 + SAME):
-        return ""
-    return f" ({higher.label} is estimated higher, but {_reason(higher, best, request)})"
+        return None
+    return higher if benefit(best, request) < benefit(higher, request) * (1 - SAME) else None
+
+
+def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest) -> str:
+    more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
+    kept = " and ".join(rule.kept for rule in broken_rules(higher)) or "the simpler layout"
+    wins = f"{_gain(more, request)} expected of {higher.label}"
+    return f"chosen for {kept}, in spite of {wins}"
 
 
 def _gain(gain: float, request: PlanRequest) -> str:
@@ -97,7 +106,9 @@ def _reason(other: Candidate, best: Candidate, request: PlanRequest) -> str:
     if request.objective == "throughput":
         reasons += _sizes(other, best)
     elif other.layout.tp < best.layout.tp:
-        reasons.append(f"{other.layout.tp} GPUs share the work of a token instead of {best.layout.tp}")
+        few, many = count_of(other.layout.tp, "GPU"), f"instead of {best.layout.tp}"
+        verb = "does" if other.layout.tp == 1 else "share"
+        reasons.append(f"{few} {verb} the work of a token {many}")
     return ", ".join(reasons)
 
 

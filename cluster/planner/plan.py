@@ -70,7 +70,7 @@ def _ways_out(context: Context, found: Found) -> tuple[str, ...]:
 def _advice(context: Context, refused: Sequence[Candidate], ways: tuple[str, ...]) -> tuple[str, ...]:
     from cluster.planner.advice import nearest_miss
 
-    return (*nearest_miss(context, refused), *ways)
+    return (*nearest_miss(context, refused, ways), *ways)
 
 
 def _training_plan(context: Context) -> Plan:

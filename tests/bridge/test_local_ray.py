@@ -73,5 +73,13 @@ def test_deploying_on_this_machine() -> None:
             metrics = client.get("/metrics").text
         assert 'clusterview_requests_total{replica="0"} 1.0' in metrics
         assert 'clusterview_ranks{replica="0",state="ready"} 2.0' in metrics
+
+        def counted() -> tuple[int, int]:
+            seen = view.find(spec.name)
+            return (seen.replicas[0].requests_total, seen.replicas[0].output_tokens_total) if seen else (0, 0)
+
+        # The proofs at the start and of /health are nobody's requests: the screen counts as the router.
+        assert view.wait(lambda: counted() == (1, 8), 20.0), counted()
+        assert 'clusterview_output_tokens_total{replica="0"} 8.0' in metrics
         finish(view.session.stop(spec.name), 60.0)
         view.wait(lambda: view.find(spec.name) is None, 60.0)

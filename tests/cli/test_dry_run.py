@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from cluster.cli.defaults import read_defaults
 from tests.cli.run_clusterview import one_line_error, run_clusterview
 
 PLAN = ("--dry-run", "--model", "llama-3.1-70b", "--cluster", "2x4xA100-80GB")
@@ -91,7 +93,18 @@ def test_a_simulated_cluster_says_so() -> None:
 
 def test_the_default_model_is_named() -> None:
     done = run_clusterview("--dry-run", "--cluster", "4xA100-80GB")
-    assert done.returncode == 0 and "planning for meta-llama/Llama-3.1-70B-Instruct" in done.stderr
+    assert done.returncode == 0 and f"planning for {read_defaults().models[0]}" in done.stderr
+
+
+def test_one_is_not_plural_and_thousands_are_set_apart() -> None:
+    lengths = ("--input-tokens", "20000", "--output-tokens", "10000", "--concurrency", "12000")
+    done = run_clusterview("--dry-run", "--cluster", "2x1xA100-80GB", "--model", "llama-3.1-70b", *lengths)
+    text = " ".join(done.stdout.split())
+    assert "20,000 tokens in, 10,000 out, 12,000 in flight, max-model-len 131,072" in text
+    assert "has 1 GPU:" in text
+    assert not re.search(r"(?<![\d.,=-])1 (GPUs|nodes|replicas|ranks)\b", text)
+    # What is to be typed stays as it is typed.
+    assert not re.search(r"(?<!--max-model-len )(?<!\d)\d{5,}", text)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +122,12 @@ def test_the_default_model_is_named() -> None:
         (("--dry-run", "--cluster", "1xL4", "--engine", "tgi"), "--engine"),
         (("--dry-run", "--cluster", "1xL4", "--engine-version", "x.y"), "version"),
         (("--dry-run", "--nonsense"), "--nonsense"),
+        (("--dry-run", "--cluster", "8yH100"), "expected 'x' and a GPU type at position 2 of '8yH100'"),
+        (("--dry-run", "--cluster", "8"), "position 2 of '8'"),
+        (("--dry-run", "--cluster", ""), "argument --cluster: it is empty"),
+        (("--dry-run", "--simulate", " "), "argument --simulate: it is empty"),
+        (("--dry-run", "--cluster", "1xL4", "--model", ""), "argument --model: it is empty"),
+        (("status", "--address", ""), "argument --address: it is empty"),
         (("launch",), "launch"),
     ],
 )
@@ -137,7 +156,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--input-tokens", "5000"), "--input-tokens 5000 does not fit sequences of at most 4096"),
+        (("--input-tokens", "5000"), "--input-tokens 5000 does not fit sequences of at most 4,096"),
         (("--input-tokens", "4000", "--output-tokens", "200"), "with --output-tokens 200 does not fit"),
     ],
 )

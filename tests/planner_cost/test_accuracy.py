@@ -11,7 +11,13 @@ from cluster.evidence.claims import Claims
 from cluster.evidence.feasibility_accuracy import read_judged
 from cluster.evidence.layout_accuracy import read_choices
 from cluster.evidence.ranking import Ranked, score
-from cluster.evidence.throughput_accuracy import batch1_ranks, offline_ranks, read_cases
+from cluster.evidence.ranking_accuracy import (
+    LAYOUTS_AT_BATCH_1,
+    LAYOUTS_IN_ALL,
+    LAYOUTS_PER_GPU,
+    compare,
+)
+from cluster.evidence.throughput_accuracy import read_cases
 
 EVIDENCE = Path(__file__).parents[1] / "evidence"
 
@@ -46,9 +52,11 @@ def test_tpot_and_ttft_at_a_request_rate() -> None:
 
 def test_layouts_measured_side_by_side_are_ranked_as_measured() -> None:
     cases = read_cases(EVIDENCE)[0]
-    by_throughput, by_speed = score(offline_ranks(cases)), score(batch1_ranks(cases))
-    assert by_throughput.pairs > 50
-    assert by_throughput.right / by_throughput.pairs >= 0.95
+    by_speed = compare(LAYOUTS_AT_BATCH_1, cases)
+    for contest in (LAYOUTS_PER_GPU, LAYOUTS_IN_ALL):
+        by_throughput = compare(contest, cases)
+        assert by_throughput.pairs > 50
+        assert by_throughput.right / by_throughput.pairs >= 0.95
     assert by_speed.pairs >= 3
     assert by_speed.right == by_speed.pairs
     assert by_speed.fewest_gpus_right == 0

@@ -9,16 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.gpus import find_gpu
+from cluster.catalog.models import load_model
 from cluster.evidence.hardware_accuracy import SMALL_BYTES, all_reduce_misses
+from cluster.evidence.setups import even_stages
 from cluster.inventory import MeasuredLink
 from cluster.planner.cost import (
     Topology,
     all_reduce_time_s,
     all_to_all_time_s,
+    estimate,
     gradient_all_reduce_time_s,
     link_for,
 )
+from cluster.planner.cost.topology import TpLink
+from cluster.planner.layout import Layout
+from cluster.planner.request import PlanRequest
 
 EVIDENCE = Path(__file__).parents[1] / "evidence"
 KINDS = st.sampled_from(["nvlink", "nvlink_domain", "pcie", "network"])
@@ -68,3 +75,18 @@ def test_large_all_reduces_take_what_was_measured() -> None:
     errors = [abs(miss.relative) for size, miss in all_reduce_misses(EVIDENCE) if size > SMALL_BYTES]
     assert len(errors) > 50
     assert median(errors) < 0.2
+
+
+def test_tokens_go_everywhere_in_a_node_and_once_to_each_other_node() -> None:
+    model = load_model("deepseek-ai/DeepSeek-V3")
+
+    def exchange_s(node_ranks: int, kind: TpLink, network: float = 50e9) -> float:
+        layout = Layout(tp=1, dp=16, ep=16, dp_attention=True)
+        topology = Topology(tp_link=kind, network_bytes_per_s=network, gpus_per_node=node_ranks)
+        request = PlanRequest(concurrency=1600)
+        engine, stages = load_engine("vllm", None), even_stages(model.num_layers, 1)
+        found = estimate(model, layout, stages, find_gpu("H200"), topology, engine, request, 10**7)
+        return found.all_reduce_share * found.tpot_s.value
+
+    assert exchange_s(8, "network") == pytest.approx(exchange_s(8, "network", 25e9) / 2, rel=0.15)
+    assert exchange_s(16, "nvlink_domain") < exchange_s(16, "pcie")

@@ -8,7 +8,8 @@ import pytest
 
 from cluster.planner.describe import column_ranges
 from cluster.planner.kv_share import kv_share
-from cluster.planner.result import ComparisonColumn, Plan
+from cluster.planner.result import ComparisonColumn, Estimate, Plan
+from cluster.planner.search.rank import SAME, broken_rules
 from tests.planner_search.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 
@@ -109,3 +110,40 @@ def test_mends_name_only_what_this_cluster_can_do() -> None:
                 if "more GPUs" not in rejection.fix:
                     degrees = re.findall(r"TP=(\d+)", rejection.fix)
                     assert all(int(degree) <= widest for degree in degrees), rejection
+
+
+@pytest.mark.parametrize(
+    ("model", "cluster"),
+    [
+        ("openai/gpt-oss-120b", "4xL40S"),
+        ("openai/gpt-oss-120b", "2xA100-80GB"),
+        ("Qwen/Qwen3-235B-A22B", "8xH100"),
+        (LLAMA_70B, "2x4xA100-80GB"),
+    ],
+)
+def test_the_first_has_the_highest_estimate_or_is_within_the_tie(model: str, cluster: str) -> None:
+    answer = ask(model, cluster)
+    rates = [one.estimate.throughput_tokens_per_s.value for one in answer.candidates if one.estimate]
+    assert rates[0] >= max(rates) * (1 - SAME)
+
+
+def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
+    answer = ask("deepseek-ai/DeepSeek-V3", "2x8xH100")
+    chosen = best(answer)
+    higher = max(
+        (one for one in answer.candidates if one.estimate),
+        key=lambda one: rate_of(one.estimate),
+        default=chosen,
+    )
+    assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
+    assert broken_rules(higher) and not broken_rules(chosen)
+    assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
+
+
+def test_more_room_for_keys_and_values_never_lowers_the_best_estimate() -> None:
+    full, narrow = (ask("openai/gpt-oss-120b", "4xL40S", kv_cache_dtype=dtype) for dtype in (None, "fp8"))
+    assert rate_of(best(narrow).estimate) >= rate_of(best(full).estimate)
+
+
+def rate_of(estimate: Estimate | None) -> float:
+    return estimate.throughput_tokens_per_s.value if estimate else 0.0

@@ -23,7 +23,7 @@ def test_bytes(size_bytes: float | None, text: str) -> None:
 
 
 def test_gib_keeps_one_unit_so_that_columns_compare() -> None:
-    assert [format_gib(value) for value in (None, 0.5 * GIB, 2048 * GIB)] == ["n/a", "0.5 GiB", "2048.0 GiB"]
+    assert [format_gib(value) for value in (None, 0.5 * GIB, 2048 * GIB)] == ["n/a", "0.5 GiB", "2,048.0 GiB"]
 
 
 @pytest.mark.parametrize(

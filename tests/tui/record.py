@@ -15,10 +15,11 @@ from pathlib import Path
 from cluster.bridge import open_session
 from cluster.bridge.events import DeploymentsSeen, Event
 from cluster.bridge.session import Session
+from cluster.cli.defaults import read_defaults
 from cluster.deploy.status import DeploymentState
 from cluster.planner.request import PlanRequest
-from tui.planning import OrderContext, current_cluster, plan_with_catalogue, spec_with_scale
-from tui.start import read_defaults
+from tui.cluster_now import current_cluster
+from tui.planning import OrderContext, plan_with_catalogue, spec_with_scale
 from tui.store import Store
 
 _PROMPTS = 24

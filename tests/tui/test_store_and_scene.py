@@ -8,8 +8,8 @@ from cluster.planner.result import Candidate
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
 from tests.tui.builders import NOW_S, make_cluster, make_deployment, make_plan, make_readings
+from tui.cluster_now import current_cluster
 from tui.messages import StoreChanged
-from tui.planning import current_cluster
 from tui.scene import SceneBuilder
 from tui.store import Store
 

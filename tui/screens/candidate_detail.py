@@ -9,7 +9,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.describe import column_ranges
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from tui.diagrams import replica_places
-from tui.format import duration_band, fit, gib, throughput_band
+from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
 from tui.look import Look
 from tui.screens.page import Page
@@ -115,7 +115,7 @@ def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
     heads = column_ranges(model.num_attention_heads, tp)
     for rank in range(min(tp, _MAX_RANKS)):
         text.append(fit(f"T{rank}", 6), look.replica(0))
-        text.append(f"columns {ranges[rank][0]}–{ranges[rank][1]}".ljust(24), look.plain)
+        text.append(f"columns {span(*ranges[rank], model.hidden_size)}".ljust(24), look.plain)
         text.append(f"heads {heads[rank][0]}–{heads[rank][1]}".ljust(16), look.plain)
         text.append(f"{_kv_heads(model, tp)}\n", look.muted)
     return text

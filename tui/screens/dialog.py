@@ -13,6 +13,7 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result | None], Generic[Result]):
     """A modal box. Escape answers None."""
 
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-medium"), (158, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
 
     def action_leave(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
@@ -15,18 +16,19 @@ KEYS = (
     ("↑ ↓", "highlight a layout; the map shows where it would go"),
     ("enter", "everything about the highlighted layout"),
     ("m", "pick a model"),
-    ("w", "change the workload: tokens, requests at a time, objective, pins"),
-    ("c", "compare data, tensor and combined parallelism with your figures"),
+    ("w", "change the workload: tokens, limits, pinned degrees"),
+    ("c", "why: data and tensor parallelism with your figures"),
     ("d", "deploy the highlighted layout (asks first)"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
     ("tab", "switch between the plan and what runs"),
     ("n", "select the next deployment"),
     ("r", "plan again on the readings of this moment"),
-    ("page up, page down", "turn the pages of the map"),
-    ("v", "map as tiles, rows, strips, one line a node, one sign a GPU"),
+    ("page up, page down", "turn the pages of the map, or of what runs"),
+    ("v", "draw the map another way, tiles to one sign a GPU"),
     ("/", "find a node by a part of its name"),
     ("t", "next theme: dark, light, colour-blind, high contrast"),
+    ("s", "open a simulated cluster, where no GPU is found"),
     ("q", "quit; deployments go on"),
 )
 SIGNS = (
@@ -51,17 +53,18 @@ class HelpScreen(Page):
     def __init__(self) -> None:
         super().__init__("Keys and signs")
 
-    def draw(self, look: Look, width: int) -> Text:
-        return help_text(look)
+    def draw(self, look: Look, width: int) -> Table:
+        return help_table(look)
 
 
-def help_text(look: Look) -> Text:
-    """Draw the two tables."""
-    text = Text()
+def help_table(look: Look) -> Table:
+    """Draw keys, then signs; a long meaning goes on under itself."""
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
     for name, meaning in KEYS:
-        text.append(f"{name:<20}", look.accent).append(f"{meaning}\n", look.plain)
-    text.append("\n")
+        table.add_row(Text(name, look.accent), Text(meaning, look.plain))
+    table.add_row("", "")
     for sign, meaning in SIGNS:
-        text.append(f"{sign:<20}", look.strong).append(f"{meaning}\n", look.plain)
-    text.rstrip()
-    return text
+        table.add_row(Text(sign, look.strong), Text(meaning, look.plain))
+    return table

@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 
 from cluster.bridge.events import Progress
-from tui.messages import CandidateHighlighted, StoreChanged
-from tui.planning import Question, moved_gpus
+from tui.cluster_now import moved_gpus
+from tui.messages import CandidateHighlighted, DisabledKeyClicked, StoreChanged
+from tui.planning import Question
 from tui.scene import used_by_deployments
 from tui.screens.main_actions import MainActions
 from tui.store import Snapshot
@@ -32,6 +33,9 @@ from tui.widgets.status_line import StatusLine
 
 WIDE_CELLS = 160
 TALL_LINES = 38
+_LINES_AROUND = 5
+_LINES_ABOUT_A_LAYOUT = 22
+"""The question, the path to the answer, and the note on the highlighted layout at their longest."""
 _WIDTHS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
 _HEIGHTS = [(0, "-short"), (TALL_LINES, "-tall")]
 
@@ -81,7 +85,7 @@ class MainScreen(MainActions):
                     yield Pictures()
             with Vertical(id="right"):
                 with Vertical(id="plan"):
-                    yield PlanSummary(id="summary")
+                    yield PlanSummary("Joining the cluster. The plan follows.", id="summary")
                     yield DecisionPath(id="path")
                     yield Alternatives(id="alternatives")
                     yield CandidateNote(id="note")
@@ -89,7 +93,7 @@ class MainScreen(MainActions):
                     yield Section("Deployments")
                     yield DeploymentPanel(id="deployments")
         yield EmptyState(id="empty")
-        yield StatusLine()
+        yield StatusLine(Progress(message="joining the cluster"))
         yield KeyBar()
 
     def _history(self, gpu_uuid: str) -> tuple[float, ...]:
@@ -97,17 +101,25 @@ class MainScreen(MainActions):
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self.redraw_map)
-        self.query_one(PlanSummary).show(None, "Joining the cluster. The plan follows.")
-        self.query_one(StatusLine).show(Progress(message="joining the cluster"), None)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the map its share of the screen before it is measured."""
+        if self.query_one_optional(PlanSummary) is None:
+            return  # the app is left before its screen was composed
         width, height = event.size
         wide, tall = width >= WIDE_CELLS, height >= TALL_LINES
         room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
         self.query_one(ClusterMap).give_room(max(2, room), height // 3 if wide and tall else room)
         self.query_one(DecisionPath).make_roomy(tall, wide)
+        self.query_one(CandidateNote).give_room(10 if tall else 3)
+        self._share_room(height, both=wide and tall)
         self.query_one(PlanSummary).make_roomy(tall)
+
+    def _share_room(self, height: int, both: bool) -> None:
+        """Where plan and runs share a column: list as many layouts as leave room for the note on one."""
+        share = 0.7 if self.view.store.snapshot.deployments else 0.9
+        room = int((height - _LINES_AROUND) * share) - _LINES_ABOUT_A_LAYOUT
+        self.query_one(Alternatives).styles.max_height = max(6, room) if both else None
 
     def on_store_changed(self, _: StoreChanged) -> None:
         """Take the newest snapshot; plan again when the inventory changed."""
@@ -117,7 +129,11 @@ class MainScreen(MainActions):
         panel = self.query_one(DeploymentPanel)
         if panel.selected is not None and not snapshot.deployments:
             self.remove_class("-show-deployment")
-        panel.show(snapshot.deployments, used_by_deployments(snapshot))
+        if bool(snapshot.deployments) != (panel.selected is not None):
+            both = self.has_class("-wide") and self.has_class("-tall")
+            self._share_room(self.size.height, both)
+        self.orders.see(snapshot)
+        panel.show(snapshot.deployments, used_by_deployments(snapshot), self.orders.ordered)
         self._show_whether_empty(snapshot)
         self.redraw_map()
         if snapshot.cluster is not None and snapshot.planning_key != self.planned_for:
@@ -146,8 +162,18 @@ class MainScreen(MainActions):
             self._simulating = True
             self.planned_for = ()
             self.remove_class("-empty")
-            self.say("Opening a simulated cluster.")
+            # Gives way to the first word of the new session.
+            self.query_one(StatusLine).show(Progress(message="opening a simulated cluster"), None)
             self.view.use_session(self.view.setup.open_simulated())
+
+    def on_key(self, event: events.Key) -> None:
+        """Answer a key that is dimmed; the others find their way through the bindings."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and not active.enabled:
+            self.answer_disabled(active.binding.action)
+
+    def on_disabled_key_clicked(self, message: DisabledKeyClicked) -> None:
+        self.answer_disabled(message.action)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what cannot be done now."""

@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import Future
-
 from textual import work
 
-from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
-from cluster.deploy.status import SERVING
-from cluster.errors import ClusterviewError
-from cluster.planner.result import Candidate, Plan
-from cluster.text import clean
-from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
-from tui.planning import OrderContext, Question, weights_folder
+from cluster.deploy.spec import FULL_SIZE
+from tui.obstacles import Situation, obstacle
+from tui.planning import Question
 from tui.screens.candidate_detail import CandidateDetail
-from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
 from tui.screens.find import FindScreen
 from tui.screens.help import HelpScreen
-from tui.screens.main_planning import MainPlanning
+from tui.screens.main_orders import MainOrders
 from tui.screens.model_picker import ModelPicker
-from tui.screens.notice import NoticeScreen
 from tui.screens.prompt import PromptScreen
 from tui.screens.workload_form import WorkloadForm
 from tui.widgets.alternatives import Alternatives
 from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.deployment_panel import DeploymentPanel
+from tui.widgets.status_line import StatusLine
 
-_NEED_A_PLAN = ("explain", "details", "move", "replan", "workload")
 
-
-class MainActions(MainPlanning):
+class MainActions(MainOrders):
     """The actions behind the keys."""
 
     def possible(self, action: str) -> bool | None:
         """Tell whether an action makes sense now: None dims its key, False hides it."""
         if not self.is_mounted:
             return True
-        deployment, snapshot = self.deployment, self.view.store.snapshot
-        can_change = self.view.session.can_deploy and snapshot.lost is None
         if action == "simulate":
             return self.has_class("-empty") and self.view.setup.open_simulated is not None
-        if action == "deploy":
-            fits = self.candidate is not None and self.candidate.feasible and not self.as_if_stopped
-            return True if can_change and fits else None
-        if action == "stop":
-            return True if can_change and deployment is not None else None
-        if action == "prompt":
-            return True if can_change and deployment and deployment.state in SERVING else None
-        if action in _NEED_A_PLAN:
-            return True if self.plan is not None else None
-        return True
+        return None if obstacle(action, self._situation()) else True
+
+    def answer_disabled(self, action: str) -> None:
+        """Say why a key does nothing now."""
+        name = action.partition("(")[0]
+        self.query_one(StatusLine).answer(obstacle(name, self._situation()))
+
+    def _situation(self) -> Situation:
+        return Situation(
+            snapshot=self.view.store.snapshot,
+            can_deploy=self.view.session.can_deploy,
+            plan=self.plan,
+            candidate=self.candidate,
+            as_if_stopped=self.as_if_stopped,
+            deployment=self.deployment,
+            ordered=self.orders.ordered,
+            stopping=self.orders.stopping,
+            num_panels=2 if self.has_class("-wide") and self.has_class("-tall") else 1,
+        )
 
     def action_move(self, lines: int) -> None:
         """Move the cursor in the list of layouts."""
         self.query_one(Alternatives).move(lines)
 
     def action_scroll_map(self, pages: int) -> None:
-        """Turn the pages of the map."""
-        cluster_map = self.query_one(ClusterMap)
-        cluster_map.scroll_lines(pages * max(1, cluster_map.size.height - 2))
+        """Turn the pages of what runs where it is in front and does not fit, else those of the map."""
+        panel = self.query_one(DeploymentPanel)
+        in_front = (
+            self.has_class("-show-deployment") and panel.num_lines(panel.size.width) > panel.size.height
+        )
+        view = panel if in_front else self.query_one(ClusterMap)
+        view.scroll_lines(pages * max(1, view.size.height - 2))
 
     def action_replan(self) -> None:
         """Plan again on the readings of this moment."""
@@ -117,45 +118,6 @@ class MainActions(MainPlanning):
         if self.plan is not None and self.candidate is not None:
             self.app.push_screen(CandidateDetail(self.plan, self.candidate))
 
-    @work(group="dialog", exclusive=True)
-    async def action_deploy(self) -> None:
-        """Look at the cluster again, ask once, and order the highlighted layout."""
-        wanted = self.candidate
-        if wanted is None:
-            return
-        try:
-            plan, candidate = await self.look_again(wanted)
-            if candidate is None or not candidate.feasible:
-                self.app.push_screen(NoticeScreen(*no_longer_fits(wanted, candidate, plan)))
-                return
-            spec = await asyncio.to_thread(self._spec, plan, candidate)
-        except Exception as error:
-            self._tell("This layout cannot be deployed", error)
-            return
-        if await self.app.push_screen_wait(ConfirmScreen(confirm_deploy(spec, candidate))):
-            self.add_class("-show-deployment")
-            self.say(f"Ordering {spec.label} of {spec.model.name}.")
-            order = self.view.session.deploy(spec)
-            if not await self._finish(order, f"Ordered {spec.label} of {spec.model.name}."):
-                self.remove_class("-show-deployment")
-
-    def _spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
-        folder = weights_folder(self.question.models[-1]) if len(self.question.models) == 1 else None
-        snapshot = self.view.store.snapshot
-        names = tuple(status.name for status in snapshot.deployments)
-        return self.view.setup.make_spec(plan, candidate, OrderContext(folder, snapshot.simulated, names))
-
-    @work(group="dialog", exclusive=True)
-    async def action_stop(self) -> None:
-        """Ask once, and stop the selected deployment."""
-        deployment = self.deployment
-        if deployment is None:
-            return
-        if await self.app.push_screen_wait(ConfirmScreen(confirm_stop(deployment))):
-            self.say(f"Stopping {deployment.name}.")
-            done = f"Stopped {deployment.name}; its GPUs are free."
-            await self._finish(self.view.session.stop(deployment.name), done)
-
     def action_prompt(self) -> None:
         """Talk to the selected deployment."""
         deployment = self.deployment
@@ -163,23 +125,3 @@ class MainActions(MainPlanning):
             is_scaled = deployment.scale not in (None, FULL_SIZE)
             remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if is_scaled else ""
             self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store, remark))
-
-    async def _finish(self, future: Future[None], done: str) -> bool:
-        """Wait for an order without holding the screen, and say how it ended."""
-        try:
-            await asyncio.wrap_future(future)
-        except Exception as error:
-            self._tell("That did not work", error)
-            return False
-        self.say(done, "good")
-        return True
-
-    def _tell(self, title: str, error: Exception) -> None:
-        """Say what went wrong and what to do; an error that nobody foresaw must not end the screen."""
-        if isinstance(error, ClusterviewError):
-            message, hint = error.message, error.hint
-        else:
-            message = f"{type(error).__name__}: {clean(str(error))}"
-            hint = "This is a fault of clusterview; what was deployed before goes on."
-        self.app.push_screen(NoticeScreen(title, message, hint))
-        self.say(message, "bad")

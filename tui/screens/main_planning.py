@@ -9,12 +9,12 @@ from textual import work
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
+from tui.cluster_now import current_cluster
 from tui.planning import (
     Question,
     answer,
     answer_beside_deployments,
     candidate_key,
-    current_cluster,
     find_candidate,
 )
 from tui.scene import SceneBuilder
@@ -46,6 +46,8 @@ class MainPlanning(MainBase):
 
     def ask(self, question: Question) -> None:
         self.question = question
+        # Where there is room for one panel only, the answer must not come behind the other.
+        self.remove_class("-show-deployment")
         self.query_one(PlanSummary).show(None, f"Planning {question.models[-1]}")
         self.replan()
 

@@ -20,7 +20,7 @@ class Drawn(Widget):
     """Draws a renderable for the width and theme of the moment."""
 
     DEFAULT_CSS = """
-    Drawn { height: auto; }
+    Drawn { height: auto; padding: 0 1 0 0; }
     """
 
     def __init__(self, page: Page) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rich.text import Text
 from textual import events
 
 from cluster.planner.result import Candidate, Plan
-from tui.format import duration_band, fit, memory_of, throughput_band
+from tui.format import duration_band, fit, memory_of, rate, throughput_band
 from tui.glyphs import CROSS, CURSOR, TICK
 from tui.look import Look
 from tui.messages import CandidateHighlighted
 from tui.planning import candidate_key
 from tui.widgets.line_view import LineView
+
+_GAP = 2
+_MARKS = 4
+"""Cells of the cursor and of the sign before a layout."""
+_MOST_LABEL_CELLS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +32,44 @@ class ListColumns:
     tpot: int
     memory: int
     ttft: int
+    rate: int = 0
+    """Cells of a rate's figure, right-aligned at the start of its column."""
 
 
-def list_columns(plan: Plan, width: int) -> ListColumns:
-    """Choose the columns for a width."""
-    label = min(30, max((len(item.label) for item in plan.candidates), default=8)) + 2
-    throughput = 31 if width >= label + 35 else 0
-    tpot = 20 if width >= label + throughput + 24 else 0
-    memory = 20 if width >= label + throughput + tpot + 24 else 0
-    ttft = 22 if width >= label + throughput + tpot + memory + 26 else 0
-    return ListColumns(label, throughput, tpot, memory, ttft)
+def widest(plan: Plan) -> ListColumns:
+    """Measure what each column holds, its heading and a gap included."""
+    figures = [item.estimate for item in plan.candidates if item.feasible and item.estimate is not None]
+    bands = [item.throughput_tokens_per_s for item in figures]
+    cells = max((len(rate(band.value)) for band in bands), default=0)
+    rates = [throughput_band(band, cells) for band in bands]
+    memories = [memory_of(item) for item in plan.candidates if item.feasible]
+    return ListColumns(
+        label=min(_MOST_LABEL_CELLS, max((len(item.label) for item in plan.candidates), default=8)) + _GAP,
+        throughput=_cells("throughput (range)", rates),
+        tpot=_cells("time a token", [duration_band(item.tpot_s) for item in figures]),
+        memory=_cells("memory a GPU", memories),
+        ttft=_cells("first token", [duration_band(item.ttft_s) for item in figures]),
+        rate=cells,
+    )
+
+
+def _cells(heading: str, texts: Sequence[str]) -> int:
+    return max(len(heading), *map(len, texts)) + _GAP if texts else 0
+
+
+def list_columns(full: ListColumns, width: int) -> ListColumns:
+    """Choose the columns for a width: those that fit whole, the most telling first."""
+    ends = accumulate((full.throughput, full.tpot, full.memory, full.ttft), initial=full.label + _MARKS)
+    # The last column needs no gap behind it.
+    throughput, tpot, memory, ttft = (end - _GAP <= width for end in list(ends)[1:])
+    return ListColumns(
+        label=full.label,
+        throughput=full.throughput * throughput,
+        tpot=full.tpot * tpot,
+        memory=full.memory * memory,
+        ttft=full.ttft * ttft,
+        rate=full.rate,
+    )
 
 
 def _question(plan: Plan | None) -> tuple[object, ...]:
@@ -47,12 +82,15 @@ class Alternatives(LineView):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
+        self._widest = ListColumns(0, 0, 0, 0, 0)
         self.key: str | None = None
 
     def show(self, plan: Plan | None) -> None:
         """Show a plan; the cursor stays on its layout where a new plan of the same question has it."""
         is_new_question = _question(plan) != _question(self._plan)
         self._plan = plan
+        if plan is not None:
+            self._widest = widest(plan)
         keys = self._keys()
         if is_new_question or self.key not in keys:
             self.key = keys[0] if keys else None
@@ -108,14 +146,14 @@ class Alternatives(LineView):
 
     def draw_line(self, index: int, width: int, look: Look) -> Text:
         assert self._plan is not None
-        columns = list_columns(self._plan, width)
+        columns = list_columns(self._widest, width)
         if index == self.top:
             return self._heading(columns, width, look)
         candidate = self._plan.candidates[index - 1]
         here = candidate_key(candidate) == self.key
         line = Text(f"{CURSOR if here else ' '} ", look.accent, no_wrap=True, end="")
         line.append_text(self._row(candidate, columns, width - 2, look))
-        line.truncate(width, pad=True)
+        line.truncate(width, overflow="ellipsis", pad=True)
         if here:
             line.stylize(look.cursor)
         return line
@@ -124,14 +162,17 @@ class Alternatives(LineView):
         assert self._plan is not None
         line = Text(no_wrap=True, end="", style=look.muted)
         line.append(fit("  layout", columns.label + 4))
+        if not self._widest.throughput:
+            line.append("why not")
         line.append(fit("throughput (range)", columns.throughput))
         line.append(fit("time a token", columns.tpot))
         line.append(fit("memory a GPU", columns.memory))
         line.append(fit("first token", columns.ttft))
         hidden = self.num_lines(width) - self.size.height - self.top
         if hidden > 0:
-            more = f"{hidden} more ↓"
-            line.truncate(width - len(more) - 1, pad=True)
+            more = f"{hidden:,} more ↓"
+            line.rstrip()
+            line.truncate(max(0, width - len(more) - 1), overflow="ellipsis", pad=True)
             line.append(more)
         return line
 
@@ -149,7 +190,8 @@ class Alternatives(LineView):
         estimate = candidate.estimate
         if estimate is not None:
             line.append(
-                fit(throughput_band(estimate.throughput_tokens_per_s, 6), columns.throughput), look.plain
+                fit(throughput_band(estimate.throughput_tokens_per_s, columns.rate), columns.throughput),
+                look.plain,
             )
             line.append(fit(duration_band(estimate.tpot_s), columns.tpot), look.muted)
         line.append(fit(memory_of(candidate), columns.memory), look.muted)

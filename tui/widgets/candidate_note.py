@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.geometry import Size
 
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.look import Look
+from tui.look import Look, look_of
 from tui.widgets.text_panel import TextPanel
 
 
@@ -18,6 +19,28 @@ class CandidateNote(TextPanel):
         super().__init__(id=id)
         self._candidate: Candidate | None = None
         self._advice: tuple[str, ...] = ()
+        self._room = 2
+
+    def give_room(self, lines: int) -> None:
+        """Set the lines that the note may take; what it says beyond them, the details say."""
+        if lines != self._room:
+            self._room = lines
+            self.changed()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return min(self._room, len(self._wrapped(width)))
+
+    def render(self) -> Text:
+        lines = self._wrapped(self.size.width)
+        if len(lines) > self._room:
+            last = lines[self._room - 1]
+            if last.cell_len > self.size.width - 2:
+                last.right_crop(len(last.plain) - max(0, last.plain.rfind(" ", 0, self.size.width - 2)))
+            last.append(" …")
+        return Text("\n").join(lines[: self._room])
+
+    def _wrapped(self, width: int) -> list[Text]:
+        return list(self.draw(look_of(self)).wrap(self.app.console, max(1, width)))
 
     def show(self, candidate: Candidate | None, advice: tuple[str, ...] = ()) -> None:
         """Show a layout; `advice` is what would make something fit when nothing does."""

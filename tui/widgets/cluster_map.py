@@ -153,7 +153,7 @@ class ClusterMap(LineView):
         assert self._scene is not None
         heading = row_heading(row_columns(width, self._mixed), look)
         if grid.density != "rows":
-            heading = Text(" ", no_wrap=True, end="").append_text(legend(look))
+            heading = Text(" ", no_wrap=True, end="").append_text(legend(look, width - 1))
         if grid.density == "heat":
             heading.append("  0–9 replica", look.muted)
         nodes = self._scene.cluster.nodes

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus
-from tui.glyphs import CURSOR
+from tui.glyphs import CURSOR, ROLE_PLANNED
 from tui.look import Look, look_of
 from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
 _MARGIN = 2
+_NOTHING = "Nothing is deployed. d deploys the layout that is highlighted in the plan."
 
 
 class DeploymentPanel(LineView):
@@ -22,7 +23,8 @@ class DeploymentPanel(LineView):
         super().__init__(id=id)
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._used_bytes: Mapping[str, int] = {}
-        self._lines: dict[tuple[int, str], list[Text]] = {}
+        self._ordered = ""
+        self._lines: dict[tuple[int, str, int], list[Text]] = {}
         self.selected_name: str | None = None
 
     @property
@@ -30,11 +32,17 @@ class DeploymentPanel(LineView):
         """The deployment that keys act on."""
         return next((item for item in self._deployments if item.name == self.selected_name), None)
 
-    def show(self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int]) -> None:
-        """Show another moment; `used_bytes` is what NVML reads of each GPU that a deployment holds."""
-        if deployments == self._deployments and used_bytes == self._used_bytes:
+    def show(
+        self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int], ordered: str = ""
+    ) -> None:
+        """Show another moment.
+
+        `used_bytes` is what NVML reads of each GPU that a deployment holds; `ordered` names a deployment that
+        does not show yet.
+        """
+        if (deployments, used_bytes, ordered) == (self._deployments, self._used_bytes, self._ordered):
             return
-        self._used_bytes = used_bytes
+        self._used_bytes, self._ordered = used_bytes, ordered
         known = {item.name for item in self._deployments}
         self._deployments = deployments
         names = [item.name for item in deployments]
@@ -59,23 +67,31 @@ class DeploymentPanel(LineView):
         return len(self._drawn(width, self.app.theme, None))
 
     def draw_line(self, index: int, width: int, look: Look) -> Text:
-        return self._drawn(width, self.app.theme, look)[index].copy()
+        lines = self._drawn(width, self.app.theme, look)
+        below = len(lines) - index
+        if below > 1 and index == self.top + self.size.height - 1:
+            return Text(f"  {below:,} more lines: page down", look.muted, end="")
+        return lines[index].copy()
 
     def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
-        key = (width, theme)
+        key = (width, theme, self.size.height)
         if key not in self._lines:
             self._lines[key] = self._all_lines(width, look or look_of(self))
         return self._lines[key]
 
     def _all_lines(self, width: int, look: Look) -> list[Text]:
-        if not self._deployments:
-            return [Text("Nothing is deployed. d deploys the highlighted layout.", look.muted, end="")]
         lines: list[Text] = []
+        if self._ordered and self._ordered not in {status.name for status in self._deployments}:
+            line = Text(f"{ROLE_PLANNED} ordered", look.accent, no_wrap=True, end="")
+            lines.append(_indented(line.append(f"  {self._ordered}", look.strong), "  "))
+        elif not self._deployments:
+            return [Text(_NOTHING, look.muted, end="")]
         for status in self._deployments:
             if status.name != self.selected_name:
                 lines.append(_indented(title_line(status, look), "  "))
                 continue
-            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look)
+            room = self.size.height - len(self._deployments) + 1
+            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look, room)
             mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
             lines.append(_indented(drawn[0], mark))
             lines.extend(_indented(line, "  ") for line in drawn[1:])

@@ -11,13 +11,14 @@ from cluster.deploy.status import (
     SERVING,
     DeploymentState,
     DeploymentStatus,
+    RankState,
     ReplicaStatus,
 )
 from cluster.units import NOT_AVAILABLE
 from tui.format import age, fit, gib, rate
 from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
 from tui.look import Look
-from tui.widgets.rank_text import rank_lines
+from tui.widgets.rank_text import ROW_WIDTH, rank_cells, rank_rows
 
 _STATE_STYLE = {
     DeploymentState.STARTING: "accent",
@@ -28,18 +29,54 @@ _STATE_STYLE = {
     DeploymentState.FAILED: "bad",
 }
 
+_RATE_WORDS = {
+    False: (("measured", "predicted, full load"), ("measured", "predicted")),
+    True: (
+        ("measured, scaled model", "predicted, full load"),
+        ("measured, scaled model", "predicted"),
+        ("measured, scaled", "predicted"),
+    ),
+}
+"""What stands behind the rates of a model as it is, and of a scaled one; the wordiest that fits is taken."""
+
 
 def deployment_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look, room: int = 1000
 ) -> list[Text]:
-    """Draw one deployment; `used_bytes` is what NVML reads of each GPU, by uuid."""
-    lines = [title_line(status, look), *_remarks(status, look), *measured_lines(status, used_bytes, look)]
-    if status.replicas and any(replica.ready for replica in status.replicas):
-        lines.append(_replica_heading(width, look))
-        lines.extend(replica_line(replica, width, look) for replica in status.replicas)
-    if status.ranks:
-        lines.extend(rank_lines(status, width, look))
-    return lines
+    """Draw one deployment, as much of its ranks as `room` lines hold.
+
+    `used_bytes` is what NVML reads, by uuid of the GPU.
+    """
+    lines = [title_line(status, look), *_remarks(status, look)]
+    if status.replicas or status.predicted_tokens_per_s is not None:
+        lines.extend(measured_lines(status, used_bytes, width, look))
+    parts = [lines, _replica_lines(status, width, look)]
+    forms = _rank_forms(status, width, look)
+    for ranks, gap in ((forms[0], 1), *((form, 0) for form in forms)):
+        shown = [part for part in (*parts, ranks) if part]
+        if sum(map(len, shown)) + gap * (len(shown) - 1) <= room:
+            break
+    drawn = list(shown[0])
+    for part in shown[1:]:
+        drawn.extend([Text("", end="")] * gap + part)
+    return drawn
+
+
+def _rank_forms(status: DeploymentStatus, width: int, look: Look) -> list[list[Text]]:
+    """Return the ways to draw the ranks, the fullest first; when all are ready it may be none."""
+    if not status.ranks:
+        return [[]]
+    rows = [rank_rows(status, look)] if width >= ROW_WIDTH else []
+    all_ready = all(rank.state is RankState.READY for rank in status.ranks)
+    cells = rank_cells(status, width, look)
+    return [*rows, *([cells] if rows or not all_ready else []), *([[]] if all_ready else [])]
+
+
+def _replica_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+    if not any(replica.ready for replica in status.replicas):
+        return []
+    columns = _replica_columns(width)
+    return [_replica_heading(columns, look), *(replica_line(one, columns, look) for one in status.replicas)]
 
 
 def title_line(status: DeploymentStatus, look: Look) -> Text:
@@ -67,18 +104,27 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
     return lines
 
 
-def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look: Look) -> list[Text]:
-    """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
-    scaled = status.simulated and status.scale not in (None, FULL_SIZE)
-    rates = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
-    serves = any(replica.ready for replica in status.replicas)
-    measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
-    rates.append(fit(measured, 12, "right"), look.strong)
-    rates.append(" measured, scaled model" if scaled else " measured", look.muted)
+def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, look: Look) -> Text:
+    line = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
+    line.append(fit(measured, 12, "right"), look.strong).append(f" {after}", look.muted)
     if status.predicted_tokens_per_s is not None:
         value, low, high = status.predicted_tokens_per_s
-        rates.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
-        rates.append(" predicted, full load", look.muted)
+        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
+        line.append(f" {predicted}", look.muted)
+    return line
+
+
+def measured_lines(
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+) -> list[Text]:
+    """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
+    scaled = status.simulated and status.scale not in (None, FULL_SIZE)
+    serves = any(replica.ready for replica in status.replicas)
+    measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
+    forms = (_rate_line(status, measured, *words, look) for words in _RATE_WORDS[scaled])
+    rates = next((line for line in forms if line.cell_len <= width), None)
+    if rates is None:
+        rates = _rate_line(status, measured, *_RATE_WORDS[False][-1], look)
     lines = [rates]
     pairs = [
         (used_bytes[uuid], planned)
@@ -96,30 +142,41 @@ def measured_lines(status: DeploymentStatus, used_bytes: Mapping[str, int], look
     return lines
 
 
+_REPLICA_CELLS = 12
 _REPLICA_COLUMNS = (
-    ("requests", 9),
-    ("in flight", 10),
+    ("requests", 10),
+    ("in flight", 11),
     ("tok/s", 8),
     ("all-reduces a token", 21),
-    ("time in them", 14),
+    ("their time", 12),
     ("restarts", 10),
 )
 
 
-def _replica_heading(width: int, look: Look) -> Text:
-    line = Text(fit("replica", 13), look.muted, no_wrap=True, end="")
+def _replica_columns(width: int) -> dict[str, int]:
+    """Return the columns that a width has room for, whole ones only."""
+    columns, used = {}, _REPLICA_CELLS
     for name, cells in _REPLICA_COLUMNS:
+        used += cells
+        if used > width:
+            break
+        columns[name] = cells
+    return columns
+
+
+def _replica_heading(columns: Mapping[str, int], look: Look) -> Text:
+    line = Text(fit("replica", _REPLICA_CELLS), look.muted, no_wrap=True, end="")
+    for name, cells in columns.items():
         line.append(fit(name, cells, "right"))
-    line.truncate(width)
     return line
 
 
-def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
+def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], look: Look) -> Text:
     """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
     line = Text(no_wrap=True, end="")
     line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
     word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
-    line.append(fit(word, 8), style)
+    line.append(fit(word, _REPLICA_CELLS - 5), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (
         f"{replica.requests_total:,}",
@@ -129,7 +186,6 @@ def replica_line(replica: ReplicaStatus, width: int, look: Look) -> Text:
         NOT_AVAILABLE if share is None else f"{share:.0%}",
         f"{replica.restarts:,}",
     )
-    for text, (_, size) in zip(cells, _REPLICA_COLUMNS, strict=True):
+    for text, size in zip(cells, columns.values(), strict=False):
         line.append(fit(text, size, "right"), look.plain)
-    line.truncate(width)
     return line

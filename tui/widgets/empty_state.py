@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from cluster.cluster_spec import EXAMPLE
 from tui.look import Look
 from tui.store import Snapshot
 from tui.widgets.text_panel import TextPanel
 
 _WAYS = (
-    ("--simulate 2x4xA100-80GB", "real actors on this machine, SIMULATED GPUs"),
     ("--address HOST:6379", "a running Ray cluster"),
     ("--cluster 2x8xH100", "a cluster in words, for planning"),
     ("--cluster FILE", "a snapshot of a cluster, for planning"),
@@ -41,6 +41,10 @@ class EmptyState(TextPanel):
             text.append("\ns ", look.accent)
             text.append(f"opens a simulated cluster of {self._simulated_name} now\n", look.plain)
         text.append("\nOr leave with q and type clusterview with one of:\n\n", look.plain)
-        for option, meaning in _WAYS:
-            text.append(f"  {option:<26}", look.strong).append(f"{meaning}\n", look.muted)
+        simulate = (
+            f"--simulate {self._simulated_name or EXAMPLE}",
+            "real actors on this machine, SIMULATED GPUs",
+        )
+        for option, meaning in (simulate, *_WAYS):
+            text.append(f"  {option:<28}", look.strong).append(f"{meaning}\n", look.muted)
         return text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.style import Style
 from rich.text import Text
 
 from tui.format import fit, percent, power, temperature
@@ -11,6 +13,8 @@ from tui.glyphs import FREE, PLANNED, TROUBLE, USED
 from tui.look import Look
 from tui.scene import GpuView
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
+
+_SHORTEST_LEGEND = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def gpu_row(view: GpuView, columns: RowColumns, look: Look) -> Text:
     line.append(figures, look.bad if view.overfull else look.plain)
     line.append("  ")
     role = role_text(view.role, look)
-    role.truncate(columns.role, pad=True)
+    role.truncate(columns.role, overflow="ellipsis", pad=True)
     line.append_text(role)
     line.append(fit(percent(view.utilization_percent), columns.use, "right"), look.plain)
     line.append(fit(temperature(view.temperature_c), columns.temperature, "right"), look.muted)
@@ -61,12 +65,20 @@ def gpu_row(view: GpuView, columns: RowColumns, look: Look) -> Text:
     return line
 
 
-def legend(look: Look) -> Text:
-    """Draw what the parts of a memory bar mean."""
+def legend(look: Look, width: int = 80) -> Text:
+    """Draw what the parts of a memory bar mean, as much of it as fits whole."""
+    parts = ((USED, "used", look.used), (PLANNED, "planned", look.planned), (FREE, "free", look.free))
+    for cells, gap in ((2, "  "), (1, "  "), (1, " ")):
+        signs = _legend(parts, cells, gap, look)
+        if signs.cell_len <= width:
+            return signs
+    return _legend(parts[:2], 1, " ", look) if width >= _SHORTEST_LEGEND else Text(no_wrap=True, end="")
+
+
+def _legend(parts: Sequence[tuple[str, str, Style]], cells: int, gap: str, look: Look) -> Text:
     signs = Text(no_wrap=True, end="")
-    signs.append(f"{USED * 2} ", look.used).append("used  ", look.muted)
-    signs.append(f"{PLANNED * 2} ", look.planned).append("planned  ", look.muted)
-    signs.append(f"{FREE * 2} ", look.free).append("free", look.muted)
+    for number, (sign, name, style) in enumerate(parts):
+        signs.append(gap if number else "").append(sign * cells, style).append(f" {name}", look.muted)
     return signs
 
 
@@ -74,7 +86,7 @@ def row_heading(columns: RowColumns, look: Look) -> Text:
     """Draw the legend and the names of the columns."""
     line = Text("    ", no_wrap=True, end="")
     line.append(fit("", columns.type))
-    signs = legend(look)
+    signs = legend(look, columns.bar)
     signs.truncate(columns.bar, pad=True)
     line.append_text(signs)
     line.append(fit("GiB", columns.figures, "right"), look.muted)

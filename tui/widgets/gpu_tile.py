@@ -39,7 +39,8 @@ def tile_line(
     inner = width - 2
     part = (_LARGE if lines == LARGE_TILE_LINES else _SMALL)[row]
     body = _body(view, part, inner, history, look, lines == LARGE_TILE_LINES)
-    body.truncate(inner, pad=True)
+    # Trouble goes on where its first line ends.
+    body.truncate(inner, overflow="crop" if part == "bar" else "ellipsis", pad=True)
     line = Text(" ", no_wrap=True, end="")
     line.append_text(body).append(" ")
     line.stylize(Style(bgcolor=look.palette.panel))
@@ -76,6 +77,6 @@ def _split(left: Text, right: Text, width: int) -> Text:
     """Put two texts at the two ends of a line; the left one gives way."""
     room = width - cell_len(right.plain)
     line = Text(no_wrap=True, end="")
-    left.truncate(max(0, room - 1), pad=True)
+    left.truncate(max(0, room - 1), overflow="ellipsis", pad=True)
     line.append_text(left).append(" " if room > 0 else "").append_text(right)
     return line

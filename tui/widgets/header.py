@@ -6,8 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from cluster.inventory import Cluster
-from cluster.units import format_bytes
-from tui.format import count_of
+from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
 from tui.look import Look, look_of
 from tui.store import Snapshot

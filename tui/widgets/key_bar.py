@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from tui.look import Look
+from tui.messages import DisabledKeyClicked
 from tui.widgets.text_panel import TextPanel
 
 
@@ -22,7 +23,7 @@ class KeyBar(TextPanel):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._spans: list[tuple[int, int, str]] = []
+        self._spans: list[tuple[int, int, str, bool]] = []
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
@@ -37,7 +38,7 @@ class KeyBar(TextPanel):
                 break
             line.append(key, look.accent if enabled else look.faint)
             line.append(f" {binding.description}", look.muted if enabled else look.faint)
-            self._spans.append((start, len(line), binding.action))
+            self._spans.append((start, len(line), binding.action, enabled))
             line.append("  ")
         return line
 
@@ -49,7 +50,10 @@ class KeyBar(TextPanel):
         return [(item.binding, item.enabled) for item in active]
 
     async def on_click(self, event: events.Click) -> None:
-        for start, end, action in self._spans:
+        for start, end, action, enabled in self._spans:
             if start <= event.x < end:
-                await self.screen.run_action(action)
+                if enabled:
+                    await self.screen.run_action(action)
+                else:
+                    self.post_message(DisabledKeyClicked(action))
                 return

@@ -16,6 +16,13 @@ from tui.look import Look, look_of
 _WHEEL_LINES = 3
 
 
+def cut_to(line: Text, width: int) -> None:
+    """Cut a line to a width; an ellipsis marks the cut, unless only spaces went."""
+    if line.cell_len > width:
+        line.rstrip()
+        line.truncate(width, overflow="ellipsis")
+
+
 class LineView(Widget):
     """Base of the map and the lists: subclasses say how many lines there are and draw one."""
 
@@ -46,7 +53,7 @@ class LineView(Widget):
         if width <= 0 or not 0 <= index < self.num_lines(width):
             return Strip.blank(width, base)
         line = self.draw_line(index, width, look_of(self))
-        line.truncate(width)
+        cut_to(line, width)
         # Text without spans renders without its own style.
         style = base + line.style if isinstance(line.style, Style) else base
         segments = [

@@ -22,7 +22,7 @@ def node_heading(node: Node, scene: Scene, width: int, look: Look) -> Text:
     left = Text(" ", no_wrap=True, end="")
     left.append(node.name, look.strong)
     left.append(f"  {gpus_in_words(node)}", look.muted)
-    left.truncate(room, pad=True)
+    left.truncate(room, overflow="ellipsis", pad=True)
     left.append_text(health)
     return left
 
@@ -82,7 +82,7 @@ def _gpu_cells(node: Node, scene: Scene, room: int, look: Look) -> Text:
             style = look.replica(view.role.replica) if view.role else look.faint
             cells.append(fit(f" {name}", names), style)
         cells.append(" ")
-    cells.truncate(max(0, room), pad=True)
+    cells.truncate(max(0, room), overflow="ellipsis", pad=True)
     return cells
 
 

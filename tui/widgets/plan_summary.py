@@ -7,8 +7,8 @@ from rich.text import Text
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
-from cluster.units import format_bytes, format_count
-from tui.format import count_of, throughput_band
+from cluster.units import count_of, format_bytes, format_count
+from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
 from tui.look import Look
 from tui.widgets.text_panel import TextPanel
@@ -17,10 +17,10 @@ from tui.widgets.text_panel import TextPanel
 class PlanSummary(TextPanel):
     """Two lines: what was asked, and the answer."""
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, waiting: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
-        self._waiting = self._as_if_stopped = ""
+        self._waiting, self._as_if_stopped = waiting, ""
         self._moved = 0
 
     def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
@@ -52,7 +52,8 @@ class PlanSummary(TextPanel):
             return text
         text.append("\n")
         text.append(request_in_words(plan.request), look.muted)
-        text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+        if plan.request.workload == "inference":
+            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
         return text
 
 
@@ -88,7 +89,7 @@ def request_in_words(request: PlanRequest) -> str:
     many = (
         "as many requests as fit"
         if request.concurrency is None
-        else f"{request.concurrency:,} request{'s' if request.concurrency > 1 else ''} at a time"
+        else f"{count_of(request.concurrency, 'request')} at a time"
     )
     pins = [
         f"{name}={value}"

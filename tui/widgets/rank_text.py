@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
@@ -11,27 +13,39 @@ from tui.look import Look
 
 _BAR_CELLS = 8
 _CELL_WIDTH = 38
-_ROW_WIDTH = 100
-_COLUMNS = (("rank", 10), ("GPU", 20), ("state", 38), ("GiB held", 9), ("planned", 9))
+ROW_WIDTH = 100
+_COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB held", 9), ("planned", 9))
 
 
-def rank_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
-    """Draw all ranks; where they stand side by side, only while not all of them are ready."""
-    tp = 1 + max(rank.rank for rank in status.ranks)
-    pp = 1 + max(rank.stage for rank in status.ranks)
-    if width >= _ROW_WIDTH:
-        rows = [_rank_row(rank, status, tp, pp, look) for rank in status.ranks]
-        return [_heading(look), *rows]
-    if all(rank.state is RankState.READY for rank in status.ranks):
-        return []
+def rank_rows(status: DeploymentStatus, look: Look) -> list[Text]:
+    """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
+    tp, pp = _degrees(status)
+    widths = dict(_COLUMNS)
+    # What is left over is for what a rank waits for.
+    widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
+    return [_heading(widths, look), *(_rank_row(rank, status, tp, pp, widths, look) for rank in status.ranks)]
+
+
+def _gpu(rank: RankStatus) -> str:
+    return f"{rank.node_name} GPU {rank.gpu_index}"
+
+
+def rank_cells(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+    """Draw all ranks side by side."""
+    tp, pp = _degrees(status)
     cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
     per_line = max(1, width // _CELL_WIDTH)
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
 
 
-def _heading(look: Look) -> Text:
+def _degrees(status: DeploymentStatus) -> tuple[int, int]:
+    tp = 1 + max((rank.rank for rank in status.ranks), default=0)
+    return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
+
+
+def _heading(widths: Mapping[str, int], look: Look) -> Text:
     line = Text("", look.muted, no_wrap=True, end="")
-    for name, cells in _COLUMNS:
+    for name, cells in widths.items():
         line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), look.muted)
     return line
 
@@ -39,7 +53,8 @@ def _heading(look: Look) -> Text:
 def _joined(cells: list[Text]) -> Text:
     line = Text(no_wrap=True, end="")
     for cell in cells:
-        cell.truncate(_CELL_WIDTH, pad=True)
+        cell.truncate(_CELL_WIDTH - 1, overflow="ellipsis", pad=True)
+        cell.append(" ")
         line.append_text(cell)
     return line
 
@@ -52,16 +67,17 @@ def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
     return cell.append_text(_state_text(rank, look, brief=True))
 
 
-def _rank_row(rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, look: Look) -> Text:
+def _rank_row(
+    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], look: Look
+) -> Text:
     """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
-    widths = dict(_COLUMNS)
     row = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
     row.append(fit(name, widths["rank"]), look.replica(rank.replica))
-    row.append(fit(f"{rank.node_name} GPU {rank.gpu_index}", widths["GPU"]), look.muted)
+    row.append(fit(_gpu(rank), widths["GPU"]), look.muted)
     state = _state_text(rank, look)
-    state.truncate(widths["state"], pad=True)
-    row.append_text(state)
+    state.truncate(widths["state"] - 1, overflow="ellipsis", pad=True)
+    row.append_text(state).append(" ")
     held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
     row.append(fit(held, widths["GiB held"], "right"), look.plain)
     planned = gib(status.planned_bytes_by_gpu.get(rank.gpu_uuid))

@@ -1,4 +1,4 @@
-"""One line for what goes on: a progress bar while joining, then the last thing worth saying."""
+"""One line for what goes on: the answer to a key, progress while joining, the last thing worth saying."""
 
 from __future__ import annotations
 
@@ -15,25 +15,36 @@ from tui.widgets.text_panel import TextPanel
 Kind = Literal["info", "good", "warning", "bad"]
 _BAR_CELLS = 20
 _SHOWN_S = 15.0
+_ANSWER_S = 5.0
 
 
 class StatusLine(TextPanel):
-    """Shows, in this order: a lost session, progress, the last message."""
+    """Shows, in this order: a lost session, the answer to a key, progress, the last message."""
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.set_class(progress is not None, "-speaking")
         self._lost: SessionLost | None = None
-        self._progress: Progress | None = None
+        self._progress = progress
         self._message = ""
         self._kind: Kind = "info"
+        self._is_answer = False
         self._forgetting: Timer | None = None
 
     def say(self, message: str, kind: Kind = "info") -> None:
         """Show a message for a while, or until the next one."""
-        self._message, self._kind = message, kind
+        self._show_message(message, kind, is_answer=False)
+
+    def answer(self, message: str) -> None:
+        """Answer a key that does nothing now: before anything that goes on, but not for long."""
+        self._show_message(message, "info", is_answer=True)
+
+    def _show_message(self, message: str, kind: Kind, *, is_answer: bool) -> None:
+        self._message, self._kind, self._is_answer = message, kind, is_answer
         if self._forgetting is not None:
             self._forgetting.stop()
-        self._forgetting = self.set_timer(_SHOWN_S, self._forget) if message else None
+        shown_s = _ANSWER_S if is_answer else _SHOWN_S
+        self._forgetting = self.set_timer(shown_s, self._forget) if message else None
         self._changed()
 
     def _forget(self) -> None:
@@ -55,7 +66,7 @@ class StatusLine(TextPanel):
         if self._lost is not None:
             hint = f"  {self._lost.hint}" if self._lost.hint else ""
             return line.append(f"{TROUBLE} {self._lost.reason}{hint}", look.bad)
-        if self._progress is not None:
+        if self._progress is not None and not (self._message and self._is_answer):
             return _progress_text(line, self._progress, look)
         style = {"info": look.muted, "good": look.good, "warning": look.warning, "bad": look.bad}[self._kind]
         mark = f"{TROUBLE} " if self._kind in ("warning", "bad") and self._message else ""

@@ -14,7 +14,7 @@ from cluster.planner.cost.band import band, layout_class
 from cluster.planner.cost.batch import BatchLimit, batch_limit, largest_within
 from cluster.planner.cost.rates import rates_of
 from cluster.planner.cost.replica import make_replica
-from cluster.planner.cost.room import cache_bytes_per_token, sequences_in_room
+from cluster.planner.cost.room import sequences_in_room, stated_token_bytes
 from cluster.planner.cost.steady_state import ReplicaState, Stream, steady_state
 from cluster.planner.cost.topology import Topology
 from cluster.planner.layout import Layout, StageRange
@@ -95,7 +95,7 @@ def _judge(question: _Question, layout: Layout, kv_tokens: int) -> _Judged:
     if request.enforce_eager:
         replica = replace(replica, eager=True)
     kept = stream.input_tokens + stream.output_tokens * rates.engine.reserved_output_share
-    room = sequences_in_room(model, layout, engine, request, kv_tokens, kept)
+    room = sequences_in_room(model, layout, engine, request, limits, kv_tokens, kept)
     limit = batch_limit(layout, limits.max_num_seqs, request, stream, room)
     state = largest_within(lambda batch: steady_state(replica, stream, batch), limit.batch, request)
     busy = float(layout.num_replicas)
@@ -128,9 +128,9 @@ def _attention_dp_tokens(question: _Question, layout: Layout, wide: Layout, kv_t
     """Turn the room of TP ranks into that of attention-DP ranks: bytes of the pool, less the weights that now
     stand whole on every rank, over the bytes of a token's whole heads."""
     model, request, engine = question.model, question.request, question.engine
-    length = request.max_model_len or model.max_position
-    split = cache_bytes_per_token(model, layout.tp, engine, request, length)
-    whole = cache_bytes_per_token(model, 1, engine, request, length)
+    limits = engine_limits(model, engine, request, question.gpu.memory_bytes, question.gpu)
+    split = stated_token_bytes(model, layout.tp, engine, request, limits)
+    whole = stated_token_bytes(model, 1, engine, request, limits)
     more = max(
         stage_weights_bytes(model, wide, stage, engine) - stage_weights_bytes(model, layout, stage, engine)
         for stage in question.stages

@@ -46,6 +46,7 @@ def make_replica(
         expert_ranks=layout.ep,
         expert_link=link(_expert_kind(layout, topology, gpu), layout.ep) if ranks > 1 else None,
         attention_ranks=ranks,
+        node_ranks=topology.gpus_per_node,
     )
     stage_kind = "network" if topology.pp_crosses_node else _inside(topology, gpu)
     return Replica(

@@ -43,6 +43,8 @@ class Group:
     expert_link: Link | None = None
     attention_ranks: int = 1
     """Data-parallel attention ranks that share one set of experts."""
+    node_ranks: int = 8
+    """Ranks in one node, which share its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,15 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager
         _add(sums, *_dense(dense, tokens, rates), knees[dense.dtype])
     for dense in work.head:
         _add(sums, *_dense(dense, load.sequences + load.prompts, rates), knees[dense.dtype])
+    routed = tokens * group.attention_ranks
     for experts in work.experts:
-        _add(sums, *_experts(experts, tokens, group, rates), knees[experts.dtype])
+        _add(sums, *_experts(experts, routed, group, rates), knees[experts.dtype])
     for cache in work.caches:
         _add(sums, *_cache(cache, load, rates), ATTENTION_KNEE)
     achieved = rates.achieved
     streamed = work.activation_bytes_per_token * achieved.activation_passes * tokens
     picked = sum(experts.activation_bytes_per_token for experts in work.experts)
-    picked *= tokens * group.attention_ranks * _rows_factor(group, rates)
+    picked *= routed * _rows_factor(group, rates)
     streamed += picked * rates.expert_passes + work.state_bytes * load.sequences
     streamed_s = streamed / rates.plain_bytes_per_s
     fixed_s = _fixed(work, rates, eager)
@@ -107,9 +110,8 @@ def _dense(work: DenseWork, tokens: float, rates: Rates) -> tuple[float, float]:
     return memory_s, work.flops_per_token * tokens / rates.flops_per_s[work.dtype]
 
 
-def _experts(work: ExpertWork, tokens: float, group: Group, rates: Rates) -> tuple[float, float]:
+def _experts(work: ExpertWork, routed: float, group: Group, rates: Rates) -> tuple[float, float]:
     """Only experts that some token picked are read: experts x (1 - (1 - share)^tokens)."""
-    routed = tokens * group.attention_ranks
     touched = work.experts * (1.0 - (1.0 - work.hit_share) ** routed)
     uneven = _unevenness(group, rates)
     memory_s = touched * work.bytes_per_expert / rates.bandwidth(work.weight_format, work.dtype)
@@ -151,12 +153,24 @@ def _collectives(work: StageWork, tokens: float, group: Group) -> float:
 
 
 def _exchange_time_s(work: StageWork, tokens: float, group: Group, link: Link) -> float:
-    """Dispatch to the experts' ranks and combine: each token to the ranks it picked, or all tokens to all
-    ranks, whichever is less to move. A token of k picks over n ranks reaches n (1 - (1 - 1/n)^k) of them."""
+    """Dispatch to the experts' ranks and combine.
+
+    In a node engines gather all tokens on all ranks unless told otherwise. Over a network or an NVLink domain
+    kernels send a token only where it picked: of k picks over n places it reaches n (1 - (1 - 1/n)^k). A
+    token crosses the network once for each node, and the ranks of a node share its network.
+    """
     ranks = group.expert_ranks
     picks = max((e.hit_share * e.experts * ranks for e in work.experts), default=1.0)
-    reached = ranks * (1.0 - (1.0 - 1.0 / ranks) ** picks)
     narrow = max((DISPATCH_BYTES.get(e.dtype, 2.0) for e in work.experts), default=2.0)
-    token_bytes = work.hidden_bytes_per_token / 2.0 * (narrow + COMBINE_BYTES)
-    moved = tokens * token_bytes * min(reached, float(group.attention_ranks))
+    moved = tokens * work.hidden_bytes_per_token / 2.0 * (narrow + COMBINE_BYTES)
+    if link.kind == "network":
+        nodes = max(2, round(ranks / max(1, group.node_ranks)))
+        moved *= min(group.node_ranks, ranks) * _reached(nodes, picks)
+        return all_to_all_time_s(moved, nodes, link) + link.latency_s
+    copies = _reached(ranks, picks) if link.kind == "nvlink_domain" else float(ranks)
+    moved *= min(copies, float(group.attention_ranks))
     return all_to_all_time_s(moved, ranks, link) + link.latency_s
+
+
+def _reached(places: int, picks: float) -> float:
+    return float(places * (1.0 - (1.0 - 1.0 / places) ** picks))

@@ -76,7 +76,7 @@ def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState
     prompts = lane * stream.prefill_share
     mixed = _mixed_load(stream, lane, prompts)
     plain = Load(sequences=lane, context=stream.mean_context)
-    host_s = _host_s(replica, stream, lane * replica.group.attention_ranks)
+    host_s = _host_s(replica, stream, lane)
     engine = replica.rates.engine
     overlap = engine.overlap if len(replica.stages) == 1 else engine.pipeline_overlap
     step_s = engine.step_s
@@ -84,6 +84,8 @@ def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState
     plain_pass = pass_time(replica, plain)
     mixed_s = with_host(cycle_time_s(mixed_pass, micro) + step_s, host_s * micro, overlap)
     plain_s = with_host(cycle_time_s(plain_pass, micro) + step_s, host_s * micro, overlap)
+    if replica.group.attention_ranks > 1:
+        mixed_s, plain_s = mixed_s / engine.lockstep_share, plain_s / engine.lockstep_share
     share = min(1.0, prompts)
     share += engine.pipeline_pacing * (min(1.0, prompts * micro) - share)
     mean_s = share * mixed_s + (1.0 - share) * plain_s

@@ -58,7 +58,7 @@ def _block_rejection(tensor: Tensor, whole: int, on_rank: int, block: int, tp: i
 def _group_rejections(tensor: Tensor, inner: int, group: int, tp: int) -> Iterator[Rejection]:
     if tensor.split not in _SPLITS_IN or inner % group == 0:
         return
-    figures = f"TP={tp} leaves {tensor.in_features}/{tp} = {inner} input features of {tensor.name} a rank"
+    figures = f"TP={tp} leaves {tensor.in_features:,}/{tp} = {inner:,} input features of {tensor.name} a rank"
     if tensor.is_expert:
         # The fused expert kernels step through the inputs in blocks of a group.
         yield Rejection(
@@ -68,5 +68,5 @@ def _group_rejections(tensor: Tensor, inner: int, group: int, tp: int) -> Iterat
     yield Rejection(
         "quant_group_not_divisible",
         f"{figures}, not a multiple of {group} as {tensor.format.name} groups and kernels need "
-        f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp} would be)",
+        f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp:,} would be)",
     )

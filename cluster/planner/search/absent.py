@@ -9,6 +9,7 @@ from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.joined import counts_by_type
 from cluster.planner.search.machines import MachineShape, Survey
+from cluster.units import count_of
 
 
 def absent_rejection(context: Context, form: Form) -> Rejection:
@@ -44,7 +45,8 @@ def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
             "crosses_island",
-            f"{label} would join GPUs of different NVLink islands; the largest island has {widest} GPUs",
+            f"{label} would join GPUs of different NVLink islands; "
+            f"the largest island has {count_of(widest, 'GPU')}",
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
         return Rejection(
@@ -54,7 +56,7 @@ def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
     return Rejection(
         "crosses_node",
         f"{label} would all-reduce across nodes at every layer; "
-        f"the largest group inside one node has {widest} GPUs",
+        f"the largest group inside one node has {count_of(widest, 'GPU')}",
     )
 
 

@@ -17,6 +17,7 @@ from cluster.planner.search.judged import Judged, judge_form, refused_anywhere
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.replicas import ReplicaSet
 from cluster.planner.search.timing import Share, estimate_shares
+from cluster.units import count_of
 
 
 def build_candidates(context: Context, form: Form, name_holders: bool = True) -> list[Candidate]:
@@ -111,7 +112,8 @@ def _too_many_replicas(
     layout = form.layout(wanted)
     rejection = Rejection(
         "not_enough_gpus",
-        f"{layout.label} needs {wanted} replicas of {form.gpus} GPUs; the GPUs here hold {available}",
+        f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
+        f"the GPUs here hold {available:,}",
     )
     return replace(
         candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()

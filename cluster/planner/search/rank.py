@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 
 from cluster.planner.cost import meets_limits
 from cluster.planner.request import PlanRequest
@@ -12,27 +14,38 @@ from cluster.planner.search.placement import LazyPlacement
 SAME = 0.10
 """Estimates nearer than this are taken as equal: the simpler layout goes first."""
 
-LOCKSTEP_FACTOR = 0.8
-"""Attention replicas that share experts run in lockstep and wait for the busiest expert: they must win
-clearly, since estimates of sparse models err by about this much."""
 
-CROSS_NODE_EXPERTS_FACTOR = 0.6
-"""Experts over several nodes send every token across the network at every layer, which only RDMA carries at
-the estimated rate; where no node says what network it has, the estimate is not relied on."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the field that a layout may break only where it wins by more than a factor."""
 
-DEEP_FACTOR = 0.8
-"""Across nodes the rule is TP in the node x PP over the nodes; more stages than nodes must win clearly, since
-estimates of pipelines err by more than this."""
+    must_win: float
+    kept: str
+    """What layouts that keep to the rule have."""
 
-SHARED_NODE_FACTOR = 0.67
+
+DEEP = Rule(1.25, "TP in the node and PP over the nodes (estimates of deeper pipelines err by more)")
+"""Across nodes the rule is TP in the node x PP over the nodes."""
+
+SHARED_NODES = Rule(1.5, "whole nodes for each replica (one lost node then ends one)")
 """A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
+
+
+def broken_rules(candidate: Candidate) -> tuple[Rule, ...]:
+    """Return the rules that a layout breaks: it leads only where its estimate wins by more than they ask."""
+    placement = candidate.placement
+    if not isinstance(placement, LazyPlacement):
+        return ()
+    deep = candidate.layout.pp > placement.nodes_per_replica > 1
+    return (DEEP,) * deep + (SHARED_NODES,) * placement.shares_nodes
 
 
 def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
     """Return the candidates, best first.
 
     Those within the user's limits come first. Among candidates whose figures are the same within SAME, the
-    one that is simpler to run leads: fewer stages, fewer ranks in a group, fewer GPUs for equal service.
+    one that is simpler to run leads: fewer stages, fewer ranks in a group, fewer GPUs for equal service. The
+    first has the highest figure, or one within SAME of it, of all that keep to the rules.
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
@@ -73,15 +86,7 @@ def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
 
 
 def _weighed(candidate: Candidate, request: PlanRequest) -> float:
-    value = benefit(candidate, request)
-    layout, placement = candidate.layout, candidate.placement
-    value *= LOCKSTEP_FACTOR if layout.dp_attention else 1.0
-    if not isinstance(placement, LazyPlacement):
-        return value
-    value *= SHARED_NODE_FACTOR if placement.shares_nodes else 1.0
-    if layout.dp_attention and placement.crosses_network and not placement.network_known:
-        value *= CROSS_NODE_EXPERTS_FACTOR
-    return value * (DEEP_FACTOR if layout.pp > placement.nodes_per_replica > 1 else 1.0)
+    return benefit(candidate, request) / prod(rule.must_win for rule in broken_rules(candidate))
 
 
 def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
