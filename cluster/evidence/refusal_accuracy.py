@@ -11,7 +11,7 @@ from cluster.evidence.rows import Row, named_rows
 from cluster.evidence.setups import Setup, read_setup
 from cluster.planner.memory import ReplicaMemory, engine_limits
 from cluster.planner.result import Rejection
-from cluster.planner.rules import layout_rejections, memory_rejections
+from cluster.planner.rules import graphs_rejection, layout_rejections, memory_rejections
 
 RULES_OF_CATEGORY = {
     "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
@@ -73,11 +73,14 @@ def rejections(setup: Setup) -> tuple[Rejection, ...]:
         return shape
     memories = stage_memories(setup, setup.gpu_total_bytes)
     limits = engine_limits(setup.model, setup.engine, setup.request, setup.gpu_total_bytes, setup.gpu)
-    return memory_rejections(
+    total = setup.gpu_total_bytes
+    late = (graphs_rejection(setup.engine, memory, total, total) for memory in memories)
+    found = memory_rejections(
         ReplicaMemory.of(
             setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
         )
     )
+    return found or tuple(rejection for rejection in late if rejection)
 
 
 def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:

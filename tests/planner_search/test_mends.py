@@ -193,3 +193,24 @@ def test_where_no_single_change_holds_something_else_is_named() -> None:
 
 def test_one_gpu_too_small_names_a_group_and_a_pipeline() -> None:
     assert fixes(ask(LLAMA_70B, "2x4xA100-80GB"))["DP=1"] == "TP=4, or TP=1 x PP=3"
+
+
+def test_graphs_that_push_a_start_over_the_edge() -> None:
+    """Before 0.21 vLLM captures its graphs beside the budget: at 0.99 of 80 GiB there is no room for them."""
+    asked: dict[str, Any] = {"tp": 4, "pp": 1, "engine_version": "0.11.0", "max_model_len": 8192}
+    answer = ask(LLAMA_70B, "4xA100-80GB", gpu_memory_utilization=0.99, **asked)
+    assert answer.recommended is None
+    (rejection,) = answer.candidates[0].rejections
+    assert rejection.rule == "graphs_do_not_fit" and "--enforce-eager" in rejection.fix
+    assert assert_mends_hold(answer) >= 3
+    assert ask(LLAMA_70B, "4xA100-80GB", **asked).recommended is not None
+
+
+def test_partly_used_gpus_keep_room_for_graphs() -> None:
+    cluster = parse_cluster_spec("4xA100-80GB")
+    for gpu in range(4):
+        cluster = with_gpu(cluster, 0, gpu, memory_free_bytes=60 * GIB)
+    chosen = ask(LLAMA_70B, cluster, tp=4, pp=1, engine_version="0.11.0", max_model_len=8192).recommended
+    assert chosen is not None and chosen.memory_per_gpu is not None
+    assert chosen.memory_per_gpu.cuda_graph_bytes > GIB
+    assert chosen.memory_per_gpu.total_bytes <= 60 * GIB

@@ -54,6 +54,7 @@ PROPOSERS: Proposers = {
     "gpu_busy": (room.shorter, room.packed_cache, room.lower_fraction, *_PLACE),
     "weights_do_not_fit": _ROOM,
     "no_kv_memory": _ROOM,
+    "graphs_do_not_fit": (room.lower_fraction, room.without_graphs, room.smaller_batches, degrees.wider),
     "max_len_exceeds_kv": _LENGTH,
     "max_len_exceeds_model": (room.shorter,),
 }

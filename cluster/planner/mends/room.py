@@ -52,8 +52,8 @@ def higher_fraction(case: Case) -> Iterator[str]:
 
 def lower_fraction(case: Case) -> Iterator[str]:
     """The largest share at which the engine starts beside other tenants."""
-    now = case.context.request.gpu_memory_utilization
-    for hundredth in range(int(100 * (now or 0)) - 1, 9, -1):
+    now = utilization(case.context.engine, case.context.request)
+    for hundredth in range(int(100 * now) - 1, 9, -1):
         if case.holds(gpu_memory_utilization=hundredth / 100):
             yield f"--gpu-memory-utilization {hundredth / 100:g}"
             return

@@ -1,6 +1,19 @@
 """Why a layout cannot run: every rule with its figures and the nearest change that makes it valid."""
 
 from cluster.planner.rules.layout_rules import layout_rejections
-from cluster.planner.rules.memory_rules import gpu_busy_rejection, memory_notes, memory_rejections
+from cluster.planner.rules.memory_rules import (
+    gpu_busy_rejection,
+    graphs_rejection,
+    late_bytes,
+    memory_notes,
+    memory_rejections,
+)
 
-__all__ = ["gpu_busy_rejection", "layout_rejections", "memory_notes", "memory_rejections"]
+__all__ = [
+    "gpu_busy_rejection",
+    "graphs_rejection",
+    "late_bytes",
+    "layout_rejections",
+    "memory_notes",
+    "memory_rejections",
+]

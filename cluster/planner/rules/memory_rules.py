@@ -17,6 +17,9 @@ ROOM_ERROR_SHARE = 0.1
 """A cache that is short by less than this share of the overheads, the part of a prediction that errs, is not
 refused: on the evidence four predictions in five lie within it."""
 
+GRAPH_ERROR_SHARE = 0.5
+"""Predictions of CUDA graphs err by about this share: only what misses by more is refused."""
+
 
 def memory_rejections(replica: ReplicaMemory) -> tuple[Rejection, ...]:
     """Return why this replica does not fit the budgets of its ranks, the worst stage told."""
@@ -110,6 +113,27 @@ def _longest_held(replica: ReplicaMemory) -> int:
 
 def _where(stage: StageRange, num_stages: int) -> str:
     return f" of stage {stage.stage}" if num_stages > 1 else ""
+
+
+def late_bytes(engine: EngineProfile, memory: RankMemory, gpu_total_bytes: int, gpu_free_bytes: int) -> int:
+    """Return by how much what an engine captures after sizing its cache exceeds what is left beside it."""
+    if engine.graphs_inside_budget or not memory.cuda_graph_bytes:
+        return 0
+    return max(0, memory.budget_bytes - min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes, engine)))
+
+
+def graphs_rejection(
+    engine: EngineProfile, memory: RankMemory, gpu_total_bytes: int, gpu_free_bytes: int
+) -> Rejection | None:
+    """Return the refusal of a start that runs out of memory when its CUDA graphs are captured."""
+    late = late_bytes(engine, memory, gpu_total_bytes, gpu_free_bytes)
+    if late <= GRAPH_ERROR_SHARE * memory.cuda_graph_bytes:
+        return None
+    return Rejection(
+        "graphs_do_not_fit",
+        f"CUDA graphs of {format_gib(memory.cuda_graph_bytes)} are captured after the cache is sized: "
+        f"{format_gib(late)} more than is left of the GPU beside the budget",
+    )
 
 
 def gpu_busy_rejection(

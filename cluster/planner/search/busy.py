@@ -15,7 +15,7 @@ from cluster.units import format_gib
 
 _HALVINGS = 14
 _NOTABLE_SHARE = 0.01
-MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "gpu_busy")
+MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "graphs_do_not_fit", "gpu_busy")
 
 
 def busy_rejections(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, max_concurrency, rank_memory
@@ -15,7 +16,13 @@ from cluster.planner.memory.budget import (
 )
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
-from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
+from cluster.planner.rules import (
+    graphs_rejection,
+    late_bytes,
+    layout_rejections,
+    memory_notes,
+    memory_rejections,
+)
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Pool
@@ -60,7 +67,13 @@ def judge(context: Context, form: Form, pools: Sequence[Pool], frees: Sequence[i
     request = _fitting_request(context, stage_pools, stage_frees)
     stages = _split(context, layout, request, stage_pools, stage_frees)
     memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
-    return _with_cache(context, layout, request, stages, memories, stage_pools)
+    lowered = _leaving_room_for_graphs(context, request, memories, stage_pools, stage_frees)
+    if lowered is not request:
+        request = lowered
+        memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
+    judgement = _with_cache(context, layout, request, stages, memories, stage_pools)
+    late = _graphs_rejections(context, memories, stage_pools, stage_frees)
+    return replace(judgement, rejections=late) if judgement.feasible and late else judgement
 
 
 def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
@@ -106,6 +119,37 @@ def _fitting_request(context: Context, pools: Sequence[Pool], frees: Sequence[in
             if fraction >= _LEAST_UTILIZATION:
                 request = replace(request, gpu_memory_utilization=fraction)
     return request
+
+
+def _leaving_room_for_graphs(
+    context: Context,
+    request: PlanRequest,
+    memories: Sequence[RankMemory],
+    pools: Sequence[Pool],
+    frees: Sequence[int],
+) -> PlanRequest:
+    """Lower a fraction that nobody asked for where what is captured after sizing the cache would not fit."""
+    engine = context.engine
+    if context.request.gpu_memory_utilization is not None:
+        return request
+    for memory, pool, free in zip(memories, pools, frees, strict=True):
+        late = late_bytes(engine, memory, pool.total_bytes, free)
+        if late:
+            usable = max(1, usable_total_bytes(pool.total_bytes, engine))
+            fraction = int(100 * (utilization(engine, request) - late / usable)) / 100
+            if fraction >= _LEAST_UTILIZATION:
+                request = replace(request, gpu_memory_utilization=fraction)
+    return request
+
+
+def _graphs_rejections(
+    context: Context, memories: Sequence[RankMemory], pools: Sequence[Pool], frees: Sequence[int]
+) -> tuple[Rejection, ...]:
+    found = (
+        graphs_rejection(context.engine, memory, pool.total_bytes, free)
+        for memory, pool, free in zip(memories, pools, frees, strict=True)
+    )
+    return tuple(islice((rejection for rejection in found if rejection), 1))
 
 
 def _split(
