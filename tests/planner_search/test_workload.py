@@ -50,3 +50,15 @@ def test_a_checkpoint_that_is_stored_so_needs_no_word() -> None:
     asked = replace(PlanRequest(), quantization="awq")
     notes = best(plan(parse_cluster_spec("4xA100-80GB"), stored, asked)).notes
     assert not any("needs a checkpoint" in note for note in notes)
+
+
+def test_weights_that_are_read_whole_before_they_are_quantised() -> None:
+    """141 GiB of a 72B do not fit one GPU in 16 bits, though 8 bits would: vLLM before 0.14."""
+    model = load_model("Qwen/Qwen2.5-72B-Instruct", quantization="fp8")
+    cluster = parse_cluster_spec("1xH200")
+
+    def asked(version: str) -> list[str]:
+        request = PlanRequest(quantization="fp8", engine_version=version, max_model_len=4096)
+        return [one.rule for c in plan(cluster, model, request).candidates for one in c.rejections]
+
+    assert asked("0.13.0") == ["weights_do_not_fit"] and asked("0.14.0") == []

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cluster.catalog.engine_profile import EngineProfile
 from cluster.planner.layout import StageRange
-from cluster.planner.memory.budget import startup_free_bytes, usable_total_bytes, utilization
 from cluster.planner.memory.kv_cache import kv_bytes_per_token, kv_cache_tokens, sequences_held
 from cluster.planner.memory.replica import ReplicaMemory
-from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
 from cluster.units import format_gib
 
 ROOM_ERROR_SHARE = 0.1
 """A cache that is short by less than this share of the overheads, the part of a prediction that errs, is not
 refused: on the evidence four predictions in five lie within it."""
-
-GRAPH_ERROR_SHARE = 0.5
-"""Predictions of CUDA graphs err by about this share: only what misses by more is refused."""
 
 
 def memory_rejections(replica: ReplicaMemory) -> tuple[Rejection, ...]:
@@ -113,49 +107,3 @@ def _longest_held(replica: ReplicaMemory) -> int:
 
 def _where(stage: StageRange, num_stages: int) -> str:
     return f" of stage {stage.stage}" if num_stages > 1 else ""
-
-
-def late_bytes(engine: EngineProfile, memory: RankMemory, gpu_total_bytes: int, gpu_free_bytes: int) -> int:
-    """Return by how much what an engine captures after sizing its cache exceeds what is left beside it."""
-    if engine.graphs_inside_budget or not memory.cuda_graph_bytes:
-        return 0
-    return max(0, memory.budget_bytes - min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes, engine)))
-
-
-def graphs_rejection(
-    engine: EngineProfile, memory: RankMemory, gpu_total_bytes: int, gpu_free_bytes: int
-) -> Rejection | None:
-    """Return the refusal of a start that runs out of memory when its CUDA graphs are captured."""
-    late = late_bytes(engine, memory, gpu_total_bytes, gpu_free_bytes)
-    if late <= GRAPH_ERROR_SHARE * memory.cuda_graph_bytes:
-        return None
-    return Rejection(
-        "graphs_do_not_fit",
-        f"CUDA graphs of {format_gib(memory.cuda_graph_bytes)} are captured after the cache is sized: "
-        f"{format_gib(late)} more than is left of the GPU beside the budget",
-    )
-
-
-def gpu_busy_rejection(
-    engine: EngineProfile,
-    request: PlanRequest,
-    gpu_total_bytes: int,
-    gpu_free_bytes: int,
-    where: str = "this GPU",
-) -> Rejection | None:
-    """Return the start-up check's refusal: a fraction of the total must be free when the engine starts.
-
-    (vLLM: "Free memory on device is less than desired GPU memory utilization".)
-    """
-    wanted = startup_free_bytes(engine, request, gpu_total_bytes)
-    total = usable_total_bytes(gpu_total_bytes, engine)
-    # What the driver keeps counts as used in NVML's reading of a GPU that nobody uses.
-    free = min(gpu_free_bytes, total)
-    if not wanted or free >= wanted or not total:
-        return None
-    return Rejection(
-        "gpu_busy",
-        f"{where} has {format_gib(free)} free, and {engine.name} wants {format_gib(wanted)} "
-        f"({utilization(engine, request):g} of {format_gib(total)}) at its start",
-        f"stop what holds {format_gib(wanted - free)} there",
-    )

@@ -16,21 +16,15 @@ from cluster.planner.memory.budget import (
 )
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
-from cluster.planner.rules import (
-    graphs_rejection,
-    late_bytes,
-    layout_rejections,
-    memory_notes,
-    memory_rejections,
-)
+from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.machines import Pool
 from cluster.planner.search.stages import split_layers
+from cluster.planner.search.start_up import LEAST_UTILIZATION, leaving_room_for_graphs, start_rejections
 
 _SPLIT_RESERVE_BYTES = 3 * 1024**3
 _START_MARGIN_BYTES = 256 * 1024**2
-_LEAST_UTILIZATION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +61,16 @@ def judge(context: Context, form: Form, pools: Sequence[Pool], frees: Sequence[i
     request = _fitting_request(context, stage_pools, stage_frees)
     stages = _split(context, layout, request, stage_pools, stage_frees)
     memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
-    lowered = _leaving_room_for_graphs(context, request, memories, stage_pools, stage_frees)
+    lowered = leaving_room_for_graphs(context, request, memories, stage_pools, stage_frees)
     if lowered is not request:
         request = lowered
         memories = _memories(context, layout, request, stages, stage_pools, stage_frees)
     judgement = _with_cache(context, layout, request, stages, memories, stage_pools)
-    late = _graphs_rejections(context, memories, stage_pools, stage_frees)
-    return replace(judgement, rejections=late) if judgement.feasible and late else judgement
+    if not judgement.feasible:
+        return judgement
+    seats = zip(stages, memories, stage_pools, stage_frees, strict=True)
+    refused = islice((one for seat in seats for one in start_rejections(context, layout, *seat)), 1)
+    return replace(judgement, rejections=tuple(refused))
 
 
 def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
@@ -116,40 +113,9 @@ def _fitting_request(context: Context, pools: Sequence[Pool], frees: Sequence[in
             # What the check wants beside the fraction stays as it is when the fraction is lowered.
             beside = wanted - int(usable * utilization(engine, request))
             fraction = int((free - beside - _START_MARGIN_BYTES) * 100 / usable) / 100
-            if fraction >= _LEAST_UTILIZATION:
+            if fraction >= LEAST_UTILIZATION:
                 request = replace(request, gpu_memory_utilization=fraction)
     return request
-
-
-def _leaving_room_for_graphs(
-    context: Context,
-    request: PlanRequest,
-    memories: Sequence[RankMemory],
-    pools: Sequence[Pool],
-    frees: Sequence[int],
-) -> PlanRequest:
-    """Lower a fraction that nobody asked for where what is captured after sizing the cache would not fit."""
-    engine = context.engine
-    if context.request.gpu_memory_utilization is not None:
-        return request
-    for memory, pool, free in zip(memories, pools, frees, strict=True):
-        late = late_bytes(engine, memory, pool.total_bytes, free)
-        if late:
-            usable = max(1, usable_total_bytes(pool.total_bytes, engine))
-            fraction = int(100 * (utilization(engine, request) - late / usable)) / 100
-            if fraction >= _LEAST_UTILIZATION:
-                request = replace(request, gpu_memory_utilization=fraction)
-    return request
-
-
-def _graphs_rejections(
-    context: Context, memories: Sequence[RankMemory], pools: Sequence[Pool], frees: Sequence[int]
-) -> tuple[Rejection, ...]:
-    found = (
-        graphs_rejection(context.engine, memory, pool.total_bytes, free)
-        for memory, pool, free in zip(memories, pools, frees, strict=True)
-    )
-    return tuple(islice((rejection for rejection in found if rejection), 1))
 
 
 def _split(
