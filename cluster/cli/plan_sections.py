@@ -8,11 +8,13 @@ from cluster.cli.style import Style
 from cluster.cli.table import table
 from cluster.cli.wrap import wrap
 from cluster.planner.describe import (
+    bottleneck_in_words,
     cluster_in_words,
     columns_in_words,
     duration_in_words,
     placement_in_words,
     rate_in_words,
+    traffic_in_words,
 )
 from cluster.planner.result import Candidate, Plan
 from cluster.units import count_of, format_bytes, format_count, format_gib
@@ -107,14 +109,13 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     if estimate is None:
         return
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
-    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {estimate.bottleneck}"
+    bound = bottleneck_in_words(candidate.layout, estimate)
+    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {bound}"
     yield f"throughput: {rate_in_words(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
         f"first token {duration_in_words(estimate.ttft_s)}, "
-        f"then {duration_in_words(estimate.tpot_s)} a token; "
-        f"{estimate.all_reduces_per_token:,} all-reduces a token, "
-        f"{estimate.all_reduce_share:.0%} of a decode step"
+        f"then {duration_in_words(estimate.tpot_s)} a token; {traffic_in_words(candidate.layout, estimate)}"
     )
 
 

@@ -9,11 +9,12 @@ from itertools import groupby
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement
-from cluster.planner.result import Band, Candidate
+from cluster.planner.result import Band, Candidate, Estimate
 from cluster.planner.search.placement import LazyPlacement
-from cluster.units import format_duration
+from cluster.units import count_of, format_duration
 
 _REPLICAS_TOLD = 8
+_NODES_TOLD = 2
 _COLUMN_RANGES_TOLD = 8
 
 
@@ -73,6 +74,29 @@ def columns_in_words(model: ModelSpec, layout: Layout) -> str:
     return f"columns of each {column_number(model.hidden_size, model.hidden_size)}-wide layer: {told}{more}"
 
 
+def made_of(layout: Layout) -> str:
+    """Say what a replica under DP attention is: '8 attention ranks that share one set of experts'."""
+    ranks = count_of(layout.attention_ranks, "attention rank")
+    each = f" of {layout.tp} GPUs" if layout.tp > 1 else ""
+    return f"{ranks}{each} that share one set of experts"
+
+
+def traffic_in_words(layout: Layout, estimate: Estimate) -> str:
+    """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
+    share = f"{estimate.all_reduce_share:.0%} of a decode step"
+    reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
+    if layout.dp_attention:
+        reduces = f"{reduces} and " if estimate.all_reduces_per_token else "no all-reduces; "
+        return f"{reduces}the all-to-all between expert ranks, {share}"
+    return f"{reduces}, {share}" if estimate.all_reduces_per_token else "no all-reduces"
+
+
+def bottleneck_in_words(layout: Layout, estimate: Estimate) -> str:
+    """Say what holds a layout back; without TP groups it is the all-to-all that takes the time."""
+    joint = layout.dp_attention and layout.tp == 1
+    return estimate.bottleneck.replace("all-reduce", "all-to-all") if joint else estimate.bottleneck
+
+
 def placement_in_words(candidate: Candidate) -> Iterator[str]:
     """Say replica by replica which GPUs it has: 'replica 0: node-1 GPU 0-3'."""
     placement = candidate.placement
@@ -83,9 +107,10 @@ def placement_in_words(candidate: Candidate) -> Iterator[str]:
     for replica, group in groupby(shown, key=lambda rank: rank.replica):
         ranks, told = list(group), told + 1
         where = _stages_in_words(ranks, candidate) if candidate.layout.pp > 1 else _gpus(ranks)
-        yield f"replica {replica}: {where}"
-    if told < candidate.layout.dp:
-        yield f"and {candidate.layout.dp - told} more replicas"
+        inside = f" ({made_of(candidate.layout)})" if candidate.layout.dp_attention else ""
+        yield f"replica {replica}: {where}{inside}"
+    if told < candidate.layout.num_replicas:
+        yield f"and {count_of(candidate.layout.num_replicas - told, 'more replica')}"
 
 
 def _stages_in_words(ranks: list[Placement], candidate: Candidate) -> str:
@@ -97,12 +122,19 @@ def _stages_in_words(ranks: list[Placement], candidate: Candidate) -> str:
 
 
 def _gpus(ranks: list[Placement]) -> str:
-    return ", ".join(
-        f"{node} GPU {_ranges([rank.gpu_index for rank in members])}"
-        for node, members in (
-            (name, list(group)) for name, group in groupby(ranks, key=lambda r: r.node_name)
-        )
-    )
+    """Say the GPUs node by node; a row of nodes with the same ones is said by its first and its last."""
+    of_nodes = [
+        (node, _ranges([rank.gpu_index for rank in members]))
+        for node, members in groupby(ranks, key=lambda rank: rank.node_name)
+    ]
+    told = []
+    for gpus, alike in groupby(of_nodes, key=lambda pair: pair[1]):
+        nodes = [node for node, _ in alike]
+        if len(nodes) > _NODES_TOLD:
+            told.append(f"{nodes[0]} to {nodes[-1]} ({len(nodes)} nodes) GPU {gpus} each")
+        else:
+            told += [f"{node} GPU {gpus}" for node in nodes]
+    return ", ".join(told)
 
 
 def _ranges(numbers: list[int]) -> str:

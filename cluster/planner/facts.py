@@ -37,14 +37,13 @@ def gather_facts(context: Context, found: Found) -> Facts:
     free = context.with_request(**_FREE) if pinned else context
     feasible = search(free).feasible if pinned else found.feasible
     one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
-    nodes = {node for shape in context.survey.shapes for machine in shape.machines for node in machine.nodes}
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),
         free_choice=feasible[0] if feasible else None,
         pinned=pinned,
         num_gpus=context.survey.num_usable_gpus,
-        num_nodes=len(nodes),
+        num_nodes=context.survey.num_nodes,
     )
 
 

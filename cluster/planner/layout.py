@@ -11,6 +11,8 @@ from cluster.errors import BadInput
 class Layout:
     """Degrees of parallelism. Owns the invariant gpus = tp x pp x dp.
 
+    A replica is one full copy of the weights.
+
     `ep` is the expert-parallel degree inside a replica group: 1 (experts are tensor-parallel), tp, or, with
     `dp_attention`, tp x the dp ranks that share one set of experts. Such ranks are one engine, not
     independent replicas; a larger dp is several engines of ep / tp ranks each.
@@ -38,6 +40,11 @@ class Layout:
         return self.gpus // self.num_replicas
 
     @property
+    def attention_ranks(self) -> int:
+        """Data-parallel attention ranks inside one replica; 1 without DP attention."""
+        return max(1, self.dp // self.num_replicas) if self.dp_attention else 1
+
+    @property
     def num_replicas(self) -> int:
         """Independent copies of the whole model."""
         if not self.dp_attention:
@@ -60,9 +67,11 @@ class Placement:
     """One rank on one named GPU."""
 
     replica: int
+    """Number of the full copy of the weights, 0 to Layout.num_replicas - 1."""
     stage: int
     rank: int
-    """Tensor-parallel rank inside the stage."""
+    """Rank inside the stage: the tensor-parallel rank. Under DP attention the attention ranks follow each
+    other, each with its tensor-parallel ranks: attention rank = rank // tp."""
     node: str
     """Node.node_id."""
     node_name: str

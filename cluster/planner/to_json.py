@@ -134,6 +134,7 @@ def _candidate(candidate: Candidate) -> Json:
                 "replica": place.replica,
                 "stage": place.stage,
                 "rank": place.rank,
+                "attention_rank": place.rank // layout.tp,
                 "node": place.node_name,
                 "node_id": place.node,
                 "gpu_index": place.gpu_index,

@@ -16,10 +16,11 @@ def used(candidate: Candidate) -> set[tuple[str, int]]:
     return {(rank.node, rank.gpu_index) for rank in candidate.placement}
 
 
-def groups(candidate: Candidate) -> dict[tuple[int, int], list[tuple[str, int]]]:
+def groups(candidate: Candidate) -> dict[tuple[int, int, int], list[tuple[str, int]]]:
     found = defaultdict(list)
     for rank in candidate.placement:
-        found[rank.replica, rank.stage].append((rank.node, rank.gpu_index))
+        attention_rank = rank.rank // candidate.layout.tp
+        found[rank.replica, rank.stage, attention_rank].append((rank.node, rank.gpu_index))
     return found
 
 
@@ -146,7 +147,7 @@ def test_a_tensor_group_is_of_one_gpu_type() -> None:
 
 def test_nvlink_over_nodes_carries_a_tensor_group() -> None:
     choice = ask(LLAMA_405B, "18x4xGB200", tp=8)
-    members = groups(best(choice))[0, 0]
+    members = groups(best(choice))[0, 0, 0]
     assert len({node for node, _ in members}) == 2
 
 

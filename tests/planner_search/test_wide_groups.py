@@ -15,9 +15,9 @@ from tests.planner_search.test_placement import assert_sound, groups, islands_of
 DEEPSEEK = "deepseek-ai/DeepSeek-R1"
 
 
-def gpus_by_node(candidate: Candidate, replica: int = 0, stage: int = 0) -> list[int]:
-    """GPUs that a group has of each of its nodes."""
-    return sorted(Counter(node for node, _ in groups(candidate)[replica, stage]).values())
+def gpus_by_node(candidate: Candidate, attention_rank: int = 0) -> list[int]:
+    """GPUs that a group of the first replica's first stage has of each of its nodes."""
+    return sorted(Counter(node for node, _ in groups(candidate)[0, 0, attention_rank]).values())
 
 
 def crossing_note(candidate: Candidate) -> str:
@@ -38,7 +38,7 @@ def test_a_published_layout_over_two_nodes_is_judged() -> None:
 def test_stages_of_wide_groups() -> None:
     choice = best(ask(DEEPSEEK, "4x8xH100", tp=16, pp=2, engine="sglang"))
     assert choice.label == "TP=16, PP=2"
-    stages = [{node for node, _ in groups(choice)[0, stage]} for stage in (0, 1)]
+    stages = [{node for node, _ in groups(choice)[0, stage, 0]} for stage in (0, 1)]
     assert stages == [{"node-1", "node-2"}, {"node-3", "node-4"}]
 
 
@@ -144,4 +144,5 @@ def test_no_group_crosses_nodes_unasked(model: str, spec: str) -> None:
 def test_wide_groups_that_share_experts_are_whole() -> None:
     choice = best(ask(DEEPSEEK, "4x8xH100", tp=16, ep=32, engine="sglang"))
     assert choice.label == "TP=16, DP=2, EP=32, DP-attention"
-    assert [gpus_by_node(choice, replica) for replica in (0, 1)] == [[8, 8], [8, 8]]
+    assert [gpus_by_node(choice, attention_rank) for attention_rank in (0, 1)] == [[8, 8], [8, 8]]
+    assert {rank.replica for rank in choice.placement} == {0} and choice.layout.num_replicas == 1

@@ -16,15 +16,13 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
     """Return the rule that keeps even one replica of this form from being placed."""
     survey, label = context.survey, form.layout().label
     widest = survey.largest_domain
+    if survey.num_usable_gpus >= form.gpus > sum(counts_by_type(survey).values()):
+        return _slices(label)
     if form.chunk_gpus > widest and survey.num_usable_gpus >= form.chunk_gpus:
         return _group_too_wide(context, form, label)
     have, need = survey.num_usable_gpus, form.gpus
     if have >= need:
-        return Rejection(
-            "mixed_gpus",
-            f"{label} needs {need} GPUs of one type in groups of {form.chunk_gpus}; "
-            f"{have} GPUs are there, but not in such groups",
-        )
+        return _no_such_groups(survey, form, label)
     out = survey.left_out
     if have + len(out) >= need:
         first = out[0]
@@ -67,8 +65,29 @@ def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
     if sum(counts.values()) >= form.chunk_gpus:
         message = f"{label} would mix GPU types in one group; there are {there}"
         return Rejection("mixed_gpus", message)
-    message = f"{label} would join slices of GPUs, which have no links to each other"
+    return _slices(label)
+
+
+def _slices(label: str) -> Rejection:
+    message = f"{label} would join slices of GPUs, which have no links to each other: a slice works alone"
     return Rejection("crosses_island", message)
+
+
+def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
+    """There are GPUs enough, but not enough groups of the width that one stage needs."""
+    size = form.chunk_gpus
+    there = sum(
+        len(domain.spots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
+    )
+    if len(counts_by_type(survey)) > 1:
+        rule, where = "mixed_gpus", "of one type "
+    else:
+        rule, where = ("crosses_island" if survey.num_nodes == 1 else "crosses_node"), ""
+    return Rejection(
+        rule,
+        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')} {where}in one node; "
+        f"the {survey.num_usable_gpus} GPUs here make {there}",
+    )
 
 
 def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:

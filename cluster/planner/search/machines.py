@@ -101,6 +101,13 @@ class Survey:
         )
 
     @property
+    def num_nodes(self) -> int:
+        """Nodes with GPUs that can be used."""
+        return len(
+            {node for shape in self.shapes for machine in shape.machines for node in machine.nodes}
+        )
+
+    @property
     def largest_domain(self) -> int:
         """GPUs in the largest group that tensor parallelism may use; 0 when there are no GPUs."""
         return max((len(domain.spots) for shape in self.shapes for domain in shape.domains), default=0)

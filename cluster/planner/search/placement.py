@@ -46,8 +46,13 @@ class LazyPlacement(Sequence[Placement]):
 
     @property
     def nodes_per_replica(self) -> int:
-        """The most nodes that one engine of this layout spans."""
+        """The most nodes that one replica of this layout spans."""
         return max(_nodes_of(self._form, replicas) for replicas, _ in self._sets)
+
+    @property
+    def machines_per_replica(self) -> int:
+        """The most machines that one replica spans; the nodes of one NVLink domain are one machine."""
+        return max(replicas.num_machines for replicas, _ in self._sets)
 
     @property
     def crosses_network(self) -> bool:
@@ -72,11 +77,11 @@ class LazyPlacement(Sequence[Placement]):
 
     @property
     def shares_nodes(self) -> bool:
-        """True when replicas that span nodes do not keep to whole nodes."""
-        return any(replicas.shares_machines for replicas, _ in self._sets)
+        """True when a node holds parts of two replicas that span nodes: losing it ends both."""
+        return any(count > 1 and replicas.shares_machines for replicas, count in self._sets)
 
     def first_replicas(self, count: int) -> tuple[Placement, ...]:
-        """Return the ranks of the first `count` engines without placing the others."""
+        """Return the ranks of the first `count` replicas without placing the others."""
         few: list[tuple[ReplicaSet, int]] = []
         for replicas, size in self._sets:
             taken = min(size, count - sum(number for _, number in few))
@@ -94,12 +99,8 @@ def _place(cluster: Cluster, form: Form, sets: Sequence[tuple[ReplicaSet, int]])
     first_replica = 0
     for replica_set, count in sets:
         for replica in range(count):
-            ranks = _replica_ranks(
-                cluster, form, replica_set, replica, first_replica + replica * form.dp_inside
-            )
-            # With shared experts one engine holds several attention replicas, each with all stages.
-            yield from sorted(ranks, key=lambda rank: (rank.replica, rank.stage, rank.rank))
-        first_replica += count * form.dp_inside
+            yield from _replica_ranks(cluster, form, replica_set, replica, first_replica + replica)
+        first_replica += count
 
 
 def _replica_ranks(
@@ -112,8 +113,9 @@ def _replica_ranks(
             for node_index, position in sorted((machine.node_of(s), machine.gpu_of(s)) for s in spots):
                 node = cluster.nodes[node_index]
                 gpu = node.gpus[position]
-                inside, rank = divmod(rank_in_stage, form.tp)
-                yield Placement(number + inside, stage, rank, node.node_id, node.name, gpu.index, gpu.uuid)
+                yield Placement(
+                    number, stage, rank_in_stage, node.node_id, node.name, gpu.index, gpu.uuid
+                )
                 rank_in_stage += 1
 
 

@@ -34,7 +34,14 @@ def nearest_refusals(refused: Sequence[Candidate], feasible: Sequence[Candidate]
 def _distance(candidate: Candidate) -> tuple[float, ...]:
     rule = candidate.rejections[0].rule if candidate.rejections else ""
     step = _BY_NEARNESS.index(rule) if rule in _BY_NEARNESS else len(_BY_NEARNESS)
-    memory = candidate.memory_per_gpu
-    short = memory.shortfall_bytes if memory else 0
     layout = candidate.layout
-    return (step, short, layout.pp, layout.tp, layout.ep)
+    return (step, _shortfall(candidate), layout.pp, layout.tp, layout.ep)
+
+
+def _shortfall(candidate: Candidate) -> int:
+    """Bytes too many on a GPU: of the weights alone where those already are, as the refusal tells it."""
+    memory = candidate.memory_per_gpu
+    if memory is None:
+        return 0
+    weights = memory.weights_bytes - memory.budget_bytes
+    return weights if weights > 0 else memory.shortfall_bytes

@@ -1,0 +1,33 @@
+"""What a user should know of a layout before running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate
+from cluster.planner.search.rank import keeps_limits
+from cluster.planner.stage_split import split_note
+from cluster.units import format_duration
+
+
+def with_notes(candidate: Candidate, request: PlanRequest) -> Candidate:
+    """Return the candidate with notes on its stages and on limits that it may still miss."""
+    notes = (*split_note(request.engine, candidate.stages), *_may_miss(candidate, request))
+    return replace(candidate, notes=(*candidate.notes, *notes)) if notes else candidate
+
+
+def _may_miss(candidate: Candidate, request: PlanRequest) -> Iterator[str]:
+    """A limit is held against the prediction itself; its band may reach beyond."""
+    estimate = candidate.estimate
+    if estimate is None or not keeps_limits(candidate, request):
+        return
+    figures = (("TTFT", estimate.ttft_s, request.ttft_s), ("TPOT", estimate.tpot_s, request.tpot_s))
+    for name, band, limit in figures:
+        if limit is not None and band.high > limit:
+            told = format_duration(limit)
+            yield (
+                f"{name} is predicted within the limit of {told}, but its band reaches "
+                f"{format_duration(band.high)}: measure before relying on it"
+            )
