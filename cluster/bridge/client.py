@@ -26,7 +26,7 @@ from cluster.bridge.protocol import (
     encode,
     to_error,
 )
-from cluster.bridge.records import state_dir
+from cluster.bridge.records import read_records, state_dir
 from cluster.bridge.session import Listener
 from cluster.bridge.sweep import sweep_logs
 from cluster.deploy.spec import DeploymentSpec
@@ -52,6 +52,7 @@ class RaySession:
         self._ids = itertools.count(1)
         self._closed = False
         self._lost: SessionLost | None = None
+        self._torn = False
         self._ended = threading.Event()
         self._log = Path()
 
@@ -116,6 +117,10 @@ class RaySession:
         except Exception as error:
             self._lose(SessionLost(reason=f"the connection process failed: {error}"))
         finally:
+            if self._torn:
+                # A keeper that was killed together with its guard left everything lying about.
+                with contextlib.suppress(Exception):
+                    read_records()
             self._ended.set()
 
     def _talk(self) -> None:
@@ -190,11 +195,11 @@ class RaySession:
                 return
             self._lost = lost
             futures, self._open = list(self._open.values()), {}
-            expected = self._closed
+            self._torn = not self._closed
         for future in futures:
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(Unreachable(lost.reason, lost.hint))
-        if not expected:
+        if self._torn:
             self._tell(lost)
 
     def _tell(self, event: Event) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.bridge.process_table import descendants, end_processes
+from cluster.bridge.process_table import end_descendants
 from cluster.bridge.sweep import TEMP_DIR_VARIABLE, TEMP_PREFIX
 from cluster.inventory import Cluster as Inventory
 
@@ -125,7 +125,7 @@ class EmbeddedCluster:
         """End every process of the cluster, workers included, and remove its files."""
         if self._cluster is not None:
             _quietly(self._cluster.shutdown)
-        end_processes(descendants(os.getpid()))
+        end_descendants()
         shutil.rmtree(self._temp_dir, ignore_errors=True)
 
 
