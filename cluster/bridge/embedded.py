@@ -74,6 +74,8 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
         # Without this Ray turns 127.0.0.1 into the machine's outward address, where nothing listens.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        # Told to end while it starts a node, Ray would wait half a minute for that node's work to move away.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }
 
 

@@ -116,6 +116,8 @@ def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, 
     steps = len(plans) + any(GPU_TYPE_LABEL in plan.labels for plan in plans)
     audience.tell(progress="starting the cluster's head", fraction=0.0)
     for done, name in enumerate(cluster.start(plans), start=1):
+        # Every node that Ray starts here puts Ray's own handler in the place of ours.
+        signal.signal(signal.SIGTERM, _end)
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
     audience.tell(address=cluster.address)
 
