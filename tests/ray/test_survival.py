@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import log_path, read_record
+from cluster.bridge.process_table import processes_with
+from cluster.bridge.records import log_path, read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
@@ -23,6 +25,15 @@ pytestmark = pytest.mark.ray
 
 SPEC = "1x2xL4"
 DEPLOY = ["deploy", "--simulate", SPEC, "--model", "llama-3.1-8b", "--tp", "2", "--max-model-len", "512"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_ground(state_dir: Path) -> Iterator[None]:
+    """What a failed test left must not fail the next."""
+    yield
+    for record in read_records():
+        os.kill(record.pid, signal.SIGTERM)
+    wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 60)
 
 
 def temp_dir() -> str:
@@ -37,6 +48,8 @@ def spawn(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A test run in the background of a shell ignores SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -37,6 +37,8 @@ class Terminal:
     def __enter__(self) -> Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            # A test run in the background of a shell ignores SIGINT, and so would the program.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execve(self._arguments[0], self._arguments, self._environment)
         width, height = self._size
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
