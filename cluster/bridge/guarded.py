@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -44,7 +45,8 @@ def await_guarded(worker: int) -> int:
     """Wait until the worker has ended, passing SIGTERM on to it; return its status or minus its signal."""
 
     def pass_on(signal_number: int, frame: FrameType | None) -> None:
-        os.kill(worker, signal_number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal_number)
 
     signal.signal(signal.SIGTERM, pass_on)
     _, status = os.waitpid(worker, 0)
