@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from cluster.bridge.attach import sweep_dead_keepers
 from cluster.bridge.events import Event, SessionLost
 from cluster.bridge.protocol import (
     ANSWER,
@@ -26,7 +27,7 @@ from cluster.bridge.protocol import (
     encode,
     to_error,
 )
-from cluster.bridge.records import read_records, state_dir
+from cluster.bridge.records import state_dir
 from cluster.bridge.session import Listener
 from cluster.bridge.sweep import sweep_logs
 from cluster.deploy.spec import DeploymentSpec
@@ -120,7 +121,7 @@ class RaySession:
             if self._torn:
                 # A keeper that was killed together with its guard left everything lying about.
                 with contextlib.suppress(Exception):
-                    read_records()
+                    sweep_dead_keepers()
             self._ended.set()
 
     def _talk(self) -> None:
