@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cluster.bridge.records import ClusterRecord, log_path, read_record, read_records
+from cluster.bridge.records import ClusterRecord, any_ending, log_path, read_record, read_records
 from cluster.errors import Unreachable
 
 _RECORD_APPEARS_S = 15.0
@@ -100,7 +100,9 @@ def sweep_dead_keepers(timeout_s: float = 10.0) -> None:
     A killed process may hold its lock a while longer, when the machine is busy: until then its record stays.
     """
     until_s = time.monotonic() + timeout_s
-    while any(not _answers(record) for record in read_records()) and time.monotonic() < until_s:
+    while any(not _answers(record) for record in read_records()) or any_ending():
+        if time.monotonic() > until_s:
+            return
         time.sleep(0.1)
 
 

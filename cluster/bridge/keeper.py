@@ -28,7 +28,15 @@ from cluster.bridge.embedded import (
 )
 from cluster.bridge.guarded import await_guarded, start_guarded
 from cluster.bridge.process_table import end_descendants
-from cluster.bridge.records import LOCAL_KEY, ClusterRecord, hold_lock, log_path, record_path, write_record
+from cluster.bridge.records import (
+    LOCAL_KEY,
+    ClusterRecord,
+    forget_record,
+    hold_lock,
+    log_path,
+    retire_record,
+    write_record,
+)
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
 
@@ -60,10 +68,10 @@ def _keep_locked(key: str) -> int:
     """Guard a process that owns the cluster: killing either of them ends the cluster."""
     temp_dir = new_temp_dir()
     status = await_guarded(start_guarded(lambda: _own(key, temp_dir)))
-    # Nobody may find the record of a cluster that is on its way out.
-    record_path(key).unlink(missing_ok=True)
+    retire_record(key)
     end_descendants()
     shutil.rmtree(temp_dir, ignore_errors=True)
+    forget_record(key)
     return abs(status)
 
 
@@ -93,9 +101,10 @@ def _own(key: str, temp_dir: str) -> int:
         audience.tell(failed=f"the embedded cluster did not start: {error}")
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        record_path(key).unlink(missing_ok=True)
+        retire_record(key)
         audience.close()
         cluster.stop()
+        forget_record(key)
     return 0
 
 
