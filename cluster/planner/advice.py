@@ -89,7 +89,7 @@ class _Fit:
 
 
 def _fit(context: Context) -> _Fit | None:
-    found = search(context)
+    found = search(context, name_holders=False)
     if found.feasible:
         return _Fit(found.feasible[0])
     return _at_shorter_length(context, found)
@@ -204,4 +204,4 @@ def _more_gpus(context: Context, found: Found) -> Iterator[str]:
 
 
 def _best(context: Context) -> Candidate | None:
-    return next(iter(search(context).feasible), None)
+    return next(iter(search(context, name_holders=False).feasible), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
@@ -32,7 +33,7 @@ def busy_rejections(
         return judgement.rejections
     if not judge(context, form, replicas.pools, totals).feasible:
         return judgement.rejections
-    level = _level_bytes(context, form, replicas)
+    level = max(_level_bytes(context, form, replicas), _start_level_bytes(context, totals))
     node, gpu = tightest_gpu(context, replicas)
     short = level - (gpu.memory_free_bytes or 0)
     message = (
@@ -91,6 +92,13 @@ def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list
 
 def _members(context: Context, form: Form, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
     return [one for chunk in range(form.num_chunks) for one in _gpus_of_chunk(context, replicas, chunk)]
+
+
+def _start_level_bytes(context: Context, totals: Sequence[int]) -> int:
+    """What the engine wants free at its start; one that nobody asked for is lowered to what is there."""
+    if context.request.gpu_memory_utilization is None:
+        return 0
+    return max(startup_free_bytes(context.engine, context.request, total) for total in totals)
 
 
 def _level_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
