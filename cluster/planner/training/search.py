@@ -66,7 +66,7 @@ def _judge(context: Context, form: Form) -> Candidate:
     return _largest(context, form, sets, wanted)
 
 
-def count_training(context: Context, form: Form) -> int:
+def count_training(context: Context, form: Form, enough: int) -> int:
     """Return how many replicas of the form train on this cluster."""
     candidate = _judge(context.with_request(dp=None), form)
     return candidate.layout.num_replicas if candidate.feasible else 0
