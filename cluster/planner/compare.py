@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from cluster.planner.describe import column_number, column_spans, duration_in_words, rate_in_words
-from cluster.planner.facts import Facts, single_replica
+from cluster.planner.facts import Facts, at_own_length, single_replica
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
-from cluster.planner.result import Candidate, ComparisonColumn
+from cluster.planner.result import Candidate, ComparisonColumn, Estimate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
+from cluster.planner.search.enumerate import form_of, tensor_degrees
 from cluster.planner.search.form import Form
-from cluster.units import format_duration, format_gib
+from cluster.planner.search.rank import rank
+from cluster.units import count_of, format_duration, format_gib
 
 Row = tuple[str, str]
 
@@ -21,11 +23,11 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
         return ()
     # A group that crosses islands or nodes is judged only where its TP was asked for.
     asked = context.request.tp if best is not None and best.layout.tp == context.request.tp else None
-    free = context.with_request(tp=asked, pp=None, dp=None, ep=None)
+    free = at_own_length(context).with_request(tp=asked, pp=None, dp=None, ep=None)
     data = _Strategy(free, "Data parallel", facts.one_gpu)
     group = _group_degree(free, best)
     if group < 2:
-        return (data.column(),)
+        return tuple(one.column() for one in _with_best([data], free, best))
     tensor = _Strategy(
         free, "Tensor parallel", build_candidates(free.with_request(dp=1), Form.plain(group, 1))[0]
     )
@@ -33,20 +35,39 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
     strategies = [data, tensor]
     if both.layout.num_replicas > 1:
         strategies.append(both)
-    if best is not None and best.layout.pp > 1:
-        strategies = [*strategies[:2], _Strategy(free, _name(best.layout), best)]
-    return tuple(strategy.column() for strategy in strategies)
+    return tuple(one.column() for one in _with_best(strategies, free, best))
+
+
+def _with_best(strategies: list[_Strategy], context: Context, best: Candidate | None) -> list[_Strategy]:
+    """Put the recommendation into the table where none of the columns divides the model as it does."""
+    if best is None or any(_same_division(one.layout, best.layout) for one in strategies):
+        return strategies
+    return [*strategies[:2], _Strategy(context, _name(best.layout), best)]
+
+
+def _same_division(one: Layout, other: Layout) -> bool:
+    first, second = (
+        (layout.tp, layout.pp, layout.ep, layout.dp_attention, layout.num_replicas > 1)
+        for layout in (one, other)
+    )
+    return first == second
 
 
 def _name(layout: Layout) -> str:
-    axes = [("TP", layout.tp), ("PP", layout.pp), ("DP", layout.num_replicas)]
+    axes = [("TP", layout.tp), ("PP", layout.pp), ("EP", layout.ep)]
+    axes += [("DP attention", layout.attention_ranks), ("DP", layout.num_replicas)]
     return " x ".join(axis for axis, degree in axes if degree > 1)
 
 
 def _group_degree(context: Context, best: Candidate | None) -> int:
-    """The recommendation's TP, else the widest valid one that a node's links carry."""
-    if best is not None and best.layout.tp > 1:
+    """The recommendation's TP if it is a plain group, else that of the best plain group that fits, else the
+    widest valid one that a node's links carry."""
+    if best is not None and best.layout.tp > 1 and _is_plain(best.layout):
         return best.layout.tp
+    if best is None or best.layout.gpus_per_replica > 1:
+        fitting = _best_plain_group(context)
+        if fitting is not None:
+            return fitting
     widest = context.survey.largest_domain
     tp = 1
     while tp * 2 <= widest:
@@ -54,6 +75,17 @@ def _group_degree(context: Context, best: Candidate | None) -> int:
     while tp > 1 and _shape_refused(context, tp):
         tp //= 2
     return tp
+
+
+def _is_plain(layout: Layout) -> bool:
+    return layout.pp == 1 and not layout.dp_attention
+
+
+def _best_plain_group(context: Context) -> int | None:
+    degrees = [tp for tp in tensor_degrees(context.survey, context.request) if tp > 1]
+    built = (build_candidates(context, Form.plain(tp, 1), name_holders=False)[0] for tp in degrees)
+    fitting = rank([candidate for candidate in built if candidate.feasible], context.request)
+    return fitting[0].layout.tp if fitting else None
 
 
 def _shape_refused(context: Context, tp: int) -> bool:
@@ -86,7 +118,11 @@ class _Strategy:
     def _model(self) -> str:
         memory = self.candidate.memory_per_gpu
         size = f": {format_gib(memory.weights_bytes)}" if memory else ""
-        part = f"1/{self.layout.tp} of each layer" if self.layout.tp > 1 else "FULL copy"
+        tp, ep = self.layout.tp, self.layout.ep
+        part = f"1/{tp} of each layer" if tp > 1 else "FULL copy"
+        if ep > 1:
+            part = f"1/{tp} of the attention" if tp > 1 else "all of the attention"
+            part += f" and 1/{ep} of the experts"
         if self.layout.pp > 1:
             part = part if self.layout.tp > 1 else "whole layers"
             part = f"{part}, 1/{self.layout.pp} of the layers"
@@ -102,28 +138,33 @@ class _Strategy:
         return f"all {column_number(width, width)}" if tp == 1 else ", ".join(ranges)
 
     def _communication(self) -> str:
-        if self.layout.tp == 1:
-            return "NONE (inference)" if self.layout.pp == 1 else f"{self.layout.pp - 1} hops a token"
+        if self.layout.tp == 1 and not self.layout.dp_attention:
+            return "NONE (inference)" if self.layout.pp == 1 else self._hops()
         estimate = self.candidate.estimate
         if estimate is None:
             return "all-reduce per layer (every forward pass)"
         cost = estimate.all_reduce_share * estimate.tpot_s.value
+        hops = f", {self._hops()}" if self.layout.pp > 1 else ""
         return (
-            f"{estimate.all_reduces_per_token} all-reduces per token, "
+            f"{self._collectives(estimate)}, "
             f"{format_duration(cost)} of a {format_duration(estimate.tpot_s.value)} step "
-            f"({estimate.all_reduce_share:.0%})" + self._hops()
+            f"({estimate.all_reduce_share:.0%}){hops}"
         )
 
+    def _collectives(self, estimate: Estimate) -> str:
+        reduces = f"{estimate.all_reduces_per_token} all-reduces per token"
+        if not self.layout.dp_attention:
+            return reduces
+        exchange = "all-to-all in every MoE layer"
+        return f"{reduces} and {exchange}" if estimate.all_reduces_per_token else exchange
+
     def _hops(self) -> str:
-        hops = self.layout.pp - 1
-        return f", {hops} hop{'s' if hops > 1 else ''} between stages" if hops else ""
+        return f"{count_of(self.layout.pp - 1, 'hop')} between stages"
 
     def _latency(self) -> str:
         if not self.candidate.feasible:
             return "does not run"
-        layout = self.layout
-        form = Form.plain(layout.tp, layout.pp, layout.ep if layout.ep == layout.tp else 1)
-        alone = single_replica(self.context, form).estimate
+        alone = single_replica(self.context, form_of(self.layout, self.context.survey)).estimate
         if alone is None:
             return "n/a"
         told = f"{duration_in_words(alone.tpot_s)} a token, one request alone"
@@ -140,14 +181,18 @@ class _Strategy:
         memory = self.candidate.memory_per_gpu
         if memory is None:
             return "n/a"
-        parts = self.layout.tp * self.layout.pp
+        parts = self.layout.gpus_per_replica
         share = "full model" if parts == 1 else f"1/{parts} model"
+        share = f"attention and 1/{self.layout.ep} of the experts" if self.layout.dp_attention else share
         if not self.candidate.feasible and not memory.kv_cache_bytes:
             return f"{share} {format_gib(memory.weights_bytes)} > budget {format_gib(memory.budget_bytes)}"
         kept = kv_share(self.context.model, self.layout.tp)
+        kept += ", of its own requests," if self.layout.dp_attention else ""
         return f"{share} {format_gib(memory.weights_bytes)} + {kept} {format_gib(memory.kv_cache_bytes)}"
 
     def _best_for(self) -> str:
+        if self.layout.dp_attention:
+            return "many requests at once on a model of many experts"
         if self.layout.pp > 1:
             return "model DOESN'T FIT where TP alone reaches"
         if self.layout.tp == 1:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.planner.describe import made_of
+from cluster.planner.division import inside, over_nodes, still_spread, within_node
 from cluster.planner.facts import Facts, nodes_per_replica
-from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, DecisionStep
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
@@ -29,6 +30,8 @@ def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[D
     if facts.one_gpu is None:
         yield DecisionStep("Is there a GPU to plan on?", NO, _why_no_gpu(context))
         return
+    if facts.too_long:
+        yield _too_long(context)
     against = [one for one in facts.one_gpu.rejections if one.rule not in MEMORY_RULES]
     if against and facts.free_choice is None:
         question = f"Can {context.engine.name} run this model on these GPUs?"
@@ -36,12 +39,21 @@ def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[D
         return
     yield from _one_gpu(context, facts, best)
     if not facts.one_gpu.feasible:
-        yield from _one_node(context, facts)
+        yield from _one_node(context, facts, best)
     chosen = best or facts.free_choice
     if best is not None:
         yield _replicas(context, facts, best)
-    if facts.pinned:
+    if facts.pinned and not facts.too_long:
         yield _pins(context, facts, best, chosen)
+
+
+def _too_long(context: Context) -> DecisionStep:
+    asked, longest = context.request.max_model_len, context.model.max_position
+    return DecisionStep(
+        f"Does the model take sequences of {asked:,} tokens?",
+        NO,
+        f"it was made for {longest:,}; what follows holds for --max-model-len {longest}",
+    )
 
 
 def _one_gpu(context: Context, facts: Facts, best: Candidate | None) -> Iterator[DecisionStep]:
@@ -49,13 +61,28 @@ def _one_gpu(context: Context, facts: Facts, best: Candidate | None) -> Iterator
     assert single is not None
     sizes = _sizes(context, single)
     if not single.feasible:
-        yield DecisionStep(FITS_GPU, NO, f"{sizes}: {_shortfall(single)}. So: Tensor Parallel (split model)")
+        chosen = best or facts.free_choice
+        shared = chosen is not None and chosen.layout.dp_attention
+        way = "Expert Parallel (split experts)" if shared else "Tensor Parallel (split model)"
+        yield DecisionStep(FITS_GPU, NO, f"{sizes}: {_shortfall(single)}. So: {way}")
     elif best is None or best.layout.gpus_per_replica == 1:
         yield DecisionStep(
             FITS_GPU, YES, f"{sizes}. So: Data Parallel (replicas), each GPU = independent server"
         )
     else:
-        yield DecisionStep(FITS_GPU, YES, f"{sizes}. Still split here: {best.why or best.label}")
+        yield DecisionStep(FITS_GPU, YES, f"{sizes}. {_still_split(context, facts, best)}")
+
+
+def _still_split(context: Context, facts: Facts, best: Candidate) -> str:
+    free = facts.free_choice
+    if facts.pinned and free is not None and free.layout.gpus_per_replica == 1:
+        return f"Still split here, because {_pinned_degrees(context)} was asked for"
+    return f"Still split here: {best.why or best.label}"
+
+
+def _pinned_degrees(context: Context) -> str:
+    degrees = ((axis, getattr(context.request, axis)) for axis in ("tp", "pp", "dp", "ep"))
+    return ", ".join(f"{axis.upper()}={degree}" for axis, degree in degrees if degree is not None)
 
 
 def _sizes(context: Context, single: Candidate) -> str:
@@ -74,40 +101,31 @@ def _shortfall(single: Candidate) -> str:
     return single.rejections[0].message if single.rejections else "it does not"
 
 
-def _one_node(context: Context, facts: Facts) -> Iterator[DecisionStep]:
+def _one_node(context: Context, facts: Facts, best: Candidate | None) -> Iterator[DecisionStep]:
     fitting = facts.in_node
     if fitting is not None:
         layout, memory = fitting.layout, fitting.memory_per_gpu
         each = f", {format_gib(memory.weights_bytes)} of weights on each" if memory else ""
         room = f" and KV room for {fitting.kv_cache_tokens:,} tokens" if fitting.kv_cache_tokens else ""
         because = (
-            f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {_within(context, layout)}"
+            f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {within_node(context, layout)}"
         )
-        yield DecisionStep(FITS_NODE, YES, because)
+        yield DecisionStep(FITS_NODE, YES, because + still_spread(best))
         return
     yield DecisionStep(FITS_NODE, NO, f"no layout inside one node holds {_need(context)}")
     if facts.free_choice is not None:
         span = nodes_per_replica(facts.free_choice)
-        layout = facts.free_choice.layout
         yield DecisionStep(
             LARGER_THAN_NODE,
             f"{span} nodes a replica",
-            f"data parallelism copies the whole model, so it cannot help here. So: TP={layout.tp} within "
-            f"each node x PP={layout.pp} across {span} nodes",
+            "data parallelism copies the whole model, so it cannot help here. "
+            f"So: {over_nodes(facts.free_choice, span)}",
         )
 
 
-def _within(context: Context, layout: Layout) -> str:
-    pcie = _over_pcie(context)
-    if layout.pp == 1:
-        return "TP within the node" + (", over PCIe (no NVLink here)" if pcie else " (NVLink is fast)")
-    what = f"TP={layout.tp} x PP={layout.pp}" if layout.tp > 1 else f"PP={layout.pp}"
-    why = ": without NVLink, stages send far less than all-reduces do" if pcie else ""
-    return f"{what} within the node{why}"
-
-
 def _need(context: Context) -> str:
-    max_len = context.request.max_model_len or context.model.max_position
+    longest = context.model.max_position
+    max_len = min(context.request.max_model_len or longest, longest)
     return f"{format_gib(context.model.weights_bytes)} of weights and a cache for {max_len:,} tokens"
 
 
@@ -117,6 +135,7 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
     used = f"{layout.gpus} of {facts.num_gpus} GPUs"
     if count == 1:
         because = _single(layout.gpus, facts.num_gpus)
+        because += f": {made_of(layout)}" if layout.dp_attention else ""
         limit = context.request.concurrency
         if limit is not None and limit <= count:
             because = f"{limit} request in flight keeps one replica busy; it takes {used}"
@@ -125,12 +144,15 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
     elif span == 1:
         where = "across nodes" if facts.num_nodes > 1 else "in the node"
         because = (
-            f"TP within each node + DP {where}: {count} groups of {layout.gpus_per_replica} GPUs, {used}"
+            f"{inside(layout)} within each node + DP {where}: "
+            f"{count} groups of {layout.gpus_per_replica} GPUs, {used}"
         )
     elif facts.num_nodes // span != count:
         because = f"{count} groups over {facts.num_nodes} nodes, {used}"
     else:
         because = f"DP = floor({facts.num_nodes} nodes / {span}) = {count}: groups of {span} nodes, {used}"
+    if layout.dp_attention and count > 1:
+        return DecisionStep(HOW_MANY, f"{count}", f"{because}; each has {made_of(layout)}")
     return DecisionStep(HOW_MANY, f"DP={count}" if count > 1 else "1", because)
 
 
@@ -141,12 +163,7 @@ def _single(used: int, there: int) -> str:
 
 
 def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candidate | None) -> DecisionStep:
-    request = context.request
-    pins = ", ".join(
-        f"{axis.upper()}={getattr(request, axis)}"
-        for axis in ("tp", "pp", "dp", "ep")
-        if getattr(request, axis) is not None
-    )
+    pins = _pinned_degrees(context)
     free = facts.free_choice.label if facts.free_choice else "nothing"
     if best is None:
         return DecisionStep(f"Does {pins} hold?", NO, f"without the pin the answer is {free}")
@@ -158,10 +175,6 @@ def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candid
     same = chosen is not None and facts.free_choice is not None and chosen.layout == facts.free_choice.layout
     because = "it is also the free choice" if same else f"without the pin the answer is {free}"
     return DecisionStep(f"Does {pins} hold?", YES, because)
-
-
-def _over_pcie(context: Context) -> bool:
-    return all(pool.link != "nvlink" for pool in context.survey.pools)
 
 
 def _why_no_gpu(context: Context) -> str:

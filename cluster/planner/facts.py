@@ -26,6 +26,8 @@ class Facts:
     free_choice: Candidate | None
     """What would be recommended if no degree were pinned."""
     pinned: bool
+    too_long: bool
+    """Sequences longer than the model was made for were asked for; the rest is judged at its own length."""
     num_gpus: int
     num_nodes: int
 
@@ -34,22 +36,42 @@ def gather_facts(context: Context, found: Found) -> Facts:
     """Judge what the decision tree asks about; pins are lifted for it."""
     request = context.request
     pinned = any(getattr(request, axis) is not None for axis in _FREE)
-    free = context.with_request(**_FREE) if pinned else context
-    feasible = search(free, name_holders=False).feasible if pinned else found.feasible
+    asked = at_own_length(context)
+    too_long = asked is not context
+    free = asked.with_request(**_FREE) if pinned else asked
+    searched = pinned or too_long
+    feasible = search(free, name_holders=False).feasible if searched else found.feasible
     one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),
         free_choice=feasible[0] if feasible else None,
         pinned=pinned,
+        too_long=too_long,
         num_gpus=context.survey.num_usable_gpus,
         num_nodes=context.survey.num_nodes,
     )
 
 
+def at_own_length(context: Context) -> Context:
+    """Return the question with sequences as long as the model's, where longer ones were asked for."""
+    asked, model = context.request.max_model_len, context.model
+    if asked is None or asked <= model.max_position or not model.known_architecture:
+        return context
+    return context.with_request(max_model_len=model.max_position)
+
+
 def in_one_node(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
     """Return those whose replicas each stay in one node, in order."""
     return (candidate for candidate in candidates if nodes_per_replica(candidate) == 1)
+
+
+def crosses_network(candidate: Candidate) -> bool:
+    """True when a replica spans machines that no NVLink joins."""
+    placement = candidate.placement
+    if isinstance(placement, LazyPlacement):
+        return placement.crosses_network
+    return nodes_per_replica(candidate) > 1
 
 
 def nodes_per_replica(candidate: Candidate) -> int:

@@ -103,9 +103,7 @@ class Survey:
     @property
     def num_nodes(self) -> int:
         """Nodes with GPUs that can be used."""
-        return len(
-            {node for shape in self.shapes for machine in shape.machines for node in machine.nodes}
-        )
+        return len({node for shape in self.shapes for machine in shape.machines for node in machine.nodes})
 
     @property
     def largest_domain(self) -> int:

@@ -113,9 +113,7 @@ def _replica_ranks(
             for node_index, position in sorted((machine.node_of(s), machine.gpu_of(s)) for s in spots):
                 node = cluster.nodes[node_index]
                 gpu = node.gpus[position]
-                yield Placement(
-                    number, stage, rank_in_stage, node.node_id, node.name, gpu.index, gpu.uuid
-                )
+                yield Placement(number, stage, rank_in_stage, node.node_id, node.name, gpu.index, gpu.uuid)
                 rank_in_stage += 1
 
 

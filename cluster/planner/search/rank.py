@@ -68,7 +68,9 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
-    return _by_benefit(within, request, fewest_machines(candidates)) + sorted(beyond, key=lambda one: overshoot(one, request))
+    return _by_benefit(within, request, fewest_machines(candidates)) + sorted(
+        beyond, key=lambda one: overshoot(one, request)
+    )
 
 
 def overshoot(candidate: Candidate, request: PlanRequest) -> float:
