@@ -29,13 +29,24 @@ def replica_places(candidate: Candidate) -> dict[int, list[Placement]]:
     return groups
 
 
+def attention_places(candidate: Candidate) -> dict[int, list[Placement]]:
+    """Group the first replica's placement by data-parallel attention rank."""
+    groups: dict[int, list[Placement]] = defaultdict(list)
+    for place in candidate.placement:
+        if place.replica == 0:
+            groups[place.rank // candidate.layout.tp].append(place)
+    return groups
+
+
 def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
-    """Draw a router over independent replicas."""
-    groups = replica_places(candidate)
+    """Draw a router over independent replicas, or over the attention ranks of a replica."""
+    shared = candidate.layout.dp_attention
+    groups = attention_places(candidate) if shared else replica_places(candidate)
+    unit, letter = ("attention rank", "A") if shared else ("replica", "R")
     shown = list(groups)[: max(1, (width - 6) // (_BOX + _GAP))]
     boxes = [
         (
-            f"R{replica}",
+            f"{letter}{replica}",
             *_holding(candidate),
             _where(groups[replica]),
             f"requests {replica + 1:,}, {replica + 1 + len(groups):,}, {replica + 1 + 2 * len(groups):,} ...",
@@ -44,12 +55,13 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     ]
     text = Text()
     total = len(shown) * (_BOX + _GAP) - _GAP
-    text.append("router: each request goes to one replica".center(total).rstrip() + "\n", look.plain)
+    text.append(f"router: each request goes to one {unit}".center(total).rstrip() + "\n", look.plain)
     text.append(_forks(len(shown)) + "\n", look.faint)
     text.append_text(_boxes(boxes, [look.replica(replica) for replica in shown], look))
     if len(groups) > len(shown):
-        text.append(f"and {count_of(len(groups) - len(shown), 'replica')} more\n", look.muted)
-    shared = candidate.layout.dp_attention
+        text.append(f"and {count_of(len(groups) - len(shown), unit)} more\n", look.muted)
+    if shared and candidate.layout.num_replicas > 1:
+        text.append(f"replica 0 of {candidate.layout.num_replicas}\n", look.muted)
     text.append(_SHARED_EXPERTS if shared else "No communication between replicas.", look.muted)
     return text
 

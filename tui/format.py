@@ -77,13 +77,16 @@ def age(age_s: float) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
-def role_name(replica: int, stage: int, rank: int, tp: int, pp: int) -> str:
-    """Name a GPU's part in a layout: R0, R0·T2 or R0·S1·T2 (replica, stage, tensor rank)."""
+def role_name(replica: int, stage: int, rank: int, tp: int, pp: int, attention_ranks: int = 1) -> str:
+    """Name a GPU's part in a layout: R0, R0·T2, R0·S1·T2 or R0·A3 (replica, stage, attention rank, tensor
+    rank)."""
     parts = [f"R{replica}"]
     if pp > 1:
         parts.append(f"S{stage}")
+    if attention_ranks > 1:
+        parts.append(f"A{rank // tp}")
     if tp > 1:
-        parts.append(f"T{rank}")
+        parts.append(f"T{rank % tp}")
     return "·".join(parts)
 
 

@@ -131,7 +131,9 @@ def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
     for place in candidate.placement:
         stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
         roles[place.gpu_uuid] = Role(
-            name=role_name(place.replica, place.stage, place.rank, layout.tp, layout.pp),
+            name=role_name(
+                place.replica, place.stage, place.rank, layout.tp, layout.pp, layout.attention_ranks
+            ),
             replica=place.replica,
             live=False,
             planned_bytes=stage_memory.total_bytes if stage_memory else 0,

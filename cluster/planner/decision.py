@@ -76,7 +76,8 @@ def _one_gpu(context: Context, facts: Facts, best: Candidate | None) -> Iterator
 def _still_split(context: Context, facts: Facts, best: Candidate) -> str:
     free = facts.free_choice
     if facts.pinned and free is not None and free.layout.gpus_per_replica == 1:
-        return f"Still split here, because {_pinned_degrees(context)} was asked for"
+        asked = _pinned_degrees(context)
+        return f"Still split here, because {asked} {'were' if ',' in asked else 'was'} asked for"
     return f"Still split here: {best.why or best.label}"
 
 

@@ -81,14 +81,18 @@ def made_of(layout: Layout) -> str:
     return f"{ranks}{each} that share one set of experts"
 
 
-def traffic_in_words(layout: Layout, estimate: Estimate) -> str:
+def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
     """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
-    share = f"{estimate.all_reduce_share:.0%} of a decode step"
+    share = f"{estimate.all_reduce_share:.0%} {of}"
     reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
     if layout.dp_attention:
-        reduces = f"{reduces} and " if estimate.all_reduces_per_token else "no all-reduces; "
-        return f"{reduces}the all-to-all between expert ranks, {share}"
-    return f"{reduces}, {share}" if estimate.all_reduces_per_token else "no all-reduces"
+        reduces = f"{reduces} and " if estimate.all_reduces_per_token else ""
+        return f"{reduces}the all-to-all between expert ranks: {share}"
+    if estimate.all_reduces_per_token:
+        return f"{reduces}, {share}"
+    if layout.pp > 1:
+        return f"no all-reduces, {count_of(layout.pp - 1, 'hop')} between stages"
+    return "no communication between GPUs"
 
 
 def bottleneck_in_words(layout: Layout, estimate: Estimate) -> str:

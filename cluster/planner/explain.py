@@ -13,11 +13,12 @@ from cluster.planner.result import Candidate, Estimate
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.rank import (
     SAME,
+    Narrowest,
     Rule,
     benefit,
     broken_rules,
-    fewest_machines,
     keeps_limits,
+    narrowest,
     request_latency_s,
 )
 from cluster.units import count_of, format_duration
@@ -30,10 +31,10 @@ def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Cand
     """Return the candidates with their `why`; the first is the one that leads."""
     if not feasible:
         return ()
-    fewest = fewest_machines(feasible)
+    needed = narrowest(feasible)
     best, *others = (with_notes(candidate, request) for candidate in feasible)
-    lead = replace(best, why=_why_best(best, _next(others, request), request, fewest))
-    return (lead, *(replace(other, why=_why_not(other, best, request, fewest)) for other in others))
+    lead = replace(best, why=_why_best(best, _next(others, request), request, needed))
+    return (lead, *(replace(other, why=_why_not(other, best, request, needed)) for other in others))
 
 
 def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -50,7 +51,7 @@ def _why_refused(candidate: Candidate) -> str:
     return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
 
 
-def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, fewest: int) -> str:
+def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:
     what = _what(best)
     if not keeps_limits(best, request):
         return f"{what}; no layout keeps the limits, this one comes nearest ({_latency(best)})"
@@ -62,8 +63,8 @@ def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({following.label})"
     if _is_passed_over(following, best, request):
-        return f"{what}; {_kept_rules(following, best, request, fewest)}"
-    return f"{what}; the simplest to run of those that are about equally good"
+        return f"{what}; {_kept_rules(following, best, request, needed)}"
+    return f"{what}; the simplest to run of those that are about equally good (next: {following.label})"
 
 
 def _what(best: Candidate) -> str:
@@ -88,16 +89,16 @@ def _is_passed_over(other: Candidate, best: Candidate, request: PlanRequest) -> 
     return benefit(best, request) < benefit(other, request) * (1 - SAME)
 
 
-def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest, fewest: int) -> str:
+def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
     more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
-    rules = _rules_between(higher, best, fewest)
+    rules = _rules_between(higher, best, needed)
     kept = " and ".join(rule.kept for rule in rules) or "the simpler layout"
     return f"chosen for {kept}, in spite of {_gain(more, request)} expected of {higher.label}"
 
 
-def _rules_between(higher: Candidate, best: Candidate, fewest: int) -> list[Rule]:
-    kept = broken_rules(best, fewest)
-    return [rule for rule in broken_rules(higher, fewest) if rule not in kept]
+def _rules_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Rule]:
+    kept = broken_rules(best, needed)
+    return [rule for rule in broken_rules(higher, needed) if rule not in kept]
 
 
 def _gain(gain: float, request: PlanRequest) -> str:
@@ -106,19 +107,19 @@ def _gain(gain: float, request: PlanRequest) -> str:
     return f"{gain:.0%} more tokens a second"
 
 
-def _why_not(other: Candidate, best: Candidate, request: PlanRequest, fewest: int) -> str:
+def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
     if keeps_limits(best, request) and not keeps_limits(other, request):
         return f"misses the limits: {_latency(other)}{_limits(request)}"
     told = _compared(other, best, request)
-    rules = _rules_between(other, best, fewest) if _is_passed_over(other, best, request) else []
+    rules = _rules_between(other, best, needed) if _is_passed_over(other, best, request) else []
     reason = _rule_reason(rules, request) if rules else _reason(other, best, request)
     return f"{told}{f': {reason}' if reason else ''}"
 
 
 def _rule_reason(rules: Sequence[Rule], request: PlanRequest) -> str:
     broken = " and ".join(rule.broken for rule in rules)
-    needed = prod(rule.must_win for rule in rules) - 1
-    return f"{broken}, so it leads only where it {_wins(needed, request)}"
+    least = prod(rule.must_win for rule in rules) - 1
+    return f"{broken}, so it leads only where it {_wins(least, request)}"
 
 
 def _wins(gain: float, request: PlanRequest) -> str:

@@ -67,7 +67,10 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
     assert answer.recommended is None
     rejection = answer.candidates[0].rejections[0]
     assert (rejection.rule, rejection.fix) == ("max_len_exceeds_model", "--max-model-len 4096")
-    assert answer.decision[-1].answer == "NO" and "4,096 tokens" in answer.decision[-1].because
+    first, second = answer.decision
+    assert first.question == "Does the model take sequences of 32,000 tokens?"
+    assert first.answer == "NO" and "made for 4,096" in first.because
+    assert (second.question, second.answer) == ("Does the model fit on 1 GPU?", "YES")
 
 
 def test_a_dtype_that_the_gpus_lack_is_not_blamed_on_memory() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cluster.planner.describe import column_ranges
 from cluster.planner.kv_share import kv_share
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, fewest_machines
+from cluster.planner.search.rank import SAME, broken_rules, narrowest
 from tests.planner_search.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 
@@ -136,8 +136,8 @@ def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
         default=chosen,
     )
     assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
-    fewest = fewest_machines(answer.candidates)
-    assert broken_rules(higher, fewest) and not broken_rules(chosen, fewest)
+    needed = narrowest(answer.candidates)
+    assert broken_rules(higher, needed) and not broken_rules(chosen, needed)
     assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
 
 

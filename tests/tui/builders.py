@@ -120,8 +120,8 @@ def make_placement(cluster: Cluster, layout: Layout) -> tuple[Placement, ...]:
     places = [(node, gpu) for node in cluster.nodes for gpu in node.gpus]
     result = []
     for number in range(min(layout.gpus, len(places))):
-        replica, inside = divmod(number, layout.tp * layout.pp)
-        stage, rank = divmod(inside, layout.tp)
+        replica, inside = divmod(number, layout.gpus_per_replica)
+        stage, rank = divmod(inside, layout.gpus_per_replica // layout.pp)
         node, gpu = places[number]
         result.append(Placement(replica, stage, rank, node.node_id, node.name, gpu.index, gpu.uuid))
     return tuple(result)

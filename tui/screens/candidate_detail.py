@@ -6,8 +6,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.describe import column_ranges
+from cluster.planner.describe import bottleneck_in_words, column_ranges, traffic_in_words
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
+from cluster.units import count_of
 from tui.diagrams import replica_places
 from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
@@ -48,10 +50,16 @@ def _titled(title: str, look: Look) -> Text:
     return Text().append(f"{title}\n", look.title)
 
 
-def _all_reduces(estimate: Estimate) -> str:
-    if not estimate.all_reduces_per_token:
-        return "none: no communication between GPUs"
-    return f"{estimate.all_reduces_per_token:,} a token, {estimate.all_reduce_share:.0%} of the time"
+def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
+    """Name what ranks send each other, and say how much of it there is."""
+    if layout.dp_attention:
+        return "communication", traffic_in_words(layout, estimate, "of the time")
+    if estimate.all_reduces_per_token:
+        share = f"{estimate.all_reduce_share:.0%} of the time"
+        return "all-reduces", f"{estimate.all_reduces_per_token:,} a token, {share}"
+    if layout.pp > 1:
+        return "all-reduces", f"none: {count_of(layout.pp - 1, 'hop')} between stages"
+    return "all-reduces", "none: no communication between GPUs"
 
 
 def _memories(candidate: Candidate) -> tuple[RankMemory, ...]:
@@ -67,9 +75,9 @@ def _speed(candidate: Candidate, look: Look) -> list[RenderableType]:
         ("throughput", throughput_band(estimate.throughput_tokens_per_s)),
         ("first token", duration_band(estimate.ttft_s)),
         ("each next token", duration_band(estimate.tpot_s)),
-        ("all-reduces", _all_reduces(estimate)),
+        _traffic(candidate.layout, estimate),
         ("batch", f"{estimate.batch:,} sequences a replica"),
-        ("limited by", estimate.bottleneck),
+        ("limited by", bottleneck_in_words(candidate.layout, estimate)),
     )
     text = _titled("\nSpeed, with the range that the prediction deserves", look)
     for name, value in rows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 from textual.geometry import Size
 
+from cluster.planner.describe import bottleneck_in_words, traffic_in_words
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT
@@ -87,7 +89,7 @@ def feasible_note(candidate: Candidate, look: Look) -> Text:
     if room:
         text.append("\n" + f" {DOT} ".join(room), look.muted)
     if candidate.estimate is not None:
-        text.append("\n" + communication_line(candidate.estimate), look.muted)
+        text.append("\n" + communication_line(candidate.layout, candidate.estimate), look.muted)
     for note in candidate.notes:
         text.append(f"\n{note}", look.muted)
     return text
@@ -109,15 +111,10 @@ def memory_line(memory: RankMemory, look: Look) -> Text:
     return line.append(f" of {gib(memory.budget_bytes)} GiB", look.muted)
 
 
-def communication_line(estimate: Estimate) -> str:
-    """Say all-reduces a token, their share of the time, the first token's time and what limits."""
-    parts = []
-    if estimate.all_reduces_per_token:
-        share = f"{estimate.all_reduce_share:.0%} of the time"
-        parts.append(f"{estimate.all_reduces_per_token:,} all-reduces a token, {share}")
-    else:
-        parts.append("no communication between GPUs")
+def communication_line(layout: Layout, estimate: Estimate) -> str:
+    """Say what ranks send each other, its share of the time, the first token's time and what limits."""
+    parts = [traffic_in_words(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
     parts.append(f"first token {duration_band(estimate.ttft_s)}")
-    parts.append(f"limited by {estimate.bottleneck}")
+    parts.append(f"limited by {bottleneck_in_words(layout, estimate)}")
     return f" {DOT} ".join(parts)

@@ -31,7 +31,7 @@ DEEP = Rule(1.5, "TP in the node and PP over the nodes", "it has more stages tha
 predicted within 21% (ACCURACY.md), so two of them may differ by 1.21 / 0.79 and be equally fast."""
 
 WIDE = Rule(1.25, "no more nodes a replica than it needs", "its replicas span more nodes than they need")
-"""A model that needs k nodes gets k for each replica: more of them then run, and a lost node ends less."""
+"""A model that needs k nodes gets k for each replica where more replicas then run: a lost node ends less."""
 
 SHARED_NODES = Rule(
     1.5, "whole nodes for each replica", "its replicas share nodes, so one lost node ends two"
@@ -39,24 +39,33 @@ SHARED_NODES = Rule(
 """A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
 
 
-def broken_rules(candidate: Candidate, fewest: int) -> tuple[Rule, ...]:
-    """Return the rules that a layout breaks: it leads only where its estimate wins by more than they ask.
+@dataclass(frozen=True, slots=True)
+class Narrowest:
+    """How many machines a replica needs, and how many such replicas there can be."""
 
-    `fewest` is what `fewest_machines` says of all candidates.
-    """
-    placement = candidate.placement
+    machines: int
+    replicas: int
+
+
+def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
+    """Return what the feasible candidates say of replicas on as few machines as will do."""
+    spans = [
+        (candidate.placement.machines_per_replica, -candidate.layout.num_replicas)
+        for candidate in candidates
+        if candidate.feasible and isinstance(candidate.placement, LazyPlacement)
+    ]
+    machines, replicas = min(spans, default=(1, -1))
+    return Narrowest(machines, -replicas)
+
+
+def broken_rules(candidate: Candidate, needed: Narrowest) -> tuple[Rule, ...]:
+    """Return the rules that a layout breaks: it leads only where its estimate wins by more than they ask."""
+    layout, placement = candidate.layout, candidate.placement
     if not isinstance(placement, LazyPlacement):
         return ()
-    deep = candidate.layout.pp > placement.nodes_per_replica > 1
-    wide = placement.machines_per_replica > fewest
+    deep = layout.pp > placement.nodes_per_replica > 1
+    wide = placement.machines_per_replica > needed.machines and layout.num_replicas < needed.replicas
     return (DEEP,) * deep + (WIDE,) * wide + (SHARED_NODES,) * placement.shares_nodes
-
-
-def fewest_machines(candidates: Sequence[Candidate]) -> int:
-    """Return the machines that a replica of the least spread candidate spans."""
-    placements = (candidate.placement for candidate in candidates if candidate.feasible)
-    spans = (one.machines_per_replica for one in placements if isinstance(one, LazyPlacement))
-    return min(spans, default=1)
 
 
 def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
@@ -68,7 +77,7 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
-    return _by_benefit(within, request, fewest_machines(candidates)) + sorted(
+    return _by_benefit(within, request, narrowest(candidates)) + sorted(
         beyond, key=lambda one: overshoot(one, request)
     )
 
@@ -106,12 +115,12 @@ def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
     return estimate.ttft_s.value + estimate.tpot_s.value * max(0, request.output_tokens - 1)
 
 
-def _weighed(candidate: Candidate, request: PlanRequest, fewest: int) -> float:
-    return benefit(candidate, request) / prod(rule.must_win for rule in broken_rules(candidate, fewest))
+def _weighed(candidate: Candidate, request: PlanRequest, needed: Narrowest) -> float:
+    return benefit(candidate, request) / prod(rule.must_win for rule in broken_rules(candidate, needed))
 
 
-def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest, fewest: int) -> list[Candidate]:
-    weighed = [(_weighed(candidate, request, fewest), candidate) for candidate in candidates]
+def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest, needed: Narrowest) -> list[Candidate]:
+    weighed = [(_weighed(candidate, request, needed), candidate) for candidate in candidates]
     left = sorted(weighed, key=lambda pair: -pair[0])
     ordered: list[Candidate] = []
     while left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.planner.result import Candidate
+from cluster.units import GIB
 
 _BY_NEARNESS = (
     "max_len_exceeds_kv",
@@ -17,6 +18,9 @@ _BY_NEARNESS = (
     "mixed_gpus",
     "not_enough_gpus",
 )
+
+_TOLD_BYTES = GIB // 10
+"""Figures nearer than this read the same."""
 
 
 def nearest_refusals(refused: Sequence[Candidate], feasible: Sequence[Candidate]) -> list[Candidate]:
@@ -35,7 +39,9 @@ def _distance(candidate: Candidate) -> tuple[float, ...]:
     rule = candidate.rejections[0].rule if candidate.rejections else ""
     step = _BY_NEARNESS.index(rule) if rule in _BY_NEARNESS else len(_BY_NEARNESS)
     layout = candidate.layout
-    return (step, _shortfall(candidate), layout.pp, layout.tp, layout.ep)
+    memory = candidate.memory_per_gpu
+    in_all = memory.shortfall_bytes if memory else 0
+    return (step, _shortfall(candidate) // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
 
 
 def _shortfall(candidate: Candidate) -> int:
