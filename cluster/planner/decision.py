@@ -111,7 +111,7 @@ def _one_node(context: Context, facts: Facts, best: Candidate | None) -> Iterato
         because = (
             f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {within_node(context, layout)}"
         )
-        yield DecisionStep(FITS_NODE, YES, because + still_spread(best))
+        yield DecisionStep(FITS_NODE, YES, because + ("" if facts.pinned else still_spread(best)))
         return
     yield DecisionStep(FITS_NODE, NO, f"no layout inside one node holds {_need(context)}")
     if facts.free_choice is not None:

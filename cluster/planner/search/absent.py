@@ -69,7 +69,7 @@ def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
 
 
 def _slices(label: str) -> Rejection:
-    message = f"{label} would join slices of GPUs, which have no links to each other: a slice works alone"
+    message = f"{label} would join slices of GPUs, and a slice cannot join a group"
     return Rejection("crosses_island", message)
 
 
