@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.catalog.engine_catalog import load_engine
 from cluster.planner.layout import Layout
 from cluster.planner.memory import TrainingMemory, training_memory
 from cluster.planner.memory.training import Sharding
 from cluster.planner.request import PlanRequest
 from tests.planner_memory.specs import llama_8b, whole
 
-ENGINE = load_engine("builtin")
 SPEC = llama_8b()
 PARAMETERS = 8_030_261_248
 
 
 def train(sharding: Sharding, dp: int = 8, **options: bool) -> TrainingMemory:
     request = PlanRequest(input_tokens=2048)
-    return training_memory(SPEC, Layout(dp=dp), whole(SPEC), ENGINE, request, sharding, **options)
+    return training_memory(SPEC, Layout(dp=dp), whole(SPEC), request, sharding, **options)
 
 
 def test_ddp_keeps_sixteen_bytes_a_parameter() -> None:
