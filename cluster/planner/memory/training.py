@@ -15,7 +15,7 @@ from typing import Literal
 from cluster.catalog.model_spec import ModelSpec, Split
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.trained import PARAMETER_BYTES, TRAINER, in_16_bits
-from cluster.planner.memory.weights import stage_weights_bytes
+from cluster.planner.memory.weights import sharded_weights, stage_weights_bytes
 from cluster.planner.request import PlanRequest
 
 Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
@@ -43,6 +43,8 @@ class TrainingMemory:
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: int
+    gathered_bytes: int
+    """ZeRO-3 only: the layer that is being computed, whole, and its gradients before they are scattered."""
     gradient_all_reduce_bytes: int
     """Size of the gradients that are reduced over the dp ranks, before any ring factor."""
     communication_bytes_per_step: int
@@ -50,7 +52,8 @@ class TrainingMemory:
 
     @property
     def total_bytes(self) -> int:
-        return self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes + self.activation_bytes
+        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes
+        return state + self.activation_bytes + self.gathered_bytes
 
 
 def training_memory(
@@ -80,9 +83,17 @@ def training_memory(
         activation_bytes=_activation_bytes(
             model, layout, stage, request.input_tokens * micro_batch, recompute
         ),
+        gathered_bytes=_gathered_bytes(model, layout, stage) if over_ranks == 3 and ranks > 1 else 0,
         gradient_all_reduce_bytes=gradients if ranks > 1 else 0,
         communication_bytes_per_step=sent,
     )
+
+
+def _gathered_bytes(model: ModelSpec, layout: Layout, stage: StageRange) -> int:
+    """Return what ZeRO-3 gathers and scatters a layer at a time: twice the largest layer of the stage."""
+    sums = sharded_weights(in_16_bits(model), layout, TRAINER).cumulative_layer_bytes
+    largest = max(sums[layer + 1] - sums[layer] for layer in range(stage.first, stage.end))
+    return largest * (PARAMETER_BYTES + GRADIENT_BYTES) // PARAMETER_BYTES
 
 
 def _activation_bytes(

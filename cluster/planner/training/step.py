@@ -70,7 +70,7 @@ def _as_rank(memory: TrainingMemory, budget_bytes: int) -> RankMemory:
         weights_bytes=memory.parameter_bytes,
         activation_bytes=memory.activation_bytes,
         cuda_graph_bytes=0,
-        non_torch_bytes=CONTEXT_BYTES,
+        non_torch_bytes=CONTEXT_BYTES + memory.gathered_bytes,
         kv_cache_bytes=0,
         gradient_bytes=memory.gradient_bytes,
         optimizer_bytes=memory.optimizer_bytes,
