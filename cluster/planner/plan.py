@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
@@ -105,6 +106,6 @@ def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[st
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    request = context.request
+    request = replace(context.request, decode_context_parallel=1)
     length = request.input_tokens + request.output_tokens
     return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)
