@@ -18,7 +18,7 @@ from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.survey import survey_cluster
-from cluster.planner.training.search import take
+from cluster.planner.training.choice import take
 from cluster.planner.training.step import Step, make_step
 from tests.planner_search.ask import GIB, LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best, with_gpu
 

@@ -10,7 +10,8 @@ from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.replicas import form_replicas
 from cluster.planner.training.as_trained import format_note
-from cluster.planner.training.search import chosen_step, take
+from cluster.planner.training.choice import take
+from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
 from cluster.planner.training.words import NAMES, communication_in_words, exchanged, sharding_in_words
 from cluster.units import format_gib

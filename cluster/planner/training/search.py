@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.search.absent import absent_rejection
@@ -12,28 +12,15 @@ from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.form import Form
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.refusals import nearest_refusals
-from cluster.planner.search.replicas import ReplicaSet, form_replicas
+from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.run import Found
 from cluster.planner.training.as_trained import format_note, shape_rejections
-from cluster.planner.training.exchange import Placed
-from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import NAMES, SHARDINGS, exchange_in_words, sharding_in_words
+from cluster.planner.training.choice import Choice, choose
+from cluster.planner.training.step import Step
+from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """As many replicas as can be had, where they lie, and the least sharding with which they fit."""
-
-    placed: Placed
-    steps: tuple[Step, ...]
-    """One for each sharding tried, the last of which fits if any does."""
-
-    @property
-    def step(self) -> Step:
-        return self.steps[-1]
 
 
 def search_training(context: Context) -> Found:
@@ -75,15 +62,15 @@ def _judge(context: Context, form: Form) -> Candidate:
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
         return _refuse(form, wanted, Rejection("not_enough_gpus", message))
-    choice = _choose(context, form, sets)
+    choice = choose(context, form, sets)
     if choice is None:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
     candidate = _describe(context, form, choice)
     return candidate if choice.step.fits else _too_large(context, form, candidate, choice)
 
 
-def count_training(context: Context, form: Form) -> int:
-    """Return how many replicas of the form train on this cluster.
+def count_training(context: Context, form: Form, enough: int) -> int:
+    """Return how many replicas of the form train on this cluster, whether or not they are `enough`.
 
     Where a number is asked for it is that number if those train, else the most below it that do: ZeRO
     divides the state over the replicas there are, so that more of them may train where fewer do not.
@@ -104,61 +91,12 @@ def _held(context: Context, form: Form) -> int:
 def chosen_step(context: Context, candidate: Candidate) -> Step | None:
     """Return the step behind a candidate of `search_training`."""
     form = Form.plain(candidate.layout.tp, candidate.layout.pp)
-    choice = _choose(context, form, form_replicas(context.survey, form))
+    choice = choose(context, form, form_replicas(context.survey, form))
     return None if choice is None else choice.step
 
 
 def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
     return Candidate(form.layout(replicas), False, rejections)
-
-
-def _choose(context: Context, form: Form, sets: list[ReplicaSet]) -> Choice | None:
-    """Take as many replicas of one GPU type as fit, leaving out the GPUs with least free memory first."""
-    refused: Choice | None = None
-    for kept in _shrinking(sets):
-        available = sum(replicas.count for replicas in kept)
-        count = context.request.dp or available
-        if count > available:
-            break
-        choice = _least_divided(context, form, take(kept, count))
-        if choice.step.fits:
-            return choice
-        refused = refused or choice
-    return refused
-
-
-def _least_divided(context: Context, form: Form, placed: Placed) -> Choice:
-    steps: list[Step] = []
-    for sharding in SHARDINGS:
-        steps.append(make_step(context, form, placed, sharding))
-        if steps[-1].fits:
-            break
-    return Choice(placed, tuple(steps))
-
-
-def _shrinking(sets: list[ReplicaSet]) -> Iterator[list[ReplicaSet]]:
-    """Yield the sets of each GPU type, most free memory first, with fewer and fewer of them."""
-    types = dict.fromkeys(replicas.slowest.spec.type for replicas in sets)
-    groups = [
-        sorted(
-            (replicas for replicas in sets if replicas.slowest.spec.type == kind),
-            key=lambda replicas: -min(replicas.frees),
-        )
-        for kind in types
-    ]
-    choices = [group[:size] for group in groups for size in range(len(group), 0, -1)]
-    yield from sorted(choices, key=lambda kept: -sum(replicas.count for replicas in kept))
-
-
-def take(sets: list[ReplicaSet], count: int) -> Placed:
-    """Return the first `count` replicas of these sets."""
-    placed = []
-    for replicas in sets:
-        taken = min(count, replicas.count)
-        if taken:
-            placed.append((replicas, taken))
-        count -= taken
-    return placed
 
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
