@@ -187,3 +187,11 @@ def test_links_that_were_measured_set_the_time() -> None:
 def test_logits_count_in_a_plan() -> None:
     memory = best(train(LLAMA_8B, "8xH200", input_tokens=8192)).memory_per_gpu
     assert memory is not None and memory.activation_bytes > 8192 * 128_256 * 10
+
+
+def test_the_number_of_gpus_that_would_fit_is_the_least() -> None:
+    needed = re.search(r"about (\d+) such GPUs in all", train(LLAMA_70B, "8xH100", tp=1, pp=1).advice[0])
+    assert needed is not None
+    ranks = int(needed[1])
+    assert best(train(LLAMA_70B, f"{ranks}x1xH100", tp=1, pp=1)).layout.dp == ranks
+    assert train(LLAMA_70B, f"{ranks - 1}x1xH100", tp=1, pp=1).recommended is None

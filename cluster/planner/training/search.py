@@ -16,7 +16,7 @@ from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.run import Found
 from cluster.planner.training.as_trained import format_note, shape_rejections
 from cluster.planner.training.choice import Choice, choose
-from cluster.planner.training.step import Step
+from cluster.planner.training.step import Step, least_replicas
 from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
 from cluster.units import format_gib
 
@@ -130,9 +130,5 @@ def _more_ranks(context: Context, form: Form, choice: Choice) -> str:
     if wanted is not None:
         most = _held(context.with_request(dp=None), form)
         return form.layout(most).label if most > wanted else ""
-    memory = choice.step.memory
-    state = (memory.weights_bytes + memory.gradient_bytes + memory.optimizer_bytes) * choice.step.num_replicas
-    room = memory.budget_bytes - memory.activation_bytes - memory.non_torch_bytes
-    return (
-        f"about {-(-state // room) * form.gpus:,} such GPUs in all" if room > 0 else "GPUs with more memory"
-    )
+    least = least_replicas(context, form, choice.step.memory.budget_bytes)
+    return "GPUs with more memory" if least is None else f"about {least * form.gpus:,} such GPUs in all"

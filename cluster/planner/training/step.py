@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from cluster.planner.layout import StageRange
@@ -17,6 +18,7 @@ from cluster.planner.training.exchange import Placed, data_link, exchange_time_s
 
 CONTEXT_BYTES = 1024**3
 """CUDA context, communication buffers and fragmentation of a training process."""
+_MOST_REPLICAS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ def make_step(context: Context, form: Form, placed: Placed, sharding: Sharding) 
     context = as_trained(context)
     layout = form.layout(sum(count for _, count in placed))
     budget = min(_room_bytes(context, replicas.slowest.total_bytes, replicas.frees) for replicas, _ in placed)
-    # Rooms too small for a cache: the stages are balanced by their parameters alone.
-    stages = split_layers(context.model, form.layout(), context.engine, [1] * form.pp)
+    stages = _stages(context, form)
     parts = [training_memory(context.model, layout, stage, context.request, sharding) for stage in stages]
     most_sent = max(parts, key=lambda part: part.communication_bytes_per_step)
     return Step(
@@ -57,6 +58,25 @@ def make_step(context: Context, form: Form, placed: Placed, sharding: Sharding) 
         sent_bytes=most_sent.communication_bytes_per_step,
         exchange_time_s=exchange_time_s(most_sent, layout.dp, data_link(context, form, placed)),
     )
+
+
+def least_replicas(context: Context, form: Form, budget_bytes: int) -> int | None:
+    """Return over how many replicas ZeRO-3 must divide the state to fit a budget; None: no number does."""
+    context = as_trained(context)
+    stages = _stages(context, form)
+
+    def fits(replicas: int) -> bool:
+        layout = form.layout(replicas)
+        parts = (training_memory(context.model, layout, stage, context.request, "zero3") for stage in stages)
+        return all(part.total_bytes + CONTEXT_BYTES <= budget_bytes for part in parts)
+
+    least = bisect_left(range(1, _MOST_REPLICAS + 1), True, key=fits) + 1
+    return least if least <= _MOST_REPLICAS else None
+
+
+def _stages(context: Context, form: Form) -> tuple[StageRange, ...]:
+    # Rooms too small for a cache: the stages are balanced by their parameters alone.
+    return split_layers(context.model, form.layout(), context.engine, [1] * form.pp)
 
 
 def _room_bytes(context: Context, total_bytes: int, frees: tuple[int, ...]) -> int:
