@@ -17,6 +17,16 @@ def as_trained(context: Context) -> Context:
     return replace(context, model=in_16_bits(context.model), engine=TRAINER)
 
 
+def notes_for(context: Context) -> tuple[str, ...]:
+    """Return what is planned otherwise than the model is stored, or than was asked for."""
+    expert = context.request.ep not in (None, 1)
+    notes = (
+        format_note(context),
+        "EP is not planned for training: experts are divided over TP" if expert else "",
+    )
+    return tuple(note for note in notes if note)
+
+
 def format_note(context: Context) -> str:
     """Say that a quantised model is not trained as it is stored; '' for one that is not quantised."""
     quantization = context.model.quantization

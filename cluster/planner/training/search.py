@@ -14,7 +14,7 @@ from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.refusals import nearest_refusals
 from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.run import Found
-from cluster.planner.training.as_trained import format_note, shape_rejections
+from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
 from cluster.planner.training.step import Step, least_replicas
 from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
@@ -101,7 +101,7 @@ def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
     step = choice.step
-    notes = (sharding_in_words(step.sharding), format_note(context), *context.survey.notes)
+    notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
         layout=form.layout(step.num_replicas),
         feasible=True,
@@ -109,7 +109,7 @@ def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
         stages=step.stages,
         memory_per_gpu=step.memory,
         why=exchange_in_words(step),
-        notes=tuple(note for note in notes if note),
+        notes=notes,
     )
 
 
