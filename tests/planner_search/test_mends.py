@@ -30,6 +30,7 @@ OPTIONS = {
     "--max-num-seqs": ("max_num_seqs", int),
     "--max-num-batched-tokens": ("max_num_batched_tokens", int),
     "--kv-cache-dtype": ("kv_cache_dtype", str),
+    "--decode-context-parallel-size": ("decode_context_parallel", int),
     "--kv-cache-memory-bytes": ("kv_cache_memory_bytes", int),
     "--dtype": ("dtype", lambda flag: DTYPES[flag]),
     "--engine": ("engine", str),
@@ -294,3 +295,23 @@ def test_one_length_for_one_layout() -> None:
 def test_a_quantised_variant_with_a_shorter_length_is_found_for_windowed_models() -> None:
     advice = ask("google/gemma-3-27b-it", "1xRTX-4090").advice
     assert any("INT4 (AWQ) weights" in line and "--max-model-len" in line for line in advice)
+
+
+def test_a_copied_cache_is_divided_over_context_ranks() -> None:
+    """A latent is the same on all eight ranks: divided, it holds eight times the tokens."""
+    asked: dict[str, Any] = {"tp": 8, "pp": 1, "ep": 1, "max_model_len": 32_768}
+    one, eight = (
+        ask("deepseek-ai/DeepSeek-V3", "8xH200", decode_context_parallel=ranks, **asked).recommended
+        for ranks in (1, 8)
+    )
+    assert one is not None and eight is not None and one.kv_cache_tokens and eight.kv_cache_tokens
+    assert eight.kv_cache_tokens / one.kv_cache_tokens == pytest.approx(8, rel=0.01)
+    assert any("exchange" in note for note in eight.notes)
+
+
+def test_context_ranks_that_no_copies_are_there_for_are_refused() -> None:
+    answer = ask(LLAMA_70B, "16xH100", tp=16, decode_context_parallel=4)
+    assert fixes(answer)["TP=16"].startswith("--decode-context-parallel-size 2")
+    assert assert_mends_hold(answer) >= 1
+    old = ask(LLAMA_70B, "8xH100", tp=8, decode_context_parallel=2, engine="sglang")
+    assert old.candidates[0].rejections[0].rule == "engine_unsupported"

@@ -50,6 +50,14 @@ def packed_cache(case: Case) -> Iterator[str]:
         yield "FP8 KV cache (--kv-cache-dtype fp8)"
 
 
+def fewer_context_ranks(case: Case) -> Iterator[str]:
+    """The most ranks that divide the copies of the cache."""
+    for ranks in range(case.context.request.decode_context_parallel - 1, 0, -1):
+        if case.holds(decode_context_parallel=ranks):
+            yield f"--decode-context-parallel-size {ranks}"
+            return
+
+
 def higher_fraction(case: Case) -> Iterator[str]:
     """A larger share of each GPU."""
     now = utilization(case.context.engine, case.context.request)
