@@ -41,13 +41,11 @@ def _distance(candidate: Candidate) -> tuple[float, ...]:
     layout = candidate.layout
     memory = candidate.memory_per_gpu
     in_all = memory.shortfall_bytes if memory else 0
-    return (step, _shortfall(candidate) // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
+    told = _too_heavy_bytes(candidate) if rule == "weights_do_not_fit" else in_all
+    return (step, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
 
 
-def _shortfall(candidate: Candidate) -> int:
-    """Bytes too many on a GPU: of the weights alone where those already are, as the refusal tells it."""
+def _too_heavy_bytes(candidate: Candidate) -> int:
+    """By how much the weights alone are too many for a GPU, as the refusal tells it."""
     memory = candidate.memory_per_gpu
-    if memory is None:
-        return 0
-    weights = memory.weights_bytes - memory.budget_bytes
-    return weights if weights > 0 else memory.shortfall_bytes
+    return max(0, memory.weights_bytes - memory.budget_bytes) if memory else 0

@@ -13,11 +13,8 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.weights import sharded_weights
 from cluster.planner.sharding import kv_heads_on_rank
-from cluster.planner.stage_split import own_split
 
 _HALVINGS = 24
-_WORTH_A_SETTING = 1.01
-"""A split of our own must leave the fullest stage emptier by more than this factor."""
 _kv_cache: IdentityCache[tuple[int, ...]] = IdentityCache()
 
 
@@ -37,8 +34,7 @@ class _Loads:
 def split_layers(
     model: ModelSpec, layout: Layout, engine: EngineProfile, room_bytes: Sequence[int]
 ) -> tuple[StageRange, ...]:
-    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be, or
-    nearly so where the engine divides them like that by itself.
+    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be.
 
     A layer's load is its weights plus its share of the cache that fills the room, so stages run out of cache
     together. Every stage gets a layer at least; callers ensure len(room_bytes) <= model.num_layers.
@@ -57,9 +53,6 @@ def split_layers(
             low = middle
         else:
             best, high = ends, middle
-    own = list(accumulate(own_split(engine.name, model.num_layers, num_stages)))
-    if _fullness(loads, room, own) <= high * _WORTH_A_SETTING:
-        best = own
     firsts = [0, *best[:-1]]
     return tuple(
         StageRange(i, first, end, i == 0, i == num_stages - 1)
@@ -84,15 +77,6 @@ def _fill(loads: _Loads, room: list[float], fullness: float) -> list[int] | None
         ends.append(end)
         first = end
     return ends if first == num_layers else None
-
-
-def _fullness(loads: _Loads, room: list[float], ends: Sequence[int]) -> float:
-    """How full the fullest stage gets with these ends."""
-    firsts = [0, *ends[:-1]]
-    sizes = [loads.cumulative[end] - loads.cumulative[first] for first, end in zip(firsts, ends, strict=True)]
-    sizes[0] += loads.first_extra
-    sizes[-1] += loads.last_extra
-    return max(size / own for size, own in zip(sizes, room, strict=True))
 
 
 def _even_ends(num_layers: int, num_stages: int) -> list[int]:
