@@ -7,6 +7,7 @@ from dataclasses import replace
 from cluster.planner.layout import Layout
 from tests.tui.builders import make_cluster, make_model, make_placement, make_plan
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
+from tui.format import role_name
 from tui.look import Look
 from tui.themes import DARK
 
@@ -55,3 +56,11 @@ def test_ranks_that_share_experts_are_not_called_independent() -> None:
     assert "1/8 of the experts" in picture
     assert "full model" not in picture
     assert "No communication" not in picture
+    assert "router: each request goes to one attention rank" in picture
+    assert "A7" in picture and "R1" not in picture
+
+
+def test_a_rank_is_named_by_its_replica_stage_attention_and_tensor_rank() -> None:
+    assert role_name(1, 0, 5, tp=2, pp=1, attention_ranks=4) == "R1·A2·T1"
+    assert role_name(0, 0, 3, tp=1, pp=1, attention_ranks=8) == "R0·A3"
+    assert role_name(0, 1, 2, tp=4, pp=2) == "R0·S1·T2"

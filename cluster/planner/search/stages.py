@@ -13,8 +13,11 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.weights import sharded_weights
 from cluster.planner.sharding import kv_heads_on_rank
+from cluster.planner.stage_split import own_split
 
 _HALVINGS = 24
+_WORTH_A_SETTING = 0.05
+"""A split that the engine must be told of has to leave more room for the cache, by this part of it."""
 _kv_cache: IdentityCache[tuple[int, ...]] = IdentityCache()
 
 
@@ -25,6 +28,8 @@ class _Loads:
     cumulative: list[float]
     first_extra: float
     last_extra: float
+    spare: float
+    """What the weights leave for the cache."""
 
     @property
     def total(self) -> float:
@@ -34,7 +39,8 @@ class _Loads:
 def split_layers(
     model: ModelSpec, layout: Layout, engine: EngineProfile, room_bytes: Sequence[int]
 ) -> tuple[StageRange, ...]:
-    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be.
+    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be, or
+    nearly so where the engine divides them like that by itself.
 
     A layer's load is its weights plus its share of the cache that fills the room, so stages run out of cache
     together. Every stage gets a layer at least; callers ensure len(room_bytes) <= model.num_layers.
@@ -53,6 +59,9 @@ def split_layers(
             low = middle
         else:
             best, high = ends, middle
+    own = list(accumulate(own_split(engine.name, model.num_layers, num_stages)))
+    if own and (_fullness(loads, room, own) - high) * sum(room) <= _WORTH_A_SETTING * loads.spare:
+        best = own
     firsts = [0, *best[:-1]]
     return tuple(
         StageRange(i, first, end, i == 0, i == num_stages - 1)
@@ -79,6 +88,15 @@ def _fill(loads: _Loads, room: list[float], fullness: float) -> list[int] | None
     return ends if first == num_layers else None
 
 
+def _fullness(loads: _Loads, room: list[float], ends: Sequence[int]) -> float:
+    """How full the fullest stage gets with these ends."""
+    firsts = [0, *ends[:-1]]
+    sizes = [loads.cumulative[end] - loads.cumulative[first] for first, end in zip(firsts, ends, strict=True)]
+    sizes[0] += loads.first_extra
+    sizes[-1] += loads.last_extra
+    return max(size / own for size, own in zip(sizes, room, strict=True))
+
+
 def _even_ends(num_layers: int, num_stages: int) -> list[int]:
     return [num_layers * (stage + 1) // num_stages for stage in range(num_stages)]
 
@@ -92,7 +110,7 @@ def _layer_loads(model: ModelSpec, layout: Layout, engine: EngineProfile, room_b
     spare = max(0.0, room_bytes - cumulative[-1] - first_extra - last_extra)
     per_element = spare / kv[-1] if kv[-1] else 0.0
     loads = [weight + per_element * elements for weight, elements in zip(cumulative, kv, strict=True)]
-    return _Loads(loads, float(first_extra), float(last_extra))
+    return _Loads(loads, float(first_extra), float(last_extra), spare)
 
 
 def _kv_elements(model: ModelSpec, tp: int) -> tuple[int, ...]:
