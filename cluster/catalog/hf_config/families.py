@@ -65,7 +65,7 @@ class Family:
     dense_field: str = "intermediate_size"
     """Field with the width of dense layers in a sparse model."""
     intermediate_factor: int = 0
-    """Width of the feed-forward part in hidden sizes where the config states none."""
+    """Width of the feed-forward part in hidden sizes where the config states none; 0: it must be stated."""
     shared_module: str = "shared_experts"
     latent_experts: bool = False
     """Experts may work in a narrower space (field moe_latent_size)."""
@@ -134,7 +134,7 @@ def find_family(model_type: str, architecture: str) -> Family:
     """Return the family of a config: by model_type, else by architecture, else the generic one."""
     name = model_type if model_type in family_names() else _by_architecture().get(architecture, "")
     if not name:
-        return Family(model_type=model_type, known=False)
+        return Family(model_type=model_type, known=False, intermediate_factor=4)
     values = _resolve(name)
     known = {item.name for item in fields(Family)}
     unknown = values.keys() - known

@@ -12,10 +12,19 @@ from cluster.text import clean
 # The same quantity under the names that different model families gave it.
 ALIASES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model", "dim", "hidden_dim", "model_dim", "emb_dim"),
-    "num_hidden_layers": ("n_layer", "n_layers", "num_layers", "num_transformer_layers", "layers"),
-    "num_attention_heads": ("n_head", "n_heads", "num_heads"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers", "num_transformer_layers", "layers", "decoder_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"),
     "num_key_value_heads": ("num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num", "kv_n_heads"),
-    "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "ffn_embed_dim", "inner_hidden_size"),
+    "intermediate_size": (
+        "n_inner",
+        "ffn_dim",
+        "ffn_hidden_size",
+        "ffn_embed_dim",
+        "inner_hidden_size",
+        "block_ff_dim",
+        "decoder_ffn_dim",
+        "dff",
+    ),
     "max_position_embeddings": (
         "n_positions",
         "n_ctx",
@@ -23,6 +32,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "max_sequence_length",
         "seq_length",
         "model_max_length",
+        "context_length",
     ),
     "vocab_size": ("padded_vocab_size", "n_vocab"),
     "head_dim": ("kv_channels", "attention_head_dim"),

@@ -75,7 +75,9 @@ def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute:
     builder = TensorBuilder(scheme)
     hidden, vocab = fields.integer("hidden_size"), fields.integer("vocab_size")
     tied = fields.flag("tie_word_embeddings", family.tied)
-    max_position = fields.integer("max_position_embeddings", fields.integer("sliding_window", 2048, low=1))
+    # Where nothing is stated; configs write 0 for no window.
+    longest = fields.integer("sliding_window", 0, low=0) or 2048
+    max_position = fields.integer("max_position_embeddings", longest)
     norm = builder.norm("norm", hidden, family.norm)
     head_bias = (
         [builder.vector("lm_head.bias", vocab, Split.VOCAB)] if is_on(fields, family.head_bias) else []
