@@ -75,6 +75,8 @@ class Family:
     """Layers have no feed-forward part."""
     parallel_state: bool = False
     """Every layer attends and keeps a state."""
+    shared_block: bool = False
+    """Every layer keeps a state; some put attention and a feed-forward part before it whose weights they share."""
     latent_gate: str = ""
     """Field that gives latent layers an output gate as wide as their values."""
     value_from_key: str = ""
