@@ -16,7 +16,7 @@ from cluster.catalog.hf_config.formats import plain_dtype, require_dtype
 from cluster.catalog.hf_config.layers import LayerFactory
 from cluster.catalog.hf_config.plans import layer_plans
 from cluster.catalog.hf_config.quantization import read_scheme
-from cluster.catalog.hf_config.rotary import rotary_bytes
+from cluster.catalog.hf_config.rotary import rope_type, rotary_bytes
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.hf_config.totals import with_totals
 from cluster.catalog.hf_config.unwrap import unwrap
@@ -104,6 +104,7 @@ def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute:
         quantization=scheme.quantization,
         draft_layers=draft_layers(fields, factory, plans),
         buffer_bytes=rotary_bytes(fields, layers, max_position) if family.rotary else 0,
+        rope_type=rope_type(fields),
         supports_pp=family.supports_pp,
         notes=tuple(notes),
     )
