@@ -13,7 +13,9 @@ from cluster.planner.result import Rejection
 def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     """Yield the axes of this layout that the model or the engine does not have."""
     name = f"{engine.name} {engine.version}"
-    if engine.architectures and model.architecture not in engine.architectures:
+    # An engine of others may know a model whose config leaves its architecture out.
+    named = bool(model.architecture) or engine.deployable
+    if named and engine.architectures and model.architecture not in engine.architectures:
         yield Rejection(
             "engine_unsupported",
             f"{name} does not run {model.architecture or 'this architecture'}",
