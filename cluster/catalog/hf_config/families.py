@@ -29,6 +29,7 @@ class Family:
     """'rms', 'layer' (weight only), 'layer_bias' or 'none'."""
     norms_per_layer: int = 2
     """Norms over the hidden size in a layer with a mixer and a feed-forward part."""
+    final_norm: bool = True
     attention: str = "standard"
     """Mixer of the layers that attend: a name of mixers.MIXERS."""
     recurrent: str = ""
@@ -76,7 +77,7 @@ class Family:
     parallel_state: bool = False
     """Every layer attends and keeps a state."""
     shared_block: bool = False
-    """Every layer keeps a state; some put attention and a feed-forward part before it whose weights they share."""
+    """Every layer keeps a state; before it, some use one block of attention and feed-forward together."""
     latent_gate: str = ""
     """Field that gives latent layers an output gate as wide as their values."""
     value_from_key: str = ""
@@ -96,6 +97,8 @@ class Family:
     attention_extras: tuple[Mapping[str, Any], ...] = ()
     sparse_extras: tuple[Mapping[str, Any], ...] = ()
     final_extras: tuple[Mapping[str, Any], ...] = ()
+    counts_audio: bool = False
+    """The audio encoder stands among `front`."""
     layers_per_block: int = 1
     """Mixers that the config counts as one layer."""
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -12,7 +12,14 @@ from cluster.text import clean
 # The same quantity under the names that different model families gave it.
 ALIASES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model", "dim", "hidden_dim", "model_dim", "emb_dim"),
-    "num_hidden_layers": ("n_layer", "n_layers", "num_layers", "num_transformer_layers", "layers", "decoder_layers"),
+    "num_hidden_layers": (
+        "n_layer",
+        "n_layers",
+        "num_layers",
+        "num_transformer_layers",
+        "layers",
+        "decoder_layers",
+    ),
     "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"),
     "num_key_value_heads": ("num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num", "kv_n_heads"),
     "intermediate_size": (

@@ -15,7 +15,8 @@ def shared_attention(
 ) -> tuple[Attention, list[Tensor]]:
     """Return a layer's use of a shared block; with `owns` the block's own weights too.
 
-    The block reads the hidden state beside the embedding, twice as wide. modeling_zamba.py, modeling_zamba2.py.
+    The block reads the hidden state beside the embedding, twice as wide: modeling_zamba.py,
+    modeling_zamba2.py.
     """
     hidden = fields.integer("hidden_size")
     width = fields.integer("attention_hidden_size", 2 * hidden)
@@ -30,9 +31,7 @@ def shared_attention(
     return attention, tensors + (_block(fields, family, builder, heads, width) if owns else [])
 
 
-def _block(
-    fields: Fields, family: Family, builder: TensorBuilder, heads: Heads, width: int
-) -> list[Tensor]:
+def _block(fields: Fields, family: Family, builder: TensorBuilder, heads: Heads, width: int) -> list[Tensor]:
     hidden, module = fields.integer("hidden_size"), "shared_transformer"
     keys = heads.key_value * heads.dim
     return [
