@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cluster.bridge.records import ClusterRecord, log_path, read_record
+from cluster.bridge.records import ClusterRecord, any_ending, log_path, read_record, read_records
 from cluster.errors import Unreachable
 
 _RECORD_APPEARS_S = 15.0
@@ -92,6 +92,25 @@ def _connect(record: ClusterRecord) -> socket.socket | None:
         connection.close()
         return None
     return connection
+
+
+def sweep_dead_keepers(timeout_s: float = 10.0) -> None:
+    """Remove what keepers left that were killed together with their guards.
+
+    A killed process may hold its lock a while longer, when the machine is busy: until then its record stays.
+    """
+    until_s = time.monotonic() + timeout_s
+    while any(not _answers(record) for record in read_records()) or any_ending():
+        if time.monotonic() > until_s:
+            return
+        time.sleep(0.1)
+
+
+def _answers(record: ClusterRecord) -> bool:
+    connection = _connect(record)
+    if connection is not None:
+        connection.close()
+    return connection is not None
 
 
 def _start_keeper(key: str) -> subprocess.Popen[bytes]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from cluster.bridge.attach import sweep_dead_keepers
 from cluster.bridge.events import Event, SessionLost
 from cluster.bridge.protocol import (
     ANSWER,
@@ -52,6 +53,7 @@ class RaySession:
         self._ids = itertools.count(1)
         self._closed = False
         self._lost: SessionLost | None = None
+        self._torn = False
         self._ended = threading.Event()
         self._log = Path()
 
@@ -116,6 +118,10 @@ class RaySession:
         except Exception as error:
             self._lose(SessionLost(reason=f"the connection process failed: {error}"))
         finally:
+            if self._torn:
+                # A keeper that was killed together with its guard left everything lying about.
+                with contextlib.suppress(Exception):
+                    sweep_dead_keepers()
             self._ended.set()
 
     def _talk(self) -> None:
@@ -190,11 +196,11 @@ class RaySession:
                 return
             self._lost = lost
             futures, self._open = list(self._open.values()), {}
-            expected = self._closed
+            self._torn = not self._closed
         for future in futures:
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(Unreachable(lost.reason, lost.hint))
-        if not expected:
+        if self._torn:
             self._tell(lost)
 
     def _tell(self, event: Event) -> None:

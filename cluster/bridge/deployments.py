@@ -21,6 +21,7 @@ from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
 _ANSWER_S = 0.3
 _SILENT_S = 3.0
 _ACCEPTED_S = 5.0
+_BORN_S = 30.0
 _STOPPED_S = 40.0
 _FREED_S = 20.0
 _LOOK_S = 0.2
@@ -116,7 +117,10 @@ class Deployments:
         return loads_of(self.statuses())
 
     def deploy(self, spec: DeploymentSpec) -> None:
-        """Start a controller; raises BadInput when the name is taken."""
+        """Start a controller and wait for its first words, from which on it outlives this process.
+
+        Raises BadInput when the name is taken.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         from cluster.deploy.controller import Controller
@@ -140,6 +144,8 @@ class Deployments:
             ) from None
         with self._lock:
             self._known[spec.name] = Known(actor)
+        # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
+        self._ray.wait([actor.status.remote()], timeout=_BORN_S)
 
     def _head_node_id(self) -> str:
         for node in self._ray.nodes():

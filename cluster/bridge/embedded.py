@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.bridge.process_table import descendants, end_processes
+from cluster.bridge.process_table import end_descendants
 from cluster.bridge.sweep import TEMP_DIR_VARIABLE, TEMP_PREFIX
 from cluster.inventory import Cluster as Inventory
 
@@ -74,6 +74,8 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
         # Without this Ray turns 127.0.0.1 into the machine's outward address, where nothing listens.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        # Told to end while it starts a node, Ray would wait half a minute for that node's work to move away.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }
 
 
@@ -125,7 +127,7 @@ class EmbeddedCluster:
         """End every process of the cluster, workers included, and remove its files."""
         if self._cluster is not None:
             _quietly(self._cluster.shutdown)
-        end_processes(descendants(os.getpid()))
+        end_descendants()
         shutil.rmtree(self._temp_dir, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -25,8 +26,17 @@ from cluster.bridge.embedded import (
     ray_environment,
     simulated_nodes,
 )
-from cluster.bridge.process_table import adopt_orphans
-from cluster.bridge.records import LOCAL_KEY, ClusterRecord, hold_lock, log_path, record_path, write_record
+from cluster.bridge.guarded import await_guarded, start_guarded
+from cluster.bridge.process_table import end_descendants
+from cluster.bridge.records import (
+    LOCAL_KEY,
+    ClusterRecord,
+    forget_record,
+    hold_lock,
+    log_path,
+    retire_record,
+    write_record,
+)
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
 
@@ -49,14 +59,24 @@ def keep(key: str) -> int:
     for _ in range(_LOCK_TRIES):
         with hold_lock(key) as lock:
             if lock is not None:
-                _keep_locked(key)
-                return 0
+                return _keep_locked(key)
         time.sleep(0.1)
     return 3
 
 
-def _keep_locked(key: str) -> None:
-    temp_dir, token = new_temp_dir(), secrets.token_hex(32)
+def _keep_locked(key: str) -> int:
+    """Guard a process that owns the cluster: killing either of them ends the cluster."""
+    temp_dir = new_temp_dir()
+    status = await_guarded(start_guarded(lambda: _own(key, temp_dir)))
+    retire_record(key)
+    end_descendants()
+    shutil.rmtree(temp_dir, ignore_errors=True)
+    forget_record(key)
+    return abs(status)
+
+
+def _own(key: str, temp_dir: str) -> int:
+    token = secrets.token_hex(32)
     os.environ.update(ray_environment(token, temp_dir))
     socket_path = str(Path(temp_dir) / "keeper.sock")
     audience, cluster = Audience(socket_path), EmbeddedCluster(temp_dir)
@@ -81,10 +101,11 @@ def _keep_locked(key: str) -> None:
         audience.tell(failed=f"the embedded cluster did not start: {error}")
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        # Nobody may find the record of a cluster that is on its way out.
-        record_path(key).unlink(missing_ok=True)
+        retire_record(key)
         audience.close()
         cluster.stop()
+        forget_record(key)
+    return 0
 
 
 def _plans(key: str) -> tuple[NodePlan, ...]:
@@ -104,6 +125,8 @@ def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, 
     steps = len(plans) + any(GPU_TYPE_LABEL in plan.labels for plan in plans)
     audience.tell(progress="starting the cluster's head", fraction=0.0)
     for done, name in enumerate(cluster.start(plans), start=1):
+        # Every node that Ray starts here puts Ray's own handler in the place of ours.
+        signal.signal(signal.SIGTERM, _end)
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
     audience.tell(address=cluster.address)
 
@@ -128,7 +151,6 @@ def main() -> None:
     with log_path(key).open("wb") as log:
         for fd in (1, 2):
             os.dup2(log.fileno(), fd)
-    adopt_orphans()
     for name in ("SIGHUP", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.exit(keep(key))

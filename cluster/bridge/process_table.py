@@ -7,18 +7,20 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TERM_GRACE_S = 1.0
 _KILL_GRACE_S = 3.0
+# A process in an uninterruptible call of a driver outlives even SIGKILL.
+_GIVE_UP_S = 30.0
 
 
-def end_with_parent(parent_pid: int) -> None:
-    """Ask the kernel to kill this process when the thread that started it ends; exit if it already has."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent(parent_pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Ask the kernel to signal this process when the thread that started it ends; exit if it already has."""
+    _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent_pid:
         os._exit(1)
 
@@ -58,6 +60,18 @@ def _parents() -> dict[int, int]:
     return parents
 
 
+def end_descendants() -> None:
+    """End every process below this one, also those that are started meanwhile. Adopt orphans before."""
+    end_all(lambda: descendants(os.getpid()))
+
+
+def end_all(find: Callable[[], list[int]]) -> None:
+    """End the processes that `find` finds until it finds none: what is ended may just have started others."""
+    until_s = time.monotonic() + _GIVE_UP_S
+    while (pids := find()) and time.monotonic() < until_s:
+        end_processes(pids)
+
+
 def processes_with(variable: str, value: str) -> list[int]:
     """Return the living processes of this user that were started with this environment variable."""
     wanted = f"{variable}={value}".encode()
@@ -69,6 +83,26 @@ def processes_with(variable: str, value: str) -> list[int]:
             if wanted in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
     return found
+
+
+def processes_titled(title: str, folder: str) -> list[int]:
+    """Return this user's processes whose command line starts so and that have a file of the folder open."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if (entry / "cmdline").read_bytes().startswith(title.encode()) and _has_open(entry, folder):
+                found.append(int(entry.name))
+    return found
+
+
+def _has_open(entry: Path, folder: str) -> bool:
+    for file in (entry / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            if file.readlink().is_relative_to(folder):
+                return True
+    return False
 
 
 def end_processes(pids: Iterable[int]) -> None:

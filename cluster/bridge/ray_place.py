@@ -16,7 +16,7 @@ from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, Readin
 from cluster.bridge.outbox import Send
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_address
-from cluster.bridge.records import LOCAL_KEY, read_record
+from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
 from cluster.deploy.spec import DeploymentSpec
@@ -128,8 +128,6 @@ class RayPlace:
         self._attachment.wait_lost()
         key = self._attachment.record.key
         self._send(SessionLost(reason=f"the embedded cluster {key} has ended"))
-        # A keeper that was killed could not clean up; reading its record does.
-        read_record(key)
         os._exit(0)
 
     def deploy(self, spec: DeploymentSpec) -> None:

@@ -17,6 +17,7 @@ from cluster.errors import BadInput
 from cluster.frozen import FrozenModel
 
 LOCAL_KEY = "local"
+_ENDING = ".ending"
 
 EmbeddedKind = Literal["simulated", "local"]
 
@@ -89,13 +90,35 @@ def write_record(record: ClusterRecord) -> None:
     draft.rename(path)
 
 
+def retire_record(key: str) -> None:
+    """Let nobody find a cluster that is on its way out; what is left of it can still be swept up."""
+    path = record_path(key)
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(path.with_suffix(_ENDING))
+
+
+def forget_record(key: str) -> None:
+    """Remove the record of a cluster of which nothing is left."""
+    record_path(key).with_suffix(_ENDING).unlink(missing_ok=True)
+
+
+def any_ending() -> bool:
+    """True while some cluster is on its way out, or was until its keeper was killed."""
+    return any(state_dir().glob(f"*{_ENDING}"))
+
+
 def read_record(key: str) -> ClusterRecord | None:
-    """Return the record of a keeper that lives; one left by a dead keeper is removed."""
-    return _read_living(record_path(key))
+    """Return the record of a keeper that lives; what a dead keeper left is removed."""
+    path = record_path(key)
+    if path.with_suffix(_ENDING).exists():
+        _read_living(path.with_suffix(_ENDING))
+    return _read_living(path)
 
 
 def read_records() -> list[ClusterRecord]:
-    """Return the records of all living keepers of this user, by key."""
+    """Return the records of all living keepers of this user, by key; what dead ones left is removed."""
+    for path in state_dir().glob(f"*{_ENDING}"):
+        _read_living(path)
     found = (_read_living(path) for path in sorted(state_dir().glob("*.json")))
     return [record for record in found if record is not None]
 

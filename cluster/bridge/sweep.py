@@ -5,7 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from cluster.bridge.process_table import end_processes, process_exists, processes_with
+from cluster.bridge.process_table import (
+    descendants,
+    end_all,
+    process_exists,
+    processes_titled,
+    processes_with,
+)
 
 TEMP_PREFIX = "cv-"
 TEMP_DIR_VARIABLE = "RAY_TMPDIR"
@@ -16,8 +22,17 @@ def sweep(temp_dir: str) -> None:
     folder = Path(temp_dir)
     if not folder.name.startswith(TEMP_PREFIX):
         return
-    end_processes(processes_with(TEMP_DIR_VARIABLE, temp_dir))
+    end_all(lambda: _processes_of(temp_dir))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes_of(temp_dir: str) -> list[int]:
+    """Return the processes that were started for this folder, and all below them.
+
+    Ray's agents overwrite their environment with a title; they have their logs in the folder open.
+    """
+    found = {*processes_with(TEMP_DIR_VARIABLE, temp_dir), *processes_titled("ray::", temp_dir)}
+    return sorted(found.union(*(descendants(pid) for pid in found)))
 
 
 def sweep_logs(folder: Path) -> None:

@@ -126,6 +126,13 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="size of each GPU's KV cache, as in vLLM",
     )
+    group.add_argument(
+        "--decode-context-parallel-size",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="ranks over which a copied KV cache is divided, as in vLLM",
+    )
     group.add_argument("--enforce-eager", action="store_true", help="plan without CUDA graphs, as in vLLM")
     group.add_argument("--dtype", choices=DTYPES, metavar="D", help="compute dtype: auto, bf16, fp16, fp32")
     group.add_argument("--quantization", type=short_name, metavar="Q", help="quantise on load, as in vLLM")

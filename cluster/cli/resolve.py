@@ -42,6 +42,7 @@ def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vl
         dtype=_DTYPES.get(arguments.dtype) if arguments.dtype else None,
         kv_cache_memory_bytes=arguments.kv_cache_memory_bytes,
         enforce_eager=arguments.enforce_eager,
+        decode_context_parallel=arguments.decode_context_parallel_size,
         quantization=arguments.quantization,
         kv_cache_dtype=_kv_cache_dtype(arguments.kv_cache_dtype),
         input_tokens=arguments.input_tokens,

@@ -120,7 +120,14 @@ def _request(row: Row) -> PlanRequest:
         dtype=_dtype(row),
         kv_cache_dtype=row.get("kv_cache_dtype"),
         enforce_eager=bool(row.get("enforce_eager", False)),
+        decode_context_parallel=_context_ranks(row),
     )
+
+
+def _context_ranks(row: Row) -> int:
+    """Return the ranks over which a log says that the cache is divided."""
+    found = re.search(r"dcp_world_size (\d+)", str(row.get("verbatim", "")))
+    return int(row.get("dcp") or (found[1] if found else 1))
 
 
 def find_row_gpu(row: Row, folder: Path) -> GpuSpec | None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_catalog import engine_names, load_engine
-from cluster.inventory import Gpu, Node
+from cluster.planner.mends.case import Case, Trials
 from cluster.planner.mends.hardware import DTYPES
+from cluster.planner.mends.room import longest_that_holds
 from cluster.planner.result import Candidate
-from cluster.planner.search.busy import MEMORY_RULES, describe_holders
+from cluster.planner.search.asked import count_fitting
+from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
+from cluster.planner.search.enumerate import form_of
+from cluster.planner.search.holders import release
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
 from cluster.planner.variants import smaller_variants, stored_as
 from cluster.planner.what_if import emptied, enlarged
-from cluster.units import format_gib
+from cluster.units import count_of, format_gib
 
 _LEAST_USEFUL_TOKENS = 512
+_LENGTH_RULES = {"max_len_exceeds_kv", "gpu_busy"}
+_TRIED_FOR_LENGTH = 6
+"""Refused layouts, the nearest ones, whose longest sequence is sought."""
 _FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
 
 
@@ -48,7 +55,7 @@ def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[
     elif refused:
         candidate = refused[0]
         first = candidate.rejections[0]
-        told_below = first.rule in MEMORY_RULES and first.rule != "gpu_busy"
+        told_below = first.rule in MEMORY_RULES
         mend = f": {first.fix}" if first.fix and not told_below and first.fix not in told else ""
         yield f"nearest is {candidate.label}: {first.message}{mend}"
     elif context.survey.left_out:
@@ -58,29 +65,55 @@ def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[
 
 def _without_pins(context: Context, found: Found) -> Iterator[str]:
     if any(getattr(context.request, axis) is not None for axis in _FREE):
-        best = _best(context.with_request(**_FREE))
-        if best is not None:
-            yield f"without the pinned degrees {best.label} fits"
+        fit = _fit(context.with_request(**_FREE))
+        if fit is not None:
+            yield f"without the pinned degrees{fit.condition} {fit.best.label} fits"
 
 
 def _shorter(context: Context, found: Found) -> Iterator[str]:
-    length, best = _at_shorter_length(context, found)
-    if best is not None:
-        yield f"--max-model-len {length} fits as {best.label}"
+    fit = _at_shorter_length(context, found)
+    if fit is not None:
+        yield f"--max-model-len {fit.max_model_len} fits as {fit.best.label}"
 
 
-def _at_shorter_length(context: Context, found: Found) -> tuple[int, Candidate | None]:
-    """The longest sequence for which some refused layout has room, and what fits then."""
-    rooms = [
-        candidate.kv_cache_tokens or 0
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What fits, and the length of sequences that it takes; 0: the length that was asked for."""
+
+    best: Candidate
+    max_model_len: int = 0
+
+    @property
+    def condition(self) -> str:
+        return f" and with --max-model-len {self.max_model_len}" if self.max_model_len else ""
+
+
+def _fit(context: Context) -> _Fit | None:
+    found = search(context, name_holders=False)
+    if found.feasible:
+        return _Fit(found.feasible[0])
+    return _at_shorter_length(context, found)
+
+
+def _at_shorter_length(context: Context, found: Found) -> _Fit | None:
+    """The longest sequences that one of the nearest refused layouts holds, and what is best then."""
+    trials = Trials(count_fitting)
+    nearest = [
+        candidate
         for candidate in found.refused
-        if any(rejection.rule == "max_len_exceeds_kv" for rejection in candidate.rejections)
+        if {rejection.rule for rejection in candidate.rejections} & _LENGTH_RULES
     ]
-    tokens = max(rooms, default=0)
-    length = tokens // 1024 * 1024 or tokens
+    length = max(
+        (
+            longest_that_holds(Case(context, form_of(one.layout, context.survey), one, trials))
+            for one in nearest[:_TRIED_FOR_LENGTH]
+        ),
+        default=0,
+    )
     if length < _LEAST_USEFUL_TOKENS:
-        return length, None
-    return length, _best(context.with_request(max_model_len=length))
+        return None
+    best = _best(context.with_request(max_model_len=length))
+    return _Fit(best, length) if best is not None else None
 
 
 def _smaller_cache(context: Context, found: Found) -> Iterator[str]:
@@ -116,44 +149,50 @@ def _rules(found: Found) -> set[str]:
 
 
 def _freed(context: Context, found: Found) -> Iterator[str]:
+    """What is nearest to fitting but for the memory that others hold, and what to stop for it."""
+    for candidate in found.refused:
+        first = candidate.rejections[0]
+        if first.rule == "gpu_busy" and candidate.memory_per_gpu is not None and first.fix:
+            yield f"{first.fix}: then {candidate.label} fits"
+            return
+    yield from _unclaimed(context)
+
+
+def _unclaimed(context: Context) -> Iterator[str]:
+    """One replica on GPUs that other jobs hold by claim."""
     empty = emptied(context.cluster)
     if empty is None:
         return
-    best = _best(replace(context, cluster=empty, survey=survey_cluster(empty)))
-    if best is None:
-        return
-    wanted = {(rank.node, rank.gpu_index) for rank in best.placement}
-    held = [
-        told
+    alone = replace(context, cluster=empty, survey=survey_cluster(empty))
+    best = _best(alone if context.request.dp else alone.with_request(dp=1))
+    wanted = {(rank.node, rank.gpu_index) for rank in best.placement} if best is not None else set()
+    members = [
+        (node, gpu)
         for node in context.cluster.nodes
         for gpu in node.gpus
-        if (node.node_id, gpu.index) in wanted and (told := _held(node, gpu))
+        if (node.node_id, gpu.index) in wanted
     ]
-    more = f" and {len(held) - 3} more GPUs" if len(held) > 3 else ""
-    yield f"freeing {'; '.join(held[:3])}{more} makes {best.label} fit"
-
-
-def _held(node: Node, gpu: Gpu) -> str:
-    where = f"{node.name} GPU {gpu.index}"
-    if gpu.claimed_by is not None:
-        return f"{where} (claimed by {gpu.claimed_by})"
-    used = (gpu.memory_total_bytes or 0) - (gpu.memory_free_bytes or 0)
-    holders = describe_holders(gpu)
-    return f"{format_gib(used)} on {where}" + (f" ({holders})" if holders else "") if used > 0 else ""
+    claimed = [
+        f"{node.name} GPU {gpu.index} (claimed by {gpu.claimed_by})"
+        for node, gpu in members
+        if gpu.claimed_by is not None
+    ]
+    if best is None or not claimed:
+        return
+    more = f" and {count_of(len(claimed) - 3, 'more claimed GPU')}" if len(claimed) > 3 else ""
+    budget = best.memory_per_gpu.budget_bytes if best.memory_per_gpu else 0
+    shared = release([member for member in members if member[1].claimed_by is None], budget)
+    yield f"free {', '.join(claimed[:3])}{more}{f'; {shared}' if shared else ''}: then {best.label} fits"
 
 
 def _smaller_weights(context: Context, found: Found) -> Iterator[str]:
     for variant in smaller_variants(context.model):
         model = stored_as(context.model, variant)
-        smaller = replace(context, model=model, request=replace(context.request, quantization=None))
-        tried = search(smaller)
-        best, length = next(iter(tried.feasible), None), 0
-        if best is None:
-            length, best = _at_shorter_length(smaller, tried)
-        if best is not None:
+        fit = _fit(replace(context, model=model, request=replace(context.request, quantization=None)))
+        if fit is not None:
             sizes = f"{format_gib(model.weights_bytes)} instead of {format_gib(context.model.weights_bytes)}"
-            shorter = f" with --max-model-len {length}" if length else ""
-            yield f"{variant.name} weights ({sizes}){shorter} fit as {best.label}"
+            shorter = f" with --max-model-len {fit.max_model_len}" if fit.max_model_len else ""
+            yield f"{variant.name} weights ({sizes}){shorter} fit as {fit.best.label}"
 
 
 def _more_gpus(context: Context, found: Found) -> Iterator[str]:
@@ -165,4 +204,4 @@ def _more_gpus(context: Context, found: Found) -> Iterator[str]:
 
 
 def _best(context: Context) -> Candidate | None:
-    return next(iter(search(context).feasible), None)
+    return next(iter(search(context, name_holders=False).feasible), None)

@@ -35,7 +35,7 @@ def gather_facts(context: Context, found: Found) -> Facts:
     request = context.request
     pinned = any(getattr(request, axis) is not None for axis in _FREE)
     free = context.with_request(**_FREE) if pinned else context
-    feasible = search(free).feasible if pinned else found.feasible
+    feasible = search(free, name_holders=False).feasible if pinned else found.feasible
     one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
     nodes = {node for shape in context.survey.shapes for machine in shape.machines for node in machine.nodes}
     return Facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
@@ -20,7 +21,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
-from cluster.planner.workload import fitted, format_notes
+from cluster.planner.workload import context_notes, fitted, format_notes
 
 _NO_WAY_OUT = "another model, or other GPUs"
 
@@ -33,7 +34,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     """
     engine = load_engine(request.engine, request.engine_version)
     request, notes = fitted(request, model)
-    notes += format_notes(model, engine, request)
+    notes += format_notes(model, engine, request) + context_notes(request)
     context = Context(cluster, survey_cluster(cluster), model, engine, request, notes)
     if request.workload == "training":
         return _training_plan(context)
@@ -105,6 +106,6 @@ def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[st
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    request = context.request
+    request = replace(context.request, decode_context_parallel=1)
     length = request.input_tokens + request.output_tokens
     return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)

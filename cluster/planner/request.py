@@ -28,6 +28,8 @@ class PlanRequest:
     enforce_eager: bool = False
     kv_cache_memory_bytes: int | None = None
     """Size of each GPU's KV cache given by hand; None: what the budget leaves."""
+    decode_context_parallel: int = 1
+    """Ranks of a tensor-parallel group over which the tokens of a copied cache are divided."""
     input_tokens: int = 1024
     output_tokens: int = 512
     concurrency: int | None = None

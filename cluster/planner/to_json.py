@@ -106,6 +106,7 @@ def _workload(plan: Plan) -> Json:
         "gpu_memory_utilization": request.gpu_memory_utilization,
         "kv_cache_memory_bytes": request.kv_cache_memory_bytes,
         "enforce_eager": request.enforce_eager,
+        "decode_context_parallel": request.decode_context_parallel,
         "kv_cache_dtype": request.kv_cache_dtype,
         "ttft_s": request.ttft_s,
         "tpot_s": request.tpot_s,

@@ -25,6 +25,13 @@ def fitted(request: PlanRequest, model: ModelSpec) -> tuple[PlanRequest, tuple[s
     return cut, (note,)
 
 
+def context_notes(request: PlanRequest) -> tuple[str, ...]:
+    """Return what an estimate leaves out where ranks divide the tokens of a sequence."""
+    if request.decode_context_parallel == 1:
+        return ()
+    return ("context parallelism: the cache is divided, its exchange at every layer is not in the estimate",)
+
+
 def format_notes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> tuple[str, ...]:
     """Return what to know of the engine's version, and of the format that was asked for, before a start."""
     wanted, quantization = request.quantization, model.quantization

@@ -14,11 +14,13 @@ import pytest
 from cluster.bridge.process_table import descendants, end_processes, processes_with
 from cluster.bridge.records import (
     ClusterRecord,
+    any_ending,
     hold_lock,
     keeper_lives,
     read_record,
     read_records,
     record_path,
+    retire_record,
     state_dir,
     write_record,
 )
@@ -63,18 +65,25 @@ def test_a_record_is_found_while_its_keeper_holds_the_lock() -> None:
     assert not keeper_lives(KEY)
 
 
-def test_what_a_dead_keeper_left_is_swept_up(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize("ending", [False, True])
+def test_what_a_dead_keeper_left_is_swept_up(tmp_path: Path, folder: Path, ending: bool) -> None:
     """Its record, its folder, and processes that were started in that folder's name; nobody else's."""
     temp_dir = tmp_path / "cv-dead"
     temp_dir.mkdir()
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     left = subprocess.Popen(sleep, env={**os.environ, "RAY_TMPDIR": str(temp_dir)})
+    with (temp_dir / "agent.log").open("w") as log:
+        # As Ray's agents look once they wrote their title over their environment.
+        titled = subprocess.Popen(["ray::Agent", "60"], executable="/bin/sleep", env={}, stdout=log)
     other = subprocess.Popen(sleep, env={**os.environ, "RAY_TMPDIR": f"{temp_dir}-other"})
     while not (processes_with("RAY_TMPDIR", str(temp_dir)) and other.pid in descendants(os.getpid())):
         time.sleep(0.01)
     write_record(record(str(temp_dir)))
+    if ending:
+        retire_record(KEY)
+        assert any_ending() and not record_path(KEY).exists()
     assert read_record(KEY) is None
-    assert left.pid not in descendants(os.getpid()) and not temp_dir.exists()
+    assert not {left.pid, titled.pid} & set(descendants(os.getpid())) and not temp_dir.exists()
     assert other.poll() is None
     end_processes([other.pid])
     assert list(folder.iterdir()) == []

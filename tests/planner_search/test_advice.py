@@ -42,8 +42,9 @@ def test_the_process_that_is_in_the_way_is_named() -> None:
         changes = {"processes": (process,)} if gpu == 2 else {}
         cluster = with_gpu(cluster, 0, gpu, memory_free_bytes=9 * GIB, **changes)
     answer = ask(LLAMA_70B, cluster)
-    freed = line(answer.advice, "freeing")
-    assert "node-1 GPU 2 (pid 4711 (trainer, 70.0 GiB))" in freed and "makes TP=4 fit" in freed
+    freed = line(answer.advice, "stop")
+    assert freed.startswith("stop pid 4711 (trainer, 70.0 GiB) on node-1 GPU 2; free ")
+    assert all(f"node-1 GPU {gpu}" in freed for gpu in range(4)) and freed.endswith(": then PP=4 fits")
 
 
 def test_a_pin_that_cannot_hold_names_the_free_choice() -> None:

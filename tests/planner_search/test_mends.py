@@ -30,6 +30,7 @@ OPTIONS = {
     "--max-num-seqs": ("max_num_seqs", int),
     "--max-num-batched-tokens": ("max_num_batched_tokens", int),
     "--kv-cache-dtype": ("kv_cache_dtype", str),
+    "--decode-context-parallel-size": ("decode_context_parallel", int),
     "--kv-cache-memory-bytes": ("kv_cache_memory_bytes", int),
     "--dtype": ("dtype", lambda flag: DTYPES[flag]),
     "--engine": ("engine", str),
@@ -214,3 +215,103 @@ def test_partly_used_gpus_keep_room_for_graphs() -> None:
     assert chosen is not None and chosen.memory_per_gpu is not None
     assert chosen.memory_per_gpu.cuda_graph_bytes > GIB
     assert chosen.memory_per_gpu.total_bytes <= 60 * GIB
+
+
+def held(cluster: Cluster, node: int, gpu: int, pid: int, gib: int) -> Cluster:
+    now = cluster.nodes[node].gpus[gpu]
+    process = GpuProcess(pid=pid, name="python", memory_bytes=gib * GIB)
+    free = (now.memory_free_bytes or 0) - gib * GIB
+    return with_gpu(cluster, node, gpu, memory_free_bytes=free, processes=(*now.processes, process))
+
+
+def without(cluster: Cluster, pids: set[int]) -> Cluster:
+    """The cluster after these processes were stopped."""
+    for number, node in enumerate(cluster.nodes):
+        for index, gpu in enumerate(node.gpus):
+            stopped = [one for one in gpu.processes if one.pid in pids]
+            if stopped:
+                freed = sum(one.memory_bytes or 0 for one in stopped)
+                left = tuple(one for one in gpu.processes if one.pid not in pids)
+                changes = {"memory_free_bytes": (gpu.memory_free_bytes or 0) + freed, "processes": left}
+                cluster = with_gpu(cluster, number, index, **changes)
+    return cluster
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    used=st.lists(st.sampled_from([0, 0, 5, 20, 40, 60, 75]), min_size=4, max_size=4),
+    model=st.sampled_from([LLAMA_8B, LLAMA_70B, QWEN_7B]),
+    tp=st.sampled_from([None, 1, 2, 4]),
+    fraction=st.sampled_from([None, None, 0.9]),
+)
+def test_stopping_what_is_named_makes_room(
+    used: list[int], model: str, tp: int | None, fraction: float | None
+) -> None:
+    cluster = parse_cluster_spec("4xA100-80GB")
+    for gpu, gib in enumerate(used):
+        for part in range(2 if gib else 0):
+            cluster = held(cluster, 0, gpu, pid=100 * gpu + part + 1, gib=gib // 2)
+    answer = ask(model, cluster, tp=tp, gpu_memory_utilization=fraction)
+    for refused in answer.candidates:
+        for rejection in refused.rejections:
+            stop = rejection.fix.split(", or ")[0]
+            if rejection.rule == "gpu_busy" and stop.startswith("stop ") and "; " not in stop:
+                emptier = without(cluster, {int(pid) for pid in re.findall(r"pid (\d+)", stop)})
+                pins = {"tp": refused.layout.tp, "pp": refused.layout.pp}
+                again = ask(model, emptier, gpu_memory_utilization=fraction, **pins)
+                assert again.recommended is not None, (refused.label, rejection)
+
+
+def test_every_gpu_in_the_way_is_named() -> None:
+    cluster = parse_cluster_spec("4xA100-80GB")
+    for gpu in range(4):
+        cluster = held(cluster, 0, gpu, 4700 + gpu, 60)
+    fix = fixes(ask(LLAMA_70B, cluster, tp=4))["TP=4"]
+    assert all(f"pid {pid} (python, 60.0 GiB) on node-1 GPU {pid - 4700}" in fix for pid in range(4700, 4704))
+
+
+def test_a_process_that_holds_too_little_is_not_blamed() -> None:
+    cluster = held(parse_cluster_spec("1xA100-80GB"), 0, 0, 1, 2)
+    cluster = with_gpu(cluster, 0, 0, memory_free_bytes=20 * GIB)
+    answer = ask(LLAMA_8B, cluster)
+    assert fixes(answer)["DP=1"].startswith("free 1") and "stop" not in " ".join(answer.advice)
+
+
+def test_memory_that_was_not_read_is_not_said_to_be_held() -> None:
+    cluster = with_gpu(parse_cluster_spec("2xH100"), 0, 0, memory_free_bytes=None)
+    answer = ask(LLAMA_70B, with_gpu(cluster, 0, 1, memory_free_bytes=None))
+    assert not any(line.startswith(("free", "stop")) for line in answer.advice)
+    assert "was not read" in answer.advice[0]
+
+
+def test_one_length_for_one_layout() -> None:
+    answer = ask(LLAMA_70B, "2xH100")
+    length, label = re.findall(
+        r"--max-model-len (\d+) fits as ([^,]+(?:, [^,]+)*)", " ".join(answer.advice[:2])
+    )[0]
+    assert f"--max-model-len {length}" in fixes(answer)[label.split(" ")[0]]
+
+
+def test_a_quantised_variant_with_a_shorter_length_is_found_for_windowed_models() -> None:
+    advice = ask("google/gemma-3-27b-it", "1xRTX-4090").advice
+    assert any("INT4 (AWQ) weights" in line and "--max-model-len" in line for line in advice)
+
+
+def test_a_copied_cache_is_divided_over_context_ranks() -> None:
+    """A latent is the same on all eight ranks: divided, it holds eight times the tokens."""
+    asked: dict[str, Any] = {"tp": 8, "pp": 1, "ep": 1, "max_model_len": 32_768}
+    one, eight = (
+        ask("deepseek-ai/DeepSeek-V3", "8xH200", decode_context_parallel=ranks, **asked).recommended
+        for ranks in (1, 8)
+    )
+    assert one is not None and eight is not None and one.kv_cache_tokens and eight.kv_cache_tokens
+    assert eight.kv_cache_tokens / one.kv_cache_tokens == pytest.approx(8, rel=0.01)
+    assert any("exchange" in note for note in eight.notes)
+
+
+def test_context_ranks_that_no_copies_are_there_for_are_refused() -> None:
+    answer = ask(LLAMA_70B, "16xH100", tp=16, decode_context_parallel=4)
+    assert fixes(answer)["TP=16"].startswith("--decode-context-parallel-size 2")
+    assert assert_mends_hold(answer) >= 1
+    old = ask(LLAMA_70B, "8xH100", tp=8, decode_context_parallel=2, engine="sglang")
+    assert old.candidates[0].rejections[0].rule == "engine_unsupported"

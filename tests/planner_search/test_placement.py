@@ -115,7 +115,7 @@ def test_one_replica_more_is_told_with_what_stands_in_its_way() -> None:
         assert (refused.label, rejection.rule) == ("TP=4, DP=2", "gpu_busy")
         assert "GiB more on node-2 GPU 3" in rejection.message
         ways = rejection.fix.split(", or ")
-        assert ways[0] == "stop pid 4711 (python, 34.0 GiB)"
+        assert ways[0] == "stop pid 4711 (python, 34.0 GiB) on node-2 GPU 3"
         assert ways[1].startswith("--max-model-len ") and ways[2].startswith("FP8 KV cache")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.bridge.open_session import open_session
+from cluster.bridge.process_table import processes_with
 from cluster.bridge.records import ClusterRecord, read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.ray.support import SPEC, START_S, processes_of, wait_until
@@ -26,7 +27,8 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     # A test that failed half-way must not leave a cluster running.
     for record in read_records():
         os.kill(record.pid, signal.SIGTERM)
-    wait_until(lambda: not read_records(), 20)
+    # A keeper is the last to go: it waits for all that it started.
+    assert wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(folder)), 60)
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cluster.bridge.process_table import processes_titled
 from cluster.bridge.records import ClusterRecord
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentStatus
@@ -120,6 +121,7 @@ def ray_holds(record: ClusterRecord, address: str) -> dict[str, Any]:
 def processes_of(temp_dir: str) -> dict[int, str]:
     """Return the living processes that work for the embedded cluster in this folder: pid -> command line."""
     found = {}
+    titled = processes_titled("ray::", temp_dir)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -128,7 +130,8 @@ def processes_of(temp_dir: str) -> dict[int, str]:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if temp_dir.encode() in environment or temp_dir in command:
+        # Ray's agents write their title over their environment.
+        if temp_dir.encode() in environment or temp_dir in command or int(entry.name) in titled:
             found[int(entry.name)] = command.strip()
     return {pid: command for pid, command in found.items() if command}
 

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import log_path, read_record
+from cluster.bridge.process_table import processes_with
+from cluster.bridge.records import log_path, read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
@@ -22,6 +25,15 @@ pytestmark = pytest.mark.ray
 
 SPEC = "1x2xL4"
 DEPLOY = ["deploy", "--simulate", SPEC, "--model", "llama-3.1-8b", "--tp", "2", "--max-model-len", "512"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_ground(state_dir: Path) -> Iterator[None]:
+    """What a failed test left must not fail the next."""
+    yield
+    for record in read_records():
+        os.kill(record.pid, signal.SIGTERM)
+    wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 60)
 
 
 def temp_dir() -> str:
@@ -36,7 +48,19 @@ def spawn(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A test run in the background of a shell ignores SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def read_to(stream: IO[str], words: str) -> list[str]:
+    """Return the lines up to the one with these words, or all there are."""
+    lines = [""]
+    for line in stream:
+        lines.append(line)
+        if words in line:
+            break
+    return lines
 
 
 def test_headless_life_of_a_deployment(state_dir: Path) -> None:
@@ -72,9 +96,8 @@ def one_line_error_last(done: subprocess.CompletedProcess[str]) -> str:
 def test_interrupting_a_start_leaves_nothing(state_dir: Path) -> None:
     process = spawn(*DEPLOY, "--name", "cut")
     assert process.stderr is not None
-    for line in process.stderr:
-        if "cut is starting" in line:
-            break
+    told = read_to(process.stderr, "cut is starting")
+    assert "cut is starting" in told[-1], told
     folder = temp_dir()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=START_S)
@@ -88,9 +111,8 @@ def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> N
     """SIGKILL the session's process as it waits; the deployment comes up, and a new session has it."""
     process = spawn(*DEPLOY, "--name", "orphan")
     assert process.stderr is not None
-    for line in process.stderr:
-        if "orphan was ordered" in line:
-            break
+    told = read_to(process.stderr, "orphan was ordered")
+    assert "orphan was ordered" in told[-1], told
     process.kill()
     process.communicate()
     with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
@@ -101,22 +123,34 @@ def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> N
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)
 
 
-def test_a_killed_keeper_takes_its_cluster_along(state_dir: Path) -> None:
-    """The session is told at once; what it left behind does not hinder the next start."""
+def guard_of(keeper: int) -> int:
+    """Return the parent of the process that a record names."""
+    return int(Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize(
+    ("victims", "number"),
+    [
+        ("keeper", signal.SIGKILL),
+        ("guard", signal.SIGKILL),
+        ("both", signal.SIGKILL),
+        ("guard", signal.SIGTERM),
+    ],
+)
+def test_a_killed_keeper_takes_its_cluster_along(
+    state_dir: Path, victims: str, number: signal.Signals
+) -> None:
+    """The session is told at once; what is left does not hinder the next start, which is the next case."""
     with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
-        view.settled_cluster(START_S)
+        assert view.settled_cluster(START_S).num_gpus == 2
         folder, keeper = temp_dir(), record_of(SPEC).pid
-        os.kill(keeper, signal.SIGKILL)
+        pids = {"keeper": [keeper], "guard": [guard_of(keeper)], "both": [guard_of(keeper), keeper]}[victims]
+        for pid in pids:
+            os.kill(pid, number)
         with pytest.raises(Exception, match="has ended"):
             view.wait(lambda: False, 20)
     assert wait_until(lambda: not processes_of(folder), 30), processes_of(folder)
-    assert read_record(SPEC) is None
-    assert wait_until(lambda: not Path(folder).exists(), 10)
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
-        assert view.settled_cluster(START_S).num_gpus == 2
-        folder = temp_dir()
-    assert wait_until(lambda: not processes_of(folder), 20)
-    assert not log_path(SPEC).exists()
+    assert wait_until(lambda: read_record(SPEC) is None and not Path(folder).exists(), 20)
 
 
 def test_two_screens_share_one_cluster(state_dir: Path) -> None:
@@ -131,4 +165,5 @@ def test_two_screens_share_one_cluster(state_dir: Path) -> None:
         assert len([pid for pid in processes_of(folder).values() if "cluster.bridge.keeper" in pid]) <= 1
         before = len(first.readings)
         assert before and read_record(SPEC) is not None
-    assert wait_until(lambda: not processes_of(folder), 20)
+    assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)
+    assert wait_until(lambda: not log_path(SPEC).exists(), 10)

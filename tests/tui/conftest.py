@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,6 +35,14 @@ async def settle(pilot: Pilot[Any]) -> None:
         running = [worker for worker in pilot.app.workers if worker.group in ("plan", "default")]
         if running:
             await pilot.app.workers.wait_for_complete(running)
+    await pilot.pause()
+
+
+async def until(pilot: Pilot[Any], is_true: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait for what threads bring about, however slow the machine is."""
+    async with asyncio.timeout(timeout_s):
+        while not is_true():
+            await pilot.pause(0.02)
     await pilot.pause()
 
 

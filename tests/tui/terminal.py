@@ -37,6 +37,8 @@ class Terminal:
     def __enter__(self) -> Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            # A test run in the background of a shell ignores SIGINT, and so would the program.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execve(self._arguments[0], self._arguments, self._environment)
         width, height = self._size
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
@@ -65,12 +67,18 @@ class Terminal:
 
     def wait(self, timeout_s: float = 60.0) -> int:
         """Read until the program has ended; return its exit status, or minus its signal."""
+        if not self.ends_within(timeout_s):
+            raise AssertionError("the program does not end")
+        assert self.status is not None
+        return self.status
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Read until the program has ended; False when it has not in time."""
         end = time.monotonic() + timeout_s
         while self._read(min(0.2, end - time.monotonic())) or self._alive():
             if time.monotonic() > end:
-                raise AssertionError("the program does not end")
-        assert self.status is not None
-        return self.status
+                return False
+        return True
 
     def settings(self) -> list[object]:
         """Return the terminal's settings as they are now."""

@@ -17,7 +17,7 @@ from tests.tui.builders import (
     make_plan,
     opening_events,
 )
-from tests.tui.conftest import make_app, opened, screen_text, settle
+from tests.tui.conftest import make_app, opened, screen_text, settle, until
 from tests.tui.fake_session import FakeSession
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.notice import NoticeScreen
@@ -100,10 +100,8 @@ async def test_deploy_asks_once_and_cancel_is_the_default() -> None:
     app = make_app(session=session)
     async with opened(app, (80, 24)) as pilot:
         await pilot.press("d")
-        await pilot.pause(0.1)
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         text = screen_text(app)
-        assert isinstance(app.screen, ConfirmScreen)
         assert app.focused is not None and app.focused.id == "no"
         for fact in (MODEL, "TP=4, DP=2", "node-0: 0 1 2 3", "71.3 of 71.3 GiB", "1/64 width"):
             assert fact in text
@@ -111,9 +109,9 @@ async def test_deploy_asks_once_and_cancel_is_the_default() -> None:
         await pilot.pause()
         assert session.orders == []
         await pilot.press("d")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("y")
-        await pilot.pause()
+        await until(pilot, lambda: bool(session.orders))
     assert [verb for verb, _ in session.orders] == ["deploy"]
     spec = session.orders[0][1]
     assert isinstance(spec, DeploymentSpec)
@@ -132,9 +130,7 @@ async def test_deploy_looks_again_and_says_why_it_no_longer_fits() -> None:
     app = make_app(session=session, plan=plan_once)
     async with opened(app) as pilot:
         await pilot.press("d")
-        await pilot.pause(0.1)
-        await pilot.pause()
-        assert isinstance(app.screen, NoticeScreen)
+        await until(pilot, lambda: isinstance(app.screen, NoticeScreen))
         text = screen_text(app)
     assert "TP=4, DP=2 no longer fits" in text
     assert "pid 4711" in text
@@ -163,9 +159,9 @@ async def test_a_failed_order_is_told_and_the_screen_lives(error: Exception, wor
     app = make_app(session=session)
     async with opened(app) as pilot:
         await pilot.press("d")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("y")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: isinstance(app.screen, NoticeScreen))
         text = screen_text(app)
         for word in words:
             assert word in text
@@ -239,7 +235,7 @@ async def test_prompt_streams_tokens() -> None:
             TokenSeen(prompt_id=prompt_id, text=" is blue.", replica=1),
             TokenSeen(prompt_id=prompt_id, done=True, replica=1),
         )
-        await pilot.pause(0.2)
+        await until(pilot, lambda: "from R1" in screen_text(app))
         shown = screen_text(app)
     assert "The sky is blue." in shown
     assert "NOT MINE" not in shown
@@ -388,9 +384,7 @@ async def test_a_layout_that_vanished_from_the_plan_is_not_ordered() -> None:
     app = make_app(session=session, plan=plan_once)
     async with opened(app) as pilot:
         await pilot.press("d")
-        await pilot.pause(0.1)
-        await pilot.pause()
-        assert "TP=4, DP=2 no longer fits" in screen_text(app)
+        await until(pilot, lambda: "TP=4, DP=2 no longer fits" in screen_text(app))
         assert "12.4 GiB are missing" in screen_text(app)
     assert session.orders == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.planner.request import PlanRequest
 from tests.tui.builders import MODEL, make_plan
-from tests.tui.conftest import make_app, opened, screen_text, settle
+from tests.tui.conftest import make_app, opened, screen_text, settle, until
 from tui.screens.explain import Example
 from tui.screens.model_picker import ModelPicker
 
@@ -15,7 +15,7 @@ async def test_explanation_has_table_pictures_and_examples() -> None:
     app = make_app(examples=(Example(MODEL, "2x4xA100-80GB"),))
     async with opened(app, (160, 100)) as pilot:
         await pilot.press("c")
-        await pilot.pause(0.2)
+        await until(pilot, lambda: "Examples, planned just now" in screen_text(app))
         text = screen_text(app)
     for word in (
         "Side by side",

@@ -18,7 +18,7 @@ from tests.tui.builders import (
     make_readings,
     opening_events,
 )
-from tests.tui.conftest import make_app, settle
+from tests.tui.conftest import make_app, settle, until
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (240, 70)
 
@@ -99,6 +99,8 @@ def test_picture(
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.05)
+        if keys == ("d",):
+            await until(pilot, lambda: pilot.app.screen is not pilot.app.main_screen)
         await settle(pilot)
         for field in pilot.app.screen.query("Input"):
             field.cursor_blink = False

@@ -17,7 +17,7 @@ from tests.tui.builders import (
     make_readings,
     opening_events,
 )
-from tests.tui.conftest import make_app, opened, screen_text
+from tests.tui.conftest import make_app, opened, screen_text, until
 from tui.scene import Scene
 
 HOSTILE = (
@@ -231,6 +231,4 @@ async def test_memory_that_moved_since_the_plan_is_told() -> None:
         await pilot.pause()
         assert "memory moved on 8 GPUs: r replans" in screen_text(app)
         await pilot.press("r")
-        await pilot.pause(0.2)
-        await pilot.pause()
-        assert "memory moved" not in screen_text(app)
+        await until(pilot, lambda: "memory moved" not in screen_text(app))

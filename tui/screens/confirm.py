@@ -34,6 +34,7 @@ class Confirmation:
 class ConfirmScreen(Dialog[bool]):
     """Ask; True only on an explicit yes."""
 
+    AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n", "answer(False)", "No"),
@@ -48,19 +49,16 @@ class ConfirmScreen(Dialog[bool]):
         with Vertical(classes="dialog"):
             yield Static(Content(self.confirmation.title), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
-                yield Static(id="facts")
+                yield Static(self._facts(), id="facts")
             with Horizontal(classes="dialog-buttons"):
                 yield Button(Content(f"{self.confirmation.no} (n)"), id="no", compact=True)
                 yield Button(Content(f"{self.confirmation.yes} (y)"), id="yes", compact=True)
 
-    def on_mount(self) -> None:
-        self.query_one("#facts", Static).update(self._facts())
-        self.query_one("#no", Button).focus()
-
     def on_resize(self) -> None:
         # The question must stay on screen however small it is: what does not fit scrolls above it.
         room = int(self.size.height * _DIALOG_SHARE) - _LINES_AROUND_FACTS
-        self.query_one(".dialog-body").styles.max_height = max(1, room)
+        for body in self.query(".dialog-body"):
+            body.styles.max_height = max(1, room)
 
     def _facts(self) -> Text:
         look = look_of(self)

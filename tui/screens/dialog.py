@@ -11,7 +11,11 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result | None], Generic[Result]):
-    """A modal box. Escape answers None."""
+    """A modal box. Escape answers None.
+
+    Keys may come before its parts are there, and it may be left before they ever are. So subclasses look for
+    parts with `query`, which may find none; with `query_one` only where a part itself has sent the message.
+    """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-medium"), (158, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]

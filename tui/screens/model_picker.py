@@ -102,7 +102,8 @@ class ModelPicker(Dialog[str]):
         self.dismiss(names.names[names.cursor] if names.names else typed or None)
 
     def action_move(self, lines: int) -> None:
-        self.query_one(NameList).move(lines)
+        for names in self.query(NameList):
+            names.move(lines)
 
 
 def _distance(name: str, typed: str) -> int:

@@ -61,8 +61,10 @@ class Page(Dialog[None]):
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the text."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        for body in self.query(VerticalScroll):
+            body.scroll_relative(y=lines, animate=False)
 
     def redraw(self) -> None:
         """Draw again with more to say."""
-        self.query_one(Drawn).refresh(layout=True)
+        for text in self.query(Drawn):
+            text.refresh(layout=True)

@@ -30,6 +30,7 @@ _serials = itertools.count(1)
 class PromptScreen(Dialog[None]):
     """Answers are appended; several prompts may follow one another."""
 
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page(-1)", show=False, priority=True),
         Binding("pagedown", "page(1)", show=False, priority=True),
@@ -56,7 +57,6 @@ class PromptScreen(Dialog[None]):
     def on_mount(self) -> None:
         self._store.take_tokens()
         self.set_interval(_POLL_S, self._take)
-        self.query_one(Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text = event.value.strip()
@@ -103,10 +103,12 @@ class PromptScreen(Dialog[None]):
         self._update()
 
     def _update(self) -> None:
-        self.query_one("#talk", Static).update(self._talk.copy())
-        self.query_one(VerticalScroll).scroll_end(animate=False)
+        for part in self.query("#talk").results(Static):
+            part.update(self._talk.copy())
+        for talk in self.query(VerticalScroll):
+            talk.scroll_end(animate=False)
 
     def action_page(self, pages: int) -> None:
         """Turn the pages of the talk."""
-        talk = self.query_one(VerticalScroll)
-        talk.scroll_relative(y=pages * max(1, talk.size.height - 1), animate=False)
+        for talk in self.query(VerticalScroll):
+            talk.scroll_relative(y=pages * max(1, talk.size.height - 1), animate=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import Attention, AttentionKind, ModelSpec
@@ -77,17 +77,23 @@ def cache_layers(
     packs_sparse = request.kv_cache_dtype in _PACKED_CACHE_BYTES or (
         request.kv_cache_dtype in (None, "auto") and model.architecture in engine.packs_latents
     )
-    key = (tp, first, end, element_bytes, packs_sparse, engine.name, engine.version)
+    ranks = request.decode_context_parallel
+    key = (tp, first, end, element_bytes, packs_sparse, ranks, engine.name, engine.version)
 
     def make() -> CacheLayers:
         kept = (
             cache_layer(layer.attention, tp, element_bytes, engine, packs_sparse)
             for layer in model.layers[first:end]
         )
-        counted = Counter(layer for layer in kept if layer is not None)
+        counted = Counter(_divided(layer, ranks) for layer in kept if layer is not None)
         return tuple(counted.items())
 
     return _cache.get(model, key, make)
+
+
+def _divided(layer: CacheLayer, ranks: int) -> CacheLayer:
+    """What a rank keeps where the tokens of a sequence are divided over several ranks; states are not."""
+    return layer if ranks == 1 else replace(layer, bytes_per_token=layer.bytes_per_token / ranks)
 
 
 def cache_layer(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.cache_layers import cache_layers
 from cluster.planner.memory.cache_pool import CachePool, PoolRules, cache_pool
 from cluster.planner.memory.limits import EngineLimits
 from cluster.planner.request import PlanRequest
+
+_cache: IdentityCache[bool] = IdentityCache(max_entries=64)
 
 
 def stage_pool(
@@ -33,4 +36,8 @@ def stage_pool(
 
 
 def _has_latent(model: ModelSpec) -> bool:
+    return _cache.get(model, None, lambda: _look_for_latent(model))
+
+
+def _look_for_latent(model: ModelSpec) -> bool:
     return any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)

@@ -3,7 +3,8 @@
 Mixed-precision Adam keeps 2 bytes of weight and 2 of gradient a parameter, and 12 of optimizer state (float32
 master weight, momentum, variance): Rajbhandari et al., "ZeRO", arXiv:1910.02054, section 3.1. Activations
 follow Korthikanti et al., arXiv:2205.05198, equation 2 (34 bytes a token and hidden unit with tensor
-parallelism dividing 24 of them) or, recomputed, the layers' inputs alone.
+parallelism dividing 24 of them) or, recomputed, the layers' inputs alone. What a step sends is in
+sections 7.1 and 7.2 of the ZeRO paper.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import ModelSpec
+from cluster.catalog.model_spec import ModelSpec, Split
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.limits import compute_dtype_bytes
-from cluster.planner.memory.weights import stage_weights_bytes
+from cluster.planner.memory.trained import PARAMETER_BYTES, TRAINER, in_16_bits
+from cluster.planner.memory.weights import sharded_weights, stage_weights_bytes
 from cluster.planner.request import PlanRequest
 
 Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
@@ -24,6 +24,14 @@ GRADIENT_BYTES = 2
 ADAM_STATE_BYTES = 12
 ACTIVATION_WHOLE = 10
 ACTIVATION_DIVIDED = 24
+LOGIT_BYTES = 2 + 4 + 4
+"""A logit in 16 bits, its copy in float32 for the loss, and the gradient of that copy."""
+RING_PASSES = {"ddp": 2, "zero1": 2, "zero2": 2, "zero3": 3}
+"""Times a step sends the bytes of all gradients around the ring.
+
+An all-reduce is a reduce-scatter and an all-gather, and ZeRO-1 and ZeRO-2 do one of gradients and one of
+parameters; ZeRO-3 gathers the parameters twice, forward and backward, and scatters the gradients.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class TrainingMemory:
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: int
+    gathered_bytes: int
+    """ZeRO-3 only: the layer that is being computed, whole, and its gradients before they are scattered."""
     gradient_all_reduce_bytes: int
     """Size of the gradients that are reduced over the dp ranks, before any ring factor."""
     communication_bytes_per_step: int
@@ -42,28 +52,29 @@ class TrainingMemory:
 
     @property
     def total_bytes(self) -> int:
-        return self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes + self.activation_bytes
+        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes
+        return state + self.activation_bytes + self.gathered_bytes
 
 
 def training_memory(
     model: ModelSpec,
     layout: Layout,
     stage: StageRange,
-    engine: EngineProfile,
     request: PlanRequest,
     sharding: Sharding = "ddp",
     micro_batch: int = 1,
     recompute: bool = True,
 ) -> TrainingMemory:
-    """Return one rank's training memory for sequences of the request's input_tokens, in bytes."""
-    parameter_bytes = stage_weights_bytes(model, layout, stage, engine)
-    parameters = parameter_bytes // compute_dtype_bytes(model, request)
+    """Return one rank's training memory for sequences of the request's input_tokens, in bytes.
+
+    Parameters are counted, not the bytes of the checkpoint: a quantised model is trained in 16 bits.
+    """
+    parameter_bytes = stage_weights_bytes(in_16_bits(model), layout, stage, TRAINER)
+    parameters = parameter_bytes // PARAMETER_BYTES
     gradients = parameters * GRADIENT_BYTES
     ranks = layout.dp
     over_ranks = {"ddp": 0, "zero1": 1, "zero2": 2, "zero3": 3}[sharding]
-    sent_share = (ranks - 1) / ranks
-    # An all-reduce is a reduce-scatter and an all-gather; ZeRO-3 gathers weights twice, scatters gradients.
-    sent = gradients * (3 if over_ranks == 3 else 2) * sent_share
+    sent = gradients * RING_PASSES[sharding] * (ranks - 1) // ranks
     return TrainingMemory(
         sharding=sharding,
         parameter_bytes=parameter_bytes // (ranks if over_ranks >= 3 else 1),
@@ -72,18 +83,43 @@ def training_memory(
         activation_bytes=_activation_bytes(
             model, layout, stage, request.input_tokens * micro_batch, recompute
         ),
+        gathered_bytes=_gathered_bytes(model, layout, stage) if over_ranks == 3 and ranks > 1 else 0,
         gradient_all_reduce_bytes=gradients if ranks > 1 else 0,
-        communication_bytes_per_step=int(sent),
+        communication_bytes_per_step=sent,
     )
+
+
+def _gathered_bytes(model: ModelSpec, layout: Layout, stage: StageRange) -> int:
+    """Return what ZeRO-3 gathers and scatters a layer at a time: twice the largest layer of the stage."""
+    sums = sharded_weights(in_16_bits(model), layout, TRAINER).cumulative_layer_bytes
+    largest = max(sums[layer + 1] - sums[layer] for layer in range(stage.first, stage.end))
+    return largest * (PARAMETER_BYTES + GRADIENT_BYTES) // PARAMETER_BYTES
 
 
 def _activation_bytes(
     model: ModelSpec, layout: Layout, stage: StageRange, tokens: int, recompute: bool
 ) -> int:
+    """Return what the backward pass needs of the forward pass.
+
+    With recomputation the peak is the inputs of all layers and either one layer's recomputed activations or,
+    on the last stage, the logits: those are freed before the first layer is recomputed.
+    """
     per_layer = tokens * model.hidden_size * (ACTIVATION_WHOLE + ACTIVATION_DIVIDED / layout.tp)
+    logits = _logits_bytes(model, layout, tokens) if stage.is_last else 0.0
     # One micro-batch for each stage that is still ahead is in flight.
     in_flight = max(1, layout.pp - stage.stage)
     if recompute:
         inputs = tokens * model.hidden_size * 2 * stage.num_layers
-        return int(inputs * in_flight + per_layer)
-    return int(per_layer * stage.num_layers * in_flight)
+        return int(inputs * in_flight + max(per_layer, logits))
+    return int(per_layer * stage.num_layers * in_flight + logits)
+
+
+def _logits_bytes(model: ModelSpec, layout: Layout, tokens: int) -> float:
+    """Return the bytes of the logits under a loss that is not fused with the head.
+
+    Tensor parallelism divides them as it divides the head: the loss is then taken over parts of the
+    vocabulary.
+    """
+    head = model.head or model.embedding
+    ranks = layout.tp if head.split is Split.VOCAB else 1
+    return tokens * model.vocab_size * LOGIT_BYTES / ranks

@@ -11,8 +11,8 @@ from cluster.planner.result import Candidate
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 
-Fits = Callable[[Context, Form], int]
-"""How many replicas of a form the cluster of a context holds."""
+Fits = Callable[[Context, Form, int], int]
+"""How many replicas of a form the cluster of a context holds; it need not count beyond the number given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Trials:
     fits: Fits
     _known: dict[Hashable, int] = field(default_factory=dict)
 
-    def replicas(self, context: Context, form: Form) -> int:
-        """Return the replicas of this form that hold."""
-        key = (id(context.model), id(context.cluster), context.request, form)
+    def replicas(self, context: Context, form: Form, enough: int) -> int:
+        """Return the replicas of this form that hold, counted up to `enough` at least."""
+        key = (id(context.model), id(context.cluster), context.request, form, enough)
         if key not in self._known:
-            self._known[key] = self.fits(context, form)
+            self._known[key] = self.fits(context, form, enough)
         return self._known[key]
 
 
@@ -64,7 +64,7 @@ class Case:
             context = replace(context, model=model)
         if options:
             context = context.with_request(**options)
-        return self.trials.replicas(context, form or self.form) >= self.replicas
+        return self.trials.replicas(context, form or self.form, self.replicas) >= self.replicas
 
 
 Proposer = Callable[[Case], Iterator[str]]

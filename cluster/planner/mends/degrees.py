@@ -8,6 +8,7 @@ from itertools import islice
 from cluster.planner.mends.case import Case
 from cluster.planner.search.enumerate import expert_widths, pipeline_degrees, tensor_degrees
 from cluster.planner.search.form import Form
+from cluster.units import count_of
 
 _FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
 
@@ -95,10 +96,10 @@ def fewer_stages(case: Case) -> Iterator[str]:
 
 def fewer_replicas(case: Case) -> Iterator[str]:
     """As many replicas as there is room for."""
-    held = case.trials.replicas(case.context, case.form)
+    held = case.trials.replicas(case.context, case.form, case.replicas)
     if 0 < held < case.replicas:
         yield case.form.layout(held).label
-        yield f"{(case.replicas - held) * case.form.gpus} more GPUs"
+        yield f"{count_of((case.replicas - held) * case.form.gpus, 'more GPU')}"
 
 
 def in_words(form: Form) -> str:

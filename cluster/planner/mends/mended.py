@@ -40,6 +40,7 @@ PROPOSERS: Proposers = {
     "quant_group_not_divisible": _SPLIT,
     "quant_block_not_divisible": _SPLIT,
     "experts_not_divisible": (degrees.fewer_expert_ranks,),
+    "context_not_divisible": (room.fewer_context_ranks, degrees.wider),
     "too_few_layers": (degrees.fewer_stages,),
     "pp_unsupported": _AXIS,
     "engine_unsupported": _AXIS,

@@ -13,6 +13,8 @@ HIGHEST_UTILIZATION = 0.95
 LENGTH_STEP = 1024
 SHORT_STEP = 16
 """Lengths below two of the large steps are sought in these."""
+COARSE_HUNDREDTHS = 5
+"""A fraction is sought in these steps first."""
 SMALL_SEQS = 64
 SMALL_BATCH_TOKENS = 2048
 """A batch that still serves many users and whose profile needs little."""
@@ -20,11 +22,17 @@ SMALL_BATCH_TOKENS = 2048
 
 def shorter(case: Case) -> Iterator[str]:
     """The longest sequences, in round numbers, for which there is room."""
+    length = longest_that_holds(case)
+    if length:
+        yield f"--max-model-len {length}"
+
+
+def longest_that_holds(case: Case) -> int:
+    """Return the longest max_model_len below the one asked for that holds; 0 where none does."""
     model, asked = case.context.model, case.context.request.max_model_len
     longest = min(asked or model.max_position, model.max_position or asked or 0)
     if asked and longest < asked and case.holds(max_model_len=longest):
-        yield f"--max-model-len {longest}"
-        return
+        return longest
     step = LENGTH_STEP if longest > 2 * LENGTH_STEP else SHORT_STEP
     low, high = 0, -(-longest // step)
     while high - low > 1:
@@ -33,14 +41,21 @@ def shorter(case: Case) -> Iterator[str]:
             low = middle
         else:
             high = middle
-    if low:
-        yield f"--max-model-len {low * step}"
+    return low * step
 
 
 def packed_cache(case: Case) -> Iterator[str]:
     """A cache of 8 bits a number."""
     if case.context.request.kv_cache_dtype != "fp8" and case.holds(kv_cache_dtype="fp8"):
         yield "FP8 KV cache (--kv-cache-dtype fp8)"
+
+
+def fewer_context_ranks(case: Case) -> Iterator[str]:
+    """The most ranks that divide the copies of the cache."""
+    for ranks in range(case.context.request.decode_context_parallel - 1, 0, -1):
+        if case.holds(decode_context_parallel=ranks):
+            yield f"--decode-context-parallel-size {ranks}"
+            return
 
 
 def higher_fraction(case: Case) -> Iterator[str]:
@@ -52,11 +67,15 @@ def higher_fraction(case: Case) -> Iterator[str]:
 
 def lower_fraction(case: Case) -> Iterator[str]:
     """The largest share at which the engine starts beside other tenants."""
-    now = utilization(case.context.engine, case.context.request)
-    for hundredth in range(int(100 * now) - 1, 9, -1):
-        if case.holds(gpu_memory_utilization=hundredth / 100):
-            yield f"--gpu-memory-utilization {hundredth / 100:g}"
-            return
+    now = int(100 * utilization(case.context.engine, case.context.request)) - 1
+
+    def holds(hundredths: int) -> bool:
+        return case.holds(gpu_memory_utilization=hundredths / 100)
+
+    coarse = next(filter(holds, range(now, 9, -COARSE_HUNDREDTHS)), None)
+    if coarse is not None:
+        finer = range(min(now, coarse + COARSE_HUNDREDTHS - 1), coarse, -1)
+        yield f"--gpu-memory-utilization {next(filter(holds, finer), coarse) / 100:g}"
 
 
 def without_graphs(case: Case) -> Iterator[str]:

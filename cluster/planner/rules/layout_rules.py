@@ -10,6 +10,7 @@ from cluster.planner.layout import Layout
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Rejection
 from cluster.planner.rules.capability import capability_rejections
+from cluster.planner.rules.context_parallel import context_rejections
 from cluster.planner.rules.divisibility import split_rejections
 from cluster.planner.rules.engine_features import engine_rejections
 
@@ -20,7 +21,7 @@ def layout_rejections(
     model: ModelSpec, layout: Layout, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
 ) -> tuple[Rejection, ...]:
     """Return why this layout cannot run on this GPU type, the first reason an engine would meet first."""
-    dtype_key = (request.dtype, request.quantization, request.kv_cache_dtype)
+    dtype_key = (request.dtype, request.quantization, request.kv_cache_dtype, request.decode_context_parallel)
     key = (layout, gpu.type if gpu else None, engine.name, engine.version, dtype_key)
     return _cache.get(model, key, lambda: _rejections(model, layout, gpu, engine, request))
 
@@ -35,4 +36,5 @@ def _rejections(
         *capability_rejections(model, gpu, engine, request),
         *first.values(),
         *engine_rejections(model, layout, engine),
+        *context_rejections(model, layout, engine, request.decode_context_parallel),
     )

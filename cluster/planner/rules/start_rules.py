@@ -56,14 +56,13 @@ def loading_rejection(
     made_on_load = model.quantization is not None and model.quantization.on_request
     if not made_on_load or request.quantization not in engine.quantizes_on_load:
         return None
-    if not engine.constants.get("reads_whole_first"):
-        return None
-    whole_bytes = stage_weights_bytes(stored_as(model, FULL_SIZE), layout, stage, engine)
+    share = engine.constants.get("reads_whole_first", 0)
+    whole_bytes = int(share * stage_weights_bytes(stored_as(model, FULL_SIZE), layout, stage, engine))
     if whole_bytes <= free_bytes:
         return None
     return Rejection(
         "weights_do_not_fit",
-        f"{engine.name} {engine.version} reads all weights in 16 bits before it quantises them: "
+        f"{engine.name} {engine.version} holds all weights in 16 bits while it quantises them: "
         f"{format_gib(whole_bytes)} a GPU, {format_gib(whole_bytes - free_bytes)} more than is free",
     )
 

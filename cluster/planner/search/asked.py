@@ -7,7 +7,7 @@ from dataclasses import replace
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.joined import widened
-from cluster.planner.search.judged import judge_form, refused_anywhere
+from cluster.planner.search.judged import judge_roomiest_first, refused_anywhere
 
 
 def wanted_replicas(context: Context, form: Form, available: int) -> int:
@@ -26,15 +26,22 @@ def over_joined_links(context: Context, form: Form) -> Context | None:
     return None if survey is context.survey else replace(context, survey=survey)
 
 
-def count_fitting(context: Context, form: Form) -> int:
-    """Return how many replicas of the form the cluster holds, without estimates or reasons."""
-    held = _count_on_own_links(context, form)
+def count_fitting(context: Context, form: Form, enough: int) -> int:
+    """Return how many replicas of the form the cluster holds, without estimates or reasons.
+
+    Counting ends at `enough`, which spares the judgements of a cluster of many kinds of free memory.
+    """
+    held = _count_on_own_links(context, form, enough)
     wide = None if held >= wanted_replicas(context, form, 1) else over_joined_links(context, form)
-    return held if wide is None else max(held, _count_on_own_links(wide, form))
+    return held if wide is None else max(held, _count_on_own_links(wide, form, enough))
 
 
-def _count_on_own_links(context: Context, form: Form) -> int:
+def _count_on_own_links(context: Context, form: Form, enough: int) -> int:
     if refused_anywhere(context, form):
         return 0
-    judged = judge_form(context, form)
-    return sum(entry.replicas.count for entry in judged if entry.judgement.feasible)
+    count = 0
+    for entry in judge_roomiest_first(context, form):
+        count += entry.replicas.count if entry.judgement.feasible else 0
+        if count >= enough:
+            break
+    return count

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
+from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.result import Rejection
 from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
+from cluster.planner.search.holders import describe_holders, release
 from cluster.planner.search.judge import Judgement, judge
 from cluster.units import format_gib
 
@@ -30,16 +33,14 @@ def busy_rejections(
         return judgement.rejections
     if not judge(context, form, replicas.pools, totals).feasible:
         return judgement.rejections
-    short = _missing_bytes(context, form, replicas)
+    level = max(_level_bytes(context, form, replicas), _start_level_bytes(context, totals))
     node, gpu = tightest_gpu(context, replicas)
-    holders = describe_holders(gpu)
+    short = level - (gpu.memory_free_bytes or 0)
     message = (
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (
-        Rejection("gpu_busy", message, f"stop {holders}" if holders else f"free {format_gib(short)} there"),
-    )
+    return (Rejection("gpu_busy", message, release(_members(context, form, replicas), level)),)
 
 
 def startup_rejections(
@@ -51,8 +52,10 @@ def startup_rejections(
         where = f"{node.name} GPU {gpu.index}"
         rejection = gpu_busy_rejection(context.engine, judgement.request, pool.total_bytes, free, where)
         if rejection is not None:
-            holders = describe_holders(gpu)
-            return (replace(rejection, fix=f"stop {holders}" if holders else rejection.fix),)
+            wanted = startup_free_bytes(context.engine, judgement.request, pool.total_bytes)
+            chunks = range(len(replicas.frees))
+            members = [one for chunk in chunks for one in _gpus_of_chunk(context, replicas, chunk)]
+            return (replace(rejection, fix=release(members, wanted)),)
     return ()
 
 
@@ -60,18 +63,6 @@ def tightest_gpu(context: Context, replicas: ReplicaClass) -> tuple[Node, Gpu]:
     """Return the GPU with the least free memory of the class's tightest replica, and its node."""
     frees = replicas.tightest.frees
     return _gpu_of_chunk(context, replicas, frees.index(min(frees)))
-
-
-def describe_holders(gpu: Gpu) -> str:
-    """Say which processes hold memory there: 'pid 4711 (python, 18.2 GiB)'; '' when none is known."""
-    held = sorted(gpu.processes, key=lambda process: -(process.memory_bytes or 0))
-    told = []
-    for process in held[:2]:
-        about = [process.name] if process.name else []
-        about += [format_gib(process.memory_bytes)] if process.memory_bytes else []
-        told.append(f"pid {process.pid}" + (f" ({', '.join(about)})" if about else ""))
-    more = f" and {len(held) - 2} more" if len(held) > 2 else ""
-    return " and ".join(told) + more
 
 
 def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgement) -> tuple[str, ...]:
@@ -89,19 +80,34 @@ def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgem
 
 
 def _gpu_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> tuple[Node, Gpu]:
+    return min(_gpus_of_chunk(context, replicas, chunk), key=lambda member: member[1].memory_free_bytes or 0)
+
+
+def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list[tuple[Node, Gpu]]:
+    """The GPUs of one chunk of the tightest replica, with their nodes."""
     machine, spots = replicas.tightest.site(0, chunk)
-    spot = min(spots, key=lambda spot: spot.free_bytes)
-    node = context.cluster.nodes[machine.node_of(spot)]
-    return node, node.gpus[machine.gpu_of(spot)]
+    nodes = [context.cluster.nodes[machine.node_of(spot)] for spot in spots]
+    return [(node, node.gpus[machine.gpu_of(spot)]) for node, spot in zip(nodes, spots, strict=True)]
 
 
-def _missing_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
-    """Least free memory to add to every GPU (up to its total) so that the replica fits."""
+def _members(context: Context, form: Form, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
+    return [one for chunk in range(form.num_chunks) for one in _gpus_of_chunk(context, replicas, chunk)]
+
+
+def _start_level_bytes(context: Context, totals: Sequence[int]) -> int:
+    """What the engine wants free at its start; one that nobody asked for is lowered to what is there."""
+    if context.request.gpu_memory_utilization is None:
+        return 0
+    return max(startup_free_bytes(context.engine, context.request, total) for total in totals)
+
+
+def _level_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
+    """Least free memory that every GPU must have (up to its total) so that the replica fits."""
     totals = [pool.total_bytes for pool in replicas.pools]
-    low, high = 0, max(total - free for total, free in zip(totals, replicas.frees, strict=True))
+    low, high = min(replicas.frees), max(totals)
     for _ in range(_HALVINGS):
         middle = (low + high) // 2
-        frees = [min(total, free + middle) for total, free in zip(totals, replicas.frees, strict=True)]
+        frees = [min(total, max(free, middle)) for total, free in zip(totals, replicas.frees, strict=True)]
         if judge(context, form, replicas.pools, frees).feasible:
             high = middle
         else:

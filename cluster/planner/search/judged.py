@@ -16,6 +16,8 @@ from cluster.planner.search.replicas import form_replicas
 
 _JUDGED_ONE_BY_ONE = 8
 _PARTLY_USED_BELOW = 0.97
+_LEAST_WEIGHTS_SHARE = 0.8
+"""No engine holds weights in less than this share of what they take on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,32 @@ def judge_form(context: Context, form: Form) -> list[Judged]:
     """Judge all replicas of a form, class by class; empty where not even one can be put together."""
     classes = classify(form_replicas(context.survey, form))
     return [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
+
+
+def judge_roomiest_first(context: Context, form: Form) -> Iterator[Judged]:
+    """Judge class by class, most free memory first, leaving out those that can be told not to fit."""
+    lacking: list[ReplicaClass] = []
+    classes = classify(form_replicas(context.survey, form))
+    for replicas in sorted(classes, key=lambda one: -sum(one.frees)):
+        if _is_hopeless(context, form, replicas) or any(_has_less(replicas, other) for other in lacking):
+            continue
+        for entry in _judge_class(context, form, replicas):
+            if not entry.judgement.feasible and len(entry.replicas.sets) == 1:
+                lacking.append(entry.replicas)
+            yield entry
+
+
+def _is_hopeless(context: Context, form: Form, replicas: ReplicaClass) -> bool:
+    """True where even all memory that is free on the GPUs of a replica is well below the weights."""
+    most_bytes = max(sum(one.frees) for one in replicas.sets) * form.chunk_gpus
+    return most_bytes < _LEAST_WEIGHTS_SHARE * context.model.weights_bytes
+
+
+def _has_less(replicas: ReplicaClass, other: ReplicaClass) -> bool:
+    """True where no set of a class has more free memory on any chunk than a class that was judged."""
+    return replicas.pools == other.pools and all(
+        free <= known for one in replicas.sets for free, known in zip(one.frees, other.frees, strict=True)
+    )
 
 
 def refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:

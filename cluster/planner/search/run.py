@@ -34,17 +34,24 @@ class Found:
     num_considered: int
 
 
-def search(context: Context) -> Found:
-    """Judge every form worth judging on this cluster."""
+def search(context: Context, name_holders: bool = True) -> Found:
+    """Judge every form worth judging on this cluster.
+
+    `name_holders`: say of the refused layouts that come nearest who holds the memory they lack.
+    """
     pairs = list(_judge_all(context))
     feasible = rank([candidate for _, candidate in pairs if candidate.feasible], context.request)
     refused = [pair for pair in pairs if not pair[1].feasible]
-    return Found(tuple(feasible), tuple(_name_holders(context, refused, feasible)), len(pairs))
-
-
-def _name_holders(context: Context, refused: list[Pair], feasible: list[Candidate]) -> list[Candidate]:
-    form_of = {id(candidate): form for form, candidate in refused}
     nearest = nearest_refusals([candidate for _, candidate in refused], feasible)
+    if name_holders:
+        nearest = _name_holders(context, refused, nearest, feasible)
+    return Found(tuple(feasible), tuple(nearest), len(pairs))
+
+
+def _name_holders(
+    context: Context, refused: list[Pair], nearest: list[Candidate], feasible: list[Candidate]
+) -> list[Candidate]:
+    form_of = {id(candidate): form for form, candidate in refused}
     named = [
         _named(context, form_of[id(candidate)], candidate) if candidate.memory_per_gpu else candidate
         for candidate in nearest[:_NAMED_REFUSALS]

@@ -1,4 +1,4 @@
-"""Plans for training: memory under DDP and the ZeRO stages, and the gradients that are all-reduced."""
+"""Plans for training: memory under DDP and the ZeRO stages, and what replicas exchange every step."""
 
 from __future__ import annotations
 

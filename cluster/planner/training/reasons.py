@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep
+from cluster.planner.layout import Layout
+from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep, RankMemory
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.replicas import form_replicas
+from cluster.planner.training.as_trained import format_note
+from cluster.planner.training.choice import take
+from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
-from cluster.units import format_duration, format_gib
+from cluster.planner.training.words import NAMES, communication_in_words, exchanged, sharding_in_words
+from cluster.units import format_gib
 
 
 def decide_training(context: Context, best: Candidate | None) -> tuple[DecisionStep, ...]:
@@ -22,41 +27,45 @@ def _steps(context: Context, best: Candidate | None) -> Iterator[DecisionStep]:
     if whole is None:
         yield DecisionStep("Is there a GPU to plan on?", "NO", "the cluster has no GPU that can be used")
         return
-    memory = whole.memory
+    note = format_note(context)
     yield DecisionStep(
         "Does a full training copy fit on 1 GPU?",
         "YES" if whole.fits else "NO",
-        f"parameters {format_gib(memory.weights_bytes)} + gradients {format_gib(memory.gradient_bytes)} + "
-        f"optimizer state {format_gib(memory.optimizer_bytes)} + activations "
-        f"{format_gib(memory.activation_bytes)} = {format_gib(memory.total_bytes)} of "
-        f"{format_gib(memory.budget_bytes)}",
+        (f"{note}; " if note else "") + _sum_in_words(whole.memory),
     )
-    if best is not None:
-        yield DecisionStep("How is the state divided?", best.label, best.notes[0] if best.notes else best.why)
-        yield DecisionStep(
-            "What is sent every step?", "gradients" if best.layout.dp > 1 else "nothing", best.why
-        )
+    step = chosen_step(context, best) if best is not None else None
+    if best is not None and step is not None:
+        yield DecisionStep("How is the state divided?", best.label, sharding_in_words(step.sharding))
+        yield DecisionStep("What do replicas exchange every step?", exchanged(step), best.why)
+
+
+def _sum_in_words(memory: RankMemory) -> str:
+    parts = (
+        ("parameters", memory.weights_bytes),
+        ("gradients", memory.gradient_bytes),
+        ("optimizer state", memory.optimizer_bytes),
+        ("activations", memory.activation_bytes),
+        ("other", memory.non_torch_bytes),
+    )
+    told = " + ".join(f"{name} {format_gib(size)}" for name, size in parts)
+    return f"{told} = {format_gib(memory.total_bytes)} of {format_gib(memory.budget_bytes)}"
 
 
 def compare_training(context: Context, best: Candidate | None) -> tuple[ComparisonColumn, ...]:
     """Return data parallelism in training beside data parallelism in inference."""
-    step = _whole_copy(context)
-    if step is None:
+    whole = _whole_copy(context)
+    if whole is None:
         return ()
     layout = best.layout if best is not None else Form.plain(1, 1).layout(context.survey.num_usable_gpus)
-    weights = format_gib(step.memory.weights_bytes)
+    step = chosen_step(context, best) if best is not None else _everywhere(context)
     training = (
-        (
-            "Each GPU",
-            f"full model copy: {weights}, with gradients and optimizer state "
-            f"{format_gib(step.memory.total_bytes)}",
-        ),
+        ("Each GPU", _held(layout, step, whole) if best is not None else _needed(whole)),
         ("Data", "split across GPUs"),
-        ("Communication", _gradients(step)),
+        ("Communication", communication_in_words(step or whole)),
         ("Purpose", "faster training"),
     )
     inference = (
-        ("Each GPU", f"full model copy: {weights}, and its KV cache"),
+        ("Each GPU", f"full model copy: {format_gib(context.model.weights_bytes)}, and its KV cache"),
         ("Data", "requests routed to any GPU"),
         ("Communication", "NONE: replicas are independent, no gradient sync"),
         ("Purpose", "more throughput"),
@@ -67,19 +76,40 @@ def compare_training(context: Context, best: Candidate | None) -> tuple[Comparis
     )
 
 
-def _gradients(step: Step) -> str:
-    if not step.gradient_bytes:
-        return "all-reduce gradients (one GPU: none)"
+def _needed(whole: Step) -> str:
     return (
-        f"all-reduce {format_gib(step.gradient_bytes)} of gradients every step, "
-        f"about {format_duration(step.gradient_time_s)}"
+        f"full model copy: {format_gib(whole.memory.weights_bytes)}, with gradients, optimizer state and "
+        f"activations {format_gib(whole.memory.total_bytes)}"
+    )
+
+
+def _held(layout: Layout, step: Step | None, whole: Step) -> str:
+    """Say what a GPU holds under the recommendation, and what plain data parallelism would hold."""
+    if step is None or (step.sharding == "ddp" and layout.gpus_per_replica == 1):
+        return _needed(whole)
+    memory = step.memory
+    degrees = [f"{name}={size}" for name, size in (("TP", layout.tp), ("PP", layout.pp)) if size > 1]
+    named = [] if step.num_replicas == 1 else [NAMES[step.sharding]]
+    return (
+        f"{', '.join((*degrees, *named))}: parameters {format_gib(memory.weights_bytes)} + gradients "
+        f"{format_gib(memory.gradient_bytes)} + optimizer state {format_gib(memory.optimizer_bytes)}, with "
+        f"activations {format_gib(memory.total_bytes)}; plain DP would hold a {_needed(whole)}"
     )
 
 
 def _whole_copy(context: Context) -> Step | None:
+    """One copy on the GPU with most room."""
     form = Form.plain(1, 1)
     sets = form_replicas(context.survey, form)
     if not sets:
         return None
     roomiest = max(sets, key=lambda replicas: min(replicas.frees))
-    return make_step(context, form, roomiest, sum(replicas.count for replicas in sets), "ddp")
+    return make_step(context, form, [(roomiest, 1)], "ddp")
+
+
+def _everywhere(context: Context) -> Step:
+    """A copy on as many GPUs as were asked for, else on all."""
+    form = Form.plain(1, 1)
+    sets = form_replicas(context.survey, form)
+    available = sum(replicas.count for replicas in sets)
+    return make_step(context, form, take(sets, min(context.request.dp or available, available)), "ddp")

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cluster.planner.result import Candidate, Rejection
-from cluster.planner.rules import layout_rejections
 from cluster.planner.search.absent import absent_rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.form import Form
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.refusals import nearest_refusals
-from cluster.planner.search.replicas import ReplicaSet, form_replicas
+from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.run import Found
-from cluster.planner.training.step import IN_WORDS, SHARDINGS, Step, make_step
-from cluster.units import format_duration, format_gib
+from cluster.planner.training.as_trained import notes_for, shape_rejections
+from cluster.planner.training.choice import Choice, choose
+from cluster.planner.training.step import Step, least_replicas
+from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
+from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
 
@@ -50,101 +52,83 @@ def _candidates(context: Context) -> Iterator[Candidate]:
 
 def _judge(context: Context, form: Form) -> Candidate:
     wanted = context.request.dp
-    if form.pp > context.model.num_layers:
-        return _refuse(form, wanted or 1, _too_few_layers(context, form))
+    against = shape_rejections(context, form.layout())
+    if against:
+        return _refuse(form, wanted or 1, *against)
     sets = form_replicas(context.survey, form)
     if not sets:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
-    spec = sets[0].slowest.spec
-    against = layout_rejections(context.model, form.layout(), spec, context.engine, context.request)
-    if against:
-        return _refuse(form, wanted or 1, *against)
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
         return _refuse(form, wanted, Rejection("not_enough_gpus", message))
-    return _largest(context, form, sets, wanted)
+    choice = choose(context, form, sets)
+    if choice is None:
+        return _refuse(form, wanted or 1, absent_rejection(context, form))
+    candidate = _describe(context, form, choice)
+    return candidate if choice.step.fits else _too_large(context, form, candidate, choice)
 
 
-def count_training(context: Context, form: Form) -> int:
-    """Return how many replicas of the form train on this cluster."""
-    candidate = _judge(context.with_request(dp=None), form)
+def count_training(context: Context, form: Form, enough: int) -> int:
+    """Return how many replicas of the form train on this cluster, whether or not they are `enough`.
+
+    Where a number is asked for it is that number if those train, else the most below it that do: ZeRO
+    divides the state over the replicas there are, so that more of them may train where fewer do not.
+    """
+    wanted = context.request.dp
+    held = _held(context, form)
+    if held or wanted is None:
+        return held
+    most = _held(context.with_request(dp=None), form)
+    return most if most < wanted else 0
+
+
+def _held(context: Context, form: Form) -> int:
+    candidate = _judge(context, form)
     return candidate.layout.num_replicas if candidate.feasible else 0
+
+
+def chosen_step(context: Context, candidate: Candidate) -> Step | None:
+    """Return the step behind a candidate of `search_training`."""
+    form = Form.plain(candidate.layout.tp, candidate.layout.pp)
+    choice = choose(context, form, form_replicas(context.survey, form))
+    return None if choice is None else choice.step
 
 
 def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
     return Candidate(form.layout(replicas), False, rejections)
 
 
-def _too_few_layers(context: Context, form: Form) -> Rejection:
-    layers = context.model.num_layers
-    return Rejection("too_few_layers", f"PP={form.pp} needs {form.pp} layers; there are {layers}")
-
-
-def _largest(context: Context, form: Form, sets: list[ReplicaSet], wanted: int | None) -> Candidate:
-    """Take as many replicas of one GPU type as fit, leaving out the GPUs with least free memory first."""
-    refused: Candidate | None = None
-    for kept in _shrinking(sets):
-        count = wanted or sum(replicas.count for replicas in kept)
-        if count > sum(replicas.count for replicas in kept):
-            break
-        steps = [make_step(context, form, kept[-1], count, sharding) for sharding in SHARDINGS]
-        fitting = next((step for step in steps if step.fits), None)
-        if fitting is not None:
-            return _describe(context, form, kept, count, fitting)
-        refused = refused or _too_large(_describe(context, form, kept, count, steps[-1]), steps)
-    return refused or _refuse(form, wanted or 1, absent_rejection(context, form))
-
-
-def _shrinking(sets: list[ReplicaSet]) -> Iterator[list[ReplicaSet]]:
-    """Yield the sets of each GPU type, most free memory first, with fewer and fewer of them."""
-    types = dict.fromkeys(replicas.slowest.spec.type for replicas in sets)
-    groups = [
-        sorted(
-            (replicas for replicas in sets if replicas.slowest.spec.type == kind),
-            key=lambda replicas: -min(replicas.frees),
-        )
-        for kind in types
-    ]
-    choices = [group[:size] for group in groups for size in range(len(group), 0, -1)]
-    yield from sorted(choices, key=lambda kept: -sum(replicas.count for replicas in kept))
-
-
-def _describe(context: Context, form: Form, sets: list[ReplicaSet], count: int, step: Step) -> Candidate:
-    placed, left = [], count
-    for replicas in sets:
-        taken = min(left, replicas.count)
-        placed.append((replicas, taken))
-        left -= taken
+def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
+    step = choice.step
+    notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
-        layout=form.layout(count),
+        layout=form.layout(step.num_replicas),
         feasible=True,
-        placement=LazyPlacement(context.cluster, form, [entry for entry in placed if entry[1]]),
+        placement=LazyPlacement(context.cluster, form, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
-        why=_why(step, count),
-        notes=(IN_WORDS[step.sharding],),
+        why=exchange_in_words(step),
+        notes=notes,
     )
 
 
-def _why(step: Step, count: int) -> str:
-    if count == 1:
-        return "one replica: no gradients to exchange"
-    return (
-        f"{format_gib(step.gradient_bytes)} of gradients all-reduced over {count} ranks every step, "
-        f"about {format_duration(step.gradient_time_s)}; {IN_WORDS[step.sharding].split(':')[0]}"
-    )
-
-
-def _too_large(candidate: Candidate, steps: list[Step]) -> Candidate:
-    step, whole = steps[-1], steps[0].memory
+def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choice) -> Candidate:
+    memory = choice.step.memory
+    even = f"even with {NAMES[choice.step.sharding]} " if choice.step.num_replicas > 1 else ""
     message = (
-        f"even with {IN_WORDS[step.sharding].split(':')[0]} a rank needs "
-        f"{format_gib(step.memory.shortfall_bytes)} more than its {format_gib(step.memory.budget_bytes)}"
+        f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
+        f"{format_gib(memory.budget_bytes)}"
     )
-    state = whole.weights_bytes + whole.gradient_bytes + whole.optimizer_bytes
-    room = whole.budget_bytes - whole.activation_bytes - whole.non_torch_bytes
-    ranks = -(-state // room) * candidate.layout.tp * candidate.layout.pp if room > 0 else 0
-    fix = f"about {ranks:,} such GPUs in all" if ranks else "GPUs with more memory"
-    rejection = Rejection("weights_do_not_fit", message, fix)
+    rejection = Rejection("weights_do_not_fit", message, _more_ranks(context, form, choice))
     return replace(candidate, feasible=False, rejections=(rejection,))
+
+
+def _more_ranks(context: Context, form: Form, choice: Choice) -> str:
+    """Say over how many ranks the state must be divided to fit; of a number asked for, one that fits here."""
+    wanted = context.request.dp
+    if wanted is not None:
+        most = _held(context.with_request(dp=None), form)
+        return form.layout(most).label if most > wanted else ""
+    least = least_replicas(context, form, choice.step.memory.budget_bytes)
+    return "GPUs with more memory" if least is None else f"about {least * form.gpus:,} such GPUs in all"

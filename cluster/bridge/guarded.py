@@ -1,0 +1,55 @@
+"""A process and its guard: whichever of the two is killed, nothing that was started is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from cluster.bridge.process_table import adopt_orphans, end_with_parent
+
+
+def start_guarded(work: Callable[[], int]) -> int:
+    """Run `work` in a process of its own and return its pid; this process becomes its guard.
+
+    What the worker leaves behind when it is killed comes to the guard, to be ended. When the guard is killed,
+    the worker gets SIGTERM. Forks, so call it before any thread starts.
+    """
+    guard = os.getpid()
+    # Orphans come to the nearest ancestor that adopts: nothing can leave this tree.
+    adopt_orphans()
+    worker = os.fork()
+    if worker == 0:
+        end_with_parent(guard, signal.SIGTERM)
+        adopt_orphans()
+        _exit_with(work)
+    return worker
+
+
+def _exit_with(work: Callable[[], int]) -> None:
+    """End this process without unwinding what its guard has yet to leave."""
+    status = 1
+    try:
+        status = work()
+    except BaseException as error:
+        sys.stderr.write(f"{error!r}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def await_guarded(worker: int) -> int:
+    """Wait until the worker has ended, passing SIGTERM on to it; return its status or minus its signal."""
+
+    def pass_on(signal_number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal_number)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    _, status = os.waitpid(worker, 0)
+    # From here on there is only cleaning up, which no signal may cut short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return os.waitstatus_to_exitcode(status)

@@ -1,0 +1,78 @@
+"""As many replicas of one form as train here, and the least that their state must be divided for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.planner.search.context import Context
+from cluster.planner.search.form import Form
+from cluster.planner.search.replicas import ReplicaSet
+from cluster.planner.training.exchange import Placed
+from cluster.planner.training.step import Step, make_step
+from cluster.planner.training.words import SHARDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """As many replicas as can be had, where they lie, and the least sharding with which they fit."""
+
+    placed: Placed
+    step: Step
+    """Under the most sharding where none fits."""
+
+
+def choose(context: Context, form: Form, sets: list[ReplicaSet]) -> Choice | None:
+    """Take as many replicas of one GPU type as fit, leaving out the GPUs with least free memory first."""
+    refused: Choice | None = None
+    for kept in _shrinking(sets):
+        available = sum(replicas.count for replicas in kept)
+        count = context.request.dp or available
+        if count > available:
+            break
+        choice = _least_divided(context, form, take(kept, count))
+        if choice.step.fits:
+            return choice
+        refused = refused or choice
+    return refused
+
+
+def _least_divided(context: Context, form: Form, placed: Placed) -> Choice:
+    steps = (make_step(context, form, placed, sharding) for sharding in SHARDINGS)
+    return Choice(placed, _first_that_fits(steps))
+
+
+def _first_that_fits(steps: Iterator[Step]) -> Step:
+    """Return the first step that fits, else the last one."""
+    step = next(steps)
+    while not step.fits:
+        further = next(steps, None)
+        if further is None:
+            break
+        step = further
+    return step
+
+
+def _shrinking(sets: list[ReplicaSet]) -> Iterator[list[ReplicaSet]]:
+    """Yield the sets of each GPU type, most free memory first, with fewer and fewer of them."""
+    types = dict.fromkeys(replicas.slowest.spec.type for replicas in sets)
+    groups = [
+        sorted(
+            (replicas for replicas in sets if replicas.slowest.spec.type == kind),
+            key=lambda replicas: -min(replicas.frees),
+        )
+        for kind in types
+    ]
+    choices = [group[:size] for group in groups for size in range(len(group), 0, -1)]
+    yield from sorted(choices, key=lambda kept: -sum(replicas.count for replicas in kept))
+
+
+def take(sets: list[ReplicaSet], count: int) -> Placed:
+    """Return the first `count` replicas of these sets."""
+    placed = []
+    for replicas in sets:
+        taken = min(count, replicas.count)
+        if taken:
+            placed.append((replicas, taken))
+        count -= taken
+    return placed
