@@ -73,6 +73,13 @@ def test_an_unknown_architecture_may_leave_out_its_width() -> None:
     assert not unstated.known_architecture
 
 
+def test_an_unknown_hybrid_may_leave_out_its_head_dim() -> None:
+    config = {**LLAMA, "model_type": "brand_new", "layer_types": ["mamba", "attention"] * 2}
+    model = model_from_config({**config, "n_mamba_heads": 4}, "new", "test")
+    assert model.layers[0].attention.num_heads == 4
+    assert model.layers[0].attention.head_dim == 2 * config["hidden_size"] // 4
+
+
 def test_a_decoder_is_planned_without_its_encoder_and_told() -> None:
     config = {
         "model_type": "bart",

@@ -19,8 +19,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "num_transformer_layers",
         "layers",
         "decoder_layers",
+        "num_decoder_layers",
     ),
-    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"),
+    "num_attention_heads": (
+        "n_head",
+        "n_heads",
+        "num_heads",
+        "attention_heads",
+        "decoder_attention_heads",
+        "num_decoder_attention_heads",
+    ),
     "num_key_value_heads": ("num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num", "kv_n_heads"),
     "intermediate_size": (
         "n_inner",
@@ -31,6 +39,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "block_ff_dim",
         "decoder_ffn_dim",
         "dff",
+        "d_ff",
     ),
     "max_position_embeddings": (
         "n_positions",
@@ -42,7 +51,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "context_length",
     ),
     "vocab_size": ("padded_vocab_size", "n_vocab"),
-    "head_dim": ("kv_channels", "attention_head_dim"),
+    "head_dim": ("kv_channels", "attention_head_dim", "d_kv"),
     "num_experts": (
         "num_local_experts",
         "n_routed_experts",

@@ -83,7 +83,8 @@ def kimi_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
 def mamba2(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
     """Mamba-2: one state matrix [head_dim, state] a head; B and C shared in groups of heads."""
     hidden, module = fields.integer("hidden_size"), family.recurrent_module
-    heads, dim = fields.integer("mamba_num_heads"), fields.integer("mamba_head_dim")
+    heads = fields.integer("mamba_num_heads")
+    dim = fields.integer("mamba_head_dim", max(1, hidden * fields.integer("expand", 2) // heads))
     state, groups = fields.integer("ssm_state_size", 128), fields.integer("n_groups", 1)
     kernel = fields.integer("conv_kernel", 4)
     inner = fields.integer("mamba_intermediate_size", heads * dim)
