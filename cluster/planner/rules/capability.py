@@ -91,13 +91,13 @@ def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) 
     method = _method(model, request) or ""
     allowed = engine.compute_dtypes.get(method)
     # What a config states is replaced by what the kernels have; what a user states is not.
-    if request.dtype is None or allowed is None or model.dtype in allowed:
+    if request.dtype is None or allowed is None or request.dtype in allowed:
         return
     named = " or ".join(_LONG_NAMES.get(name, name) for name in allowed)
     yield Rejection(
         "dtype_unsupported",
         f"{engine.name} {engine.version} computes {method} weights in {named}, "
-        f"not in {_LONG_NAMES.get(model.dtype, model.dtype)}",
+        f"not in {_LONG_NAMES.get(request.dtype, request.dtype)}",
     )
 
 
