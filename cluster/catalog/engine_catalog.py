@@ -15,7 +15,9 @@ from cluster.errors import BadInput, UnknownName
 Version = tuple[int, ...]
 
 _VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
-_MERGED_TABLES = ("constants", "quantizations")
+# Builds between releases, named after the last one, already run what the next one brings.
+_BUILD = re.compile(r"dev|rc|nightly|\+")
+_MERGED_TABLES = ("constants", "quantizations", "compute_dtypes")
 _NAME_LISTS = (
     "quantizes_on_load",
     "refuses_fp16",
@@ -81,6 +83,24 @@ def _read(name: str) -> dict[str, Any]:
     return copy.deepcopy(_parsed(name))
 
 
+@lru_cache(maxsize=8)
+def _first_versions(name: str) -> dict[str, str]:
+    """Return architectures, and 'rope <type>', with the first version that runs them."""
+    path = resources.files("cluster.catalog") / "engines" / "first_versions" / f"{name}.toml"
+    if not path.is_file():
+        return {}
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    ropes = {f"rope {kind}": version for kind, version in data.get("rope_types", {}).items()}
+    return {**data["architectures"], **ropes}
+
+
+def _not_yet(name: str, version: str) -> dict[str, str]:
+    if _BUILD.search(version):
+        return {}
+    number = parse_version(version)
+    return {key: first for key, first in _first_versions(name).items() if parse_version(first) > number}
+
+
 def _override(data: dict[str, Any], block: dict[str, Any]) -> None:
     for key, value in block.items():
         if key in _MERGED_TABLES:
@@ -95,5 +115,8 @@ def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields.update({name: tuple(data.get(name, ())) for name in _NAME_LISTS})
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
     fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}
+    fields["compute_dtypes"] = {key: tuple(names) for key, names in data.get("compute_dtypes", {}).items()}
+    fields["not_yet"] = _not_yet(str(data["name"]), version)
+    fields["newest"] = str(data["latest"])
     fields["constants"] = {key: float(value) for key, value in data.get("constants", {}).items()}
     return EngineProfile(version=version, **fields)

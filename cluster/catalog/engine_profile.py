@@ -50,5 +50,11 @@ class EngineProfile:
     """The only architectures it divides into pipeline stages; empty: any but `without_pp`."""
     without_pp: tuple[str, ...] = ()
     """Architectures it does not divide into pipeline stages."""
+    compute_dtypes: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Quantisation method -> the only dtypes its kernels compute in; any where a method is not named."""
+    not_yet: dict[str, str] = field(default_factory=dict, hash=False)
+    """Architectures, and 'rope <type>', that only a later version runs -> that version."""
+    newest: str = ""
+    """The newest version that the engine's file describes."""
     small_default_gpus: tuple[str, ...] = ()
     """Beginnings of GPU types that get the defaults of smaller GPUs."""

@@ -204,6 +204,8 @@ class ModelSpec:
     """'safetensors headers', 'index' or 'architecture'."""
     buffer_bytes: int = 0
     """Bytes of buffers that engines build beside the weights on every rank (the rotary table)."""
+    rope_type: str = ""
+    """How the config scales its rotary positions ('llama3', 'yarn' ...); empty: not at all."""
     supports_pp: bool = True
     notes: tuple[str, ...] = ()
     """Plain sentences a user should see (fields assumed, parts not modelled)."""

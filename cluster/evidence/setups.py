@@ -21,6 +21,7 @@ from cluster.units import GIB
 UNSTATED_VERSION = "0.11.0"
 """For rows that say neither a version nor where to guess it from: the middle of the evidence's years."""
 LAST_BEFORE_V1 = "0.7.4"
+_BUILD = re.compile(r"nightly|image|dev|rc")
 DTYPES = {"bf16": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp16": "fp16", "float32": "fp32"}
 
 
@@ -80,7 +81,11 @@ def _engine_version(row: Row, folder: Path) -> str | None:
     version = read_version(row) or _version_of_day(row, folder)
     both = row.get("engine", "vllm") == "vllm" and (0, 8, 0) <= parse_version(version or "0") < (0, 11, 0)
     # These releases had the older engine beside the newer, which counts tokens and not blocks.
-    return LAST_BEFORE_V1 if both and ("gpu_blocks" in row or "V0" in str(row.get("version"))) else version
+    if both and ("gpu_blocks" in row or "V0" in str(row.get("version"))):
+        return LAST_BEFORE_V1
+    # A build between releases already runs models that the next one brings.
+    between = _BUILD.search(str(row.get("version", "")))
+    return f"{version}+build" if version and between else version
 
 
 def _version_of_day(row: Row, folder: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cluster.catalog.engine_catalog import engine_names, load_engine
+from cluster.catalog.engine_catalog import engine_names, engine_versions, load_engine
 from cluster.planner.mends.case import Case, Trials
 from cluster.planner.mends.hardware import DTYPES
 from cluster.planner.mends.room import longest_that_holds
@@ -23,6 +23,7 @@ from cluster.units import count_of, format_gib
 
 _LEAST_USEFUL_TOKENS = 512
 _LENGTH_RULES = {"max_len_exceeds_kv", "gpu_busy"}
+_ENGINE_RULES = {"engine_unsupported", "pp_unsupported", "quantization_unsupported", "dtype_unsupported"}
 _TRIED_FOR_LENGTH = 6
 """Refused layouts, the nearest ones, whose longest sequence is sought."""
 _FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
@@ -39,6 +40,7 @@ def advise(context: Context, found: Found) -> tuple[str, ...]:
             _shorter,
             _smaller_cache,
             _other_dtype,
+            _other_version,
             _other_engine,
             _freed,
             _smaller_weights,
@@ -134,7 +136,7 @@ def _other_dtype(context: Context, found: Found) -> Iterator[str]:
 
 
 def _other_engine(context: Context, found: Found) -> Iterator[str]:
-    if not _rules(found) & {"engine_unsupported", "quantization_unsupported", "dtype_unsupported"}:
+    if not _rules(found) & _ENGINE_RULES:
         return
     for name in engine_names():
         if name != context.engine.name:
@@ -142,6 +144,18 @@ def _other_engine(context: Context, found: Found) -> Iterator[str]:
             best = _best(replace(other, engine=load_engine(name)))
             if best is not None:
                 yield f"--engine {name} fits as {best.label}"
+
+
+def _other_version(context: Context, found: Found) -> Iterator[str]:
+    if context.request.engine_version is None or not _rules(found) & _ENGINE_RULES:
+        return
+    name = context.engine.name
+    for version in engine_versions(name):
+        engine = load_engine(name, version)
+        fit = _fit(replace(context.with_request(engine_version=version), engine=engine))
+        if fit is not None:
+            yield f"--engine-version {version}{fit.condition} fits as {fit.best.label}"
+            return
 
 
 def _rules(found: Found) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cluster.catalog.engine_catalog import parse_version
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
@@ -32,8 +33,11 @@ def context_notes(request: PlanRequest) -> tuple[str, ...]:
 
 
 def format_notes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> tuple[str, ...]:
-    """Return what must be at hand before this model can be loaded in the format that was asked for."""
-    wanted = request.quantization
-    if model.quantization is None or not model.quantization.on_request or wanted in engine.quantizes_on_load:
-        return ()
-    return (f"{engine.name} does not make {wanted} weights on load: it needs a checkpoint stored so",)
+    """Return what to know of the engine's version, and of the format that was asked for, before a start."""
+    wanted, quantization = request.quantization, model.quantization
+    notes: tuple[str, ...] = ()
+    if engine.newest and parse_version(engine.version) > parse_version(engine.newest):
+        notes = (f"{engine.name} {engine.version} is planned with what is known of {engine.newest}",)
+    if quantization is None or not quantization.on_request or wanted in engine.quantizes_on_load:
+        return notes
+    return (*notes, f"{engine.name} does not make {wanted} weights on load: it needs a checkpoint stored so")

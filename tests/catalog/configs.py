@@ -182,4 +182,33 @@ STATEFUL = [
         **{**_LATENT, "q_lora_rank": None},
     ),
 ]
-EVERY = [*DENSE, *SPARSE, *STATEFUL]
+_NO_WIDTH = ("num_key_value_heads", "intermediate_size")
+# Widths that the config leaves to its class, windows of 0, blocks that layers share.
+OLDER = [
+    sized(
+        "gpt_neo", *_NO_WIDTH, "num_hidden_layers", num_layers=4, attention_types=[[["global", "local"], 2]]
+    ),
+    {"model_type": "codegen", "pad_token_id": 0, "rotary_dim": 16, **_GPT},
+    {"model_type": "openai-gpt", "pad_token_id": 0, **_GPT},
+    {"model_type": "ctrl", "pad_token_id": 0, "dff": 512, **_GPT},
+    sized("gpt_neox_japanese", *_NO_WIDTH),
+    sized("xglm", *_NO_WIDTH, "num_hidden_layers", ffn_dim=512, num_layers=4, attention_heads=8, d_model=256),
+    sized("rwkv", *_NO_HEADS),
+    sized("qwen2_moe", num_experts=8, sliding_window=0, shared_expert_intermediate_size=64, **_MOE),
+    sized("lfm2", layer_types=["conv", "full_attention"] * 2),
+    sized("lfm2", "intermediate_size", layer_types=["conv"] * 4, block_ff_dim=999, block_multiple_of=96),
+    sized("zamba", layers_block_type=["mamba", "hybrid"] * 2, attention_head_dim=64, mamba_dt_rank=16),
+    sized(
+        "zamba2",
+        num_hidden_layers=6,
+        layers_block_type=["mamba", "hybrid"] * 3,
+        num_mem_blocks=2,
+        num_key_value_heads=8,
+        use_shared_attention_adapter=True,
+        adapter_rank=16,
+        mamba_d_state=16,
+        mamba_headdim=64,
+        n_mamba_heads=8,
+    ),
+]
+EVERY = [*DENSE, *SPARSE, *STATEFUL, *OLDER]

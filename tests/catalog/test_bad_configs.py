@@ -65,6 +65,42 @@ def test_an_unknown_architecture_is_planned_and_told() -> None:
     assert model.parameters == model_from_config(LLAMA, "known", "config.json").parameters
 
 
+def test_an_unknown_architecture_may_leave_out_its_width() -> None:
+    config = {**LLAMA, "model_type": "brand_new"}
+    stated = model_from_config({**config, "intermediate_size": 4 * config["hidden_size"]}, "new", "test")
+    unstated = model_from_config({**config, "intermediate_size": None}, "new", "test")
+    assert unstated.parameters == stated.parameters
+    assert not unstated.known_architecture
+
+
+def test_an_unknown_hybrid_may_leave_out_its_head_dim() -> None:
+    config = {**LLAMA, "model_type": "brand_new", "layer_types": ["mamba", "attention"] * 2}
+    model = model_from_config({**config, "n_mamba_heads": 4}, "new", "test")
+    assert model.layers[0].attention.num_heads == 4
+    assert model.layers[0].attention.head_dim == 2 * config["hidden_size"] // 4
+
+
+def test_a_decoder_is_planned_without_its_encoder_and_told() -> None:
+    config = {
+        "model_type": "bart",
+        "d_model": 256,
+        "decoder_layers": 4,
+        "decoder_attention_heads": 8,
+        "decoder_ffn_dim": 512,
+        "vocab_size": 1000,
+        "is_encoder_decoder": True,
+    }
+    model = model_from_config(config, "new", "test")
+    assert (model.num_layers, model.num_attention_heads, model.intermediate_size) == (4, 8, 512)
+    assert "The encoder is left out" in model.notes[-1]
+
+
+def test_an_audio_encoder_of_an_unknown_kind_is_told() -> None:
+    model = model_from_config({**LLAMA, "audio_config": {"model_type": "brand_new"}}, "new", "test")
+    assert not model.known_architecture
+    assert "audio encoder" in model.notes[-1]
+
+
 VALUES = st.one_of(
     st.none(),
     st.booleans(),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.engine_catalog import load_engine, parse_version
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import Attention, AttentionKind, Quantization, Vision
 from cluster.planner.layout import Layout
@@ -14,6 +14,7 @@ from cluster.planner.memory import ReplicaMemory, engine_limits, rank_memory
 from cluster.planner.memory.cache_layers import cache_layer
 from cluster.planner.request import PlanRequest
 from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
+from cluster.planner.workload import format_notes
 from cluster.units import GIB
 from tests.planner_memory.specs import AWQ, llama_8b, whole
 
@@ -105,3 +106,81 @@ def test_sglang_serves_with_less_cache_than_its_longest_request() -> None:
     held = ReplicaMemory.of(spec, Layout(), (whole(spec),), (memory,), engine, request, limits)
     assert memory_rejections(held) == ()
     assert "do not fit the cache" in memory_notes(held)[0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first", "before"),
+    [
+        ("MixtralForCausalLM", "0.2.4", "0.2.3"),
+        ("Gemma2ForCausalLM", "0.5.1", "0.5.0.post1"),
+        ("Qwen2VLForConditionalGeneration", "0.6.1", "0.6.0"),
+        ("DeepseekV3ForCausalLM", "0.6.6", "0.6.5"),
+        ("Gemma3ForConditionalGeneration", "0.8.0", "0.5.0"),
+        ("Qwen3ForCausalLM", "0.8.4", "0.6.0"),
+        ("GptOssForCausalLM", "0.10.1", "0.10.0"),
+        ("Gemma4ForConditionalGeneration", "v0.19.0", "0.18.1"),
+    ],
+)
+def test_models_that_came_later_are_refused(architecture: str, first: str, before: str) -> None:
+    spec = replace(llama_8b(), architecture=architecture)
+    assert rules(spec, WHOLE, before) == ["engine_unsupported"]
+    assert rules(spec, WHOLE, first) == rules(spec, WHOLE, f"{before}.dev7") == []
+
+
+def test_the_refusal_names_the_first_version() -> None:
+    spec = replace(llama_8b(), architecture="Qwen3MoeForCausalLM")
+    found = layout_rejections(spec, WHOLE, None, load_engine("vllm", "0.7.0"), PlanRequest())
+    assert [r.message for r in found] == [
+        "vllm 0.7.0 does not run Qwen3MoeForCausalLM: vllm has it from 0.8.4 on"
+    ]
+
+
+def test_rotary_scaling_came_with_its_model() -> None:
+    scaled = replace(llama_8b(), rope_type="llama3")
+    assert rules(scaled, WHOLE, "0.5.2") == ["engine_unsupported"]
+    assert rules(scaled, WHOLE, "0.5.3") == rules(llama_8b(), WHOLE, "0.5.2") == []
+
+
+def test_every_first_version_is_one() -> None:
+    oldest = load_engine("vllm", "0.0.1").not_yet
+    assert len(oldest) > 50
+    assert all(parse_version(first) <= parse_version("0.33.0") for first in oldest.values())
+    assert load_engine("vllm").not_yet == load_engine("sglang", "0.1").not_yet == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype", "version", "refused"),
+    [
+        ("awq", "fp32", "0.33.0", True),
+        ("awq", "bf16", "0.5.0", True),
+        ("awq", "bf16", "0.6.0", False),
+        ("awq", "fp16", "0.2.0", False),
+        ("gptq", "fp32", "0.33.0", True),
+        ("fp8", "fp32", "0.33.0", True),
+        ("fp8", "fp16", "0.33.0", False),
+        ("mxfp4", "fp16", "0.11.0", True),
+        ("mxfp4", "bf16", "0.11.0", False),
+        ("bitsandbytes", "fp32", "0.11.0", False),
+    ],
+)
+def test_quantised_kernels_compute_in_some_dtypes(
+    method: str, dtype: str, version: str, refused: bool
+) -> None:
+    spec = replace(llama_8b(), dtype=dtype, quantization=Quantization(method, AWQ))
+    assert rules(spec, WHOLE, version, dtype=dtype) == (["dtype_unsupported"] if refused else [])
+    # What a config states is replaced by what the kernels have.
+    assert rules(spec, WHOLE, version) == []
+
+
+def test_tensorrt_llm_runs_what_it_has() -> None:
+    for architecture, found in (("BloomForCausalLM", ["engine_unsupported"]), ("Qwen3ForCausalLM", [])):
+        spec = replace(llama_8b(), architecture=architecture)
+        assert rules(spec, WHOLE, "1.2.0", engine="tensorrt-llm") == found
+    unnamed = replace(llama_8b(), architecture="")
+    assert rules(unnamed, WHOLE, "1.2.0", engine="tensorrt-llm") == []
+
+
+@pytest.mark.parametrize(("version", "noted"), [("99.0", True), ("0.33.0", False), ("0.10.0", False)])
+def test_a_version_that_nothing_is_known_of_is_noted(version: str, noted: bool) -> None:
+    notes = format_notes(llama_8b(), load_engine("vllm", version), PlanRequest())
+    assert notes == ((f"vllm {version} is planned with what is known of 0.33.0",) if noted else ())

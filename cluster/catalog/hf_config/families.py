@@ -29,6 +29,7 @@ class Family:
     """'rms', 'layer' (weight only), 'layer_bias' or 'none'."""
     norms_per_layer: int = 2
     """Norms over the hidden size in a layer with a mixer and a feed-forward part."""
+    final_norm: bool = True
     attention: str = "standard"
     """Mixer of the layers that attend: a name of mixers.MIXERS."""
     recurrent: str = ""
@@ -65,7 +66,7 @@ class Family:
     dense_field: str = "intermediate_size"
     """Field with the width of dense layers in a sparse model."""
     intermediate_factor: int = 0
-    """Width of the feed-forward part in hidden sizes where the config states none."""
+    """Width of the feed-forward part in hidden sizes where the config states none; 0: it must be stated."""
     shared_module: str = "shared_experts"
     latent_experts: bool = False
     """Experts may work in a narrower space (field moe_latent_size)."""
@@ -75,6 +76,8 @@ class Family:
     """Layers have no feed-forward part."""
     parallel_state: bool = False
     """Every layer attends and keeps a state."""
+    shared_block: bool = False
+    """Every layer keeps a state; before it, some use one block of attention and feed-forward together."""
     latent_gate: str = ""
     """Field that gives latent layers an output gate as wide as their values."""
     value_from_key: str = ""
@@ -94,6 +97,8 @@ class Family:
     attention_extras: tuple[Mapping[str, Any], ...] = ()
     sparse_extras: tuple[Mapping[str, Any], ...] = ()
     final_extras: tuple[Mapping[str, Any], ...] = ()
+    counts_audio: bool = False
+    """The audio encoder stands among `front`."""
     layers_per_block: int = 1
     """Mixers that the config counts as one layer."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -134,7 +139,7 @@ def find_family(model_type: str, architecture: str) -> Family:
     """Return the family of a config: by model_type, else by architecture, else the generic one."""
     name = model_type if model_type in family_names() else _by_architecture().get(architecture, "")
     if not name:
-        return Family(model_type=model_type, known=False)
+        return Family(model_type=model_type, known=False, intermediate_factor=4)
     values = _resolve(name)
     known = {item.name for item in fields(Family)}
     unknown = values.keys() - known

@@ -94,7 +94,15 @@ def dense_width(fields: Fields, family: Family) -> int:
         width = fields.integer("intermediate_size")
     else:
         width = family.intermediate_factor * fields.integer("hidden_size")
-    return width // 2 if family.halved_intermediate else width
+    width = width // 2 if family.halved_intermediate else width
+    return _adjusted(fields, width) if fields.flag("block_auto_adjust_ff_dim") else width
+
+
+def _adjusted(fields: Fields, width: int) -> int:
+    """Return two thirds of `width`, times a factor, rounded up to a multiple (modeling_lfm2.py, Lfm2MLP)."""
+    factor = fields.number("block_ffn_dim_multiplier", 1.0, 0.0, 1000.0)
+    multiple = fields.integer("block_multiple_of", 256)
+    return max(1, -(-int(factor * int(2 * width / 3)) // multiple)) * multiple
 
 
 def expert_width(fields: Fields) -> int:

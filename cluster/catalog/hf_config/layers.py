@@ -10,10 +10,11 @@ from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.feed_forward import FeedForward, dense, dense_width, sparse
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.latent import latent_attention
-from cluster.catalog.hf_config.pattern import DENSE, NO_MIXER, RECURRENT, SPARSE
+from cluster.catalog.hf_config.pattern import DENSE, FULL, NO_MIXER, RECURRENT, SPARSE
 from cluster.catalog.hf_config.plans import LayerPlan
 from cluster.catalog.hf_config.recurrent import MIXERS
 from cluster.catalog.hf_config.scheme import Scheme
+from cluster.catalog.hf_config.shared_block import block_width, shared_attention
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, Split, Tensor
 
 Mixer = tuple[Attention, list[Tensor]]
@@ -57,9 +58,14 @@ class LayerFactory:
             return Attention(AttentionKind.NONE), linear if plan.linear_mixer else []
         if plan.mixer == RECURRENT:
             return self._recurrent(builder)
-        attention, tensors = self._attending(builder, plan)
+        if self.family.shared_block:
+            attention, tensors = shared_attention(
+                self.fields, self.family, builder, owns=not plan.shares_block
+            )
+        else:
+            attention, tensors = self._attending(builder, plan)
         tensors += extra_tensors(self.fields, builder, self.family.attention_extras)
-        if not self.family.parallel_state:
+        if not self.family.parallel_state and not self.family.shared_block:
             return attention, tensors
         state, beside = self._recurrent(builder)
         return _joined(attention, state), tensors + beside
@@ -92,6 +98,8 @@ class LayerFactory:
             return dense(
                 self.fields, self.family, builder, plan.width or dense_width(self.fields, self.family)
             )
+        if self.family.shared_block and plan.mixer == FULL:
+            return FeedForward(intermediate_size=block_width(self.fields))
         return FeedForward()
 
     def _norms(self, builder: TensorBuilder, plan: LayerPlan) -> list[Tensor]:

@@ -16,11 +16,11 @@ from cluster.catalog.hf_config.formats import plain_dtype, require_dtype
 from cluster.catalog.hf_config.layers import LayerFactory
 from cluster.catalog.hf_config.plans import layer_plans
 from cluster.catalog.hf_config.quantization import read_scheme
-from cluster.catalog.hf_config.rotary import rotary_bytes
+from cluster.catalog.hf_config.rotary import rope_type, rotary_bytes
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.hf_config.totals import with_totals
 from cluster.catalog.hf_config.unwrap import unwrap
-from cluster.catalog.hf_config.vision import vision_tower, with_audio
+from cluster.catalog.hf_config.vision import left_out, vision_tower, with_audio
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor
 from cluster.errors import BadInput
 from cluster.text import clean
@@ -46,6 +46,7 @@ def model_from_config(
     model = _decoder(parts.fields, parts.family, scheme, name, compute)
     tower, notes = vision_tower(parts.tower, parts.fields, parts.top_type, scheme)
     tower = with_audio(tower, parts.audio, parts.fields, scheme)
+    missing = left_out(None if parts.family.counts_audio else parts.audio, parts.fields)
     unknown = () if parts.family.known else (_UNKNOWN.format(name=parts.architecture or "without a name"),)
     return with_totals(
         replace(
@@ -53,7 +54,8 @@ def model_from_config(
             architecture=parts.architecture,
             source=source,
             vision=tower,
-            notes=(*unknown, *model.notes, *scheme.notes, *notes),
+            known_architecture=model.known_architecture and not missing,
+            notes=(*unknown, *model.notes, *scheme.notes, *notes, *missing),
         )
     )
 
@@ -75,8 +77,10 @@ def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute:
     builder = TensorBuilder(scheme)
     hidden, vocab = fields.integer("hidden_size"), fields.integer("vocab_size")
     tied = fields.flag("tie_word_embeddings", family.tied)
-    max_position = fields.integer("max_position_embeddings", fields.integer("sliding_window", 2048, low=1))
-    norm = builder.norm("norm", hidden, family.norm)
+    # Where nothing is stated; configs write 0 for no window.
+    longest = fields.integer("sliding_window", 0, low=0) or 2048
+    max_position = fields.integer("max_position_embeddings", longest)
+    norm = builder.norm("norm", hidden, family.norm) if family.final_norm else []
     head_bias = (
         [builder.vector("lm_head.bias", vocab, Split.VOCAB)] if is_on(fields, family.head_bias) else []
     )
@@ -102,6 +106,7 @@ def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute:
         quantization=scheme.quantization,
         draft_layers=draft_layers(fields, factory, plans),
         buffer_bytes=rotary_bytes(fields, layers, max_position) if family.rotary else 0,
+        rope_type=rope_type(fields),
         supports_pp=family.supports_pp,
         notes=tuple(notes),
     )

@@ -131,7 +131,7 @@ def _without_window(fields: Fields, kind: str) -> str:
 
 def feed_forward_kinds(fields: Fields, count: int) -> list[str]:
     """Return DENSE or SPARSE for every layer, from whichever fields the family states it in."""
-    if fields.integer("num_experts", 0, low=0) <= 1:
+    if fields.raw("is_moe") is False or fields.integer("num_experts", 0, low=0) <= 1:
         return [DENSE] * count
     if isinstance(fields.raw("moe_layer_freq"), list):
         flags = fields.integers("moe_layer_freq") or []

@@ -37,6 +37,8 @@ class LayerPlan:
     kv_heads: int | None = None
     width: int | None = None
     """Width of the dense feed-forward part."""
+    shares_block: bool = False
+    """Attention and feed-forward part are those of an earlier layer."""
     linear_mixer: bool = False
     """The mixer was replaced by one linear map."""
 
@@ -64,6 +66,8 @@ def layer_plans(fields: Fields, family: Family) -> tuple[list[LayerPlan], list[s
     plans = _indexed(fields, _sharing(fields, _own_heads(fields, plans)))
     if family.attention == "compressed":
         plans = _compressed(fields, plans)
+    if family.shared_block:
+        plans = _with_shared_blocks(fields, plans)
     return plans, [note] if note else []
 
 
@@ -103,6 +107,16 @@ def _compressed(fields: Fields, plans: list[LayerPlan]) -> list[LayerPlan]:
         turns = [_STRONG if i < 2 or i % 2 == 0 else _WEAK for i in range(len(plans))]
         ratios = listed if len(listed) >= len(plans) else turns
     return [replace(plan, ratio=ratios[i], mixer=FULL) for i, plan in enumerate(plans)]
+
+
+def _with_shared_blocks(fields: Fields, plans: list[LayerPlan]) -> list[LayerPlan]:
+    """Leave the weights of the blocks to the first layers that use them."""
+    blocks = fields.integer("num_mem_blocks", 1)
+    attending = [i for i, plan in enumerate(plans) if plan.mixer == FULL]
+    later = set(attending[blocks:])
+    return [
+        replace(plan, feed_forward=NO_FEED_FORWARD, shares_block=i in later) for i, plan in enumerate(plans)
+    ]
 
 
 def _searched(fields: Fields, block: Any) -> LayerPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cluster.catalog.hf_config.builder import TensorBuilder
 from cluster.catalog.hf_config.families import Family
@@ -82,7 +83,8 @@ def kimi_delta(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
 def mamba2(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
     """Mamba-2: one state matrix [head_dim, state] a head; B and C shared in groups of heads."""
     hidden, module = fields.integer("hidden_size"), family.recurrent_module
-    heads, dim = fields.integer("mamba_num_heads"), fields.integer("mamba_head_dim")
+    heads = fields.integer("mamba_num_heads")
+    dim = fields.integer("mamba_head_dim", max(1, hidden * fields.integer("expand", 2) // heads))
     state, groups = fields.integer("ssm_state_size", 128), fields.integer("n_groups", 1)
     kernel = fields.integer("conv_kernel", 4)
     inner = fields.integer("mamba_intermediate_size", heads * dim)
@@ -147,6 +149,22 @@ def short_convolution(fields: Fields, family: Family, builder: TensorBuilder) ->
     return _state(fields, 1, 1, hidden, 0, hidden * (kernel - 1)), tensors
 
 
+def rwkv(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
+    """RWKV-4: a decayed average of values a channel, its numerator, denominator and exponent in 32 bits."""
+    hidden, module = fields.integer("hidden_size"), "attention"
+    width = fields.integer("attention_hidden_size", hidden)
+    tensors = [
+        tensor
+        for name in ("key", "value", "receptance")
+        for tensor in builder.linear(f"{module}.{name}", width, hidden, Split.COLUMN)
+    ]
+    tensors += builder.linear(f"{module}.output", hidden, width, Split.ROW)
+    tensors += [builder.vector(f"{module}.{name}", width, Split.COLUMN) for name in ("decay", "first")]
+    tensors += [builder.vector(f"{module}.mix_{name}", hidden) for name in ("key", "value", "receptance")]
+    state = _state(fields, width, 1, 1, 3 * width, 2 * hidden)
+    return replace(state, state_dtype_bytes=4.0), tensors
+
+
 MIXERS: dict[str, Callable[[Fields, Family, TensorBuilder], Mixer]] = {
     "gated_delta": gated_delta,
     "kimi_delta": kimi_delta,
@@ -154,4 +172,5 @@ MIXERS: dict[str, Callable[[Fields, Family, TensorBuilder], Mixer]] = {
     "mamba1": mamba1,
     "lightning": lightning,
     "short_convolution": short_convolution,
+    "rwkv": rwkv,
 }

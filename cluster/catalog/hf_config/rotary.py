@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.model_spec import AttentionKind, Layer
+from cluster.text import clean
 
 _BYTES = 2
 _NAMES = {AttentionKind.SLIDING: "sliding_attention", AttentionKind.CHUNKED: "chunked_attention"}
@@ -29,6 +30,15 @@ def rotary_bytes(fields: Fields, layers: Iterable[Layer], max_position: int) -> 
         width = _width(fields, section, layer.attention.head_dim)
         tables.add((tag, width, _positions(section, max_position)))
     return sum(width * positions for _, width, positions in tables) * _BYTES
+
+
+def rope_type(fields: Fields) -> str:
+    """Return how a config scales its rotary positions; '' where it states nothing of the kind."""
+    stated = fields.section("rope_parameters") or fields.section("rope_scaling")
+    if stated is None:
+        return ""
+    named = stated.raw("rope_type") or stated.raw("type")
+    return clean(named, 40) if isinstance(named, str) and named != "default" else ""
 
 
 def _scaling(fields: Fields, kind: AttentionKind) -> tuple[Fields, str]:

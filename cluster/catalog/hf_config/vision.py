@@ -75,6 +75,16 @@ def with_audio(vision: Vision | None, audio: Fields | None, text: Fields, scheme
     return replace(seen, tensors=(*seen.tensors, *heard.tensors))
 
 
+def left_out(audio: Fields | None, text: Fields) -> tuple[str, ...]:
+    """Return notes on encoders of the config that are not counted."""
+    notes = []
+    if audio is not None and audio.text("model_type") not in _towers():
+        notes.append("The config's audio encoder is of an unknown kind: it is left out")
+    if text.raw("is_encoder_decoder") is True:
+        notes.append("The encoder is left out: planned as the decoder alone")
+    return tuple(notes)
+
+
 def _resolve(kind: str) -> dict[str, Any]:
     described = dict(_towers()[kind or "generic"])
     parent = described.pop("extends", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ _INDEX = "model.safetensors.index.json"
 _HINT = "Is the file cut short? Fetch it again"
 # Rotary tables that old checkpoints carry and engines build themselves.
 _REBUILT = re.compile(r"rotary_emb\.inv_freq$|rotary_pos_emb\.inv_freq$")
+# Adapters beside the weights they change: engines load them apart.
+_ADAPTER = re.compile(r"\.lora_[AB]\.")
 _DRAFT = re.compile(r"(?:^|\.)(?:mtp|nextn|mtp_layers)\.")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _TOWERS = ("vision", "visual", "vit", "audio", "mm_projector", "multi_modal")
@@ -29,6 +32,8 @@ class Stored:
     size_bytes: int
     source: str
     """'safetensors headers' or 'index'."""
+    layer_bytes: tuple[int, ...] = ()
+    """Bytes of each decoder layer; empty where the names do not tell them for every layer."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,13 @@ def stored_weights(folder: Path, model: ModelSpec, stated_dtype: str | None) -> 
     paths = [folder / name for name in names]
     if paths and all(path.is_file() for path in paths):
         held = {name: tensor for path in paths for name, tensor in read_header(path).items()}
-        loaded = [t for name, t in held.items() if _is_loaded(name, model.num_layers, model.tied_embeddings)]
-        return Stored(sum(_engine_bytes(t, compute_bytes) for t in loaded), "safetensors headers")
+        loaded = {
+            name: _engine_bytes(tensor, compute_bytes)
+            for name, tensor in held.items()
+            if _is_loaded(name, model.num_layers, model.tied_embeddings)
+        }
+        layers = _layer_bytes(loaded, model.num_layers)
+        return Stored(sum(loaded.values()), "safetensors headers", layers)
     if not listed or not listed[1]:
         return None
     stored_bytes = _PLAIN_BYTES.get(stated_dtype or "", 0)
@@ -70,6 +80,15 @@ def _engine_bytes(tensor: Held, compute_bytes: int | None) -> int:
     if compute_bytes is None or tensor.dtype not in _CAST:
         return tensor.size_bytes
     return tensor.size_bytes // _CAST[tensor.dtype] * compute_bytes
+
+
+def _layer_bytes(loaded: Mapping[str, int], num_layers: int) -> tuple[int, ...]:
+    sums = [0] * num_layers
+    for name, size in loaded.items():
+        layer = _LAYER.search(name)
+        if layer is not None and not any(part in name for part in _TOWERS):
+            sums[int(layer.group(1)[:9])] += size
+    return tuple(sums) if all(sums) else ()
 
 
 def _listed_shards(path: Path) -> tuple[list[str], int]:
@@ -125,7 +144,7 @@ def _span_bytes(span: Any) -> int:
 
 
 def _is_loaded(name: str, num_layers: int, tied: bool) -> bool:
-    if _REBUILT.search(name) or _DRAFT.search(name):
+    if _REBUILT.search(name) or _DRAFT.search(name) or _ADAPTER.search(name):
         return False
     if tied and name.split(".")[-2:] == ["lm_head", "weight"]:
         return False

@@ -10,10 +10,13 @@ from typing import Any
 from cluster.catalog.hf_config.formats import plain_dtype
 from cluster.catalog.model_spec import Layer, ModelSpec, Split, Tensor, WeightFormat
 from cluster.catalog.models.checkpoint import Stored, stored_weights
+from cluster.catalog.models.shrink import shrunk
 from cluster.units import format_bytes
 
 # Below this share a difference is norms, scales and padding that no plan turns on.
 _NEGLIGIBLE = 0.002
+# Up to this share, tensors that a checkpoint leaves out say nothing about the rest of the description.
+_TOLERABLE = 0.02
 _BYTES = WeightFormat("bytes", 8)
 
 
@@ -29,10 +32,11 @@ def _stated_dtype(config: Mapping[str, Any]) -> str | None:
 
 
 def with_stored(model: ModelSpec, stored: Stored) -> ModelSpec:
-    """Return `model` weighing what was stored.
+    """Return `model` weighing what was stored, in total and in every part that a plan counts.
 
-    Bytes that the architecture does not explain are spread over the layers, so that every part of a plan
-    counts them; fewer bytes than it explains only change the total and are told.
+    Bytes that the architecture does not explain are spread over the layers. Where it explains more than there
+    are, its tensors shrink to the stored bytes, layer by layer where the headers tell them; the model then
+    counts as one whose architecture is not known.
     """
     excess = stored.size_bytes - model.weights_bytes
     weighed = replace(model, weights_bytes=stored.size_bytes, weights_source=stored.source)
@@ -42,8 +46,11 @@ def with_stored(model: ModelSpec, stored: Stored) -> ModelSpec:
         f"The checkpoint holds {format_bytes(stored.size_bytes, 2)}, "
         f"its architecture explains {format_bytes(model.weights_bytes, 2)}"
     )
-    layers = _spread(model.layers, excess) if excess > 0 else model.layers
-    return replace(weighed, layers=layers, notes=(*model.notes, note))
+    if excess > 0:
+        return replace(weighed, layers=_spread(model.layers, excess), notes=(*model.notes, note))
+    known = model.known_architecture and -excess <= _TOLERABLE * model.weights_bytes
+    note += ": planned with the checkpoint's sizes" + ("" if known else ", expect a wider error")
+    return replace(shrunk(weighed, stored), known_architecture=known, notes=(*model.notes, note))
 
 
 def _spread(layers: tuple[Layer, ...], excess_bytes: int) -> tuple[Layer, ...]:

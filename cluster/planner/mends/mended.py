@@ -18,8 +18,8 @@ MOST_WAYS = 4
 
 _SPLIT = (degrees.narrower, degrees.whole_experts, degrees.wider, hardware.other_engine)
 _PLACE = (degrees.fewer_replicas, degrees.narrower, degrees.fewer_stages)
-_AXIS = (degrees.without_pipeline, degrees.fewer_expert_ranks, hardware.other_engine, hardware.other_version)
-_FORMAT = (hardware.other_dtype, hardware.other_weights, hardware.other_engine, hardware.other_version)
+_AXIS = (degrees.without_pipeline, degrees.fewer_expert_ranks, hardware.other_version, hardware.other_engine)
+_FORMAT = (hardware.other_dtype, hardware.other_weights, hardware.other_version, hardware.other_engine)
 _ROOM = (
     room.cache_that_fits,
     room.higher_fraction,

@@ -13,6 +13,7 @@ from cluster.planner.result import Rejection
 _BF16_NAMES = ("bf16", "bfloat16")
 _BF16_CAPABILITY = (8, 0)
 _FP16_NAMES = ("fp16", "float16")
+_LONG_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 _FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
 
 
@@ -21,6 +22,7 @@ def capability_rejections(
 ) -> Iterator[Rejection]:
     """Yield what this GPU type cannot do for this model; nothing when the GPU type is not known."""
     yield from _unknown_quantization(model, engine, request)
+    yield from _computed_in(model, engine, request)
     if gpu is None:
         return
     if gpu.compute_capability < engine.min_capability:
@@ -82,6 +84,21 @@ def _unknown_quantization(
             "quantization_unsupported",
             f"{engine.name} {engine.version} does not run {method} weights, only {known}",
         )
+
+
+def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> Iterator[Rejection]:
+    """Yield that the kernels of this quantisation do not compute in the dtype that was asked for."""
+    method = _method(model, request) or ""
+    allowed = engine.compute_dtypes.get(method)
+    # What a config states is replaced by what the kernels have; what a user states is not.
+    if request.dtype is None or allowed is None or request.dtype in allowed:
+        return
+    named = " or ".join(_LONG_NAMES.get(name, name) for name in allowed)
+    yield Rejection(
+        "dtype_unsupported",
+        f"{engine.name} {engine.version} computes {method} weights in {named}, "
+        f"not in {_LONG_NAMES.get(request.dtype, request.dtype)}",
+    )
 
 
 def _quantization(

@@ -13,11 +13,14 @@ from cluster.planner.result import Rejection
 def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     """Yield the axes of this layout that the model or the engine does not have."""
     name = f"{engine.name} {engine.version}"
-    if engine.architectures and model.architecture not in engine.architectures:
+    # An engine of others may know a model whose config leaves its architecture out.
+    named = bool(model.architecture) or engine.deployable
+    if named and engine.architectures and model.architecture not in engine.architectures:
         yield Rejection(
             "engine_unsupported",
             f"{name} does not run {model.architecture or 'this architecture'}",
         )
+    yield from _too_early(model, engine)
     if layout.pp > model.num_layers:
         yield Rejection(
             "too_few_layers",
@@ -39,6 +42,16 @@ def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -
         yield Rejection("engine_unsupported", f"{name} has no expert parallelism")
     if layout.dp_attention and not engine.supports_dp_attention:
         yield Rejection("engine_unsupported", f"{name} has no data-parallel attention")
+
+
+def _too_early(model: ModelSpec, engine: EngineProfile) -> Iterator[Rejection]:
+    """Yield that a later version of the engine was the first to run this model."""
+    first, what = engine.not_yet.get(model.architecture), model.architecture
+    if first is None:
+        first, what = engine.not_yet.get(f"rope {model.rope_type}"), f"{model.rope_type} rotary scaling"
+    if first is not None:
+        text = f"{engine.name} {engine.version} does not run {what}: {engine.name} has it from {first} on"
+        yield Rejection("engine_unsupported", text)
 
 
 def _has_stages(architecture: str | None, engine: EngineProfile) -> bool:
