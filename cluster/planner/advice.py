@@ -59,7 +59,9 @@ def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[
         first = candidate.rejections[0]
         told_below = first.rule in MEMORY_RULES
         mend = f": {first.fix}" if first.fix and not told_below and first.fix not in told else ""
-        yield f"nearest is {candidate.label}: {first.message}{mend}"
+        # A message may begin with the label itself: 'TP=3 splits 64 heads unevenly'.
+        label = "nearest" if first.message.startswith(candidate.label) else f"nearest is {candidate.label}"
+        yield f"{label}: {first.message}{mend}"
     elif context.survey.left_out:
         out = context.survey.left_out[0]
         yield f"no GPU can be used: {out.node_name} GPU {out.gpu_index} ({out.reason})"

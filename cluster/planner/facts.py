@@ -41,7 +41,8 @@ def gather_facts(context: Context, found: Found) -> Facts:
     free = asked.with_request(**_FREE) if pinned else asked
     searched = pinned or too_long
     feasible = search(free, name_holders=False).feasible if searched else found.feasible
-    one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
+    whole = free.with_request(decode_context_parallel=1)  # one GPU has nobody to divide its cache with
+    one_gpu = build_candidates(whole, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),

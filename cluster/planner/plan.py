@@ -43,7 +43,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
     ways = () if best else _ways_out(context, found)
-    otherwise = best.label if best else next(iter(ways), _NO_WAY_OUT)
+    otherwise = f"{best.label} instead" if best else next(iter(ways), _NO_WAY_OUT)
     refused = mended(context, found.refused, otherwise)
     return Plan(
         model=model,
@@ -79,7 +79,7 @@ def _training_plan(context: Context) -> Plan:
 
     found = search_training(context)
     best = found.feasible[0] if found.feasible else None
-    otherwise = best.label if best else _NO_WAY_OUT
+    otherwise = f"{best.label} instead" if best else _NO_WAY_OUT
     refused = explained_refusals(
         mended(context, found.refused, otherwise, count_training, TRAINING_PROPOSERS)
     )

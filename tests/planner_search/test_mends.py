@@ -37,6 +37,11 @@ OPTIONS = {
     "--engine-version": ("engine_version", str),
 }
 
+NOT_A_CHANGE = re.compile(
+    "more GPU|stop |free |fits? as|hold it|without the pinned|another model|instead|one replica|DP="
+)
+"""Ways that are no change of the layout's own degrees or options: other layouts, processes, hardware."""
+
 
 def followed(answer: Plan, refused: Candidate, way: str) -> Plan | None:
     """Plan again as a way out says; None for a way that is not a change of options."""
@@ -65,9 +70,7 @@ def assert_mends_hold(answer: Plan) -> int:
         for rejection in refused.rejections:
             assert rejection.message and rejection.fix
             for way in rejection.fix.split(", or "):
-                if (refused.label, way) in tried or re.search(
-                    r"more GPUs|stop |free |fits? as|hold it|without the pinned|another model|DP=", way
-                ):
+                if (refused.label, way) in tried or NOT_A_CHANGE.search(way):
                     continue  # seen, or not a change of this layout's own degrees or options
                 tried.add((refused.label, way))
                 again = followed(answer, refused, way)

@@ -98,7 +98,7 @@ def fewer_replicas(case: Case) -> Iterator[str]:
     """As many replicas as there is room for."""
     held = case.trials.replicas(case.context, case.form, case.replicas)
     if 0 < held < case.replicas:
-        yield case.form.layout(held).label
+        yield case.form.layout(held).label + (" (one replica)" if held == 1 else "")
         yield f"{count_of((case.replicas - held) * case.form.gpus, 'more GPU')}"
 
 
