@@ -9,8 +9,8 @@ from rich.style import Style
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.describe import column_ranges
 from cluster.planner.layout import Placement
+from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import Candidate
 from cluster.units import count_of
 from tui.format import fit, span

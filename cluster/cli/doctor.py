@@ -15,7 +15,7 @@ from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
-from cluster.planner.describe import cluster_in_words
+from cluster.planner.reasons.describe import cluster_in_words
 
 State = Literal["ok", "warn", "fail"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cluster.cli.style import Style
 from cluster.cli.table import table
 from cluster.cli.wrap import wrap
-from cluster.planner.describe import (
+from cluster.planner.reasons.describe import (
     bottleneck_in_words,
     cluster_in_words,
     columns_in_words,

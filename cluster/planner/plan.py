@@ -8,14 +8,14 @@ from dataclasses import replace
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
-from cluster.planner.compare import compare
-from cluster.planner.crossing import told_what_crossing_costs
-from cluster.planner.decision import decide
-from cluster.planner.explain import explained, explained_refusals
-from cluster.planner.facts import gather_facts
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.mends import TRAINING_PROPOSERS, mended
+from cluster.planner.reasons.compare import compare
+from cluster.planner.reasons.crossing import told_what_crossing_costs
+from cluster.planner.reasons.decision import decide
+from cluster.planner.reasons.explain import explained, explained_refusals
+from cluster.planner.reasons.facts import gather_facts
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
@@ -63,13 +63,13 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
 
 def _ways_out(context: Context, found: Found) -> tuple[str, ...]:
     # Imported only where nothing fits: most plans need none of it, and a dry run counts milliseconds.
-    from cluster.planner.advice import advise
+    from cluster.planner.reasons.advice import advise
 
     return advise(context, found)
 
 
 def _advice(context: Context, refused: Sequence[Candidate], ways: tuple[str, ...]) -> tuple[str, ...]:
-    from cluster.planner.advice import nearest_miss
+    from cluster.planner.reasons.advice import nearest_miss
 
     return (*nearest_miss(context, refused, ways), *ways)
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from cluster.planner.describe import column_ranges
 from cluster.planner.kv_share import kv_share
+from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
 from cluster.planner.search.rank import SAME, broken_rules, narrowest
 from tests.planner_search.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best

@@ -8,11 +8,11 @@ import pytest
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster
-from cluster.planner.describe import placement_in_words
+from cluster.planner.reasons.describe import placement_in_words
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.rank import SAME, broken_rules, narrowest
-from cluster.planner.stage_split import own_split
+from cluster.planner.search.stage_split import own_split
 from cluster.planner.to_json import plan_to_json
 from tests.planner_search.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
 

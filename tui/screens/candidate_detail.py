@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.describe import bottleneck_in_words, column_ranges, traffic_in_words
 from cluster.planner.layout import Layout
+from cluster.planner.reasons.describe import bottleneck_in_words, column_ranges, traffic_in_words
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from cluster.units import count_of
 from tui.diagrams import replica_places

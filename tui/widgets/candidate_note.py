@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 from textual.geometry import Size
 
-from cluster.planner.describe import bottleneck_in_words, traffic_in_words
 from cluster.planner.layout import Layout
+from cluster.planner.reasons.describe import bottleneck_in_words, traffic_in_words
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT

@@ -12,8 +12,8 @@ from cluster.catalog.model_spec import Attention, AttentionKind, ModelSpec
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.weights import sharded_weights
+from cluster.planner.search.stage_split import own_split
 from cluster.planner.sharding import kv_heads_on_rank
-from cluster.planner.stage_split import own_split
 
 _HALVINGS = 24
 _WORTH_A_SETTING = 0.05

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.planner.describe import made_of
-from cluster.planner.division import inside, over_nodes, still_spread, within_node
-from cluster.planner.facts import Facts, nodes_per_replica
+from cluster.planner.reasons.describe import made_of
+from cluster.planner.reasons.division import inside, over_nodes, still_spread, within_node
+from cluster.planner.reasons.facts import Facts, nodes_per_replica
 from cluster.planner.result import Candidate, DecisionStep
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context

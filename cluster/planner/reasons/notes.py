@@ -8,7 +8,7 @@ from dataclasses import replace
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.rank import keeps_limits
-from cluster.planner.stage_split import split_note
+from cluster.planner.search.stage_split import split_note
 from cluster.units import format_duration
 
 

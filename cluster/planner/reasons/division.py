@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.planner.facts import crosses_network, nodes_per_replica
 from cluster.planner.layout import Layout
+from cluster.planner.reasons.facts import crosses_network, nodes_per_replica
 from cluster.planner.result import Candidate
 from cluster.planner.search.context import Context
 from cluster.units import count_of

@@ -1,0 +1,114 @@
+"""Why the first candidate leads and why each other one was passed over, in one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from cluster.planner.reasons.describe import made_of
+from cluster.planner.reasons.notes import with_notes
+from cluster.planner.reasons.passed_over import compared, latency, limits, reasons_against
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate
+from cluster.planner.search.rank import SAME, Narrowest, Rule, benefit, broken_rules, keeps_limits, narrowest
+
+
+def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Candidate, ...]:
+    """Return the candidates with their `why`; the first is the one that leads."""
+    if not feasible:
+        return ()
+    needed = narrowest(feasible)
+    best, *others = (with_notes(candidate, request) for candidate in feasible)
+    lead = replace(best, why=_why_best(best, _next(others, request), request, needed))
+    return (lead, *(replace(other, why=_why_not(other, best, request, needed)) for other in others))
+
+
+def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return refused candidates with their first rejection and its mend as `why`."""
+    return tuple(replace(candidate, why=_why_refused(candidate)) for candidate in refused)
+
+
+def _why_refused(candidate: Candidate) -> str:
+    if not candidate.rejections:
+        return "does not hold"
+    first = candidate.rejections[0]
+    others = len(candidate.rejections) - 1
+    more = f" (and {others} more reason{'s' if others > 1 else ''})" if others else ""
+    return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
+
+
+def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:
+    what = _what(best)
+    if not keeps_limits(best, request):
+        return f"{what}; no layout keeps the limits, this one comes nearest ({latency(best)})"
+    if following is None:
+        pinned = any((request.tp, request.pp, request.dp, request.ep))
+        limits = " within the limits" if request.ttft_s or request.tpot_s else ""
+        return f"{what}; the only layout that fits{' with these degrees' if pinned else ''}{limits}"
+    gain = benefit(best, request) / max(benefit(following, request), 1e-12) - 1
+    if gain > SAME:
+        return f"{what}; {_gain(gain, request)} than the next ({following.label})"
+    if _is_passed_over(following, best, request):
+        return f"{what}; {_kept_rules(following, best, request, needed)}"
+    return f"{what}; the simplest to run of those that are about equally good (next: {following.label})"
+
+
+def _what(best: Candidate) -> str:
+    layout = best.layout
+    if layout.gpus == 1:
+        return "one copy on one GPU, no communication"
+    if layout.gpus_per_replica == 1:
+        return f"{layout.num_replicas} independent copies, no communication between GPUs"
+    what = f"each replica split over {layout.gpus_per_replica} GPUs"
+    what += f" ({made_of(layout)})" if layout.dp_attention else ""
+    return what + (f", {layout.num_replicas} replicas side by side" if layout.num_replicas > 1 else "")
+
+
+def _next(others: Sequence[Candidate], request: PlanRequest) -> Candidate | None:
+    """Return the one of the highest estimate among those that keep the limits."""
+    within = [other for other in others if keeps_limits(other, request)]
+    return max(within, key=lambda other: benefit(other, request), default=None)
+
+
+def _is_passed_over(other: Candidate, best: Candidate, request: PlanRequest) -> bool:
+    """True for what is estimated clearly higher than the best and breaks a rule that the best keeps."""
+    return benefit(best, request) < benefit(other, request) * (1 - SAME)
+
+
+def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
+    more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
+    rules = _rules_between(higher, best, needed)
+    kept = " and ".join(rule.kept for rule in rules) or "the simpler layout"
+    return f"chosen for {kept}, in spite of {_gain(more, request)} expected of {higher.label}"
+
+
+def _rules_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Rule]:
+    kept = broken_rules(best, needed)
+    return [rule for rule in broken_rules(higher, needed) if rule not in kept]
+
+
+def _gain(gain: float, request: PlanRequest) -> str:
+    if request.objective == "latency":
+        return f"answers {gain:.0%} sooner"
+    return f"{gain:.0%} more tokens a second"
+
+
+def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
+    if keeps_limits(best, request) and not keeps_limits(other, request):
+        return f"misses the limits: {latency(other)}{limits(request)}"
+    told = compared(other, best, request)
+    rules = _rules_between(other, best, needed) if _is_passed_over(other, best, request) else []
+    reason = _rule_reason(rules, request) if rules else reasons_against(other, best, request)
+    return f"{told}{f': {reason}' if reason else ''}"
+
+
+def _rule_reason(rules: Sequence[Rule], request: PlanRequest) -> str:
+    broken = " and ".join(rule.broken for rule in rules)
+    least = prod(rule.must_win for rule in rules) - 1
+    return f"{broken}, so it leads only where it {_wins(least, request)}"
+
+
+def _wins(gain: float, request: PlanRequest) -> str:
+    verb = "answers" if request.objective == "latency" else "is estimated"
+    return f"{verb} more than {gain:.0%} {'sooner' if request.objective == 'latency' else 'higher'}"
