@@ -1,1 +1,1 @@
-"""Why a plan is as it is, in words: decision path, comparison, what leads, what was passed over, what to do."""
+"""Why a plan is as it is, in words: the decision path, the comparison, what leads, what to do."""
