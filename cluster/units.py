@@ -5,6 +5,8 @@ Everywhere else sizes are bytes, times are seconds and rates are per second.
 
 from __future__ import annotations
 
+import math
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
@@ -23,6 +25,11 @@ def format_bytes(size_bytes: float | None, decimals: int = 1) -> str:
         if abs(size_bytes) >= scale:
             return f"{size_bytes / scale:,.{decimals}f} {name}"
     return f"{size_bytes:.0f} B"
+
+
+def in_tenths(count: float) -> str:
+    """Return a count with one decimal, never rounded up: 0.99 of a request is no request."""
+    return f"{math.floor(count * 10) / 10:,.1f}"
 
 
 def format_gib(size_bytes: float | None, decimals: int = 1) -> str:

@@ -17,7 +17,7 @@ Version = tuple[int, ...]
 _VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
 # Builds between releases, named after the last one, already run what the next one brings.
 _BUILD = re.compile(r"dev|rc|nightly|\+")
-_MERGED_TABLES = ("constants", "quantizations", "compute_dtypes")
+_MERGED_TABLES = ("constants", "quantizations", "compute_dtypes", "architecture_capabilities")
 _NAME_LISTS = (
     "quantizes_on_load",
     "refuses_fp16",
@@ -115,6 +115,8 @@ def _profile(data: dict[str, Any], version: str) -> EngineProfile:
     fields.update({name: tuple(data.get(name, ())) for name in _NAME_LISTS})
     fields["min_capability"] = tuple(data.get("min_capability", (7, 0)))
     fields["quantizations"] = {key: tuple(cc) for key, cc in data.get("quantizations", {}).items()}
+    by_architecture = data.get("architecture_capabilities", {})
+    fields["architecture_capabilities"] = {key: tuple(cc) for key, cc in by_architecture.items()}
     fields["compute_dtypes"] = {key: tuple(names) for key, names in data.get("compute_dtypes", {}).items()}
     fields["not_yet"] = _not_yet(str(data["name"]), version)
     fields["newest"] = str(data["latest"])

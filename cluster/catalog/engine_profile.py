@@ -50,6 +50,8 @@ class EngineProfile:
     """The only architectures it divides into pipeline stages; empty: any but `without_pp`."""
     without_pp: tuple[str, ...] = ()
     """Architectures it does not divide into pipeline stages."""
+    architecture_capabilities: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    """Architecture -> least compute capability for which the engine has its attention kernels."""
     compute_dtypes: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Quantisation method -> the only dtypes its kernels compute in; any where a method is not named."""
     not_yet: dict[str, str] = field(default_factory=dict, hash=False)

@@ -17,7 +17,7 @@ from cluster.planner.reasons.describe import (
     traffic_in_words,
 )
 from cluster.planner.result import Candidate, Plan
-from cluster.units import count_of, format_bytes, format_count, format_gib
+from cluster.units import count_of, format_bytes, format_count, format_gib, in_tenths
 
 _LABEL_WIDTH = 10
 _REFUSALS_SHOWN = 3
@@ -100,7 +100,7 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
             f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
-            f"{candidate.max_concurrency:,.1f} requests of the full length"
+            f"{in_tenths(candidate.max_concurrency)} requests of the full length"
         )
 
 

@@ -32,8 +32,9 @@ def enlarged(cluster: Cluster) -> Iterator[Larger]:
         return
     model = _empty_node(node)
     kind = model.gpus[0].type
+    healthy = sum(gpu.unhealthy_reason is None for gpu in model.gpus)
     for size in (2, 4, _MOST_GPUS_A_NODE):
-        if size > len(model.gpus):
+        if size > healthy:
             filled = _resized(model, size)
             words = f"{size} x {kind} in one node"
             yield Larger(words, cluster.model_copy(update={"nodes": (filled,)}))
@@ -64,7 +65,7 @@ def _empty_gpu(gpu: Gpu) -> Gpu:
 
 def _resized(node: Node, size: int) -> Node:
     """The node with `size` GPUs like its first one, reached over the same links."""
-    first = node.gpus[0]
+    first = next((gpu for gpu in node.gpus if gpu.unhealthy_reason is None), node.gpus[0])
     gpus = tuple(
         first.model_copy(update={"index": index, "uuid": f"{first.uuid}-{index}"}) for index in range(size)
     )

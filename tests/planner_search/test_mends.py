@@ -29,7 +29,7 @@ OPTIONS = {
     "--gpu-memory-utilization": ("gpu_memory_utilization", float),
     "--max-num-seqs": ("max_num_seqs", int),
     "--max-num-batched-tokens": ("max_num_batched_tokens", int),
-    "--kv-cache-dtype": ("kv_cache_dtype", str),
+    "--kv-cache-dtype": ("kv_cache_dtype", lambda name: None if name == "auto" else name),
     "--decode-context-parallel-size": ("decode_context_parallel", int),
     "--kv-cache-memory-bytes": ("kv_cache_memory_bytes", int),
     "--dtype": ("dtype", lambda flag: DTYPES[flag]),
@@ -318,3 +318,34 @@ def test_context_ranks_that_no_copies_are_there_for_are_refused() -> None:
     assert assert_mends_hold(answer) >= 1
     old = ask(LLAMA_70B, "8xH100", tp=8, decode_context_parallel=2, engine="sglang")
     assert old.candidates[0].rejections[0].rule == "engine_unsupported"
+
+
+def test_a_cache_dtype_the_gpus_lack_names_the_plain_one() -> None:
+    answer = ask("Qwen/Qwen3-8B", "4xT4", kv_cache_dtype="fp8", max_model_len=4096, tp=2, pp=2)
+    assert fixes(answer)["TP=2, PP=2"].startswith("--kv-cache-dtype auto")
+    assert assert_mends_hold(answer) >= 1
+
+
+def test_sparse_attention_needs_the_kernels_of_newer_gpus() -> None:
+    answer = ask("deepseek-ai/DeepSeek-V3.2", "2x8xA100-80GB", max_model_len=8192)
+    assert answer.recommended is None
+    assert "compute capability 9.0" in answer.candidates[0].rejections[0].message
+    assert ask("deepseek-ai/DeepSeek-V3.2", "8xH200", max_model_len=8192).recommended is not None
+
+
+def test_a_quantisation_asked_for_by_name_forces_its_plain_kernel() -> None:
+    asked: dict[str, Any] = {"dtype": "bf16", "engine_version": "0.10.0", "max_model_len": 8192}
+    model = "Qwen/Qwen2.5-14B-Instruct-AWQ"
+    named = ask(model, "1xA100-80GB", quantization="awq", **asked)
+    assert named.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert ask(model, "1xA100-80GB", **asked).recommended is not None
+
+
+def test_one_healthy_gpu_more_is_enough() -> None:
+    cluster = with_gpu(parse_cluster_spec("4xA100-80GB"), 0, 1, unhealthy_reason="XID 79")
+    advice = ask(LLAMA_70B, cluster, tp=4).advice
+    assert any(line.startswith("4 x A100-80GB in one node hold it as TP=4") for line in advice)
+
+
+def test_the_layout_that_holds_most_of_a_sequence_is_nearest() -> None:
+    assert "DP-attention" not in ask(SCOUT, "8xH100").advice[0]

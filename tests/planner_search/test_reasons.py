@@ -148,3 +148,23 @@ def test_more_room_for_keys_and_values_never_lowers_the_best_estimate() -> None:
 
 def rate_of(estimate: Estimate | None) -> float:
     return estimate.throughput_tokens_per_s.value if estimate else 0.0
+
+
+def test_no_stage_more_for_a_latency_that_is_no_better() -> None:
+    assert best(ask("deepseek-ai/DeepSeek-R1", "8xB200", objective="latency")).layout.pp == 1
+
+
+def test_a_limit_that_nothing_keeps_is_missed_by_as_little_as_can_be() -> None:
+    answer = ask("Qwen/Qwen3-8B", "4xH100", ttft_s=0.001)
+    nearest = best(answer).estimate
+    fastest = best(ask("Qwen/Qwen3-8B", "4xH100", tp=4, concurrency=1)).estimate
+    assert nearest is not None and fastest is not None
+    assert nearest.ttft_s.value <= fastest.ttft_s.value * 1.1
+    assert not any("holds its batch" in candidate.why for candidate in answer.candidates)
+
+
+def test_context_ranks_that_do_not_divide_are_not_blamed_on_memory() -> None:
+    answer = ask("deepseek-ai/DeepSeek-R1", "8xH200", tp=8, decode_context_parallel=3)
+    told = " ".join(step.because for step in answer.decision)
+    assert "no layout inside one node holds" not in told
+    assert "--decode-context-parallel-size 4" in answer.candidates[0].rejections[0].fix

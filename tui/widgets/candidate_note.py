@@ -8,6 +8,7 @@ from textual.geometry import Size
 from cluster.planner.layout import Layout
 from cluster.planner.reasons.describe import bottleneck_in_words, traffic_in_words
 from cluster.planner.result import Candidate, Estimate, RankMemory
+from cluster.units import in_tenths
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT
 from tui.look import Look, look_of
@@ -85,7 +86,7 @@ def feasible_note(candidate: Candidate, look: Look) -> Text:
     if candidate.kv_cache_tokens is not None:
         room.append(f"KV room {candidate.kv_cache_tokens:,} tokens a replica")
     if candidate.max_concurrency is not None:
-        room.append(f"{candidate.max_concurrency:,.1f} requests of full length")
+        room.append(f"{in_tenths(candidate.max_concurrency)} requests of full length")
     if room:
         text.append("\n" + f" {DOT} ".join(room), look.muted)
     if candidate.estimate is not None:

@@ -47,14 +47,14 @@ def batch_limit(
 
 
 def largest_within(at: Callable[[float], ReplicaState], limit: float, request: PlanRequest) -> ReplicaState:
-    """Return the state at the largest batch that keeps the TTFT and TPOT limits, or at `limit` when even one
-    request at a time misses them."""
+    """Return the state at the largest batch that keeps the TTFT and TPOT limits; where even one request at a
+    time misses them, at that, which comes nearest."""
     top = at(limit)
     if _within(top, request) or limit <= 1:
         return top
     best = at(1.0)
     if not _within(best, request):
-        return top
+        return best
     low, high = 1.0, limit
     for _ in range(HALVINGS):
         middle = (low + high) / 2

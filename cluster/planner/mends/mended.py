@@ -19,7 +19,13 @@ MOST_WAYS = 4
 _SPLIT = (degrees.narrower, degrees.whole_experts, degrees.wider, hardware.other_engine)
 _PLACE = (degrees.fewer_replicas, degrees.narrower, degrees.fewer_stages)
 _AXIS = (degrees.without_pipeline, degrees.fewer_expert_ranks, hardware.other_version, hardware.other_engine)
-_FORMAT = (hardware.other_dtype, hardware.other_weights, hardware.other_version, hardware.other_engine)
+_FORMAT = (
+    room.plain_cache,
+    hardware.other_dtype,
+    hardware.other_weights,
+    hardware.other_version,
+    hardware.other_engine,
+)
 _ROOM = (
     room.cache_that_fits,
     room.higher_fraction,
@@ -40,7 +46,7 @@ PROPOSERS: Proposers = {
     "quant_group_not_divisible": _SPLIT,
     "quant_block_not_divisible": _SPLIT,
     "experts_not_divisible": (degrees.fewer_expert_ranks,),
-    "context_not_divisible": (room.fewer_context_ranks, degrees.wider),
+    "context_not_divisible": (room.other_context_ranks, degrees.wider),
     "too_few_layers": (degrees.fewer_stages,),
     "pp_unsupported": _AXIS,
     "engine_unsupported": _AXIS,

@@ -50,12 +50,19 @@ def packed_cache(case: Case) -> Iterator[str]:
         yield "FP8 KV cache (--kv-cache-dtype fp8)"
 
 
-def fewer_context_ranks(case: Case) -> Iterator[str]:
-    """The most ranks that divide the copies of the cache."""
-    for ranks in range(case.context.request.decode_context_parallel - 1, 0, -1):
-        if case.holds(decode_context_parallel=ranks):
-            yield f"--decode-context-parallel-size {ranks}"
-            return
+def other_context_ranks(case: Case) -> Iterator[str]:
+    """The nearest numbers of ranks, below and above, that divide the copies of the cache."""
+    asked = case.context.request.decode_context_parallel
+    for others in (range(asked - 1, 0, -1), range(asked + 1, case.form.tp + 1)):
+        held = next((ranks for ranks in others if case.holds(decode_context_parallel=ranks)), None)
+        if held is not None:
+            yield f"--decode-context-parallel-size {held}"
+
+
+def plain_cache(case: Case) -> Iterator[str]:
+    """A cache in the dtype that the model computes in."""
+    if case.context.request.kv_cache_dtype not in (None, "auto") and case.holds(kv_cache_dtype=None):
+        yield "--kv-cache-dtype auto"
 
 
 def higher_fraction(case: Case) -> Iterator[str]:

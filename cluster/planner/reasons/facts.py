@@ -35,14 +35,13 @@ class Facts:
 def gather_facts(context: Context, found: Found) -> Facts:
     """Judge what the decision tree asks about; pins are lifted for it."""
     request = context.request
-    pinned = any(getattr(request, axis) is not None for axis in _FREE)
+    pinned = any(getattr(request, axis) is not None for axis in _FREE) or request.decode_context_parallel > 1
     asked = at_own_length(context)
     too_long = asked is not context
-    free = asked.with_request(**_FREE) if pinned else asked
+    free = asked.with_request(**_FREE, decode_context_parallel=1) if pinned else asked
     searched = pinned or too_long
     feasible = search(free, name_holders=False).feasible if searched else found.feasible
-    whole = free.with_request(decode_context_parallel=1)  # one GPU has nobody to divide its cache with
-    one_gpu = build_candidates(whole, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
+    one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),

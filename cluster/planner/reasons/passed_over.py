@@ -81,7 +81,7 @@ def _limit_at_work(estimate: Estimate | None, request: PlanRequest) -> str:
         ("TPOT", estimate.tpot_s, request.tpot_s),
         ("TTFT", estimate.ttft_s, request.ttft_s),
     ):
-        if limit is not None and band.value > _AT_THE_LIMIT * limit:
+        if limit is not None and _AT_THE_LIMIT * limit < band.value <= limit:
             held = f"the {name} limit of {format_duration(limit)} holds its batch to {estimate.batch:,}"
             return f"{held} a replica"
     return ""

@@ -31,6 +31,13 @@ def capability_rejections(
             f"{engine.name} {engine.version} needs compute capability {_text(engine.min_capability)}, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
+    least = engine.architecture_capabilities.get(model.architecture)
+    if least is not None and gpu.compute_capability < least:
+        yield Rejection(
+            "engine_unsupported",
+            f"{engine.name} {engine.version} runs {model.architecture} on compute capability "
+            f"{_text(least)} or newer, {gpu.type} has {_text(gpu.compute_capability)}",
+        )
     yield from _dtype(model, gpu, engine, request)
     yield from _cache_dtype(model, gpu, engine, request)
     yield from _quantization(model, gpu, engine, request)
@@ -89,7 +96,8 @@ def _unknown_quantization(
 def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> Iterator[Rejection]:
     """Yield that the kernels of this quantisation do not compute in the dtype that was asked for."""
     method = _method(model, request) or ""
-    allowed = engine.compute_dtypes.get(method)
+    by_name = engine.compute_dtypes.get(f"named_{request.quantization}")
+    allowed = by_name or engine.compute_dtypes.get(method)
     # What a config states is replaced by what the kernels have; what a user states is not.
     if request.dtype is None or allowed is None or request.dtype in allowed:
         return

@@ -138,6 +138,7 @@ def _effort(candidate: Candidate, request: PlanRequest) -> tuple[float, ...]:
     latency = request.objective == "latency" and estimate is not None
     spare_rate = -estimate.throughput_tokens_per_s.value if estimate and latency else 0.0
     return (
+        float(layout.pp) if latency else 0.0,  # a stage more never made a request faster
         spare_rate,
         float(layout.dp_attention),
         float(layout.pp),

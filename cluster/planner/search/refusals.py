@@ -42,7 +42,9 @@ def _distance(candidate: Candidate) -> tuple[float, ...]:
     memory = candidate.memory_per_gpu
     in_all = memory.shortfall_bytes if memory else 0
     told = _too_heavy_bytes(candidate) if rule == "weights_do_not_fit" else in_all
-    return (step, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
+    # Where all but the length fits, the layout that holds most of it is nearest.
+    held = -(candidate.max_concurrency or 0.0) if rule == "max_len_exceeds_kv" else 0.0
+    return (step, held, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
 
 
 def _too_heavy_bytes(candidate: Candidate) -> int:
