@@ -84,8 +84,15 @@ def count_training(context: Context, form: Form, enough: int) -> int:
 
 
 def _held(context: Context, form: Form) -> int:
-    candidate = _judge(context, form)
-    return candidate.layout.num_replicas if candidate.feasible else 0
+    """The replicas that train, without the reasons of those that do not."""
+    if shape_rejections(context, form.layout()):
+        return 0
+    sets = form_replicas(context.survey, form)
+    wanted = context.request.dp
+    if not sets or (wanted is not None and wanted > sum(replicas.count for replicas in sets)):
+        return 0
+    choice = choose(context, form, sets)
+    return choice.step.num_replicas if choice is not None and choice.step.fits else 0
 
 
 def chosen_step(context: Context, candidate: Candidate) -> Step | None:
