@@ -21,7 +21,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
 from cluster.planner.search.survey import survey_cluster
-from cluster.planner.workload import context_notes, fitted, format_notes
+from cluster.planner.workload import build_notes, context_notes, fitted, format_notes
 
 _NO_WAY_OUT = "another model, or other GPUs"
 
@@ -35,7 +35,9 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     engine = load_engine(request.engine, request.engine_version)
     request, notes = fitted(request, model)
     notes += format_notes(model, engine, request) + context_notes(request)
-    context = Context(cluster, survey_cluster(cluster), model, engine, request, notes)
+    survey = survey_cluster(cluster)
+    notes += build_notes((pool.spec for pool in survey.pools), engine)
+    context = Context(cluster, survey, model, engine, request, notes)
     if request.workload == "training":
         return _training_plan(context)
     found = search(context)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from cluster.catalog.engine_catalog import parse_version
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
 
@@ -23,6 +25,18 @@ def fitted(request: PlanRequest, model: ModelSpec) -> tuple[PlanRequest, tuple[s
         f"planned for {cut.input_tokens:,} in, {cut.output_tokens:,} out"
     )
     return cut, (note,)
+
+
+def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ...]:
+    """Return what to know of GPUs that are newer than an engine's published builds."""
+    newest = engine.constants.get("newest_capability", float("inf"))
+    newer = {gpu.type for gpu in gpus if 10 * gpu.compute_capability[0] + gpu.compute_capability[1] > newest}
+    if not newer:
+        return ()
+    named = " and ".join(sorted(newer))
+    return (
+        f"published builds of {engine.name} {engine.version} have no kernels for {named}: build it for them",
+    )
 
 
 def context_notes(request: PlanRequest) -> tuple[str, ...]:

@@ -202,3 +202,8 @@ def test_expert_parallelism_is_not_passed_over_in_silence() -> None:
     notes = best(train("openai/gpt-oss-20b", "8xH200", ep=8)).notes
     assert "EP is not planned for training: experts are divided over TP" in notes
     assert not any("EP" in note for note in best(train("openai/gpt-oss-20b", "8xH200")).notes)
+
+
+def test_float32_training_is_answered_with_mixed_precision_and_a_word() -> None:
+    answer = ask("Qwen/Qwen3-8B", "8xA100-80GB", workload="training", dtype="fp32")
+    assert any("float32 is not planned for training" in note for note in best(answer).notes)

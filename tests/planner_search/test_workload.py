@@ -63,3 +63,12 @@ def test_weights_that_are_read_whole_before_they_are_quantised() -> None:
 
     assert [asked(version) for version in ("0.12.0", "0.14.0")] == [[], []]
     assert asked("0.13.0") == ["weights_do_not_fit"]
+
+
+def test_gpus_newer_than_an_engine_s_builds_are_told() -> None:
+    old, new = (
+        best(ask(LLAMA_8B, "1xRTX-5090", engine_version=version, max_model_len=8192)).notes
+        for version in ("0.8.5", "0.10.0")
+    )
+    assert any("no kernels for RTX-5090" in note for note in old)
+    assert not any("no kernels" in note for note in new)

@@ -19,9 +19,10 @@ def as_trained(context: Context) -> Context:
 
 def notes_for(context: Context) -> tuple[str, ...]:
     """Return what is planned otherwise than the model is stored, or than was asked for."""
-    expert = context.request.ep not in (None, 1)
+    expert, wide = context.request.ep not in (None, 1), context.request.dtype == "fp32"
     notes = (
         format_note(context),
+        "float32 is not planned for training: mixed precision keeps 16-bit parameters" if wide else "",
         "EP is not planned for training: experts are divided over TP" if expert else "",
     )
     return tuple(note for note in notes if note)
