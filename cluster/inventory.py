@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 ClusterSource = Literal["nvml", "ray", "simulated", "file", "spec", "none"]
 
@@ -68,6 +72,15 @@ class MeasuredLink(FrozenModel):
     bandwidth_bytes_per_s: float
 
 
+class MeasuredRate(FrozenModel):
+    """What one type of GPU achieved on this cluster: large matrix products, and reading memory in order."""
+
+    gpu_type: CleanStr
+    memory_bytes_per_s: Rate | None = None
+    flops_per_s: dict[str, Rate] = Field(default_factory=dict)
+    """By dtype: 'bf16', 'fp16', 'fp8' ..."""
+
+
 class Cluster(FrozenModel):
     """Everything the planner may use, frozen at one moment."""
 
@@ -77,6 +90,7 @@ class Cluster(FrozenModel):
     taken_at_s: float | None = None
     """Unix time of the readings; None for a spec."""
     measured_links: tuple[MeasuredLink, ...] = ()
+    measured_rates: tuple[MeasuredRate, ...] = ()
 
     @property
     def num_gpus(self) -> int:

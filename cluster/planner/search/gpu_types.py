@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.gpus import all_gpu_types, find_gpu
 from cluster.errors import UnknownName
-from cluster.inventory import Gpu
+from cluster.inventory import Gpu, MeasuredRate
+from cluster.planner.cost.measured import with_measured_rates
 from cluster.units import format_gib
 
 
@@ -22,7 +24,8 @@ class Resolved:
 class SpecBook:
     """Looks every distinct kind of GPU up once, and remembers what a user should be told about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Sequence[MeasuredRate] = ()) -> None:
+        self._measured = measured
         self._resolved: dict[tuple[str, int | None, bool], Resolved | None] = {}
         self._notes: list[str] = []
 
@@ -54,7 +57,11 @@ class SpecBook:
             total = spec.memory_bytes
         if gpu.mig_parent_uuid is not None:
             spec = _slice_of(spec, gpu.type, total)
-        return Resolved(spec, total)
+            return Resolved(spec, total)
+        own = with_measured_rates(spec, self._measured)
+        if own is not spec:
+            self._notes.append(f"{spec.type}: planned with the rates measured on this cluster")
+        return Resolved(own, total)
 
     def _nearest(self, gpu: Gpu, total_bytes: int | None) -> GpuSpec | None:
         """The catalogue GPU most like this one: nearest compute capability, then nearest memory."""

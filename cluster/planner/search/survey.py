@@ -31,7 +31,7 @@ def survey_cluster(cluster: Cluster) -> Survey:
         by_shape = _sort_by_shape(cluster.nodes, groups, grain)
         if by_shape is not None:
             break
-    book, pools = SpecBook(), dict[Hashable, Pool]()
+    book, pools = SpecBook(cluster.measured_rates), dict[Hashable, Pool]()
     shapes = []
     for machines in (by_shape or {}).values():
         domains = _domains(cluster.nodes, machines[0], grain, book, pools)
