@@ -349,3 +349,18 @@ def test_one_healthy_gpu_more_is_enough() -> None:
 
 def test_the_layout_that_holds_most_of_a_sequence_is_nearest() -> None:
     assert "DP-attention" not in ask(SCOUT, "8xH100").advice[0]
+
+
+def test_context_ranks_are_not_mixed_up_in_what_is_remembered_of_a_model() -> None:
+    """The same model object asked twice: the room of the one answer must not leak into the other."""
+    model, cluster = load_model("deepseek-ai/DeepSeek-V3"), parse_cluster_spec("8xH200")
+
+    def rate(ranks: int, length: int, spec: Any) -> float:
+        request = PlanRequest(tp=8, pp=1, ep=1, max_model_len=length, decode_context_parallel=ranks)
+        chosen = plan(cluster, spec, request).recommended
+        assert chosen is not None and chosen.estimate is not None
+        return chosen.estimate.throughput_tokens_per_s.value
+
+    asked = [(1, 32_768), (8, 16_384), (1, 8_192)]
+    alone = [rate(*one, load_model("deepseek-ai/DeepSeek-V3")) for one in asked]
+    assert [rate(*one, model) for one in asked] == alone

@@ -70,11 +70,9 @@ def sequence_bytes(
     return _kept.get(model, key, bytes_of_sequence)
 
 
-def _key(
-    model: ModelSpec, tp: int, engine: EngineProfile, request: PlanRequest
-) -> tuple[int, str, str, float, str | None]:
-    element_bytes = cache_element_bytes(model, engine, request)
-    return tp, engine.name, engine.version, element_bytes, request.kv_cache_dtype
+def _key(model: ModelSpec, tp: int, engine: EngineProfile, request: PlanRequest) -> tuple[object, ...]:
+    element_bytes, ranks = cache_element_bytes(model, engine, request), request.decode_context_parallel
+    return tp, engine.name, engine.version, element_bytes, request.kv_cache_dtype, ranks
 
 
 def _pool(
