@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.planner.identity_cache import IdentityCache
+
+_latent: IdentityCache[bool] = IdentityCache(max_entries=64)
+
+
+def keeps_latent(model: ModelSpec) -> bool:
+    """Return whether some layer caches a latent, which is the same on every rank."""
+    return _latent.get(model, None, lambda: _looks_latent(model))
+
+
+def _looks_latent(model: ModelSpec) -> bool:
+    return any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)
 
 
 def kv_share(model: ModelSpec, tp: int) -> str:
@@ -10,7 +22,7 @@ def kv_share(model: ModelSpec, tp: int) -> str:
     if tp == 1:
         return "full KV cache"
     kinds = {layer.attention.kind for layer in model.layers}
-    if AttentionKind.LATENT in kinds:
+    if keeps_latent(model):
         return "full KV cache (latent: the same on every rank)"
     heads = model.num_kv_heads
     if heads < 1 or kinds <= {AttentionKind.STATE, AttentionKind.NONE}:

@@ -9,6 +9,9 @@ Objective = Literal["throughput", "latency"]
 Workload = Literal["inference", "training"]
 EngineName = Literal["builtin", "vllm", "sglang", "tensorrt-llm"]
 
+PINNED_AXES = ("tp", "pp", "dp", "ep")
+"""Axes whose degree a user may ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
@@ -41,3 +44,9 @@ class PlanRequest:
     engine: EngineName = "vllm"
     engine_version: str | None = None
     top: int = 8
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The degrees that were asked for, by axis."""
+        degrees = ((axis, getattr(self, axis)) for axis in PINNED_AXES)
+        return {axis: degree for axis, degree in degrees if degree is not None}

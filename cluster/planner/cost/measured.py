@@ -8,8 +8,7 @@ from dataclasses import replace
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.timing_spec import GpuTiming, load_timing
 from cluster.inventory import MeasuredRate
-
-_USUAL_FRACTION = 0.5
+from cluster.planner.cost.rates import USUAL_FRACTION, flops_fractions, streaming_fraction
 
 
 def with_measured_rates(gpu: GpuSpec, measured: Sequence[MeasuredRate]) -> GpuSpec:
@@ -21,14 +20,12 @@ def with_measured_rates(gpu: GpuSpec, measured: Sequence[MeasuredRate]) -> GpuSp
     if not own:
         return gpu
     timing, rate = load_timing(), own[-1]
-    known = timing.architectures.get("{}.{}".format(*gpu.compute_capability))
-    streaming = known.weights_bandwidth if known else timing.achieved.weights_bandwidth
-    fractions = timing.achieved.flops | known.flops if known else timing.achieved.flops
+    fractions = flops_fractions(gpu, timing)
     factor = timing.gpus.get(gpu.type, GpuTiming()).bandwidth_factor
     bandwidth = gpu.memory_bandwidth_bytes_per_s
     if rate.memory_bytes_per_s is not None:
-        bandwidth = rate.memory_bytes_per_s / (streaming * factor)
+        bandwidth = rate.memory_bytes_per_s / (streaming_fraction(gpu, timing) * factor)
     flops = {
-        dtype: figure / fractions.get(dtype, _USUAL_FRACTION) for dtype, figure in rate.flops_per_s.items()
+        dtype: figure / fractions.get(dtype, USUAL_FRACTION) for dtype, figure in rate.flops_per_s.items()
     }
     return replace(gpu, memory_bandwidth_bytes_per_s=bandwidth, flops_per_s=gpu.flops_per_s | flops)

@@ -7,7 +7,17 @@ from functools import lru_cache
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
-from cluster.catalog.timing_spec import Achieved, EngineTiming, GpuTiming, Timing, load_timing
+from cluster.catalog.timing_spec import (
+    Achieved,
+    ArchitectureRates,
+    EngineTiming,
+    GpuTiming,
+    Timing,
+    load_timing,
+)
+
+USUAL_FRACTION = 0.5
+"""What is achieved of a dtype's rate where nobody measured it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +70,15 @@ def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
 def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
     """Return the achieved rates under the given constants."""
     achieved, own = timing.achieved, timing.gpus.get(gpu.type, GpuTiming())
-    measured = timing.architectures.get("{}.{}".format(*gpu.compute_capability))
-    streaming = measured.weights_bandwidth if measured else achieved.weights_bandwidth
-    fractions = achieved.flops | measured.flops if measured else achieved.flops
+    measured = _of_architecture(gpu, timing)
+    streaming = streaming_fraction(gpu, timing)
     bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor * own.bandwidth_factor
     half = gpu.flops_per_s.get("fp16") or gpu.flops_per_s.get("fp32") or 1e12
     return Rates(
         weights_bytes_per_s=bandwidth * streaming,
         cache_bytes_per_s=bandwidth * achieved.cache_bandwidth,
         plain_bytes_per_s=bandwidth * streaming,
-        flops_per_s=_scaled(gpu.flops_per_s, fractions, engine.flops_factor),
+        flops_per_s=_scaled(gpu.flops_per_s, flops_fractions(gpu, timing), engine.flops_factor),
         expert_flops_per_s=_scaled(gpu.flops_per_s, achieved.expert_flops, engine.flops_factor),
         dequantised=achieved.dequantised,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
@@ -82,6 +91,22 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
     )
 
 
+def streaming_fraction(gpu: GpuSpec, timing: Timing) -> float:
+    """Return the share of a GPU's memory bandwidth at which weights stream, before its own factor."""
+    known = _of_architecture(gpu, timing)
+    return known.weights_bandwidth if known else timing.achieved.weights_bandwidth
+
+
+def flops_fractions(gpu: GpuSpec, timing: Timing) -> dict[str, float]:
+    """Return the share of the datasheet's rate that large products achieve, by dtype."""
+    known = _of_architecture(gpu, timing)
+    return timing.achieved.flops | known.flops if known else timing.achieved.flops
+
+
+def _of_architecture(gpu: GpuSpec, timing: Timing) -> ArchitectureRates | None:
+    return timing.architectures.get("{}.{}".format(*gpu.compute_capability))
+
+
 def _knees(gpu: GpuSpec, achieved: Achieved) -> dict[str, float]:
     wide = ("fp32", "fp16", "bf16")
     return {
@@ -90,4 +115,4 @@ def _knees(gpu: GpuSpec, achieved: Achieved) -> dict[str, float]:
 
 
 def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float) -> dict[str, float]:
-    return {dtype: rate * fractions.get(dtype, 0.5) * factor for dtype, rate in flops.items()}
+    return {dtype: rate * fractions.get(dtype, USUAL_FRACTION) * factor for dtype, rate in flops.items()}

@@ -8,6 +8,7 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.cache_layers import cache_element_bytes
 from cluster.planner.memory.cache_pool import CachePool
+from cluster.planner.memory.kv_cache import stated_in_requests
 from cluster.planner.memory.limits import EngineLimits
 from cluster.planner.memory.stage_pool import stage_pool
 from cluster.planner.request import PlanRequest
@@ -48,9 +49,8 @@ def stated_token_bytes(
 
     def bytes_of_token() -> float:
         pool = _pool(model, tp, engine, request, limits)
-        by_concurrency = pool.holds_states_only or engine.constants.get("tokens_by_concurrency", 1)
-        if pool.holds_states_only or (pool.num_groups > 1 and by_concurrency):
-            return pool.block_bytes * pool.blocks_per_sequence / max(1, limits.max_model_len)
+        if stated_in_requests(pool, engine):
+            return pool.sequence_bytes / max(1, limits.max_model_len)
         return pool.block_bytes * pool.num_groups / max(1, pool.block_tokens)
 
     return _stated.get(model, key, bytes_of_token)
@@ -65,7 +65,7 @@ def sequence_bytes(
     def bytes_of_sequence() -> float:
         # A decoded sequence has one token in flight: windows were freed behind it.
         pool = _pool(model, tp, engine, request, EngineLimits(tokens, 1, 1))
-        return float(pool.block_bytes * pool.blocks_per_sequence)
+        return float(pool.sequence_bytes)
 
     return _kept.get(model, key, bytes_of_sequence)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, Layer, Split, Tensor
 from cluster.planner.sharding import ShardRules, shard_shape
+from cluster.units import MIB
 
-_MIB = 1 << 20
-_ROUNDED_FROM_BYTES = 10 * _MIB
-_ROUNDING_BYTES = 2 * _MIB
-_LARGEST_KEPT_REST_BYTES = _MIB
+_ROUNDED_FROM_BYTES = 10 * MIB
+_ROUNDING_BYTES = 2 * MIB
+_LARGEST_KEPT_REST_BYTES = MIB
 _SPLITS_OUT = (Split.COLUMN, Split.HEADS, Split.KV_HEADS)
 _PLAIN_BITS = 16
 

@@ -63,10 +63,14 @@ def _rooms(replica: ReplicaMemory) -> Iterable[tuple[CachePool, RankMemory]]:
     return zip(replica.pools, replica.memories, strict=True)
 
 
+def stated_in_requests(pool: CachePool, engine: EngineProfile) -> bool:
+    """Return whether the engine states a pool as requests of max_model_len, not as blocks of each group."""
+    hybrid = pool.num_groups > 1 and bool(engine.constants.get("tokens_by_concurrency", 1))
+    return pool.holds_states_only or hybrid
+
+
 def _tokens(pool: CachePool, cache_bytes: int, max_model_len: int, engine: EngineProfile) -> int:
     blocks = pool.num_blocks(cache_bytes)
-    if pool.num_groups == 1 and not pool.holds_states_only:
-        return blocks * pool.block_tokens
-    if pool.holds_states_only or engine.constants.get("tokens_by_concurrency", 1):
+    if stated_in_requests(pool, engine):
         return int(blocks / pool.blocks_per_sequence * max_model_len)
     return blocks // pool.num_groups * pool.block_tokens

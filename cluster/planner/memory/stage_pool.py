@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import AttentionKind, ModelSpec
-from cluster.planner.identity_cache import IdentityCache
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.cache_layers import cache_layers
 from cluster.planner.memory.cache_pool import CachePool, PoolRules, cache_pool
 from cluster.planner.memory.limits import EngineLimits
 from cluster.planner.request import PlanRequest
-
-_cache: IdentityCache[bool] = IdentityCache(max_entries=64)
 
 
 def stage_pool(
@@ -30,14 +28,6 @@ def stage_pool(
         in_flight_tokens=limits.max_num_batched_tokens,
         state_blocks=int(engine.constants.get("state_blocks", 1)),
         group_tolerance=engine.constants.get("group_tolerance", 1.25),
-        page_step_tokens=int(engine.constants.get("latent_page_tokens", 0)) if _has_latent(model) else 0,
+        page_step_tokens=int(engine.constants.get("latent_page_tokens", 0)) if keeps_latent(model) else 0,
     )
     return cache_pool(layers, limits.max_model_len, rules)
-
-
-def _has_latent(model: ModelSpec) -> bool:
-    return _cache.get(model, None, lambda: _look_for_latent(model))
-
-
-def _look_for_latent(model: ModelSpec) -> bool:
-    return any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)

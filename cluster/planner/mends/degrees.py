@@ -10,8 +10,6 @@ from cluster.planner.search.enumerate import expert_widths, pipeline_degrees, te
 from cluster.planner.search.form import Form
 from cluster.units import count_of
 
-_FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
-
 
 def narrower(case: Case) -> Iterator[str]:
     """The widest smaller group that holds, and the stages that make up for it: 'TP=4', 'TP=4 x PP=2'."""
@@ -33,7 +31,7 @@ def wider(case: Case) -> Iterator[str]:
     if form.dp_attention:
         yield from _wider_experts(case)
         return
-    free = context.with_request(**_FREE).request
+    free = context.without_pins().request
     most = max(1, context.survey.num_usable_gpus // form.tp)
     tps = [tp for tp in tensor_degrees(context.survey, free) if form.tp < tp <= case.widest]
     pps = [pp for pp in pipeline_degrees(context.model, free, most) if pp > form.pp]
@@ -99,7 +97,7 @@ def fewer_replicas(case: Case) -> Iterator[str]:
     held = case.trials.replicas(case.context, case.form, case.replicas)
     if 0 < held < case.replicas:
         yield case.form.layout(held).label + (" (one replica)" if held == 1 else "")
-        yield f"{count_of((case.replicas - held) * case.form.gpus, 'more GPU')}"
+        yield count_of((case.replicas - held) * case.form.gpus, "more GPU")
 
 
 def in_words(form: Form) -> str:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 from cluster.catalog.engine_catalog import engine_names, engine_versions, load_engine
 from cluster.planner.mends.case import Case
+from cluster.planner.rules.capability import LONG_NAMES
 from cluster.planner.variants import FULL_SIZE, VARIANTS, stored_as
-
-DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-"""Compute dtypes to try, and how engines spell them."""
 
 
 def other_dtype(case: Case) -> Iterator[str]:
     """The first compute dtype that holds."""
-    for dtype, flag in DTYPES.items():
+    for dtype, flag in LONG_NAMES.items():
         if dtype != case.context.request.dtype and case.holds(dtype=dtype):
             yield f"--dtype {flag}"
             return

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_catalog import engine_names, engine_versions, load_engine
 from cluster.planner.mends.case import Case, Trials
-from cluster.planner.mends.hardware import DTYPES
 from cluster.planner.mends.room import longest_that_holds
 from cluster.planner.result import Candidate
+from cluster.planner.rules.capability import LONG_NAMES
 from cluster.planner.search.asked import count_fitting
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.context import Context
@@ -26,7 +26,6 @@ _LENGTH_RULES = {"max_len_exceeds_kv", "gpu_busy"}
 _ENGINE_RULES = {"engine_unsupported", "pp_unsupported", "quantization_unsupported", "dtype_unsupported"}
 _TRIED_FOR_LENGTH = 6
 """Refused layouts, the nearest ones, whose longest sequence is sought."""
-_FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
 
 
 def advise(context: Context, found: Found) -> tuple[str, ...]:
@@ -68,8 +67,8 @@ def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[
 
 
 def _without_pins(context: Context, found: Found) -> Iterator[str]:
-    if any(getattr(context.request, axis) is not None for axis in _FREE):
-        fit = _fit(context.with_request(**_FREE))
+    if context.request.pins:
+        fit = _fit(context.without_pins())
         if fit is not None:
             yield f"without the pinned degrees{fit.condition} {fit.best.label} fits"
 
@@ -130,7 +129,7 @@ def _smaller_cache(context: Context, found: Found) -> Iterator[str]:
 def _other_dtype(context: Context, found: Found) -> Iterator[str]:
     if not _rules(found) & {"dtype_unsupported"}:
         return
-    for dtype, flag in DTYPES.items():
+    for dtype, flag in LONG_NAMES.items():
         best = _best(context.with_request(dtype=dtype)) if dtype != context.request.dtype else None
         if best is not None:
             yield f"--dtype {flag} fits as {best.label}"

@@ -23,7 +23,7 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
         return ()
     # A group that crosses islands or nodes is judged only where its TP was asked for.
     asked = context.request.tp if best is not None and best.layout.tp == context.request.tp else None
-    free = at_own_length(context).with_request(tp=asked, pp=None, dp=None, ep=None)
+    free = at_own_length(context).without_pins(tp=asked)
     data = _Strategy(free, "Data parallel", facts.one_gpu)
     group = _group_degree(free, best)
     if group < 2:

@@ -41,7 +41,7 @@ def _guessed_rate(placement: LazyPlacement) -> str:
 def _narrower(context: Context, candidate: Candidate) -> Candidate | None:
     """The widest TP that keeps to its links, on as many GPUs a replica."""
     layout = candidate.layout
-    free = context.with_request(tp=None, pp=None, dp=layout.num_replicas, ep=None)
+    free = context.without_pins(dp=layout.num_replicas)
     for tp in range(context.survey.largest_domain, 0, -1):
         pp, rest = divmod(layout.gpus_per_replica, tp)
         if rest or layout.tp % tp:

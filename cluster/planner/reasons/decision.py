@@ -82,8 +82,7 @@ def _still_split(context: Context, facts: Facts, best: Candidate) -> str:
 
 
 def _pinned_degrees(context: Context) -> str:
-    degrees = ((axis, getattr(context.request, axis)) for axis in ("tp", "pp", "dp", "ep"))
-    return ", ".join(f"{axis.upper()}={degree}" for axis, degree in degrees if degree is not None)
+    return ", ".join(f"{axis.upper()}={degree}" for axis, degree in context.request.pins.items())
 
 
 def _sizes(context: Context, single: Candidate) -> str:

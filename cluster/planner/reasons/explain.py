@@ -43,9 +43,8 @@ def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest
     if not keeps_limits(best, request):
         return f"{what}; no layout keeps the limits, this one comes nearest ({latency(best)})"
     if following is None:
-        pinned = any((request.tp, request.pp, request.dp, request.ep))
         limits = " within the limits" if request.ttft_s or request.tpot_s else ""
-        return f"{what}; the only layout that fits{' with these degrees' if pinned else ''}{limits}"
+        return f"{what}; the only layout that fits{' with these degrees' if request.pins else ''}{limits}"
     gain = benefit(best, request) / max(benefit(following, request), 1e-12) - 1
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({following.label})"

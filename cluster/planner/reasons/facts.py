@@ -12,8 +12,6 @@ from cluster.planner.search.form import Form
 from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.run import Found, search
 
-_FREE = {"tp": None, "pp": None, "dp": None, "ep": None}
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -34,11 +32,10 @@ class Facts:
 
 def gather_facts(context: Context, found: Found) -> Facts:
     """Judge what the decision tree asks about; pins are lifted for it."""
-    request = context.request
-    pinned = any(getattr(request, axis) is not None for axis in _FREE) or request.decode_context_parallel > 1
+    pinned = bool(context.request.pins) or context.request.decode_context_parallel > 1
     asked = at_own_length(context)
     too_long = asked is not context
-    free = asked.with_request(**_FREE, decode_context_parallel=1) if pinned else asked
+    free = asked.without_pins(decode_context_parallel=1) if pinned else asked
     searched = pinned or too_long
     feasible = search(free, name_holders=False).feasible if searched else found.feasible
     one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None

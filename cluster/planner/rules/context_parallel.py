@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
 
@@ -34,6 +35,6 @@ def context_rejections(
 
 def _copies(model: ModelSpec, tp: int) -> int:
     """Return how many ranks of a group keep the same cached heads."""
-    if any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers):
+    if keeps_latent(model):
         return tp
     return max(1, tp // max(1, model.num_kv_heads))

@@ -7,7 +7,7 @@ blocks, validate_fp8_block_shape and Fp8MoEMethod.create_weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Split, Tensor
@@ -23,9 +23,16 @@ _cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
 
 
 def split_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Rejection, ...]:
-    """Return the shapes of `model` that this engine cannot divide so, heads first."""
+    """Return the shapes of `model` that this engine cannot divide so, heads first and one a rule."""
     key = (layout.tp, layout.ep, engine.uneven_heads, engine.name, engine.version)
-    return _cache.get(model, key, lambda: tuple(_find(model, layout, engine)))
+    return _cache.get(model, key, lambda: _one_a_rule(_find(model, layout, engine)))
+
+
+def _one_a_rule(found: Iterable[Rejection]) -> tuple[Rejection, ...]:
+    first: dict[str, Rejection] = {}
+    for rejection in found:
+        first.setdefault(rejection.rule, rejection)
+    return tuple(first.values())
 
 
 def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:

@@ -29,12 +29,9 @@ def layout_rejections(
 def _rejections(
     model: ModelSpec, layout: Layout, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
 ) -> tuple[Rejection, ...]:
-    first: dict[str, Rejection] = {}
-    for rejection in split_rejections(model, layout, engine):
-        first.setdefault(rejection.rule, rejection)
     return (
         *capability_rejections(model, gpu, engine, request),
-        *first.values(),
+        *split_rejections(model, layout, engine),
         *engine_rejections(model, layout, engine),
         *context_rejections(model, layout, engine, request.decode_context_parallel),
     )

@@ -40,7 +40,7 @@ def busy_rejections(
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection("gpu_busy", message, release(_members(context, form, replicas), level)),)
+    return (Rejection("gpu_busy", message, release(_members(context, replicas), level)),)
 
 
 def startup_rejections(
@@ -53,9 +53,7 @@ def startup_rejections(
         rejection = gpu_busy_rejection(context.engine, judgement.request, pool.total_bytes, free, where)
         if rejection is not None:
             wanted = startup_free_bytes(context.engine, judgement.request, pool.total_bytes)
-            chunks = range(len(replicas.frees))
-            members = [one for chunk in chunks for one in _gpus_of_chunk(context, replicas, chunk)]
-            return (replace(rejection, fix=release(members, wanted)),)
+            return (replace(rejection, fix=release(_members(context, replicas), wanted)),)
     return ()
 
 
@@ -90,8 +88,8 @@ def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list
     return [(node, node.gpus[machine.gpu_of(spot)]) for node, spot in zip(nodes, spots, strict=True)]
 
 
-def _members(context: Context, form: Form, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
-    return [one for chunk in range(form.num_chunks) for one in _gpus_of_chunk(context, replicas, chunk)]
+def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
+    return [one for chunk in range(len(replicas.frees)) for one in _gpus_of_chunk(context, replicas, chunk)]
 
 
 def _start_level_bytes(context: Context, totals: Sequence[int]) -> int:

@@ -9,13 +9,12 @@ from cluster.planner.result import Candidate, RankMemory, Rejection
 from cluster.planner.search.absent import absent_rejection
 from cluster.planner.search.asked import over_joined_links, wanted_replicas
 from cluster.planner.search.busy import busy_rejections, partly_used_note
-from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
 from cluster.planner.search.judge import Judgement
 from cluster.planner.search.judged import Judged, judge_form, refused_anywhere
 from cluster.planner.search.placement import LazyPlacement
-from cluster.planner.search.replicas import ReplicaSet
+from cluster.planner.search.replicas import take
 from cluster.planner.search.timing import Share, estimate_shares
 from cluster.units import count_of
 
@@ -123,9 +122,7 @@ def _too_many_replicas(
 def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: bool) -> Candidate:
     tightest = min(shares, key=lambda share: _room(share[1]))
     judgement = tightest[1]
-    placed = [
-        (replicas, take) for share_class, _, count in shares for replicas, take in _spread(share_class, count)
-    ]
+    placed = [entry for replicas, _, count in shares for entry in take(replicas.sets, count)]
     notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
     notes += judgement.notes
     return Candidate(
@@ -145,14 +142,6 @@ def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: 
 def _room(judgement: Judgement) -> int:
     memory: RankMemory | None = judgement.tightest
     return 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
-
-
-def _spread(replicas: ReplicaClass, count: int) -> Iterator[tuple[ReplicaSet, int]]:
-    for replica_set in replicas.sets:
-        taken = min(count, replica_set.count)
-        if taken:
-            yield replica_set, taken
-        count -= taken
 
 
 def _mixed_note(shares: Sequence[Share]) -> tuple[str, ...]:

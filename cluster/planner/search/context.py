@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
-from cluster.planner.request import PlanRequest
+from cluster.planner.request import PINNED_AXES, PlanRequest
 from cluster.planner.search.machines import Survey
 
 
@@ -26,3 +26,7 @@ class Context:
     def with_request(self, **changes: object) -> Context:
         """Return the same question with some options changed."""
         return replace(self, request=replace(self.request, **changes))  # type: ignore[arg-type]
+
+    def without_pins(self, **changes: object) -> Context:
+        """Return the same question with every degree free but those among the changes."""
+        return self.with_request(**(dict.fromkeys(PINNED_AXES) | changes))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout
 from cluster.planner.request import PlanRequest
 from cluster.planner.search.form import Form
@@ -83,8 +84,7 @@ def _chunk_of(survey: Survey, width: int, tp: int) -> int:
 
 def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
     """Attention replicas pay where TP would copy the cache: latent attention, or more ranks than KV heads."""
-    latent = any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)
-    return latent or tp <= max(1, model.num_kv_heads)
+    return keeps_latent(model) or tp <= max(1, model.num_kv_heads)
 
 
 def expert_widths(model: ModelSpec, survey: Survey, tp: int, pinned: bool = False) -> Iterator[int]:

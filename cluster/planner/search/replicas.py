@@ -54,6 +54,17 @@ class ReplicaSet:
         return len({self.site(0, chunk)[0].nodes for chunk in range(len(self.frees))})
 
 
+def take(sets: Sequence[ReplicaSet], count: int) -> list[tuple[ReplicaSet, int]]:
+    """Return the first `count` replicas of these sets: of each set so many."""
+    taken = []
+    for replicas in sets:
+        some = min(count, replicas.count)
+        if some:
+            taken.append((replicas, some))
+        count -= some
+    return taken
+
+
 def form_replicas(survey: Survey, form: Form) -> list[ReplicaSet]:
     """Return all replicas of this form that the cluster holds; no GPU is in two of them."""
     sets: list[ReplicaSet] = []

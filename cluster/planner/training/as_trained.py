@@ -45,7 +45,4 @@ def _rejections(context: Context, layout: Layout) -> Iterator[Rejection]:
     layers = context.model.num_layers
     if layout.pp > layers:
         yield Rejection("too_few_layers", f"PP={layout.pp} needs {layout.pp} layers; there are {layers}")
-    first: dict[str, Rejection] = {}
-    for rejection in split_rejections(context.model, layout, context.engine):
-        first.setdefault(rejection.rule, rejection)
-    yield from first.values()
+    yield from split_rejections(context.model, layout, context.engine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
-from cluster.planner.search.replicas import ReplicaSet
+from cluster.planner.search.replicas import ReplicaSet, take
 from cluster.planner.training.exchange import Placed
 from cluster.planner.training.step import Step, make_step
 from cluster.planner.training.words import SHARDINGS
@@ -65,14 +65,3 @@ def _shrinking(sets: list[ReplicaSet]) -> Iterator[list[ReplicaSet]]:
     ]
     choices = [group[:size] for group in groups for size in range(len(group), 0, -1)]
     yield from sorted(choices, key=lambda kept: -sum(replicas.count for replicas in kept))
-
-
-def take(sets: list[ReplicaSet], count: int) -> Placed:
-    """Return the first `count` replicas of these sets."""
-    placed = []
-    for replicas in sets:
-        taken = min(count, replicas.count)
-        if taken:
-            placed.append((replicas, taken))
-        count -= taken
-    return placed

@@ -8,9 +8,8 @@ from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep, RankMemory
 from cluster.planner.search.context import Context
 from cluster.planner.search.form import Form
-from cluster.planner.search.replicas import form_replicas
+from cluster.planner.search.replicas import form_replicas, take
 from cluster.planner.training.as_trained import format_note
-from cluster.planner.training.choice import take
 from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
 from cluster.planner.training.words import NAMES, communication_in_words, exchanged, sharding_in_words
