@@ -40,7 +40,7 @@ class DeployFailed(ClusterviewError):
 
 
 class SystemFailed(ClusterviewError):
-    """The machine refused what it must give: space, permission, open files, processes, a stream to write to."""
+    """The machine refused what it must give: space, permission, open files, processes, a stream."""
 
     exit_status = 3
 

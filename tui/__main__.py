@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _imported_from() -> str:
     found = getattr(sys.modules.get("cluster"), "__path__", None)
-    place = f"Python finds another package named cluster in {list(found)[0]}: " if found else ""
+    place = f"Python finds another package named cluster in {next(iter(found))}: " if found else ""
     return f"{place}check PYTHONPATH and the folder you started in, or install clusterview again"
 
 

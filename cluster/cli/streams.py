@@ -22,11 +22,11 @@ def settle_streams() -> None:
     codecs.register_error(_HANDLER, _spell)
     if _is_closed(_STDIN):
         _occupy(_STDIN, os.O_RDONLY)
-        sys.stdin = open(_STDIN, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123 - until the end
+        sys.stdin = open(_STDIN, encoding="utf-8", closefd=False)  # noqa: SIM115 - until the end
     if _is_closed(_STDOUT):
         # Open for reading only: every write fails as it does on a closed descriptor.
         _occupy(_STDOUT, os.O_RDONLY)
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     if _is_closed(_STDERR):
         _occupy(_STDERR, os.O_WRONLY)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
@@ -116,7 +116,7 @@ def _occupy(fd: int, flags: int) -> None:
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
-    """Spell a character that the terminal's encoding lacks: in ASCII where that is usual, else as an escape."""
+    """Spell a character that the encoding lacks: in ASCII where that is usual, else as an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
