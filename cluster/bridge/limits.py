@@ -32,7 +32,7 @@ def allow_open_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < FEWEST_OPEN_FILES:
         raise SystemFailed(
             f"this shell allows {soft} open files and Ray needs at least {FEWEST_OPEN_FILES}",
-            "Raise the limit: ulimit -Hn 4096, ulimit -n 4096 (as root, or in limits.conf)",
+            "Raise it before you start clusterview: ulimit -n 4096 (beyond the hard limit only root can)",
         )
 
 
