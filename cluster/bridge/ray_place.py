@@ -127,7 +127,7 @@ class RayPlace:
         assert self._attachment is not None
         self._attachment.wait_lost()
         key = self._attachment.record.key
-        self._send(SessionLost(reason=f"the embedded cluster {key} has ended"))
+        self._send(SessionLost(reason=f"the embedded cluster {key} has ended", type="SystemFailed"))
         os._exit(0)
 
     def deploy(self, spec: DeploymentSpec) -> None:

@@ -110,9 +110,13 @@ def check_usable() -> None:
     if existing_state_dir() is not None:
         return
     place = state_root()
-    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    if not os.access(nearest_existing(place), os.W_OK | os.X_OK):
         raise _cannot_use(place, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _cannot_use(place: Path, error: OSError) -> ClusterviewError:

@@ -48,6 +48,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
     yield _terminal()
     yield _state_folder()
+    yield _limits()
     yield from _cluster(arguments)
 
 
@@ -77,6 +78,17 @@ def _state_folder() -> Finding:
     except ClusterviewError as error:
         return Finding("records", "fail", error.one_line())
     return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
+
+
+def _limits() -> Finding:
+    from cluster.bridge.limits import allow_open_files, check_room
+
+    try:
+        open_files = allow_open_files()
+        check_room()
+    except ClusterviewError as error:
+        return Finding("limits", "fail", error.one_line())
+    return Finding("limits", "ok", f"{open_files:,} open files, room for a Ray cluster on this machine")
 
 
 def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import json
 import os
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,29 @@ def test_a_reader_that_leaves_is_no_failure(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
 
+def test_a_full_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
+    """Some parents leave their pipes non-blocking: the answer is whole all the same."""
+    snapshot = tmp_path / "c.json"
+    assert run_clusterview("snapshot", "--cluster", "200x8xL4", "-o", str(snapshot)).returncode == 0
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [sys.executable, "-m", "tui", "snapshot", "--cluster", str(snapshot)]
+    process = subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert process.stderr is not None
+    with os.fdopen(reading, encoding="utf-8") as answer, process.stderr as complaints:
+        # More than a pipe holds, and nobody reads until the pipe is full.
+        while process.poll() is None and not _holds(reading, 65536):
+            time.sleep(0.05)
+        assert len(json.loads(answer.read())["cluster"]["nodes"]) == 200 and complaints.read() == ""
+    assert process.wait(30) == 0
+
+
+def _holds(pipe: int, num_bytes: int) -> bool:
+    held = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+    return int.from_bytes(held, sys.byteorder) >= num_bytes
+
+
 def test_characters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
     snapshot = run_clusterview("snapshot", "--cluster", "1xH100").stdout.replace('"node-1"', '"knöten…"')
     (tmp_path / "c.json").write_text(snapshot, encoding="utf-8")
@@ -91,6 +118,8 @@ def test_characters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
         (SystemFailed("full"), 3, "full"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 3, "/x: No space left on device. Free some"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 3, "/x: Permission denied"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), 3, "limit on processes"),
+        (RuntimeError("can't start new thread"), 3, "limit on processes"),
         (MemoryError(), 3, "out of memory"),
         (
             ModuleNotFoundError("No module named 'textual'", name="textual"),
