@@ -6,6 +6,7 @@ connects is told, one JSON line each, how far the start has come and then the ad
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -113,7 +114,8 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
         sys.stderr.write(f"keeper: {error!r}\n")
         reason = _reason(error)
         audience.tell(failed=reason)
-        os.write(starter, f"{reason}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(starter, f"{reason}\n".encode())
         return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
