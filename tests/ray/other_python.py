@@ -27,7 +27,7 @@ sys.meta_path[:] = [Hiding if finder is PLAIN else finder for finder in sys.meta
 
 
 def python_without(folder: Path, names: tuple[str, ...]) -> str:
-    """Return the Python of a new environment in `folder` that has our packages but for these, and not clusterview."""
+    """Return the Python of a new environment in `folder` with our packages, without these and clusterview."""
     made = folder / f"without-{'-'.join(names)}"
     python = made / "bin" / "python"
     if not python.exists():

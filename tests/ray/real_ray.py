@@ -50,7 +50,7 @@ class RealNode:
     env: dict[str, str] = field(default_factory=dict)
     """Further environment, such as FAKE_HANG (see tests/probe/fake_nvml.c)."""
     lacks: tuple[str, ...] = ()
-    """Packages that the node's Python does not have, such as 'torch'; it is then an environment of its own."""
+    """Packages that the node's Python does not have, such as 'torch'."""
 
 
 class RealRay:
@@ -94,7 +94,7 @@ class RealRay:
         expected = self._num_alive() + len(nodes)
         for node in nodes:
             self._start(node, [], {"address": self.address})
-            # Nodes of one machine share a folder; two that start at once would choose one name for their sockets.
+            # Nodes of one machine share a folder: two that start at once choose one name for their sockets.
             self._await(partial(self._has_raylet, node.name), node.name)
         self._await(lambda: self._num_alive() == expected, ", ".join(node.name for node in nodes))
 
@@ -102,8 +102,7 @@ class RealRay:
         options = {"node-ip-address": f"127.0.0.{2 + self._num_started}", **_node_options(node), **options}
         self._num_started += 1
         python = python_without(Path(self.folder), node.lacks) if node.lacks else sys.executable
-        log = Path(self.folder, f"{node.name}.log").open("wb")
-        with log:
+        with Path(self.folder, f"{node.name}.log").open("wb") as log:
             self._started[node.name] = subprocess.Popen(
                 [
                     *(python, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
