@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.bridge.ray_link import RayAddress, parse_ray_address
+from cluster.bridge.ray_address import RayAddress, parse_ray_address
 from cluster.errors import BadInput
 
 
