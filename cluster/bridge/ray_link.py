@@ -16,9 +16,10 @@ from cluster.text import clean
 NAMESPACE = "clusterview"
 
 _CONNECT_S = 3.0
-_CONNECT_TRIES = 4
+_CONNECT_TRIES = 3
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
+_RAYLET = b"/raylet/raylet"
 _STDERR_FD = 2
 _LOG_TAIL_BYTES = 4000
 _HEAD_PORT = "Give the port of the head (6379 unless chosen otherwise), not of the dashboard"
@@ -54,13 +55,33 @@ def _check_speaks_http2(connection: socket.socket, address: RayAddress) -> None:
         raise wrong
 
 
+def check_is_node(address: str) -> None:
+    """Raise Unreachable where no raylet runs on this machine: Ray would look for one for a minute."""
+    if Path("/proc/self/cmdline").exists() and not any(
+        _is_raylet(entry) for entry in Path("/proc").iterdir()
+    ):
+        raise _not_a_node(address)
+
+
+def _is_raylet(entry: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return entry.name.isdigit() and _RAYLET in (entry / "cmdline").read_bytes().partition(b"\0")[0]
+    return False
+
+
+def _not_a_node(address: str) -> Unreachable:
+    hint = "Run clusterview on a node of the cluster, such as its head (in the container where Ray runs)"
+    return Unreachable(f"this machine is no node of the Ray cluster at {address}", hint)
+
+
 def enter(address: str, *, ship_package: bool) -> Any:
     """Become a driver of the cluster at `address`; returns the ray module.
 
     `ship_package` sends this package to the nodes, for clusters that do not have it.
     """
-    # Somebody answers there: one second a try is enough, and Ray's own 20 tries only make a wrong token slow.
+    check_is_node(address)
     use_token_if_found()
+    # Somebody answers there: one second a try is enough, and Ray's own 20 tries only make a wrong token slow.
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(_CONNECT_TRIES))
     import ray
 
@@ -83,7 +104,7 @@ def enter(address: str, *, ship_package: bool) -> Any:
 
 
 def _told(error: Exception, address: str) -> ClusterviewError:
-    text = " ".join(clean(str(error), 2000).split())
+    text = " ".join(clean(f"{error} {error.__cause__ or error.__context__ or ''}", 2000).split())
     if "Version mismatch" in text:
         words = text.partition("Version mismatch:")[2].strip()
         return Unreachable(f"the cluster at {address} runs other versions: {words}", _OTHER_VERSIONS)
@@ -91,6 +112,8 @@ def _told(error: Exception, address: str) -> ClusterviewError:
     if type(error).__name__ == "AuthenticationError" or "Unauthenticated" in last_words:
         reason, hint = refusal()
         return Unreachable(f"the Ray head at {address} does not let us in: {reason}", hint)
+    if "No node info found" in text:
+        return _not_a_node(address)
     if "Method not found" in last_words:
         return Unreachable(f"what answers at {address} is not a Ray head", f"{_HEAD_PORT}, nor of Ray Client")
     return Unreachable(f"joining {address} failed: {clean(text, 200)}", "")
