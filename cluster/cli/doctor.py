@@ -48,6 +48,8 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield _package("ray", "fail", "needed to deploy: pip install 'ray[default]'")
     yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
     yield _terminal()
+    yield _state_folder()
+    yield _limits()
     yield from _cluster(arguments)
 
 
@@ -65,6 +67,29 @@ def _terminal() -> Finding:
     if encoding != "utf8":
         return Finding("terminal", "warn", f"{sys.stdout.encoding} cannot show every sign; use --ascii")
     return Finding("terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, UTF-8")
+
+
+def _state_folder() -> Finding:
+    from cluster.bridge.state_folder import check_usable, state_path
+    from cluster.cli.foreign import foreign_in_words
+
+    try:
+        check_usable()
+        foreign = foreign_in_words()
+    except ClusterviewError as error:
+        return Finding("records", "fail", error.one_line())
+    return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
+
+
+def _limits() -> Finding:
+    from cluster.bridge.limits import allow_open_files, check_room
+
+    try:
+        open_files = allow_open_files()
+        check_room()
+    except ClusterviewError as error:
+        return Finding("limits", "fail", error.one_line())
+    return Finding("limits", "ok", f"{open_files:,} open files, room for a Ray cluster on this machine")
 
 
 def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
