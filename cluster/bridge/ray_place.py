@@ -15,7 +15,8 @@ from cluster.bridge.embedded import canonical_spec, ray_environment
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, SessionLost
 from cluster.bridge.outbox import Send
 from cluster.bridge.protocol import Target
-from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_address
+from cluster.bridge.ray_address import find_ray_address
+from cluster.bridge.ray_link import check_answers, enter, leave
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
@@ -51,7 +52,7 @@ class RayPlace:
         elif self._target.address is None:
             self.enter_embedded(LOCAL_KEY)
         else:
-            address = parse_ray_address(self._target.address)
+            address = find_ray_address(self._target.address)
             self._tell_progress(f"connecting to {address}", None)
             check_answers(address)
             self._enter_ray(str(address), ship_package=True)

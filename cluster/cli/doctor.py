@@ -16,6 +16,7 @@ from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
 from cluster.planner.reasons.describe import cluster_in_words
+from cluster.units import count_of
 
 State = Literal["ok", "warn", "fail"]
 
@@ -114,7 +115,7 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    told = cluster_in_words(cluster) if cluster.num_gpus else "no GPU: try --simulate"
+    told = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
     yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
     for node in cluster.nodes:
         if node.error:
@@ -122,6 +123,12 @@ def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
         for gpu in node.gpus:
             if gpu.unhealthy_reason:
                 yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
+
+
+def _where_none(cluster: Cluster) -> str:
+    if cluster.source == "ray" and not any(node.error for node in cluster.nodes):
+        return f"neither Ray nor NVML shows one on {count_of(len(cluster.nodes), 'node')}"
+    return "see below" if cluster.source == "ray" else "try --simulate"
 
 
 def _mark(state: State, style: Style) -> str:
