@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import BadInput
 from cluster.text import clean
+
+LONGEST_TEXT = 16 * 1024**2
+"""Characters of a rendered conversation: more than any context holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,38 @@ class ChatTemplate:
         return self._render_jinja(messages)
 
     def _render_jinja(self, messages: Sequence[ChatMessage]) -> str:
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            template = environment.from_string(self.source or "")
-            return template.render(messages=turns, add_generation_prompt=True, **self.special_tokens)
+            template = _compiled(self.source or "")
+            pieces = template.generate(messages=turns, add_generation_prompt=True, **self.special_tokens)
+            return _joined(pieces)
+        except MemoryError as error:
+            raise BadInput("The model's chat template needs too much memory for these messages") from error
         except Exception as error:
             # A template is a program: it can fail in any way that a program can.
             raise BadInput(
                 f"The model's chat template refuses these messages: {clean(str(error))}"
             ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(source: str) -> Any:
+    """Compile a template. It runs for as long as it likes: render it only where somebody ends it."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _refuse
+    return environment.from_string(source)
+
+
+def _joined(pieces: Iterator[str]) -> str:
+    kept, length = [], 0
+    for piece in pieces:
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            raise ValueError(f"it writes more than {LONGEST_TEXT} characters")
+        kept.append(piece)
+    return "".join(kept)
 
 
 def load_chat_template(folder: Path) -> ChatTemplate:

@@ -34,14 +34,6 @@ class ByteDecoder:
 class ByteTokenizer:
     """One token a byte."""
 
-    vocab_size = 257
-
-    def encode(self, text: str) -> list[int]:
-        return list(text.encode())
-
-    def encode_chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
-        return self.encode("".join(f"<{role}>{text}" for role, text in messages))
-
     def decoder(self) -> ByteDecoder:
         return ByteDecoder()
 
@@ -100,12 +92,6 @@ class EchoReplica:
         await self.gate.wait()
         if self.health_error is not None:
             raise ReplicaError(self.health_error)
-
-
-def _finish_reason(token_id: int, number: int, max_tokens: int) -> FinishReason | None:
-    if token_id == END:
-        return "stop"
-    return "length" if number == max_tokens else None
 
 
 class EchoPool:
