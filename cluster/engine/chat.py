@@ -14,6 +14,7 @@ from cluster.text import clean
 
 LONGEST_TEXT = 16 * 1024**2
 """Characters of a rendered conversation: more than any context holds."""
+_MOST_FILE_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +89,27 @@ def load_chat_template(folder: Path) -> ChatTemplate:
 
     settings = _read_settings(folder / "tokenizer_config.json")
     file = folder / "chat_template.jinja"
-    source = (
-        file.read_text(encoding="utf-8", errors="replace") if file.is_file() else _default_template(settings)
-    )
+    source = _read(file) if file.is_file() else _default_template(settings)
     if not isinstance(source, str) or find_spec("jinja2") is None:
         return ChatTemplate()
     tokens = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")}
     return ChatTemplate(source, tokens)
 
 
+def _read(file: Path) -> str:
+    with file.open("rb") as opened:
+        data = opened.read(_MOST_FILE_BYTES + 1)
+    if len(data) > _MOST_FILE_BYTES:
+        limit = _MOST_FILE_BYTES // 1024**2
+        raise BadInput(f"{clean(str(file))} is larger than {limit} MiB", "Download it again")
+    return data.decode("utf-8", "replace")
+
+
 def _read_settings(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(_read(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return settings if isinstance(settings, dict) else {}

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 
 from cluster.deploy.router.app import make_app
@@ -97,9 +96,7 @@ async def listen() -> AsyncIterator[Callable[..., Any]]:
     """Build a router behind its own server on a free port of loopback; gives its base URL."""
     servers: list[tuple[_Server, asyncio.Task[None]]] = []
 
-    async def build(
-        *replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any
-    ) -> str:
+    async def build(*replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any) -> str:
         limits = limits or ConnectionLimits()
         sock = listening_socket("127.0.0.1", 0, limits)
         app = make_router(replicas, **options)

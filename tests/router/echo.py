@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from cluster.deploy.router.pool import (
     FinishReason,
@@ -41,8 +41,11 @@ class ByteTokenizer:
 class EchoReplica:
     """Generates its prompt again, then the end token; can be told to fail, to wait, and to be unready."""
 
-    def __init__(self, name: str, *, fail_at: int | None = None, pace_s: float = 0.0) -> None:
+    def __init__(
+        self, name: str, *, fail_at: int | None = None, pace_s: float = 0.0, repeats: int = 1
+    ) -> None:
         self.name, self.fail_at, self.pace_s = name, fail_at, pace_s
+        self.repeats = repeats
         self.ready = True
         self.in_flight = 0
         self.requests_total = 0
@@ -62,7 +65,7 @@ class EchoReplica:
         self.params.append(params)
         finished = False
         try:
-            for number, token_id in enumerate([*prompt_ids, END], start=1):
+            for number, token_id in enumerate(self._tokens(prompt_ids), start=1):
                 await self.gate.wait()
                 await asyncio.sleep(self.pace_s)
                 if self.fail_at is not None and number > self.fail_at:
@@ -78,6 +81,11 @@ class EchoReplica:
         finally:
             self.in_flight -= 1
             self.cancelled += not finished
+
+    def _tokens(self, prompt_ids: list[int]) -> Iterator[int]:
+        for _ in range(self.repeats):
+            yield from prompt_ids
+        yield END
 
     def stats(self) -> ReplicaStats:
         return ReplicaStats(

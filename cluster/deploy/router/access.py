@@ -1,4 +1,4 @@
-"""Who may use the router: programs and pages that name it by an address of its own, with a key if one is set."""
+"""Who may use the router: requests to its own host names, from no foreign page, with a key if one is set."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AccessRules:
         return None
 
     def _is_own(self, host: str) -> bool:
-        # A browser sends the port that it connects to, so a port proves nothing; behind a tunnel it is another.
+        # A browser sends the port it connects to, so a port proves nothing; through a tunnel it differs.
         name = _without_port(host.lower())
         return name == "localhost" or name in self.allowed_hosts or _is_loopback(name)
 
@@ -78,7 +78,7 @@ def _from_foreign_page(headers: Headers, host: str | None) -> bool:
     origin = headers.get("origin")
     if origin is not None:
         return host is None or origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}")
-    # Images and the like carry no origin. Following a link is the user's own doing, and the page cannot read it.
+    # Images and the like carry no origin. A link that the user follows shows the answer to no page.
     site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
     return site in _FROM_ELSEWHERE and mode != "navigate"
 

@@ -36,7 +36,7 @@ def make_app(
 ) -> Starlette:
     """Return the application that serves `pool` as one OpenAI-style model.
 
-    `preparer` turns bodies into prompts and `tokenizer` turns tokens into text; without `rules` no key is needed.
+    `preparer` turns bodies into prompts, `tokenizer` tokens into text; without `rules` no key is needed.
     `app.state.dispatcher` counts requests by replica and drains; `clock` is monotonic, in seconds.
     """
     metrics = RouterMetrics(pool)
@@ -57,7 +57,7 @@ def make_app(
             Middleware(CheckAccess, rules=rules or AccessRules()),
         ],
     )
-    app.state.dispatcher = dispatcher
+    app.state.dispatcher, app.state.bodies = dispatcher, handlers.bodies
     return app
 
 

@@ -1,4 +1,4 @@
-"""HTTP connections that cannot be held for ever: bounded in number, in waiting for the client, and in parts."""
+"""HTTP connections that no client can hold for ever: bounded in number, in waiting and in parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FREE_PARTS = 1000
 _SMALLEST_MEAN_PART_BYTES = 64
 
 
-class BoundedConnection(h11.Connection):  # type: ignore[misc]
+class BoundedConnection(h11.Connection):
     """The HTTP parser, which gives up on bodies that are too long or too finely cut."""
 
     def __init__(self, most_body_bytes: int) -> None:
@@ -60,6 +60,7 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         """Take the connection (asyncio); where there are too many, the one that waits longest goes."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=self._limits.send_buffer_bytes)
         self._look_at_what_it_waits_for()
         if len(self.connections) > self._limits.max_connections and not _drop_longest_waiting(
             self.connections, self

@@ -36,7 +36,7 @@ class Handlers:
         self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Tokenizer, preparer: Preparer
     ) -> None:
         self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
-        self._preparer, self._bodies = preparer, BodyReader(preparer.limits)
+        self._preparer, self.bodies = preparer, BodyReader(preparer.limits)
         self._model_name = preparer.settings.model_name
         self._max_model_len = preparer.settings.max_model_len
         self._started = unix_time()
@@ -69,7 +69,7 @@ class Handlers:
 
     async def _serve(self, request: Request, kind: Kind, shape: Shape) -> Response:
         try:
-            async with self._bodies.read(request) as body:
+            async with self.bodies.read(request) as body:
                 work = self._preparer.prepare(kind, body)
                 prepared = await unless_client_leaves(request.receive, work)
             return await self._answer(request, prepared, shape)

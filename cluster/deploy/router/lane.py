@@ -1,4 +1,4 @@
-"""Requests prepared one after another in a process of their own, which is replaced when one costs too much."""
+"""Requests prepared one by one in a process of their own, which is replaced when one costs too much."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Lane:
 
     def close(self) -> None:
         """End the process; what is being prepared fails."""
+        if self._closed:
+            return
         self._closed = True
         if self._child is not None:
             self._child.kill()

@@ -73,7 +73,8 @@ class ConnectionLimits:
     write_s: float = 10.0
     """How long a client may leave an answer unread."""
     keep_alive_s: float = 5.0
-    send_buffer_bytes: int = 128 * 1024
+    send_buffer_bytes: int = 64 * 1024
+    """What of an answer may wait unread in the router, and about as much again in the kernel."""
 
 
 def connection_limits() -> ConnectionLimits:

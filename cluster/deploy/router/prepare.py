@@ -1,4 +1,4 @@
-"""From a request's body to what is to be generated. Pure; runs in a process of its own, because it can be slow.
+"""From a request's body to what is to be generated. Runs in a process of its own, because it can be slow.
 
 Parsing, the model's chat template and its tokenizer work on what clients and model folders bring.
 """

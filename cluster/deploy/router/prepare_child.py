@@ -25,6 +25,7 @@ from cluster.deploy.router.prepare import PARSING, Kind, Prepared, Settings
 from cluster.deploy.router.prepare_process import ID_TYPE
 from cluster.text import clean
 
+_MODULE = "cluster.deploy.router.prepare_process"
 _START_S = 60.0
 _END_S = 5.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -41,8 +42,7 @@ class PrepareChild:
         with theirs:
             self._process = subprocess.Popen(
                 # -P: a folder named 'cluster' in the working directory must not be taken for ours.
-                [sys.executable, "-P", "-m", "cluster.deploy.router.prepare_process"]
-                + [str(theirs.fileno()), arguments],
+                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,

@@ -6,6 +6,7 @@ It bounds itself: more processor time than allowed ends it, more memory than all
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -35,6 +36,9 @@ def main(fd: int, settings: Settings, limits: LaneLimits) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     os.nice(limits.niceness)
     tokenizer = ModelTokenizer(settings.path, settings.vocab_size)
+    # What the first chat needs is loaded now: it is no cost of that request.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("jinja2.sandbox")
     _limit_memory(limits.memory_bytes)
     with socket.socket(fileno=fd) as sock:
         send_frame(sock, {"ready": True})
