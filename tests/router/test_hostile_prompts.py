@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -90,6 +91,34 @@ async def test_other_requests_are_answered_while_a_large_one_is_prepared(
     assert (await served.complete("abc")).status_code == 200
     assert not large.done()
     assert check_error(await large, 400)["param"] in ("prompt", None)
+
+
+async def test_small_requests_go_before_large_ones_that_wait(hostile: Preparer) -> None:
+    await hostile.prepare("completion", body(prompt="warm"))
+    finished: list[str] = []
+
+    async def ask(name: str, size: int) -> None:
+        await hostile.prepare("completion", body(prompt="abc", pad="x" * size))
+        finished.append(name)
+
+    large = [asyncio.create_task(ask(f"large {number}", 50_000)) for number in range(4)]
+    await asyncio.gather(*large, asyncio.create_task(ask("small", 0)))
+    assert finished.index("small") <= 1
+
+
+async def test_what_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
+    limits = LaneLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
+    settings = Settings(MODEL, CONTEXT, str(write_model_folder(tmp_path)), 256)
+    preparer = Preparer(settings, small=limits, large=limits)
+    talk = body(messages=[{"role": "user", "content": "loops"}])
+    with contextlib.suppress(ApiError):
+        await preparer.prepare("chat", talk)
+    answers = await asyncio.gather(
+        *(preparer.prepare("chat", talk) for _ in range(3)), return_exceptions=True
+    )
+    codes = [answer.code for answer in answers if isinstance(answer, ApiError)]
+    assert sorted(code or "" for code in codes)[:2] == ["busy", "busy"]
+    await asyncio.to_thread(preparer.close)
 
 
 async def test_a_screens_prompt_is_prepared_too(hostile: Preparer) -> None:

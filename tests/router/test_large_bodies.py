@@ -38,9 +38,15 @@ async def test_many_wrong_values_are_one_error(serve: Serve) -> None:
     assert check_error(answer, 400)["message"] == "prompt.1: Input should be a valid integer"
 
 
-@pytest.mark.parametrize(
-    "text", [b'"' + b'\\"' * 10**6, b'"a",' * 10**6, b'"' + b"\\\\" * 10**6 + b"\\", b'"' + b"a" * 10**7]
-)
+LONG = {
+    "escaped quotes": b'"' + b'\\"' * 10**6,
+    "short strings": b'"a",' * 10**6,
+    "backslashes": b'"' + b"\\\\" * 10**6 + b"\\",
+    "one string": b'"' + b"a" * 10**7,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
 def test_counting_values_takes_linear_time(text: bytes) -> None:
     begun_s = time.process_time()
     check_num_values(text, 10**7)

@@ -14,7 +14,7 @@ from cluster.deploy.router.limits import ConnectionLimits
 
 _MOST_HEAD_BYTES = 16 * 1024
 # A body in tiny chunks costs the parser far more than its bytes are worth.
-_FREE_PARTS = 1000
+_FREE_PARTS = 256
 _SMALLEST_MEAN_PART_BYTES = 64
 
 
@@ -43,7 +43,7 @@ class BoundedConnection(h11.Connection):
         if self._num_bytes > self._most_bytes:
             raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
         if self._num_bytes < _SMALLEST_MEAN_PART_BYTES * (self._num_parts - _FREE_PARTS):
-            raise h11.RemoteProtocolError("the body comes in too many small parts")
+            raise h11.RemoteProtocolError("the body comes in too many small parts; send it in larger ones")
 
 
 class BoundedProtocol(H11Protocol):  # type: ignore[misc]

@@ -1,11 +1,16 @@
-"""Requests prepared one by one in a process of their own, which is replaced when one costs too much."""
+"""Requests prepared one by one, small ones first, in a process that is replaced when one costs too much."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from concurrent.futures import ThreadPoolExecutor
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
 
 from cluster.deploy.router.errors import ApiError
 from cluster.deploy.router.limits import LARGE_LANE, SMALL_LANE, BodyLimits, LaneLimits, body_limits
@@ -13,44 +18,76 @@ from cluster.deploy.router.prepare import Kind, Prepared, Settings
 from cluster.deploy.router.prepare_child import PrepareChild
 
 
+@dataclass(order=True, slots=True)
+class _Job:
+    """A piece of work in the order of its size: what is small waits for what runs, not for what is large."""
+
+    size: int
+    number: int
+    work: Callable[[], Any] = field(compare=False)
+    future: Future[Any] = field(compare=False, default_factory=Future)
+
+
 class Lane:
-    """One queue with one process behind it."""
+    """One queue, and one thread that talks to the process behind it."""
 
     def __init__(self, settings: Settings, limits: LaneLimits) -> None:
         self._settings, self._limits = settings, limits
         self._child: PrepareChild | None = None
-        # The only thread that talks to the process: it waits, so that the event loop does not.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self._num_waiting = 0
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         self._closed = False
+        # It waits for the process, so that the event loop does not.
+        self._thread = threading.Thread(target=self._work, name="prepare", daemon=True)
+        self._thread.start()
 
     def warm_up(self) -> None:
         """Start the process before the first request comes. Returns at once."""
-        self._thread.submit(self._running)
+        self._put(0, self._running)
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
         """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
-        if self._num_waiting >= self._limits.max_waiting:
+        if self._closed or self._jobs.qsize() >= self._limits.max_waiting:
             raise _busy()
-        self._num_waiting += 1
+        job = self._put(len(body), lambda: self._ask(kind, body))
+        answer = asyncio.wrap_future(job.future)
         try:
-            begin_until_s = time.monotonic() + self._limits.queue_s
-            return await asyncio.wrap_future(self._thread.submit(self._work, kind, body, begin_until_s))
+            await asyncio.wait({answer}, timeout=self._limits.queue_s)
+            # Only what has not begun can be cancelled.
+            if job.future.cancel():
+                raise _busy()
+            prepared: Prepared = await answer
+            return prepared
         finally:
-            self._num_waiting -= 1
+            answer.cancel()
 
     def close(self) -> None:
-        """End the process; what is being prepared fails."""
+        """End the process; what is being prepared, or waits, fails."""
         if self._closed:
             return
         self._closed = True
         if self._child is not None:
             self._child.kill()
-        self._thread.submit(self._end)
-        self._thread.shutdown(wait=True)
+        self._put(-1, self._end)
+        self._thread.join()
 
-    def _work(self, kind: Kind, body: bytes, begin_until_s: float) -> Prepared:
-        if time.monotonic() > begin_until_s:
+    def _put(self, size: int, work: Callable[[], Any]) -> _Job:
+        job = _Job(size, next(self._numbers), work)
+        self._jobs.put(job)
+        return job
+
+    def _work(self) -> None:
+        while not (self._closed and self._jobs.empty()):
+            job = self._jobs.get()
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            try:
+                job.future.set_result(job.work())
+            except BaseException as error:
+                job.future.set_exception(error)
+
+    def _ask(self, kind: Kind, body: bytes) -> Prepared:
+        if self._closed:
             raise _busy()
         child = self._running()
         try:
