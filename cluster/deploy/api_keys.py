@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.errors import BadInput
 
-ENVIRONMENT_NAME = "CLUSTERVIEW_API_KEY"
+API_KEY_VARIABLE = "CLUSTERVIEW_API_KEY"
 _MOST_FILE_BYTES = 64 * 1024
 
 
@@ -29,8 +29,8 @@ def hashed_keys(
     found = [_checked(key, "--api-key") for key in keys]
     if file is not None:
         found += _keys_in(Path(file).expanduser())
-    if not found and ENVIRONMENT_NAME in environment:
-        found = [_checked(environment[ENVIRONMENT_NAME], ENVIRONMENT_NAME)]
+    if not found and API_KEY_VARIABLE in environment:
+        found = [_checked(environment[API_KEY_VARIABLE], API_KEY_VARIABLE)]
     return tuple(dict.fromkeys(hash_key(key) for key in found))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cluster.deploy.rank_actor import Token
 from cluster.deploy.router.pool import GeneratedToken, Replica, ReplicaError, ReplicaStats, SamplingParams
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import BadInput
+from cluster.errors import BadInput, Unreachable
 
 _LOOPBACK = "127.0.0.1"
 
@@ -192,12 +192,26 @@ class RouterActor:
 
         route, decoder = Route(), self._tokenizer.decoder()
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
-        prompt_ids = (await self._preparer.prepare("text", text.encode("utf-8", "replace"))).order.prompt_ids
-        async for token in self._app.state.dispatcher.generate(prompt_ids, params, route):
-            replica = None if route.replica is None else int(route.replica)
-            piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
-            yield piece, replica
+        with _errors_without_http():
+            prepared = await self._preparer.prepare("text", text.encode("utf-8", "replace"))
+            tokens = self._app.state.dispatcher.generate(prepared.order.prompt_ids, params, route)
+            async for token in tokens:
+                replica = None if route.replica is None else int(route.replica)
+                piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
+                yield piece, replica
         yield decoder.flush(), None if route.replica is None else int(route.replica)
+
+
+@contextlib.contextmanager
+def _errors_without_http() -> Iterator[None]:
+    """Turn errors of the HTTP side into those that screens show."""
+    from cluster.deploy.router.errors import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        kind = BadInput if error.status < 500 else Unreachable
+        raise kind(error.message) from None
 
 
 async def _ignore(ref: Any) -> None:

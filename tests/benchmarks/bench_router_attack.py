@@ -32,7 +32,7 @@ def main() -> None:
             with attack(name, port):
                 time.sleep(WARM_UP_S)
                 during_ms = _measure(name, port, target.pid)
-            print(f"{'':32}median is {during_ms / alone_ms:.1f} times that alone")
+            print(f"{'':34}median is {during_ms / alone_ms:.1f} times that alone")
     finally:
         target.terminate()
         target.wait()
@@ -51,7 +51,7 @@ def _measure(name: str, port: int, pid: int) -> float:
     times_ms.sort()
     median_ms, late_ms = statistics.median(times_ms), times_ms[int(0.99 * len(times_ms))]
     print(
-        f"{name:32}{median_ms:7.1f} ms median {late_ms:7.1f} ms p99 {times_ms[-1]:7.1f} ms max, "
+        f"{name:34}{median_ms:7.1f} ms median {late_ms:7.1f} ms p99 {times_ms[-1]:7.1f} ms max, "
         f"{failed} of {len(times_ms)} failed; router {peaks.router_bytes / MIB:.0f} MiB, "
         f"its processes {peaks.children_bytes / MIB:.0f} MiB",
         flush=True,

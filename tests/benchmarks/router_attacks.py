@@ -70,6 +70,11 @@ ATTACKS: dict[str, tuple[int, Callable[[int, bytes], Awaitable[None]], Callable[
         _hold,
         lambda: _request("completions", _prompt("x" * 50_000, stream=True, max_tokens=50_000)),
     ),
+    "20 clients that ask for /metrics": (
+        20,
+        _again,
+        lambda: b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    ),
     "20 bodies in tiny chunks": (20, _again, _tiny_chunks),
     "chat template: endless loops": (4, _again, lambda: _chat("loops")),
     "chat template: 'a' * 3e9": (4, _again, lambda: _chat("repeat")),

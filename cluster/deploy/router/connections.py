@@ -14,7 +14,7 @@ from cluster.deploy.router.limits import ConnectionLimits
 
 _MOST_HEAD_BYTES = 16 * 1024
 # A body in tiny chunks costs the parser far more than its bytes are worth.
-_FREE_PARTS = 256
+_FREE_PARTS = 128
 _SMALLEST_MEAN_PART_BYTES = 64
 
 
