@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.bridge.client import child_environment
 from cluster.deploy.api_keys import API_KEY_VARIABLE, hash_key, hashed_keys
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.errors import BadInput
@@ -80,3 +81,8 @@ def test_a_wrong_option_is_one_line_before_anything_starts(options: list[str], p
 def test_an_empty_key_in_the_environment_is_refused() -> None:
     done = run_clusterview("deploy", "--simulate", "1x1xL4", **{API_KEY_VARIABLE: ""})
     assert API_KEY_VARIABLE in one_line_error(done)
+
+
+def test_what_outlives_a_command_does_not_inherit_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(API_KEY_VARIABLE, KEY)
+    assert KEY not in child_environment().values()
