@@ -50,6 +50,7 @@ def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest)
 
 def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
     """Turn a layout into an order; on a simulated cluster the model is scaled down."""
+    from cluster.deploy.api_keys import hashed_keys
     from cluster.deploy.make_spec import spec_from
 
     return spec_from(
@@ -58,6 +59,7 @@ def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> 
         model_path=context.model_path,
         simulated=context.simulated,
         taken=context.taken_names,
+        api_key_sha256=hashed_keys(),
     )
 
 

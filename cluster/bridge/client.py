@@ -31,6 +31,7 @@ from cluster.bridge.protocol import (
 )
 from cluster.bridge.session import Listener
 from cluster.bridge.state_logs import has_words, new_session_log, remove_log, sweep_session_logs
+from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import Unreachable
 
@@ -212,6 +213,10 @@ class RaySession:
 
 
 def child_environment() -> dict[str, str]:
-    """Return this process's environment with this package importable, for a process started by it."""
+    """Return this process's environment with this package importable, for a process started by it.
+
+    The key for clients of a deployment stays out: an order carries its digest, and nothing else needs it.
+    """
     paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    kept = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -11,6 +11,7 @@ from cluster.cli.option_types import (
     byte_count,
     cluster_words,
     fraction,
+    host_name,
     milliseconds,
     positive_int,
     short_name,
@@ -185,6 +186,30 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="N",
         help="port of the router (default: a free one)",
+    )
+    _add_access(parser)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("who may use the endpoint")
+    group.add_argument(
+        "--api-key",
+        action="append",
+        default=None,
+        metavar="KEY",
+        help="ask clients for this key, as in vLLM; other users can read a command line, so prefer a file "
+        "or CLUSTERVIEW_API_KEY",
+    )
+    group.add_argument(
+        "--api-key-file", type=some_text, default=None, metavar="FILE", help="keys, one a line"
+    )
+    group.add_argument(
+        "--allowed-host",
+        type=host_name,
+        action="append",
+        default=None,
+        metavar="NAME",
+        help="answer to this host name too, such as a reverse proxy's (default: localhost, 127.0.0.1)",
     )
 
 

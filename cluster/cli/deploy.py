@@ -13,6 +13,7 @@ from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
 from cluster.cli.session_view import SessionView, finish, say
+from cluster.deploy.api_keys import hashed_keys
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, DeployFailed
@@ -38,17 +39,20 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_two_sources(arguments)
     if arguments.cluster is not None:
         raise BadInput("--cluster names a cluster for planning only", "Deploy with --simulate or --address")
+    api_keys = hashed_keys(arguments.api_key or (), arguments.api_key_file)
     session = open_session(address=ray_address_from(arguments), simulate=arguments.simulate)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with SessionView(session) as view:
-        spec = _make_order(arguments, view)
+        spec = _make_order(arguments, view, api_keys)
         if not _confirmed(arguments, spec):
             say("nothing was deployed")
             return 0
         return _order(arguments, view, spec)
 
 
-def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
+def _make_order(
+    arguments: argparse.Namespace, view: SessionView, api_keys: tuple[str, ...]
+) -> DeploymentSpec:
     from cluster.deploy.make_spec import spec_from
 
     cluster = view.settled_cluster()
@@ -72,6 +76,8 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
         name=arguments.name,
         taken=taken,
         router_port=arguments.port or 0,
+        api_key_sha256=api_keys,
+        allowed_hosts=tuple(arguments.allowed_host or ()),
     )
 
 

@@ -78,6 +78,13 @@ def short_name(text: str) -> str:
     return text
 
 
+def host_name(text: str) -> str:
+    """A host name or address as clients write it, without scheme and port, in lower case."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", text):
+        raise ArgumentTypeError(f"{_shown(text)} is not a host name; leave out scheme, port and brackets")
+    return text.lower()
+
+
 def version_text(text: str) -> str:
     """A version as engines print theirs: 0.11.0, 0.10.1.1+cu128, 0.14.0.dev0+g439368496."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", text):

@@ -28,6 +28,8 @@ def spec_from(
     name: str | None = None,
     taken: Collection[str] = (),
     router_port: int = 0,
+    api_key_sha256: tuple[str, ...] = (),
+    allowed_hosts: tuple[str, ...] = (),
 ) -> DeploymentSpec:
     """Turn a feasible layout into an order for the built-in engine.
 
@@ -64,6 +66,8 @@ def spec_from(
         created_at_s=time.time(),
         predicted_tokens_per_s=(band.value, band.low, band.high) if band is not None else None,
         router_port=router_port,
+        api_key_sha256=api_key_sha256,
+        allowed_hosts=allowed_hosts,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
 
@@ -62,3 +64,7 @@ class DeploymentSpec(FrozenModel):
     """(value, low, high) of the plan, of the whole layout at full scale."""
     router_port: int = 0
     """Loopback port of the router; 0: a free one."""
+    api_key_sha256: tuple[str, ...] = Field(default=(), repr=False)
+    """SHA-256 digests of the keys that the router takes, in hex; empty: it asks for none."""
+    allowed_hosts: tuple[CleanStr, ...] = ()
+    """Host names that the router answers to besides the loopback ones."""
