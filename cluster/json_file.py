@@ -32,35 +32,34 @@ TOKENIZER = FileLimit("a tokenizer.json", 256 * MIB)
 SETTINGS = FileLimit("a settings file", MIB)
 
 
-def read_text(path: Path, limit: FileLimit) -> str:
-    """Return the text of a file; BadInput when it is no regular file, too large, or not UTF-8."""
+def read_bytes(path: Path, limit: FileLimit) -> bytes:
+    """Return what a file holds; BadInput when it is no regular file, too large, or cannot be read."""
     try:
         refuse_large(path, limit)
         with path.open("rb") as file:
             data = file.read(limit.most_bytes + 1)
         if len(data) > limit.most_bytes:  # files such as those in /proc do not state their size
             raise too_large(path, len(data), limit)
-        return data.decode("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        raise BadInput(
-            f"{shown(path)} cannot be read: {clean(reason, 120)}", f"Expected {limit.kind}: UTF-8 JSON text"
-        ) from None
+        return data
+    except OSError as error:
+        raise BadInput(f"{shown(path)} cannot be read: {clean(error.strerror or str(error), 120)}") from None
 
 
 def read_json(path: Path, limit: FileLimit) -> Any:
     """Return what a JSON file holds; BadInput says what is wrong and where."""
-    return parse_json(read_text(path, limit), shown(path), limit)
+    try:
+        text = read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{shown(path)} cannot be read: {clean(str(error), 120)}",
+            f"Expected {limit.kind}: UTF-8 JSON text",
+        ) from None
+    return parse_json(text, shown(path), limit)
 
 
 def parse_json(text: str, where: str, limit: FileLimit) -> Any:
     """Return what JSON text holds; BadInput when it is not JSON, too deeply nested, or of too many values."""
-    num_values = sum(text.count(mark) for mark in ",[{")
-    if num_values > limit.most_values:
-        raise BadInput(
-            f"{where} holds about {num_values:,} values",
-            f"The limit for {limit.kind} is {limit.most_values:,}",
-        )
+    refuse_many_values(text, where, limit)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -69,6 +68,20 @@ def parse_json(text: str, where: str, limit: FileLimit) -> Any:
         ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested too deeply
         raise BadInput(f"{where} cannot be read: {clean(str(error), 120)}", _DAMAGED) from None
+
+
+def refuse_many_values(text: str | bytes, where: str, limit: FileLimit) -> None:
+    """Raise BadInput for JSON text that would take far more memory than its length: '[[],[],[] ...'."""
+    marks = (",", "[", "{")
+    if isinstance(text, bytes):
+        num_values = sum(text.count(mark.encode()) for mark in marks)
+    else:
+        num_values = sum(text.count(mark) for mark in marks)
+    if num_values > limit.most_values:
+        raise BadInput(
+            f"{where} holds about {num_values:,} values",
+            f"The limit for {limit.kind} is {limit.most_values:,}",
+        )
 
 
 def refuse_large(path: Path, limit: FileLimit) -> None:
