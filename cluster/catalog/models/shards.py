@@ -18,6 +18,7 @@ _SHARD = re.compile(r"(?P<stem>.*?)-?(?P<number>\d{1,6})-of-(?P<count>\d{1,6})\.
 # The same weights once more, under the names of the model's own code.
 _SECOND_COPY = "consolidated"
 _MOST_SHARDS = 10_000
+_LONGEST_NAME = 200
 _MOST_TOTAL_BYTES = 2**53
 _DAMAGED = "Is the file cut short? Fetch it again"
 
@@ -81,8 +82,10 @@ def _read_index(path: Path) -> tuple[list[str], int]:
     if not all(isinstance(name, str) for name in weight_map.values()):
         raise BadInput(f"{shown(path)}: weight_map names a shard that is not a string", _DAMAGED)
     names = sorted(set(weight_map.values()))
-    if any(Path(name).name != name or "\0" in name for name in names):
-        raise BadInput(f"{shown(path)} names shards outside its folder", "Shards lie beside their index")
+    if any(Path(name).name != name or len(name) > _LONGEST_NAME or not name.isprintable() for name in names):
+        raise BadInput(
+            f"{shown(path)} names shards that are no files of its folder", "Shards lie beside their index"
+        )
     if len(names) > _MOST_SHARDS:
         raise BadInput(f"{shown(path)} names {len(names):,} shards", f"The limit is {_MOST_SHARDS:,}")
     metadata = index.get("metadata")
