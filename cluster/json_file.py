@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import BadInput
+from cluster.errors import BadInput, refused
 from cluster.text import clean
 from cluster.units import MIB, format_bytes
 
@@ -42,7 +42,7 @@ def read_bytes(path: Path, limit: FileLimit) -> bytes:
             raise too_large(path, len(data), limit)
         return data
     except OSError as error:
-        raise BadInput(f"{shown(path)} cannot be read: {clean(error.strerror or str(error), 120)}") from None
+        raise refused(f"{shown(path)} cannot be read", error) from None
 
 
 def read_json(path: Path, limit: FileLimit) -> Any:

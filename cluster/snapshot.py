@@ -14,6 +14,7 @@ from cluster.frozen import FrozenModel
 from cluster.inventory import Cluster, repeated
 from cluster.json_file import SNAPSHOT, read_bytes, refuse_many_values, shown
 from cluster.text import clean
+from cluster.whole_file import write_whole
 
 FORMAT = "clusterview-cluster"
 FORMAT_VERSION = 1
@@ -26,11 +27,8 @@ def dump_cluster(cluster: Cluster) -> str:
 
 
 def save_cluster(cluster: Cluster, path: Path) -> None:
-    """Write a snapshot file; BadInput when the path cannot be written."""
-    try:
-        path.write_text(dump_cluster(cluster), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+    """Write a snapshot file, all of it or nothing; raises as `write_whole` does."""
+    write_whole(path, dump_cluster(cluster))
 
 
 class _Header(BaseModel):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import BadInput
+from cluster.errors import BadInput, refused
 from cluster.json_file import HEADER, parse_json, shown
 from cluster.text import clean
 from cluster.units import format_bytes
@@ -48,8 +48,10 @@ def read_header(path: Path) -> dict[str, Held]:
             length = int.from_bytes(start, "little")
             _check_length(path, start, length, file_bytes)
             text = file.read(length).decode("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise _not_one(path, "its header cannot be read") from None
+    except UnicodeDecodeError:
+        raise _not_one(path, "its header is not UTF-8") from None
+    except OSError as error:
+        raise refused(f"{shown(path)} cannot be read", error) from None
     header = parse_json(text, f"the header of {shown(path)}", HEADER)
     if not isinstance(header, dict):
         raise _not_one(path, "its header is not an object")
