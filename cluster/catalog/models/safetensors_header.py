@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from cluster.errors import BadInput, refused
 from cluster.json_file import HEADER, parse_json, shown
@@ -116,7 +116,7 @@ def _held(path: Path, name: str, entry: dict[str, Any]) -> Held:
     return Held(dtype, tuple(shape), size_bytes)
 
 
-def _is_shape(shape: Any) -> bool:
+def _is_shape(shape: Any) -> TypeGuard[list[int]]:
     return (
         isinstance(shape, list)
         and len(shape) <= _MOST_DIMENSIONS
