@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from cluster.cluster_spec import EXAMPLE, looks_like_spec, parse_cluster_spec
 from cluster.errors import BadInput
 from cluster.frozen import FrozenModel
-from cluster.inventory import Cluster, repeated
+from cluster.inventory import MOST_GPUS, Cluster, repeated
 from cluster.json_file import SNAPSHOT, read_bytes, refuse_many_values, shown
 from cluster.text import clean
 from cluster.whole_file import write_whole
@@ -48,6 +48,9 @@ def load_cluster(path: Path) -> Cluster:
     """Read a snapshot file. Its source becomes 'file'; BadInput names the field that is wrong and why."""
     body = read_bytes(path, SNAPSHOT)
     refuse_many_values(body, shown(path), SNAPSHOT)
+    num_gpus = body.count(b'"uuid"')  # each GPU states one; counting them costs nothing
+    if num_gpus > MOST_GPUS:
+        raise BadInput(f"{shown(path)} holds {num_gpus:,} GPUs", f"At most {MOST_GPUS:,} are planned for")
     _check_header(body, path)
     try:
         cluster = _File.model_validate_json(body).cluster
@@ -104,13 +107,15 @@ def _is_file(path: Path) -> bool:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = clean(".".join(str(part) for part in problem["loc"]), 120)
     if problem["type"] == "extra_forbidden":
         return f"{where}: this field is not known"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    value = "" if problem["type"] in ("missing", "value_error") else f", not {_shown_value(problem['input'])}"
-    return f"{where}: {message}{value}"
+    if problem["type"] in ("missing", "value_error"):  # their input is everything around, which may be large
+        return f"{where}: {message}"
+    value = error.errors(include_url=False, include_context=False)[0]["input"]
+    return f"{where}: {message}, not {_shown_value(value)}"
 
 
 def _shown_value(value: Any) -> str:

@@ -33,6 +33,7 @@ class ModuleSet:
         globs = {bare_path(p) for p in self.patterns if _is_glob(p)}
         # Most globs only end in a star: such a list is looked up, not matched one by one.
         self._beginnings = {glob[:-1] for glob in globs if _is_beginning(glob)}
+        self._lengths = {len(beginning) for beginning in self._beginnings}
         self._glob = _expressions(
             {glob: f"{_glob_expression(glob)}\\z" for glob in sorted(globs) if not _is_beginning(glob)}
         )
@@ -59,7 +60,7 @@ class ModuleSet:
         ):
             return True
         for spelling in (path, f"model.{path}"):
-            if any(spelling[:end] in self._beginnings for end in range(len(spelling) + 1)):
+            if any(spelling[:length] in self._beginnings for length in self._lengths):
                 return True
             if self._glob is not None and self._glob.match(spelling):
                 return True
