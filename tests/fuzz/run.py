@@ -49,8 +49,8 @@ def run_case(number: int) -> Outcome:
         try:
             with _limited(MOST_CPU_S), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 status = main(arguments)
-        except _TooLong:
-            fault = f"more than {MOST_CPU_S:g} s: {traceback.format_exc().splitlines()[-3].strip()}"
+        except _TooLong as late:
+            fault = f"more than {MOST_CPU_S:g} s of CPU, then in {late}"
         except BaseException:
             fault = traceback.format_exc()
     fault = fault or _judge(status, out.getvalue(), err.getvalue(), "--json" in arguments)
@@ -67,7 +67,8 @@ def peak_rss_bytes() -> int:
 @contextlib.contextmanager
 def _limited(most_s: float) -> Iterator[None]:
     def too_long(number: int, frame: FrameType | None) -> NoReturn:
-        raise _TooLong
+        where = "".join(traceback.format_stack(frame)[-3:])
+        raise _TooLong(where)
 
     before = signal.signal(signal.SIGPROF, too_long)
     signal.setitimer(signal.ITIMER_PROF, most_s)
