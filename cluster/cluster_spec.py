@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.gpus import find_gpu
 from cluster.errors import BadInput, UnknownName
-from cluster.inventory import MOST_GPUS, Cluster, ClusterSource, Gpu, Node
+from cluster.inventory import MOST_GPUS, MOST_GPUS_IN_A_NODE, Cluster, ClusterSource, Gpu, Node
 
 EXAMPLE = "2x4xA100-80GB"
 
@@ -54,6 +54,12 @@ def _parse_part(piece: str, text: str, offset: int) -> _Part:
     if match is None:
         raise _not_a_part(piece, text, offset)
     counts = [_count(match, group, text, offset) for group in ("a", "b") if match[group] is not None]
+    if counts[-1] > MOST_GPUS_IN_A_NODE:
+        where = _where(text, offset + match.start("a" if len(counts) == 1 else "b"))
+        raise BadInput(
+            f"a node of {counts[-1]:,} GPUs is asked for{where}",
+            f"A node has at most {MOST_GPUS_IN_A_NODE}; several nodes are written like {EXAMPLE}",
+        )
     try:
         spec = find_gpu(match["type"].rstrip())
     except UnknownName as unknown:

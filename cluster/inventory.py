@@ -12,6 +12,8 @@ from cluster.text import CleanStr
 
 MOST_GPUS = 200_000
 """GPUs of one cluster, in a spec or a file."""
+MOST_GPUS_IN_A_NODE = 256
+"""More than any machine holds, MIG slices and racks that show up as one machine included."""
 MOST_MEMORY_BYTES = 2**44
 """16 TiB: no GPU's memory comes near, unified memory included."""
 MOST_COMPUTE_CAPABILITY = 1000
@@ -74,7 +76,7 @@ class Node(FrozenModel):
 
     node_id: Annotated[CleanStr, Field(min_length=1)]
     name: CleanStr
-    gpus: Annotated[tuple[Gpu, ...], FailFast(), Field(max_length=MOST_GPUS)] = ()
+    gpus: Annotated[tuple[Gpu, ...], FailFast(), Field(max_length=MOST_GPUS_IN_A_NODE)] = ()
     address: CleanStr | None = None
     nvlink_domain: CleanStr | None = None
     """NVLink domain that spans nodes (cluster uuid + clique), None where NVLink ends at the node."""

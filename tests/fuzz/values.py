@@ -75,7 +75,7 @@ def _near(rng: random.Random, value: Any) -> Any:
     """Return a value of the same kind that may well be a valid one."""
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) < 1e300:
         return rng.choice((value + 1, value * 2, value // 2, value * 1000, -value, float(value), str(value)))
     if isinstance(value, str):
         return rng.choice((value[:-1], value + "x", value.upper(), value * 3))

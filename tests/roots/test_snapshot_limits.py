@@ -128,6 +128,19 @@ def test_gpus_that_could_not_be_read_may_share_a_placeholder(tmp_path: Path) -> 
     assert load(changed, tmp_path / "cluster.json").num_gpus == 4
 
 
+def test_a_node_has_as_many_gpus_as_a_machine_can(tmp_path: Path) -> None:
+    changed = body()
+    gpu = changed["cluster"]["nodes"][0]["gpus"][0]
+    changed["cluster"]["nodes"][0]["gpus"] = [{**gpu, "index": i, "uuid": f"{i}"} for i in range(257)]
+    with pytest.raises(BadInput, match=r"cluster\.nodes\.0\.gpus: .* at most 256"):
+        load(changed, tmp_path / "cluster.json")
+    with pytest.raises(BadInput, match="a node of 99,999 GPUs is asked for at position 1"):
+        parse_cluster_spec("99999xL4")
+    with pytest.raises(BadInput, match="a node of 257 GPUs is asked for at position 3"):
+        parse_cluster_spec("2x257xL4")
+    assert parse_cluster_spec("256xL4").num_gpus == 256
+
+
 def test_a_file_stops_at_as_many_gpus_as_a_spec(tmp_path: Path) -> None:
     changed = body()
     gpu = changed["cluster"]["nodes"][0]["gpus"][0]
