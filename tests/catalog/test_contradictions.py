@@ -128,7 +128,7 @@ def test_headers_are_held_against_their_file(
 ) -> None:
     write_file(folder(tmp_path) / "model.safetensors", header, data_bytes)
     line = refusal(tmp_path)
-    assert "model.safetensors" in line if reason else "times the" in line
+    assert "model.safetensors" in line if reason else " of the 5.23 MiB" in line
     assert reason in line
 
 
@@ -143,10 +143,10 @@ def without(name: str) -> Tensors:
         ({}, without("model.layers.2.mlp.up_proj.weight"), "nothing of 1 of them (layer 2 is the first)"),
         ({"hidden_size": 512}, whole(), "(hidden_size)"),
         ({"vocab_size": 32_000}, whole(), "vocab_size is 32,000"),
-        ({"intermediate_size": 4096}, whole(), "times the"),
+        ({"intermediate_size": 4096}, whole(), "of the"),
         ({"intermediate_size": 128}, whole(), "more than config.json describes"),
         ({"num_hidden_layers": 2}, {**whole(), "talker.weight": ("BF16", 5_000_000)}, "times the"),
-        ({}, without("lm_head.weight"), "0.907 times the 5.23 MiB that config.json describes"),
+        ({"head_dim": 64}, without("lm_head.weight"), "73.2% of the 6.48 MiB that config.json describes"),
         ({"num_hidden_layers": 1, "model_type": "brand_new"}, {"w": ("BF16", 40_000_000)}, "times the"),
     ],
 )
@@ -157,6 +157,14 @@ def test_weights_of_another_model_are_refused(
     line = refusal(tmp_path)
     assert reason in line
     assert "belong together" in line
+
+
+def test_a_model_may_come_without_its_head(tmp_path: Path) -> None:
+    """Embedding and reranking models do."""
+    write_header(folder(tmp_path) / "model.safetensors", without("lm_head.weight"))
+    model = load_model(str(tmp_path))
+    assert model.weights_bytes == WHOLE_BYTES - 512_000
+    assert "planned with the checkpoint's sizes" in model.notes[-1]
 
 
 def test_a_config_under_another_name_is_not_held_against_weights_beside_it(tmp_path: Path) -> None:
