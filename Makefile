@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gpu check format bench evidence screenshots modules test-snapshot-update clean
+.PHONY: help setup run test test-gpu check format bench fuzz evidence screenshots modules test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -62,6 +62,9 @@ format: $(VENV)/.check ## mend what a formatter can mend
 
 bench: $(VENV)/.test ## benchmarks: ratios measured in one run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+fuzz: $(VENV)/.test ## 20,000 generated models, clusters and options through the whole command (ARGS='200' for fewer)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table (and ACCURACY.md)
 	@$(BIN)/python -m cluster.evidence tests/evidence ACCURACY.md

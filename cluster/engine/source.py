@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from cluster.engine.config import ModelConfig
 from cluster.engine.config_fields import Fields
 from cluster.errors import BadInput
+from cluster.json_file import SETTINGS, read_json
 from cluster.text import clean
 
 DTYPES = {
@@ -46,8 +46,8 @@ class WeightSource:
             return config.eos_token_ids
         file = Path(self.path) / "generation_config.json"
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            values = read_json(file, SETTINGS)
+        except BadInput:
             return config.eos_token_ids
         found = Fields(values, str(file)).token_ids("eos_token_id") if isinstance(values, Mapping) else ()
         return tuple(dict.fromkeys((*config.eos_token_ids, *found)))

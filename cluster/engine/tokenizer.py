@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cluster.engine.chat import ChatMessage, ChatTemplate, load_chat_template
 from cluster.errors import BadInput
+from cluster.json_file import TOKENIZER, refuse_large
 from cluster.text import clean
 
 # Bytes that stand for no printable text are shown as one of the 94 visible ASCII characters.
@@ -111,6 +112,7 @@ def load_tokenizer(path: str | None, vocab_size: int) -> Tokenizer:
 def _load(file: Path) -> Any:
     from tokenizers import Tokenizer as LibraryTokenizer
 
+    refuse_large(file, TOKENIZER)
     try:
         return LibraryTokenizer.from_file(str(file))
     except Exception as error:

@@ -123,6 +123,13 @@ def test_a_damaged_tokenizer_is_bad_input(folder: Path) -> None:
         load_tokenizer(str(folder), 300)
 
 
+def test_a_tokenizer_has_a_largest_size(folder: Path) -> None:
+    with (folder / "tokenizer.json").open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(BadInput, match=r"tokenizer\.json is too large: 1\.0 GiB"):
+        load_tokenizer(str(folder), 300)
+
+
 @pytest.mark.parametrize("text", ["hello 🌍, héllo wörld", "日本語 text", "plain", "tail 🌍"])
 def test_streamed_pieces_make_the_whole_text(folder: Path, text: str) -> None:
     tokenizers: list[Tokenizer] = [load_tokenizer(str(folder), 300), ByteTokenizer(320)]
