@@ -6,8 +6,11 @@ import re
 import time
 from collections.abc import Collection
 
+from cluster.catalog.engine_catalog import load_engine
+from cluster.deploy.asked import check_asked
 from cluster.deploy.model_choice import RunningModel, choose_model
 from cluster.deploy.own_engine import OWN_ENGINE, judged_for_own_engine
+from cluster.deploy.remarks import remarks_on
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.result import Candidate, Plan
@@ -31,10 +34,12 @@ def spec_from(
 ) -> DeploymentSpec:
     """Turn a feasible layout into an order for the built-in engine.
 
-    `model_path` is the model's folder, None for a catalogue name; `taken` are names already in use, which a
-    made-up name avoids. Raises DeployFailed for a layout that does not hold, BadInput for one, or a model,
-    that the built-in engine does not run.
+    `model_path` is the model's folder or file, None for a name; `taken` are names already in use, which a
+    made-up name avoids. Raises DeployFailed for a layout that does not hold, BadInput for an option, a layout
+    or a model that the built-in engine does not run.
     """
+    dtype = "fp32" if simulated else (plan.request.dtype or plan.model.dtype)
+    check_asked(plan.request, simulated=simulated, dtype=dtype)
     _check_layout(candidate, simulated)
     layout = candidate.layout
     model = choose_model(plan, model_path, layout.tp, layout.pp, simulated=simulated)
@@ -56,14 +61,17 @@ def spec_from(
             cache_tokens=None if simulated else max_num_seqs * max_model_len,
             has_planned_layers=model.has_planned_layers,
         ),
+        engine_version=load_engine(OWN_ENGINE).version,
+        planned_for=f"{plan.engine_name} {plan.engine_version}",
         device="cpu" if simulated else "cuda",
-        dtype="fp32" if simulated else (plan.request.dtype or plan.model.dtype),
+        dtype=dtype,
         max_model_len=max_model_len,
         max_num_seqs=max_num_seqs,
         simulated=simulated,
         created_at_s=time.time(),
         predicted_tokens_per_s=(band.value, band.low, band.high) if band is not None else None,
         router_port=router_port,
+        remarks=remarks_on(plan, dtype, max_model_len, max_num_seqs, simulated=simulated),
     )
 
 
@@ -102,16 +110,23 @@ def _max_model_len(plan: Plan, candidate: Candidate, model: RunningModel, simula
     wanted = plan.request.max_model_len or _DEFAULT_MODEL_LEN
     if simulated:
         return min(wanted, _SIMULATED_MODEL_LEN, model.max_position)
+    if plan.request.max_model_len is not None and wanted > model.max_position:
+        raise BadInput(
+            f"{plan.model.name} takes sequences of at most {model.max_position:,} tokens, not {wanted:,}",
+            f"Deploy with --max-model-len {model.max_position} or less",
+        )
     room = candidate.kv_cache_tokens or wanted
     return max(2, min(wanted, model.max_position, room))
 
 
 def _max_num_seqs(plan: Plan, candidate: Candidate, max_model_len: int, simulated: bool) -> int:
-    wanted = plan.request.max_num_seqs or _MOST_SEQUENCES
+    request = plan.request
     if simulated:
-        return min(wanted, _SIMULATED_SEQUENCES)
-    room = candidate.kv_cache_tokens or max_model_len
-    return max(1, min(wanted, room // max_model_len))
+        return min(request.max_num_seqs or _MOST_SEQUENCES, _SIMULATED_SEQUENCES)
+    room = (candidate.kv_cache_tokens or max_model_len) // max_model_len
+    # A cache whose size was given is filled; otherwise there are only as many slots as are of use.
+    usual = _MOST_SEQUENCES if request.kv_cache_memory_bytes is None else room
+    return max(1, min(request.max_num_seqs or usual, room))
 
 
 def _places(

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cluster.engine.checkpoint_files import INDEX, SINGLE
 from cluster.engine.weights import Piece
 from cluster.errors import BadInput
 from cluster.text import clean
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 READABLE_DTYPES = ("F64", "F32", "F16", "BF16")
 
 
