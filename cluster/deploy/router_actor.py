@@ -151,9 +151,12 @@ class RouterActor:
     def __init__(self, spec: DeploymentSpec) -> None:
         from cluster.deploy.router.app import make_app
         from cluster.deploy.router.model_tokenizer import ModelTokenizer
+        from cluster.engine.source import weights_folder
 
         self._pool = RayPool()
-        self._tokenizer = ModelTokenizer(spec.model.path, int(spec.model.config["vocab_size"]))
+        self._tokenizer = ModelTokenizer(
+            weights_folder(spec.model, with_weights=False), int(spec.model.config["vocab_size"])
+        )
         self._app = make_app(
             self._pool,
             model_name=spec.model.name,

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+TOKENIZER = "tokenizer.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _MAX_INDEX_BYTES = 64 * 2**20
@@ -20,6 +21,15 @@ def checkpoint_problem(folder: Path) -> str:
         return f"{error.filename or folder} cannot be read ({error.strerror or error})"
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return f"{folder / INDEX} is not an index of safetensors files"
+
+
+def tokenizer_problem(folder: Path) -> str:
+    """Return why the tokenizer in `folder` cannot be used, in one phrase; '' when it is there."""
+    try:
+        readable = os.access(folder / TOKENIZER, os.R_OK)
+    except (OSError, ValueError):
+        readable = False
+    return "" if readable else f"{folder} has no {TOKENIZER} that can be read"
 
 
 def _problem(folder: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.engine.checkpoint_files import checkpoint_problem
+from cluster.engine.checkpoint_files import checkpoint_problem, tokenizer_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +34,23 @@ def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
     return base.expanduser() / "huggingface" / "hub"
 
 
-def find_cached(hub_id: str, revision: str | None = None, cache: Path | None = None) -> CachedModel:
+def find_cached(
+    hub_id: str, revision: str | None = None, cache: Path | None = None, *, with_weights: bool = True
+) -> CachedModel:
     """Return the complete snapshot of `hub_id`, of `revision` where it is given.
 
+    `with_weights=False`: one that has the tokenizer will do, which is all that a router needs.
     Without a revision `main` counts where it is complete, else the newest that is: looking at a config on the
     hub moves `main` to a snapshot without weights.
     """
-    cache = cache or hub_cache()
+    cache, check = cache or hub_cache(), checkpoint_problem if with_weights else tokenizer_problem
     try:
         snapshots = list(_snapshots(cache / f"models--{hub_id.replace('/', '--')}", revision))
     except OSError as error:
         return CachedModel(str(cache), problem=f"cannot be read ({error.strerror})")
     problems = []
     for snapshot in snapshots:
-        problem = checkpoint_problem(snapshot)
+        problem = check(snapshot)
         if not problem:
             return CachedModel(str(cache), str(snapshot), snapshot.name)
         problems.append(f"is incomplete: {problem}")

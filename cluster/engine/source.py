@@ -56,17 +56,18 @@ class WeightSource:
         return tuple(dict.fromkeys((*config.eos_token_ids, *found)))
 
 
-def weights_folder(source: Mapping[str, Any] | Any) -> str | None:
+def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True) -> str | None:
     """Return the folder on this machine that `source` names by path or hub id; None for made-up weights.
 
-    Raises BadInput when the hub's cache does not hold the model.
+    `with_weights=False`: the tokenizer is enough. Raises BadInput when the hub's cache does not hold it.
     """
     path, hub_id = _field(source, "path"), _field(source, "hub_id")
     if path is not None or hub_id is None:
         return None if path is None else str(path)
     from cluster.engine.hub_cache import find_cached
 
-    found = find_cached(str(hub_id), _field(source, "revision"))
+    revision = _field(source, "revision") if with_weights else None
+    found = find_cached(str(hub_id), revision, with_weights=with_weights)
     if found.path is None:
         raise BadInput(
             f"{clean(str(hub_id))} {found.problem} in the hub's cache {found.cache}",

@@ -47,7 +47,7 @@ class PlanRequest:
     """The user named the engine; False: it is a default."""
     engine_version: str | None = None
     load_format: LoadFormat = "auto"
-    """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for made-up ones. No plan depends on it."""
+    """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for made-up ones."""
     top: int = 8
 
     @property
