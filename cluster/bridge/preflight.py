@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.deploy.node_check import look_at_node
-from cluster.deploy.preflight import NodeNeeds, NodeVerdict, agreed, unanswered, verdict_on
+from cluster.deploy.node_check import NodeNeeds, look_at_node
+from cluster.deploy.preflight import NodeVerdict, agreed, unanswered, verdict_on
 
 ANSWER_S = 75.0
 """A new process on a busy node takes seconds, importing torch from a cold disk up to a minute."""

@@ -21,7 +21,7 @@ def check_asked(request: PlanRequest, *, simulated: bool, dtype: str | None = No
     """
     _check_engine(request)
     if request.workload == "training":
-        raise BadInput("clusterview plans training but does not start it", "Plan with --dry-run")
+        raise BadInput("training is planned, but cannot be started", "Plan with --dry-run")
     ignored = () if simulated else planned_only(request, dtype)
     if ignored:
         raise BadInput(
@@ -33,12 +33,12 @@ def check_asked(request: PlanRequest, *, simulated: bool, dtype: str | None = No
 def _check_engine(request: PlanRequest) -> None:
     if request.engine_asked and not load_engine(request.engine).deployable:
         raise BadInput(
-            f"clusterview starts its built-in engine only, not {request.engine}",
-            f"Deploy with --engine {OWN_ENGINE}, or plan: clusterview --dry-run --engine {request.engine}",
+            f"only the built-in engine can be started, not {request.engine}",
+            f"Deploy with --engine {OWN_ENGINE}, or plan for it: clusterview --dry-run --engine {request.engine}",
         )
     if request.engine_version is not None:
         raise BadInput(
-            f"clusterview starts its own version of the built-in engine, not {request.engine_version}",
+            f"the built-in engine is started in this version only, not {request.engine_version}",
             "Deploy without --engine-version, or plan with it: clusterview --dry-run",
         )
 

@@ -51,7 +51,7 @@ def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
     )
 
 
-def revision_problem(needs: NodeNeeds, revisions: Mapping[str | None, str]) -> str:
+def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
     """Say that the nodes hold different commits of a model; `revisions` maps each to a node that has it."""
     told = ", ".join(f"{revision} on {node}" for revision, node in revisions.items())
     name = needs.question.hub_id
