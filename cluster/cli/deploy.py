@@ -67,7 +67,7 @@ def _check_this_python() -> None:
 
 
 def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
-    plan = plan_on(arguments, view.settled_cluster())
+    plan = plan_on(arguments, view.settled_cluster(), view.session.title)
     candidate = choose(plan, plan.cluster.simulated)
     taken = [status.name for status in view.settled_deployments()]
     spec = order_from(arguments, plan, candidate, taken)

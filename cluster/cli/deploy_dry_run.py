@@ -18,6 +18,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.result import Plan
+from cluster.text import clean
 
 _CHECK_S = 150.0
 _NOT_RUNNING = "the simulated cluster does not run: its nodes will use this Python, which was checked"
@@ -28,6 +29,7 @@ _DESCRIBED = "not checked: --cluster describes a cluster. Its nodes are checked 
 class Looked:
     """A cluster as an order meets it."""
 
+    title: str
     cluster: Cluster
     taken: tuple[str, ...]
     """Names of deployments."""
@@ -42,7 +44,7 @@ def run_deploy_dry_run(arguments: argparse.Namespace) -> int:
     simulated = arguments.simulate is not None or (described is not None and described.simulated)
     check_options(arguments, simulated=simulated)
     with _look(arguments, described) as looked:
-        plan = plan_on(arguments, looked.cluster)
+        plan = plan_on(arguments, looked.cluster, looked.title)
         try:
             spec = order_from(arguments, plan, choose(plan, looked.cluster.simulated), looked.taken)
         except DeployFailed as error:
@@ -76,18 +78,19 @@ def _print(
 @contextmanager
 def _look(arguments: argparse.Namespace, described: Cluster | None) -> Iterator[Looked]:
     if described is not None:
-        yield Looked(described, (), verdicts_not_checked, _DESCRIBED)
+        yield Looked(clean(arguments.cluster, 80), described, (), verdicts_not_checked, _DESCRIBED)
         return
     session = _session(arguments)
     if session is None:
         from cluster.cluster_spec import parse_cluster_spec
 
-        yield Looked(parse_cluster_spec(arguments.simulate, "simulated"), (), verdicts_here, _NOT_RUNNING)
+        cluster = parse_cluster_spec(arguments.simulate, "simulated")
+        yield Looked(f"simulated {arguments.simulate}", cluster, (), verdicts_here, _NOT_RUNNING)
         return
     with SessionView(session) as view:
         cluster = view.settled_cluster()
         taken = tuple(status.name for status in view.settled_deployments())
-        yield Looked(cluster, taken, lambda spec: _preflight(view, spec))
+        yield Looked(session.title, cluster, taken, lambda spec: _preflight(view, spec))
 
 
 def _session(arguments: argparse.Namespace) -> Session | None:

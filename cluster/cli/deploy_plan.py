@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import check_lengths, model_from, request_from
 from cluster.cli.session_view import say
 from cluster.deploy.asked import check_asked
@@ -30,16 +31,16 @@ def check_options(arguments: argparse.Namespace, *, simulated: bool) -> None:
         say(f"no --model given, deploying {read_defaults().models[0]}")
 
 
-def plan_on(arguments: argparse.Namespace, cluster: Cluster) -> Plan:
-    """Plan for the engine that was named; without one for vLLM where stand-ins run, else for our own."""
+def plan_on(arguments: argparse.Namespace, cluster: Cluster, title: str) -> Plan:
+    """Plan for the engine that was named; without one for vLLM where stand-ins run, else for our own.
+
+    `title` names the cluster in the BadInput that says that it has no GPU.
+    """
     from cluster.planner.plan import plan
 
-    if not cluster.num_gpus:
-        reasons = [node.error for node in cluster.nodes if node.error]
-        raise BadInput(
-            f"no GPU to deploy on{f' ({reasons[0]})' if reasons else ''}",
-            f"Try --simulate {read_defaults().simulated_cluster} or --address HOST:PORT",
-        )
+    example = read_defaults().simulated_cluster
+    check_has_gpus(cluster, title, f"Try --simulate {example} or --address HOST:PORT")
+    say_troubles(cluster)
     # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
     engine: EngineName = "vllm" if cluster.simulated else "builtin"
     return plan(cluster, model_from(arguments), request_from(arguments, engine))
