@@ -237,6 +237,7 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", default=False, help="stop every deployment of clusterview"
     )
+    _add_dry_run(parser, "say what would be stopped, and stop nothing")
     _add_source(parser)
 
 

@@ -31,10 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
             names = _names(view, alone=len(views) == 1)
             running += names
             wanted = names if arguments.all else [name for name in names if name == arguments.name]
+            stopped += wanted
+            if arguments.dry_run:
+                for name in wanted:
+                    print(f"would stop {name} on {view.session.title}", flush=True)
+                continue
             for name in wanted:
                 finish(view.session.stop(name), _STOP_S)
                 print(f"stopped {name}", flush=True)
-            stopped += wanted
             if key is not None and wanted and wanted == names:
                 emptied.append(key)
     if not stopped:

@@ -34,7 +34,7 @@ def _check_engine(request: PlanRequest) -> None:
     if request.engine_asked and not load_engine(request.engine).deployable:
         raise BadInput(
             f"only the built-in engine can be started, not {request.engine}",
-            f"Deploy with --engine {OWN_ENGINE}, or plan for it: clusterview --dry-run --engine {request.engine}",
+            f"Deploy with --engine {OWN_ENGINE}, or plan: clusterview --dry-run --engine {request.engine}",
         )
     if request.engine_version is not None:
         raise BadInput(

@@ -65,7 +65,6 @@ class NodeFacts:
     weights_folder: str | None = None
     revision: str | None = None
     weights_problem: str = ""
-    hub_cache: str | None = None
     has_tokenizer: bool = False
     port_taken: bool = False
 
@@ -76,7 +75,7 @@ def look_at_node(question: NodeQuestion) -> NodeFacts:
     error, cuda = "", None
     if question.imports_torch and versions.get("torch") is not None:
         error, cuda = _torch_build()
-    folder, revision, problem, cache = _weights(question)
+    folder, revision, problem = _weights(question)
     return NodeFacts(
         python=sys.executable,
         python_version=platform.python_version(),
@@ -86,7 +85,6 @@ def look_at_node(question: NodeQuestion) -> NodeFacts:
         weights_folder=folder,
         revision=revision,
         weights_problem=problem,
-        hub_cache=cache,
         has_tokenizer=folder is not None and not tokenizer_problem(Path(folder)),
         port_taken=question.port > 0 and not _is_free(question.port),
     )
@@ -120,15 +118,15 @@ def _torch_build() -> tuple[str, str | None]:
     return "", "" if cuda == "None" else cuda
 
 
-def _weights(question: NodeQuestion) -> tuple[str | None, str | None, str, str | None]:
-    """Return (folder, revision, what is wrong with it, the hub's cache) of the model on this machine."""
+def _weights(question: NodeQuestion) -> tuple[str | None, str | None, str]:
+    """Return (folder, revision, what is wrong with it) of the model on this machine."""
     if question.folder is not None:
         problem = checkpoint_problem(Path(question.folder)) if question.checks_weights else ""
-        return question.folder, None, problem, None
+        return question.folder, None, problem
     if question.hub_id is None:
-        return None, None, "", None
+        return None, None, ""
     found = find_cached(question.hub_id, question.revision, with_weights=question.checks_weights)
-    return found.path, found.revision, found.problem, found.cache
+    return found.path, found.revision, found.problem
 
 
 def _is_free(port: int) -> bool:

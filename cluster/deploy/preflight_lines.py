@@ -46,7 +46,7 @@ def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
         )
     name = question.hub_id
     return (
-        f"{name} {facts.weights_problem} in its hub cache ({facts.hub_cache}). Run there: hf download {name} "
+        f"{name} {facts.weights_problem}. Run there: hf download {name} "
         f"(older: huggingface-cli download {name}), name a folder with --model FOLDER, {_DUMMY}"
     )
 

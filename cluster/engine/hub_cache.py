@@ -14,12 +14,11 @@ from cluster.engine.checkpoint_files import checkpoint_problem, tokenizer_proble
 class CachedModel:
     """What the cache holds of a model: a complete snapshot, or `problem`."""
 
-    cache: str
-    """Folder of the cache."""
     path: str | None = None
     revision: str | None = None
     """Commit of the snapshot."""
     problem: str = ""
+    """What follows the model's name: 'is not in the hub cache /root/.cache/huggingface/hub'."""
 
 
 def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
@@ -47,15 +46,15 @@ def find_cached(
     try:
         snapshots = list(_snapshots(cache / f"models--{hub_id.replace('/', '--')}", revision))
     except OSError as error:
-        return CachedModel(str(cache), problem=f"cannot be read ({error.strerror})")
+        return CachedModel(problem=f"cannot be read in the hub cache {cache} ({error.strerror})")
     problems = []
     for snapshot in snapshots:
         problem = check(snapshot)
         if not problem:
-            return CachedModel(str(cache), str(snapshot), snapshot.name)
-        problems.append(f"is incomplete: {problem}")
-    missing = f"has no revision {revision}" if revision else "is missing"
-    return CachedModel(str(cache), problem=problems[0] if problems else missing)
+            return CachedModel(str(snapshot), snapshot.name)
+        problems.append(f"is incomplete in the hub cache: {problem}")
+    missing = f"is not in the hub cache {cache}{f' as revision {revision}' if revision else ''}"
+    return CachedModel(problem=problems[0] if problems else missing)
 
 
 def _snapshots(repository: Path, revision: str | None) -> Iterator[Path]:

@@ -70,8 +70,7 @@ def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True
     found = find_cached(str(hub_id), revision, with_weights=with_weights)
     if found.path is None:
         raise BadInput(
-            f"{clean(str(hub_id))} {found.problem} in the hub's cache {found.cache}",
-            f"Run there: hf download {clean(str(hub_id))}",
+            f"{clean(str(hub_id))} {found.problem}", f"Run there: hf download {clean(str(hub_id))}"
         )
     return found.path
 
