@@ -71,7 +71,7 @@ def spec_from(
         created_at_s=time.time(),
         predicted_tokens_per_s=(band.value, band.low, band.high) if band is not None else None,
         router_port=router_port,
-        remarks=remarks_on(plan, dtype, max_model_len, max_num_seqs, simulated=simulated),
+        remarks=remarks_on(plan, candidate, dtype, max_model_len, max_num_seqs, simulated=simulated),
     )
 
 
@@ -110,23 +110,16 @@ def _max_model_len(plan: Plan, candidate: Candidate, model: RunningModel, simula
     wanted = plan.request.max_model_len or _DEFAULT_MODEL_LEN
     if simulated:
         return min(wanted, _SIMULATED_MODEL_LEN, model.max_position)
-    if plan.request.max_model_len is not None and wanted > model.max_position:
-        raise BadInput(
-            f"{plan.model.name} takes sequences of at most {model.max_position:,} tokens, not {wanted:,}",
-            f"Deploy with --max-model-len {model.max_position} or less",
-        )
     room = candidate.kv_cache_tokens or wanted
     return max(2, min(wanted, model.max_position, room))
 
 
 def _max_num_seqs(plan: Plan, candidate: Candidate, max_model_len: int, simulated: bool) -> int:
-    request = plan.request
+    wanted = plan.request.max_num_seqs or _MOST_SEQUENCES
     if simulated:
-        return min(request.max_num_seqs or _MOST_SEQUENCES, _SIMULATED_SEQUENCES)
-    room = (candidate.kv_cache_tokens or max_model_len) // max_model_len
-    # A cache whose size was given is filled; otherwise there are only as many slots as are of use.
-    usual = _MOST_SEQUENCES if request.kv_cache_memory_bytes is None else room
-    return max(1, min(request.max_num_seqs or usual, room))
+        return min(wanted, _SIMULATED_SEQUENCES)
+    room = candidate.kv_cache_tokens or max_model_len
+    return max(1, min(wanted, room // max_model_len))
 
 
 def _places(
