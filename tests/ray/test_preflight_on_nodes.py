@@ -1,4 +1,4 @@
-"""Real nodes that lack something: said before anything is claimed, a line a node, and not tried five times."""
+"""Real nodes that lack something: said before anything is claimed, a line a node, without restarts."""
 
 from __future__ import annotations
 
