@@ -20,7 +20,7 @@ from cluster.bridge.events import (
     SessionLost,
 )
 from cluster.bridge.places import on_cluster
-from cluster.bridge.protocol import Target
+from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
 from cluster.deploy.preflight import verdicts_here
@@ -209,7 +209,7 @@ class LocalSession:
         with self._lock:
             self._ray = self._ray_cluster = None
             closed, watched = self._closed, self._probe is not None
-        self._release(Unreachable(lost.reason, lost.hint))
+        self._release(lost_error(lost))
         if closed:
             return
         self._tell(DeploymentsSeen(deployments=()))
