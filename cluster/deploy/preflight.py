@@ -57,15 +57,8 @@ def needs_of(spec: DeploymentSpec, router_node: tuple[str, str]) -> tuple[NodeNe
 
 
 def _question(spec: DeploymentSpec, has_ranks: bool, has_router: bool) -> NodeQuestion:
-    from_checkpoint = spec.model.weights == "checkpoint"
-    packages = [
-        *(("torch",) if has_ranks else ()),
-        *(("safetensors",) if has_ranks and from_checkpoint else ()),
-    ]
-    if has_router:
-        packages += [*ROUTER_PACKAGES, *(_TOKENIZER_PACKAGES if from_checkpoint else ())]
     return NodeQuestion(
-        packages=tuple(packages),
+        packages=_packages(spec, has_ranks, has_router),
         imports_torch=has_ranks and spec.device == "cuda",
         folder=spec.model.path,
         hub_id=spec.model.hub_id,
@@ -73,6 +66,17 @@ def _question(spec: DeploymentSpec, has_ranks: bool, has_router: bool) -> NodeQu
         checks_weights=has_ranks,
         port=spec.router_port if has_router else 0,
     )
+
+
+def _packages(spec: DeploymentSpec, has_ranks: bool, has_router: bool) -> tuple[str, ...]:
+    """Return what is imported on a node. Plain `ray`, without [default], comes without pydantic."""
+    from_checkpoint = spec.model.weights == "checkpoint"
+    packages = ["pydantic"]
+    if has_ranks:
+        packages += ["torch", "safetensors"] if from_checkpoint else ["torch"]
+    if has_router:
+        packages += [*ROUTER_PACKAGES, *(_TOKENIZER_PACKAGES if from_checkpoint else ())]
+    return tuple(packages)
 
 
 def verdict_on(needs: NodeNeeds, facts: NodeFacts) -> NodeVerdict:

@@ -49,12 +49,14 @@ def facts(**changes: Any) -> NodeFacts:
 
 def test_each_node_is_asked_for_what_runs_on_it() -> None:
     dummy = {one.name: one for one in needs_of(on_gpus(), HEAD)}
-    assert dummy["node-1"].question.packages == ("torch",) and dummy["node-1"].question.imports_torch
-    assert dummy["head"].question.packages == ("starlette", "uvicorn", "prometheus_client")
+    assert (
+        dummy["node-1"].question.packages == ("pydantic", "torch") and dummy["node-1"].question.imports_torch
+    )
+    assert dummy["head"].question.packages == ("pydantic", "starlette", "uvicorn", "prometheus_client")
     assert not dummy["head"].has_ranks
     source = ModelSource(name="m", path="/models/m", config={})
     asked = {one.name: one.question for one in needs_of(on_gpus(source, router_port=8000), HEAD)}
-    assert asked["node-2"].packages == ("torch", "safetensors") and asked["node-2"].checks_weights
+    assert asked["node-2"].packages == ("pydantic", "torch", "safetensors") and asked["node-2"].checks_weights
     assert asked["head"].packages[-2:] == ("tokenizers", "jinja2") and asked["head"].port == 8000
     assert asked["head"].folder == "/models/m" and not asked["head"].checks_weights
     on_cpu = needs_of(on_gpus(device="cpu"), (CLUSTER.nodes[0].node_id, "node-1"))
