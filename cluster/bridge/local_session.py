@@ -101,8 +101,11 @@ class LocalSession:
         return done
 
     def _check_here(self, spec: DeploymentSpec, done: Future[None]) -> None:
-        self._tell(PreflightSeen(name=spec.name, nodes=verdicts_here(spec)))
-        done.set_result(None)
+        try:
+            self._tell(PreflightSeen(name=spec.name, nodes=verdicts_here(spec)))
+            done.set_result(None)
+        except Exception as error:
+            done.set_exception(error)
 
     def stop(self, name: str) -> Future[None]:
         """Stop a deployment of the local Ray."""

@@ -67,7 +67,7 @@ def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str
     yield f"  engine  {engine_in_words(spec)}"
     sequences = count_of(spec.max_num_seqs, "sequence")
     yield f"  limits  {sequences} of {spec.max_model_len:,} tokens a replica, {spec.dtype}"
-    yield f"  router  127.0.0.1:{spec.router_port or 'a free port'}"
+    yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"
     yield from (f"  note    {remark}" for remark in spec.remarks)
     yield from (f"  {_rank_in_words(place)}" for place in spec.ranks)
     yield ""

@@ -155,7 +155,7 @@ def checked_spec(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict]) -> Deplo
     ranks_on = {place.node_id for place in spec.ranks}
     loaded = [verdict for verdict in verdicts if verdict.node_id in ranks_on]
     revision = next((verdict.revision for verdict in loaded if verdict.revision), None)
-    model = spec.model.model_copy(update={"revision": revision})
-    told = spec.model.weights == "checkpoint" and not any(verdict.has_tokenizer for verdict in loaded)
-    remarks = (*spec.remarks, _BYTES) if told and _BYTES not in spec.remarks else spec.remarks
+    without = spec.model.weights == "checkpoint" and not any(verdict.has_tokenizer for verdict in loaded)
+    model = spec.model.model_copy(update={"revision": revision, "without_tokenizer": without})
+    remarks = (*spec.remarks, _BYTES) if without else spec.remarks
     return spec.model_copy(update={"model": model, "remarks": remarks})

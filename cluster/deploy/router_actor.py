@@ -154,9 +154,9 @@ class RouterActor:
         from cluster.engine.source import weights_folder
 
         self._pool = RayPool()
-        self._tokenizer = ModelTokenizer(
-            weights_folder(spec.model, with_weights=False), int(spec.model.config["vocab_size"])
-        )
+        source = spec.model
+        folder = None if source.without_tokenizer else weights_folder(source, with_weights=False)
+        self._tokenizer = ModelTokenizer(folder, int(source.config["vocab_size"]))
         self._app = make_app(
             self._pool,
             model_name=spec.model.name,

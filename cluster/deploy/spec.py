@@ -38,6 +38,8 @@ class ModelSource(FrozenModel):
     """Hub id whose weights lie in the hub's cache of every node. Without path and hub id: dummy weights."""
     revision: CleanStr | None = None
     """Commit of the hub's repository that all ranks load; None: what each node's cache holds."""
+    without_tokenizer: bool = False
+    """The checkpoint has no tokenizer.json: a prompt is one token a byte."""
     config: dict[str, Any]
     """The Hugging Face config that runs (already scaled down on a simulated cluster)."""
     scale: CleanStr | None = None

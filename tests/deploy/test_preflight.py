@@ -130,7 +130,8 @@ def test_the_router_needs_the_tokenizer_that_the_model_has() -> None:
     with pytest.raises(DeployFailed, match="node head: the router runs there and needs the model's tok"):
         checked_spec(spec, agreed(with_tokenizer, needs))
     without = [_verdict(one.node_id) for one in needs]
-    assert "no tokenizer.json" in checked_spec(spec, agreed(without, needs)).remarks[-1]
+    checked = checked_spec(spec, agreed(without, needs))
+    assert "no tokenizer.json" in checked.remarks[-1] and checked.model.without_tokenizer
     assert checked_spec(on_gpus(), agreed(without, needs)).remarks == ()
 
 

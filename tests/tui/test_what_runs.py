@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from cluster.bridge.events import ClusterSeen, DeploymentsSeen
 from cluster.cli.status import _lines
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.deploy.status import DeploymentStatus, EngineInUse
+from cluster.errors import BadInput
 from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
 from tests.tui.conftest import make_app, opened, screen_text
 from tui.confirmations import confirm_deploy
 from tui.look import Look
-from tui.planning import OrderContext
+from tui.planning import OrderContext, spec_with_scale
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
@@ -75,3 +77,10 @@ async def test_the_header_says_dummy_weights_on_real_gpus(weights: str, shown: b
     )
     async with opened(make_app(events), (120, 40)) as pilot:
         assert ("DUMMY WEIGHTS" in screen_text(pilot.app).splitlines()[0]) is shown
+
+
+def test_the_key_refuses_what_the_command_refuses() -> None:
+    plan = make_plan(make_cluster())
+    asked = replace(plan.request, engine="sglang", engine_asked=True)
+    with pytest.raises(BadInput, match="only the built-in engine can be started, not sglang"):
+        spec_with_scale(replace(plan, request=asked), plan.candidates[0], OrderContext(None, True, ()))
