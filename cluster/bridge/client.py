@@ -76,6 +76,10 @@ class RaySession:
         order_id, future = self._open_order()
         return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec)), future)
 
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec, dry_run=True)), future)
+
     def stop(self, name: str) -> Future[None]:
         order_id, future = self._open_order()
         return self._send(order_id, encode(StopOrder(order_id=order_id, name=name)), future)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.bridge.embedded import NAME_LABEL
 from cluster.bridge.events import TokenSeen
 from cluster.bridge.node_probe import GpuLoad
 from cluster.bridge.outbox import Send
@@ -126,7 +127,7 @@ class Deployments:
         from cluster.deploy.controller import Controller
 
         # Ray takes a soft wish lightly; without its head a cluster is lost anyway.
-        node_id = self._head_node_id()
+        node_id, _ = self.router_node()
         options = self._ray.remote(Controller).options(
             name=controller_name(spec.name),
             lifetime="detached",
@@ -147,11 +148,13 @@ class Deployments:
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
         self._ray.wait([actor.status.remote()], timeout=_BORN_S)
 
-    def _head_node_id(self) -> str:
-        for node in self._ray.nodes():
-            if node["Alive"] and "node:__internal_head__" in node["Resources"]:
-                return str(node["NodeID"])
-        return str(self._ray.get_runtime_context().get_node_id())
+    def router_node(self) -> tuple[str, str]:
+        """Return id and name of the node on which controllers and routers run: the head."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        here = self._ray.get_runtime_context().get_node_id()
+        head = next((node for node in nodes if "node:__internal_head__" in node["Resources"]), None)
+        head = head or next(node for node in nodes if node["NodeID"] == here)
+        return str(head["NodeID"]), str(head.get("Labels", {}).get(NAME_LABEL) or head["NodeName"])
 
     def stop(self, name: str) -> None:
         """Stop a deployment, by force if need be, and return when its GPUs are free."""

@@ -13,6 +13,7 @@ from cluster.cli.option_types import (
     fraction,
     host_name,
     milliseconds,
+    port_number,
     positive_int,
     short_name,
     some_text,
@@ -24,6 +25,7 @@ from cluster.errors import BadInput
 VERBS = ("deploy", "status", "stop", "snapshot", "doctor")
 ENGINES = ("builtin", "vllm", "sglang", "tensorrt-llm")
 KV_CACHE_DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2")
+LOAD_FORMATS = ("auto", "safetensors", "dummy")
 DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "half", "fp32", "float32", "float")
 
 _DESCRIPTION = """See a GPU cluster, plan a model's layout on it, deploy it with one key.
@@ -33,6 +35,7 @@ _EXAMPLES = """examples:
   clusterview --dry-run --model llama-3.1-70b --cluster 2x4xA100-80GB
   clusterview --dry-run --model ./my-model --cluster 8xL40S --tp 8 --json
   clusterview deploy --simulate 2x4xA100-80GB --model llama-3.1-8b
+  clusterview deploy --dry-run --address 10.0.0.1:6379 --model /models/my-model
 exit status: 0 done (of a plan: a layout was found), 1 none fits or the deployment failed, 2 bad input,
 3 the system refused (disk, stream, permission, limits), 4 a fault of clusterview, 130 interrupted"""
 
@@ -50,7 +53,29 @@ class OneLineParser(argparse.ArgumentParser):
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options of `argv` (default: the process's own); BadInput says which one is wrong."""
-    return build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    _refuse_options_of_others(parser, arguments)
+    return arguments
+
+
+def _refuse_options_of_others(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """An option before a verb means what it means after it: one that the verb does not take is an error."""
+    if arguments.verb is None:
+        return
+    verb = _verbs_of(parser)[arguments.verb]
+    taken = {action.dest for action in verb._actions} | _HARMLESS_BEFORE_VERBS
+    for action in parser._actions:
+        given = getattr(arguments, action.dest, action.default)
+        if action.option_strings and action.dest not in taken and given != action.default:
+            option = action.option_strings[0]
+            hint = "It changes nothing anyway" if option == "--dry-run" else f"See: {verb.prog} --help"
+            raise BadInput(f"{option} has no meaning for {arguments.verb}", hint)
+
+
+def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (action,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    return dict(action.choices)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +89,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(verb=None)
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version and exit")
-    parser.add_argument("--dry-run", action="store_true", help="plan and print, without opening the app")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="plan and print, without opening the app; with deploy or stop: say what would be done",
+    )
     parser.add_argument(
         "--demo",
         action="store_true",
@@ -75,19 +104,21 @@ def build_parser() -> argparse.ArgumentParser:
     _add_plan(parser)
     _add_output(parser)
     verbs = parser.add_subparsers(metavar="VERB", parser_class=OneLineParser, title="verbs")
+    shared = {action.dest for action in parser._actions}
     for name, add_options in _VERB_OPTIONS.items():
-        _add_verb(verbs, name, add_options)
+        _add_verb(verbs, name, add_options, shared)
     return parser
 
 
-def _add_verb(verbs: Any, name: str, add_options: Any) -> None:
-    # Defaults stand in the main parser: an option before the verb must survive the verb's own parsing.
+def _add_verb(verbs: Any, name: str, add_options: Any, shared: set[str]) -> None:
     summary = _SUMMARIES[name]
-    verb = verbs.add_parser(
-        name, help=summary, description=summary, allow_abbrev=False, argument_default=argparse.SUPPRESS
-    )
-    verb.set_defaults(verb=name)
+    verb = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     add_options(verb)
+    # Defaults stand in the main parser: an option before the verb must survive the verb's own parsing.
+    for action in verb._actions:
+        if action.dest in shared:
+            action.default = argparse.SUPPRESS
+    verb.set_defaults(verb=name)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +174,12 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--enforce-eager", action="store_true", help="plan without CUDA graphs, as in vLLM")
     group.add_argument("--dtype", choices=DTYPES, metavar="D", help="compute dtype: auto, bf16, fp16, fp32")
     group.add_argument("--quantization", type=short_name, metavar="Q", help="quantise on load, as in vLLM")
+    group.add_argument(
+        "--load-format",
+        choices=LOAD_FORMATS,
+        default="auto",
+        help="weights of a deployment: the checkpoint's (auto, safetensors), or made-up ones (dummy)",
+    )
     group.add_argument("--kv-cache-dtype", choices=KV_CACHE_DTYPES, metavar="D", help="auto, bf16, fp8 ...")
     _add_workload(parser)
 
@@ -175,6 +212,7 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     _add_plan(parser)
     _add_output(parser)
+    _add_dry_run(parser, "say what would be started and where, check the nodes, and start nothing")
     parser.add_argument("--name", type=short_name, default=None, help="name of the deployment")
     parser.add_argument("--yes", action="store_true", default=False, help="do not ask before deploying")
     parser.add_argument(
@@ -182,7 +220,7 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=positive_int,
+        type=port_number,
         default=None,
         metavar="N",
         help="port of the router (default: a free one)",
@@ -213,6 +251,10 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_dry_run(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--dry-run", action="store_true", help=text)
+
+
 def _status_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", type=short_name, default=None, help="one deployment (default: all)"
@@ -227,12 +269,13 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
         "--all", action="store_true", default=False, help="stop every deployment of clusterview"
     )
     parser.add_argument("--yes", action="store_true", default=False, help="do not ask before stopping")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be stopped, and stop nothing")
+    _add_dry_run(parser, "say what would be stopped, and stop nothing")
     _add_source(parser)
 
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
+    parser.add_argument("--demo", action="store_true", help="a simulated cluster where there is no GPU")
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="write there (default: stdout)")
 
 
@@ -240,6 +283,9 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     _add_output(parser, top=False)
 
+
+_HARMLESS_BEFORE_VERBS = {"ascii", "verb"}
+"""What an alias may always add: it changes how the app draws, and a verb draws nothing."""
 
 _SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",

@@ -153,11 +153,14 @@ class RouterActor:
         from cluster.deploy.router.lane import Preparer
         from cluster.deploy.router.model_tokenizer import ModelTokenizer
         from cluster.deploy.router.prepare import Settings
+        from cluster.engine.source import weights_folder
 
         vocab_size = int(spec.model.config["vocab_size"])
         self._pool = RayPool()
-        self._tokenizer = ModelTokenizer(spec.model.path, vocab_size)
-        self._preparer = Preparer(Settings(spec.model.name, spec.max_model_len, spec.model.path, vocab_size))
+        source = spec.model
+        folder = None if source.without_tokenizer else weights_folder(source, with_weights=False)
+        self._tokenizer = ModelTokenizer(folder, vocab_size)
+        self._preparer = Preparer(Settings(source.name, spec.max_model_len, folder, vocab_size))
         self._preparer.warm_up()
         self._app = make_app(
             self._pool,
