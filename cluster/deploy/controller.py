@@ -84,9 +84,16 @@ class Controller:
             return DeploymentState.STARTING, trouble
         if state is DeploymentState.STARTING and not self._claimed:
             return state, "claiming its GPUs"
-        if state is DeploymentState.READY and (trouble := self._silent_raylet()):
+        trouble = self._silent_rank() or self._silent_raylet()
+        if state is DeploymentState.READY and trouble:
             return DeploymentState.DEGRADED, trouble
         return state, reason
+
+    def _silent_rank(self) -> str:
+        for group in self._groups:
+            if silence := group.silence():
+                return f"replica {group.replica}: {silence}"
+        return ""
 
     def _silent_raylet(self) -> str:
         """Say which node of ours has a raylet that does not answer; what runs there goes on by itself."""

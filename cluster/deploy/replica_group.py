@@ -88,6 +88,13 @@ class ReplicaGroup:
         slot = self.ranks[0].slot
         return slot.actor if slot is not None and self._running else None
 
+    def silence(self) -> str:
+        """Say which rank of a group that serves does not answer now; empty while all do."""
+        for number, rank in enumerate(self.ranks if self.proven else ()):
+            if (silent_s := rank.silent_s()) > SAID_S:
+                return f"rank {number} has not answered for {silent_s:.0f} s"
+        return ""
+
     def look(self) -> GroupView:
         """Take in what the ranks answered and return the group as it is now."""
         if self._running:
@@ -190,9 +197,9 @@ class ReplicaGroup:
             rank.asked, rank.asked_at_s = report.remote(), time.monotonic()
 
     def _look_at_silence(self, rank: HeldRank) -> None:
-        before = rank.watch.suspicion.trouble
+        before = rank.watch.suspicion.num_troubles
         reason = rank.look_at_silence()
-        if rank.watch.suspicion.trouble != before:
+        if rank.watch.suspicion.num_troubles != before:
             self._note(f"rank {self.ranks.index(rank)}: its process {rank.watch.suspicion.trouble}")
         if reason is not None:
             rank.hear(RankReport(RankStep.FAILED, reason=f"its process {reason}"))

@@ -88,10 +88,13 @@ class RouterLink:
         except Exception as error:
             self._replace(process_ended(error))
             return
-        key = [(group.replica, group.starts, group.proven) for group in groups]
+        serving = serving_replicas(groups)
+        key = [(group.replica, group.starts, group.replica in serving) for group in groups]
         late = time.monotonic() - self._asked_at_s > _TELL_S
         if self.endpoint is not None and self._told is None and (late or key != self._last_news):
-            self._told = self.actor.update.remote([_news(group) for group in groups])
+            self._told = self.actor.update.remote(
+                [_news(group, group.replica in serving) for group in groups]
+            )
             self._asked_at_s, self._last_news = time.monotonic(), key
 
     def _take_answers(self) -> None:
@@ -109,14 +112,14 @@ class RouterLink:
 
         Its port is free once its process is gone, and Ray would call the actor dead before that.
         """
-        now_s, before = time.monotonic(), self._watch.suspicion.trouble
+        now_s, before = time.monotonic(), self._watch.suspicion.num_troubles
         if self._ended_at_s is not None:
             if now_s - self._ended_at_s > _ENDS_S:
                 self._ray.kill(self.actor, no_restart=True)
                 raise TimeoutError("its process could not be ended")
             return
         reason = self._watch.look(self.actor, self.silent_s())
-        if self._watch.suspicion.trouble != before:
+        if self._watch.suspicion.num_troubles != before:
             self._note(f"it {self._watch.suspicion.trouble}")
         if reason is not None:
             self._ended_at_s = now_s
@@ -156,14 +159,23 @@ class RouterLink:
             self.actor = self.endpoint = None
 
 
-def _news(group: ReplicaGroup) -> ReplicaNews:
+def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
+    """Return the replicas that requests go to: those that answer, else all that are ready.
+
+    A moment's silence may mean nothing: no reason to refuse what no other replica can take.
+    """
+    proven = {group.replica for group in groups if group.proven}
+    return {group.replica for group in groups if group.proven and not group.silence()} or proven
+
+
+def _news(group: ReplicaGroup, ready: bool) -> ReplicaNews:
     figures = group.ranks[0].report.figures
     states = tuple(str(shown_state(rank.report.step, proven=group.proven)) for rank in group.ranks)
     return ReplicaNews(
         replica=group.replica,
         start=group.starts,
         leader=group.leader,
-        ready=group.proven,
+        ready=ready,
         stats=ReplicaStats(
             requests_total=figures.requests_total,
             output_tokens_total=figures.output_tokens_total,

@@ -34,6 +34,7 @@ class Suspicion:
     continued_at_s: float | None = None
     trouble: str = ""
     """What was last wrong, for a status to show; empty when nothing ever was."""
+    num_troubles: int = 0
 
     def may_continue(self, now_s: float) -> bool:
         """False shortly after it was continued: whatever stops it does so again."""
@@ -43,14 +44,17 @@ class Suspicion:
         """Take in what was found (None: nothing yet); return why the process must be replaced, or None."""
         if found is ProcessState.CONTINUED:
             self.continued_at_s = now_s
-            self.trouble = f"was stopped by a signal, and continued after {silent_s:.0f} s"
+            self._note("was stopped by a signal, and continued")
         elif found is ProcessState.STOPPED:
-            self.trouble = f"was stopped by a signal and has not answered for {silent_s:.0f} s"
-            return self.trouble
+            again = "" if self.continued_at_s is None else " again"
+            return self._note(f"was stopped by a signal{again}")
         elif self.hung_s is not None and silent_s > self.hung_s:
-            self.trouble = f"has not answered for {silent_s:.0f} s"
-            return self.trouble
+            return self._note(f"has not answered for {silent_s:.0f} s")
         return None
+
+    def _note(self, trouble: str) -> str:
+        self.trouble, self.num_troubles = trouble, self.num_troubles + 1
+        return trouble
 
 
 @dataclass
@@ -67,14 +71,13 @@ class StuckWatch:
 
     def look(self, actor: Any, silent_s: float) -> str | None:
         """Follow up a silence; returns why the actor's process must be replaced, and ends it, or None."""
-        if silent_s < self.suspicion.suspect_s:
-            self._pending = None
-            return None
         now_s = time.monotonic()
-        found = self._hear(now_s)
-        reason = self.suspicion.verdict(found, silent_s, now_s)
+        # Heard even when the process answers again: it may do so only because it was continued.
+        reason = self.suspicion.verdict(self._hear(now_s), silent_s, now_s)
         if reason is not None:
             self.end(actor)
+        elif silent_s < self.suspicion.suspect_s:
+            return None
         elif self._pending is None and now_s - self._asked_at_s > _AGAIN_S:
             place, self._asked_at_s = whereabouts(actor), now_s
             if place is not None:
