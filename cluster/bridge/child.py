@@ -18,6 +18,7 @@ from cluster.bridge.outbox import Outbox
 from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace
+from cluster.bridge.state_logs import remove_log
 
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
@@ -41,7 +42,7 @@ def main() -> None:
                 continue
             pool.submit(_carry_out, order, place, outbox, entered)
     # Nobody is left to read why something failed.
-    Path(sys.argv[4]).unlink(missing_ok=True)
+    remove_log(Path(sys.argv[4]))
     _end(place)
 
 
@@ -55,7 +56,7 @@ def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
         failure = to_failure(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         if not entered.done():
             entered.set_exception(error)
-        outbox.send(SessionLost(reason=failure.message, hint=failure.hint))
+        outbox.send(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         _end(place)
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from types import TracebackType
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
@@ -65,7 +66,7 @@ class SessionView:
         with self._news:
             while not is_true():
                 if self._lost is not None:
-                    raise Unreachable(self._lost.reason, self._lost.hint)
+                    raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
                 # A wait without end would not let Ctrl-C through on every platform.
