@@ -189,8 +189,7 @@ class ReplicaGroup:
             except Exception as error:
                 rank.hear(RankReport(RankStep.FAILED, reason=process_ended(error)))
             rank.asked = None
-        else:
-            self._look_at_silence(rank)
+        self._look_at_silence(rank)
         if rank.asked is None and rank.report.step is not RankStep.FAILED:
             # Answered beside everything else: many proofs of health at once must not look like silence.
             report = rank.slot.actor.report.options(concurrency_group=REPORTS)

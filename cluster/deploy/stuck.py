@@ -45,7 +45,7 @@ class Suspicion:
         if found is ProcessState.CONTINUED:
             self.continued_at_s = now_s
             self._note("was stopped by a signal, and continued")
-        elif found is ProcessState.STOPPED:
+        elif found is ProcessState.STOPPED and silent_s >= self.suspect_s:
             again = "" if self.continued_at_s is None else " again"
             return self._note(f"was stopped by a signal{again}")
         elif self.hung_s is not None and silent_s > self.hung_s:
