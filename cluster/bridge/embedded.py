@@ -110,13 +110,14 @@ class EmbeddedCluster:
         return bool(self._cluster.head_node.remaining_processes_alive())
 
     def pids(self) -> set[int]:
-        """Return the processes that this one started, whose end Ray waits for."""
-        return {
-            info.process.pid
+        """Return the living processes that Ray started from this one; those that have ended are reaped."""
+        started = [
+            info.process
             for node in self._cluster.list_all_nodes()
             for infos in node.all_processes.values()
             for info in infos
-        }
+        ]
+        return {process.pid for process in started if process.poll() is None}
 
     def named_actors(self, name_prefix: str) -> list[str]:
         """Return the names that start so, without that start, of actors that live or are coming to life."""

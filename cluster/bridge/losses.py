@@ -1,4 +1,4 @@
-"""Embedded clusters that ended though they were wanted: noted in the state folder, said by `status` for a day."""
+"""Embedded clusters that ended though they were wanted: noted in the state folder, for `status` to say."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class RayPlace:
             return cluster
 
     def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
-        """Mark the nodes whose raylet does not answer: what is read there may go on, and nothing can start."""
+        """Mark the nodes whose raylet does not answer: what runs there goes on, and nothing can start."""
         assert self._raylets is not None
         self._raylets.take(self._ray.nodes())
         silent = self._raylets.silent()

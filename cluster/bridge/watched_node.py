@@ -60,7 +60,7 @@ class WatchedNode:
         return time.time() - self.asked_at_s if self.pending is not None else 0.0
 
     def look_at_silence(self) -> None:
-        """Follow up a probe that was up and does not answer: continued, or ended so that Ray starts it again."""
+        """Follow up a probe that was up and does not answer: continued, or ended and started again by Ray."""
         if self.stuck is not None:
             self.stuck.suspicion.hung_s = _HUNG_S if self.reading is not None else None
             self.stuck.look(self.probe, self.late_s())
