@@ -23,13 +23,13 @@ RAYLET_SAID_S = 4.0
 """Seconds of silence from which a status says so."""
 
 
-def speaks_grpc(host: str, port: int, timeout_s: float = _ANSWER_S) -> bool:
+def speaks_grpc(host: str, port: int, timeout_s: float | None = None) -> bool:
     """True when an HTTP/2 server says its first words at this address within the timeout.
 
     Under Ray's TLS only the connection itself is judged: without certificates nothing more can be.
     """
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
+        with socket.create_connection((host, port), timeout=timeout_s or _ANSWER_S) as connection:
             if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):
                 return True
             connection.sendall(_HTTP2_PREFACE)

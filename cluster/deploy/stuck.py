@@ -16,7 +16,7 @@ from cluster.deploy.process_state import ProcessState, end_process, examine
 SAID_S = 3.0
 """Seconds of silence from which a status says so."""
 
-SUSPECT_S = 4.0
+SUSPECT_S = 5.0
 """Seconds of silence after which the process is looked at."""
 
 _AGAIN_S = 1.5
