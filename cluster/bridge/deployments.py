@@ -238,6 +238,9 @@ class Deployments:
 
     def _router(self, name: str) -> Any:
         with self._lock:
+            if name not in self._known:
+                # An order may come before the first look.
+                self._find(name)
             known = self._known.get(name)
         if known is None:
             raise UnknownName(f"no deployment named {name}", ", ".join(sorted(self._known)))
