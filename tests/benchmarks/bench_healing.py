@@ -1,7 +1,7 @@
 """What is killed or stopped, how soon a status shows it, and how soon everything serves again.
 
-One part at a time on one simulated cluster of two nodes with two replicas of two ranks. 'held' stops a process
-again each time something continues it, until it is replaced, as one that hangs for good has to be.
+One part at a time on one simulated cluster of two nodes with two replicas of two ranks. 'held' stops a
+process again each time something continues it, until it is replaced, as one that hangs for good has to be.
 """
 
 from __future__ import annotations
