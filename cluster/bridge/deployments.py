@@ -15,6 +15,7 @@ from cluster.catalog.nearest import nearest_names
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import read_status, remove_status
@@ -63,11 +64,16 @@ class Deployments:
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
         self._orphan_looks: dict[str, int] = {}
+        self._own_pause = OwnPause()
 
     def look(self) -> None:
         """Find the controllers there are and take in what they answer within a fraction of a second."""
         names = self._names()
+        paused_s = self._own_pause.seconds()
         with self._lock:
+            for known in self._known.values():
+                known.asked_at_s += paused_s
+                known.heard_at_s += paused_s
             for name in [name for name in self._known if name not in names]:
                 del self._known[name]
             for name in names:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cluster.deploy.own_pause import OwnPause
+
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
 _ANSWER_S = 3.0
@@ -76,10 +78,14 @@ class RayletWatch:
         self._ended.set()
 
     def _run(self) -> None:
+        own_pause = OwnPause()
         with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="raylet") as pool:
             while not self._ended.wait(_PAUSE_S):
+                paused_s = own_pause.seconds()
                 with self._lock:
                     nodes = dict(self._nodes)
+                    if paused_s > _PAUSE_S + 2 * _ANSWER_S:
+                        self._answered_s = dict.fromkeys(self._answered_s, time.monotonic())
                 list(pool.map(lambda item: self._ask(*item), nodes.items()))
 
     def _ask(self, node_id: str, address: tuple[str, int]) -> None:

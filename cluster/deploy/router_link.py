@@ -63,6 +63,10 @@ class RouterLink:
         owes = self._told is not None or (self._serving is not None and self.endpoint is None)
         return time.monotonic() - self._asked_at_s if owes and self.actor is not None else 0.0
 
+    def forgive(self, paused_s: float) -> None:
+        """Take some seconds off its silence: those in which nobody listened."""
+        self._asked_at_s += paused_s
+
     def trouble_now(self) -> str:
         """Return in one line why requests are not taken now, empty while the router answers."""
         if self.endpoint is None:
