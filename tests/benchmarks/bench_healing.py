@@ -108,7 +108,7 @@ def _measure(view: SessionView, part: str, way: str) -> None:
 def _follow(
     view: SessionView, before: DeploymentStatus, words: list[str], pid: int, way: str
 ) -> tuple[float | None, float | None]:
-    """Return the seconds until it showed (None: it never did) and until all served again (None: not in time)."""
+    """Return the seconds until it showed and until all served again; None where that did not happen."""
     began_s, noticed_s = time.monotonic(), None
     while (now_s := time.monotonic() - began_s) < LIMIT_S:
         if noticed_s is None and _shows(view, before, words):

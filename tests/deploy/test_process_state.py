@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.deploy.controller_watch import CONTROLLER_HUNG_S, ControllerWatch
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.process_state import ProcessState, end_process, examine, state_of
 from cluster.deploy.stuck import SUSPECT_S, Suspicion
 from tests.ray.support import wait_until
@@ -74,6 +75,17 @@ def test_a_process_that_runs_may_be_silent_for_longer() -> None:
 
 def test_a_process_that_answers_again_is_not_given_up_for_an_old_finding() -> None:
     assert Suspicion(hung_s=60.0).verdict(ProcessState.STOPPED, 0.0, 0.0) is None
+
+
+def test_a_process_that_was_held_up_itself_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("cluster.deploy.own_pause.time.monotonic", lambda: now_s[0])
+    pause = OwnPause()
+    now_s[0] = 101.0
+    assert pause.seconds() == 0.0
+    now_s[0] = 121.0
+    assert pause.seconds() == 20.0
+    assert pause.seconds() == 0.0
 
 
 def test_a_router_judges_its_controller(monkeypatch: pytest.MonkeyPatch) -> None:
