@@ -14,7 +14,7 @@ class OwnPause:
         self._looked_at_s = time.monotonic()
 
     def seconds(self) -> float:
-        """Call it once a look: returns how long this process was held up since the last one, 0 when it was not."""
+        """Call it at each look: returns for how long this process was held up since the last, 0 for not."""
         now_s = time.monotonic()
         gap_s, self._looked_at_s = now_s - self._looked_at_s, now_s
         return gap_s if gap_s > _PAUSED_S else 0.0

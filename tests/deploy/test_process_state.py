@@ -59,10 +59,10 @@ def test_a_pid_that_belongs_to_another_process_is_left_alone(sleeper: subprocess
 def test_a_process_that_is_stopped_again_is_given_up() -> None:
     suspicion = Suspicion(hung_s=60.0)
     assert suspicion.may_continue(100.0)
-    assert suspicion.verdict(ProcessState.CONTINUED, 4.0, 100.0) is None
+    assert suspicion.verdict(ProcessState.CONTINUED, SUSPECT_S, 100.0) is None
     assert "continued" in suspicion.trouble
     assert not suspicion.may_continue(130.0)
-    assert suspicion.verdict(ProcessState.STOPPED, 4.0, 130.0) == "was stopped by a signal again"
+    assert suspicion.verdict(ProcessState.STOPPED, SUSPECT_S, 130.0) == "was stopped by a signal again"
     assert suspicion.may_continue(161.0)
 
 
