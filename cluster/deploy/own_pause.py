@@ -1,4 +1,4 @@
-"""Pauses of this process itself: stopped or starved for a while, it must not hold its own silence against others."""
+"""Pauses of this process itself: one that was held up must not hold its own silence against others."""
 
 from __future__ import annotations
 

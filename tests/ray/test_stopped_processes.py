@@ -42,7 +42,8 @@ def serving(state_dir: Path) -> Iterator[SessionView]:
         view.session.deploy(spec).result(START_S)
         assert view.wait(lambda: is_ready(view), START_S), view.find("pair")
         yield view
-        view.session.stop("pair").result(START_S)
+        if view.find("pair") is not None:
+            view.session.stop("pair").result(START_S)
 
 
 def status(view: SessionView) -> DeploymentStatus:
@@ -156,3 +157,16 @@ def test_an_open_order_fails_when_its_child_dies(serving: SessionView) -> None:
 def test_orphans_are_reaped(serving: SessionView) -> None:
     keeper = record_of(SPEC).pid
     assert wait_until(lambda: not zombies_of(keeper), NOTICED_S), zombies_of(keeper)
+
+
+def test_stopping_does_not_wait_for_a_controller_that_is_stuck(serving: SessionView) -> None:
+    """The last case: afterwards nothing of the deployment is left, and its GPUs are free."""
+    with held(victim(record_of(SPEC), "controller")):
+        serving.session.stop("pair").result(HEALED_S)
+    assert serving.wait(lambda: serving.find("pair") is None, NOTICED_S)
+    assert serving.wait(lambda: all_free(serving), NOTICED_S), serving.cluster
+
+
+def all_free(view: SessionView) -> bool:
+    assert view.cluster is not None
+    return not any(gpu.claimed_by for node in view.cluster.nodes for gpu in node.gpus)
