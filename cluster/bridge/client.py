@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from cluster.bridge.attach import sweep_dead_keepers
-from cluster.bridge.child_process import ChildProcess, child_environment
+from cluster.bridge.child_process import ChildProcess
 from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
 from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
@@ -34,7 +36,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
 
-__all__ = ["RaySession", "child_environment"]
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 _CUT_OFF = Unreachable(
     "the connection to the cluster was lost while this was under way",
@@ -140,7 +142,7 @@ class RaySession:
 
     def _live_with_one_child(self) -> None:
         """Start a child and hear it to its end; then wait before the next one, or give up."""
-        child = ChildProcess(self._rejoin.target(self._target))
+        child = ChildProcess(self._rejoin.target(self._target), child_environment())
         self._rejoin.begin(time.monotonic())
         self._give_orders_to(child)
         last_words = None
@@ -234,3 +236,9 @@ class RaySession:
     def _tell(self, event: Event) -> None:
         if not self._closing.is_set():
             self._listener(event)
+
+
+def child_environment() -> dict[str, str]:
+    """Return this process's environment with this package importable, for a process started by it."""
+    paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from cluster.bridge.events import TokenSeen
+from cluster.bridge.known_deployment import Known
 from cluster.bridge.node_probe import GpuLoad
 from cluster.bridge.outbox import Send
 from cluster.bridge.simulated_loads import loads_of
@@ -23,7 +23,6 @@ from cluster.deploy.stuck import StuckWatch, Suspicion, whereabouts
 from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
 
 _ANSWER_S = 0.3
-_SILENT_S = 3.0
 _FIRST_ANSWER_S = 1.5
 # A controller's router looks after it first, and is nearer.
 _SUSPECT_S = 7.0
@@ -33,27 +32,6 @@ _STOPPED_S = 40.0
 _FREED_S = 20.0
 _LOOK_S = 0.2
 _ORPHAN_LOOKS = 15
-
-
-@dataclass
-class Known:
-    """A controller and what it last said."""
-
-    name: str
-    actor: Any
-    watch: StuckWatch
-    asked: Any = None
-    asked_at_s: float = 0.0
-    status: DeploymentStatus | None = None
-    heard_at_s: float = 0.0
-    """When the status was said, by this process's monotonic clock."""
-
-    restarts: bool = False
-    """Its process was lost, and Ray starts it again."""
-
-    def silent_s(self) -> float:
-        """Return for how long the controller owes an answer; 0 while it owes none."""
-        return time.monotonic() - self.asked_at_s if self.asked is not None else 0.0
 
 
 class Deployments:
@@ -142,7 +120,7 @@ class Deployments:
         """Return the latest status of each deployment, by name."""
         with self._lock:
             known = sorted(self._known.items())
-        return tuple(_status_now(name, entry) for name, entry in known)
+        return tuple(entry.now() for _, entry in known)
 
     def claims(self) -> dict[str, str]:
         """Return which deployment holds each claimed GPU, by the GPU's uuid."""
@@ -257,21 +235,6 @@ class Deployments:
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
-
-
-def _status_now(name: str, known: Known) -> DeploymentStatus:
-    status = known.status
-    if status is None:
-        reason = "its controller starts"
-        return DeploymentStatus(name=name, model="", label="", state=DeploymentState.STARTING, reason=reason)
-    # What was posted may be older than this session's question.
-    silent_s = max(time.monotonic() - known.heard_at_s, known.silent_s())
-    if known.asked is None or silent_s < _SILENT_S or known.restarts:
-        return status
-    reason = f"its controller has not answered for {silent_s:.0f} s; all else is as it last said"
-    # Replicas go on without their controller, and yet nothing would be replaced now.
-    state = DeploymentState.DEGRADED if status.state is DeploymentState.READY else status.state
-    return status.model_copy(update={"reason": reason, "state": state})
 
 
 def _in_words(error: Exception) -> str:
