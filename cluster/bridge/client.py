@@ -195,6 +195,9 @@ class RaySession:
         except ValidationError:
             return None
         if isinstance(answer, SessionLost):
+            if self._rejoin.words_are_final():
+                # The child may take seconds to leave Ray: nobody has to wait for that.
+                self._lose(answer)
             return answer
         if isinstance(answer, ClusterSeen):
             self._rejoin.joined = True
