@@ -182,7 +182,7 @@ class Deployments:
         watch = self._new(name, actor).watch
         try:
             self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
-            orderly = self._await_gone(name, _STOPPED_S)
+            orderly = self._await_orderly_end(name, actor)
         except Exception:
             orderly = False
         if not orderly:
@@ -196,6 +196,23 @@ class Deployments:
             raise DeployFailed(
                 f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
             )
+
+    def _await_orderly_end(self, name: str, actor: Any) -> bool:
+        """Wait while the controller ends its deployment; False when it takes too long or falls silent."""
+        until_s, asked, asked_at_s = time.monotonic() + _STOPPED_S, None, 0.0
+        while name in self._names():
+            now_s = time.monotonic()
+            if asked is None:
+                asked, asked_at_s = actor.status.remote(), now_s
+            ready, _ = self._ray.wait([asked], timeout=0)
+            if ready:
+                asked = None
+            elif now_s - asked_at_s > _ACCEPTED_S:
+                return False
+            if now_s > until_s:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _await_gone(self, name: str, timeout_s: float) -> bool:
         until_s = time.monotonic() + timeout_s
