@@ -64,7 +64,10 @@ def _only(name: str, found: list[Found]) -> list[Found]:
 
 
 def unknown_deployment(name: str, running: list[str]) -> UnknownName:
-    """Return the error for a name that no deployment has, with the nearest names."""
+    """Return the error for a name that no deployment has: why it was lost, else the nearest names."""
+    for loss in read_losses():
+        if name in loss.deployments:
+            return UnknownName(f"no deployment named {name} is running", loss_line(loss))
     nearest = nearest_names(name, running)
     hint = f"Running: {', '.join(sorted(running))}" if running else "No deployment is running"
     hint = f"Nearest: {', '.join(nearest)}" if nearest else hint

@@ -66,3 +66,7 @@ def test_status_says_what_was_lost(tmp_path: Path) -> None:
     done = run_clusterview("status", "--json", CLUSTERVIEW_STATE_DIR=str(tmp_path))
     (row,) = json.loads(done.stdout)["lost"]
     assert (row["key"], row["deployments"]) == (KEY, ["chat"])
+    for verb in ("status", "stop"):
+        done = run_clusterview(verb, "chat", CLUSTERVIEW_STATE_DIR=str(tmp_path))
+        assert done.returncode == 2
+        assert "the processes of the cluster's head ended; lost with it: chat" in done.stderr
