@@ -73,8 +73,16 @@ class Reply(FrozenModel):
     failure: Failure | None = None
 
 
+class Alive(FrozenModel):
+    """The child lives; sent each second, whatever else there is to say."""
+
+    kind: Literal["alive"] = "alive"
+
+
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
-ANSWER: TypeAdapter[Reply | Event] = TypeAdapter(Annotated[Reply | Event, Field(discriminator="kind")])
+ANSWER: TypeAdapter[Reply | Alive | Event] = TypeAdapter(
+    Annotated[Reply | Alive | Event, Field(discriminator="kind")]
+)
 
 
 def encode(message: FrozenModel) -> bytes:
