@@ -8,11 +8,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from rich.console import RenderableType
+from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
+from textual.screen import Screen
 
 from cluster.bridge.session import Session
 from cluster.planner.request import PlanRequest
@@ -23,6 +29,7 @@ from tui.planning import PlanFunction, Question, SpecFunction, plan_with_catalog
 from tui.screens.explain import Example
 from tui.screens.main import MainScreen
 from tui.store import Store
+from tui.terminal.driver import TerminalDriver
 from tui.themes import PALETTES, textual_theme
 
 
@@ -55,6 +62,7 @@ class ClusterviewApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+l", "redraw", "Redraw", show=False, priority=True),
     ]
 
     def __init__(self, session: Session, setup: Setup | None = None) -> None:
@@ -72,6 +80,37 @@ class ClusterviewApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and ours last."""
         return [*super().get_line_filters(), self._output_filter]
+
+    def get_driver_class(self) -> type[Driver]:
+        """Take our driver in the place of Textual's for the same terminals."""
+        chosen = super().get_driver_class()
+        return TerminalDriver if chosen is LinuxDriver else chosen
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Write only what differs from what the terminal shows; nothing at all when nothing does."""
+        driver = self._driver
+        if (
+            isinstance(driver, TerminalDriver)
+            and isinstance(renderable, LayoutUpdate | ChopsUpdate)
+            and self._running
+            and not self._closed
+            and not self._batch_count
+        ):
+            renderable = driver.frame.changes(renderable, self.size, self.console)
+        super()._display(screen, renderable)
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Draw all anew: a terminal that was resized may show anything."""
+        self._forget_frame()
+
+    def action_redraw(self) -> None:
+        """Draw all anew, where something else wrote on the terminal."""
+        self._forget_frame()
+        self.screen.refresh()
+
+    def _forget_frame(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.frame.forget()
 
     async def on_mount(self) -> None:
         await self.push_screen(self.main_screen)
