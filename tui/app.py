@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.console import RenderableType
 from textual import events
@@ -88,7 +88,7 @@ class ClusterviewApp(App[None]):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Write only what differs from what the terminal shows; nothing at all when nothing does."""
-        driver = self._driver
+        driver, shown = self._driver, renderable
         if (
             isinstance(driver, TerminalDriver)
             and isinstance(renderable, LayoutUpdate | ChopsUpdate)
@@ -96,8 +96,9 @@ class ClusterviewApp(App[None]):
             and not self._closed
             and not self._batch_count
         ):
-            renderable = driver.frame.changes(renderable, self.size, self.console)
-        super()._display(screen, renderable)
+            # Typed as a renderable by Textual, which takes any update of its compositor here.
+            shown = cast("RenderableType | None", driver.frame.changes(renderable, self.size, self.console))
+        super()._display(screen, shown)
 
     def on_resize(self, _: events.Resize) -> None:
         """Draw all anew: a terminal that was resized may show anything."""

@@ -5,7 +5,7 @@ Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cluster.deploy.status import DeploymentStatus
@@ -16,6 +16,7 @@ from tui.format import role_name
 from tui.store import SILENT_STATES, Snapshot
 
 STALE_AFTER_S = 10.0
+_NO_ROLES: Mapping[str, Role] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,15 @@ class Scene:
     live: Mapping[str, Role] = field(default_factory=dict)
     now_s: float = 0.0
 
+    def made_of_the_same(self, other: Scene) -> bool:
+        """Tell whether only time passed between two scenes."""
+        return (
+            self.cluster is other.cluster
+            and self.readings is other.readings
+            and self.planned is other.planned
+            and self.live is other.live
+        )
+
     def gpu_view(self, node: Node, gpu: Gpu) -> GpuView:
         """Join one GPU's inventory, reading and role."""
         reading = self._reading(node, gpu)
@@ -121,16 +131,23 @@ def _used(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None
     return None
 
 
-def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
-    """Map GPU uuid to its part in a layout that is only planned."""
-    if candidate is None:
-        return {}
-    layout = candidate.layout
-    memory = candidate.memory_by_stage or ((candidate.memory_per_gpu,) if candidate.memory_per_gpu else ())
-    roles = {}
-    for place in candidate.placement:
+class PlannedRoles(Mapping[str, Role]):
+    """GPU uuid to its part in a layout that is only planned; each role is made when it is asked for.
+
+    A layout on ten thousand GPUs has as many roles, and the map shows a few hundred.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        self._layout = candidate.layout
+        self._memory = candidate.memory_by_stage or (
+            (candidate.memory_per_gpu,) if candidate.memory_per_gpu else ()
+        )
+        self._places = {place.gpu_uuid: place for place in candidate.placement}
+
+    def __getitem__(self, gpu_uuid: str) -> Role:
+        place, layout, memory = self._places[gpu_uuid], self._layout, self._memory
         stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
-        roles[place.gpu_uuid] = Role(
+        return Role(
             name=role_name(
                 place.replica, place.stage, place.rank, layout.tp, layout.pp, layout.attention_ranks
             ),
@@ -138,7 +155,17 @@ def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
             live=False,
             planned_bytes=stage_memory.total_bytes if stage_memory else 0,
         )
-    return roles
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def planned_roles(candidate: Candidate | None) -> Mapping[str, Role]:
+    """Map GPU uuid to its part in a layout that is only planned."""
+    return _NO_ROLES if candidate is None else PlannedRoles(candidate)
 
 
 def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
@@ -162,7 +189,7 @@ class SceneBuilder:
 
     def __init__(self) -> None:
         self._candidate: Candidate | None = None
-        self._planned: dict[str, Role] = {}
+        self._planned: Mapping[str, Role] = {}
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._live: dict[str, Role] = {}
 

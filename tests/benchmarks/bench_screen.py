@@ -1,4 +1,4 @@
-"""The screen on a real terminal of 160 by 48: what it writes when nothing changes, and what an arrow key costs."""
+"""The screen on a real terminal of 160 by 48: what is written when nothing changes, and for an arrow key."""
 
 from __future__ import annotations
 

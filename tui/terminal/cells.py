@@ -46,7 +46,7 @@ class CellRun:
         """Return where these cells differ from the old ones, as [start, end) with small gaps closed."""
         if self.texts == old_texts and self.pens == old_pens:
             return []
-        # Where a character's width may be another on the terminal, the cells beside it are not certain either.
+        # Where the terminal may take another width for a character, the cells beside it are uncertain too.
         if not self.plain or "" in old_texts:
             return [(0, len(self.texts))]
         spans: list[tuple[int, int]] = []

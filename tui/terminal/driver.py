@@ -25,7 +25,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Enter the alternate screen, which is empty: at the start, and after every suspension."""
         self.frame.forget()
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def run_input_thread(self) -> None:
         """Read keys until the app ends; a terminal that is gone ends the app."""

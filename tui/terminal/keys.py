@@ -1,7 +1,7 @@
 """From the terminal's bytes to keys, whatever they are: no byte and no sequence ends the app.
 
-Textual's own reader decodes strictly, its parser raises on some sequences (measured on 8.2.8: `ESC [ : u`), and
-it hands long sequences inside a paste on as key presses. Here a paste never reaches the parser.
+Textual's own reader decodes strictly, its parser raises on some sequences (measured on 8.2.8: `ESC [ : u`),
+and it hands long sequences inside a paste on as key presses. Here a paste never reaches the parser.
 """
 
 from __future__ import annotations
