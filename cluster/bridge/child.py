@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 from cluster.bridge.events import SessionLost
 from cluster.bridge.outbox import Outbox
 from cluster.bridge.process_table import end_with_parent
-from cluster.bridge.protocol import ORDER, DeployOrder, Order, Reply, StopOrder, Target, to_failure
+from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace
+from cluster.bridge.state_logs import remove_log
 
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
+_ALIVE_S = 1.0
 
 
 def main() -> None:
@@ -28,6 +31,7 @@ def main() -> None:
     end_with_parent(os.getppid())
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     outbox = Outbox(events_fd)
+    threading.Thread(target=_show_life, args=(outbox,), name="alive", daemon=True).start()
     place = RayPlace(Target.model_validate_json(sys.argv[3]), outbox.send)
     entered: Future[None] = Future()
     threading.Thread(target=_enter, args=(place, outbox, entered), name="discovery", daemon=True).start()
@@ -41,8 +45,14 @@ def main() -> None:
                 continue
             pool.submit(_carry_out, order, place, outbox, entered)
     # Nobody is left to read why something failed.
-    Path(sys.argv[4]).unlink(missing_ok=True)
+    remove_log(Path(sys.argv[4]))
     _end(place)
+
+
+def _show_life(outbox: Outbox) -> None:
+    while True:
+        outbox.send(Alive())
+        time.sleep(_ALIVE_S)
 
 
 def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
@@ -55,7 +65,7 @@ def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
         failure = to_failure(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         if not entered.done():
             entered.set_exception(error)
-        outbox.send(SessionLost(reason=failure.message, hint=failure.hint))
+        outbox.send(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         _end(place)
 
 

@@ -1,61 +1,68 @@
-"""The session's side of the bridge: starts the child process, sends orders, hands its events on. No ray."""
+"""The session's side of the bridge: keeps a child process, sends it orders, hands its events on. No ray."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import queue
-import subprocess
-import sys
-import tempfile
 import threading
+import time
 from concurrent.futures import Future, InvalidStateError
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from cluster.bridge.attach import sweep_dead_keepers
-from cluster.bridge.events import Event, SessionLost
+from cluster.bridge.child_process import ChildProcess, child_environment
+from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
+from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
+    Alive,
     DeployOrder,
     PromptOrder,
     Reply,
     StopOrder,
     Target,
     encode,
+    lost_error,
     to_error,
+    to_failure,
 )
-from cluster.bridge.records import state_dir
+from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
-from cluster.bridge.sweep import sweep_logs
+from cluster.bridge.state_logs import has_words, remove_log, sweep_session_logs
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import Unreachable
+from cluster.deploy.stuck import SAID_S
+from cluster.errors import ClusterviewError, Unreachable
 
-_CHILD_ENDS_S = 5.0
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["RaySession", "child_environment"]
+
+_CUT_OFF = Unreachable(
+    "the connection to the cluster was lost while this was under way",
+    "It may have taken effect: see clusterview status",
+)
 
 
 class RaySession:
     """A session on a Ray cluster (or on this machine) through a child process that is the Ray driver.
 
-    The child may die at any moment (Ray ends a driver that lost its head); the listener then gets SessionLost
-    and every open future fails with Unreachable.
+    The child may die at any moment (Ray ends a driver that lost its head). Every open future then fails with
+    Unreachable and another child joins; the listener hears of it by Progress, and gets SessionLost when none
+    can.
     """
 
     def __init__(self, target: Target, title: str) -> None:
         self._target, self._title = target, title
         self._listener: Listener = lambda event: None
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._child: ChildProcess | None = None
+        self._waiting: list[bytes] = []
         self._open: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._closed = False
+        self._closing = threading.Event()
         self._lost: SessionLost | None = None
         self._torn = False
         self._ended = threading.Event()
-        self._log = Path()
+        self._rejoin = Rejoin(is_ours=target.address is None)
 
     @property
     def title(self) -> str:
@@ -68,7 +75,7 @@ class RaySession:
     def start(self, listener: Listener) -> None:
         self._listener = listener
         # The child asks the kernel to end it with the thread that started it, so that thread must live on.
-        threading.Thread(target=self._run_child, name="clusterview-session", daemon=True).start()
+        threading.Thread(target=self._run, name="clusterview-session", daemon=True).start()
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         order_id, future = self._open_order()
@@ -87,11 +94,13 @@ class RaySession:
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
-        self._orders.put(None)
-        if self._log.name and self._lost is None:
-            # The process may end before the child has: what nobody will read goes now.
-            self._log.unlink(missing_ok=True)
+            self._closing.set()
+            child, lost = self._child, self._lost
+        if child is not None:
+            child.close()
+            if lost is None:
+                # The process may end before the child has: what nobody will read goes now.
+                remove_log(child.log)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the child has ended; False when it has not in time."""
@@ -102,21 +111,26 @@ class RaySession:
 
     def _send(self, order_id: int, line: bytes, future: Future[None]) -> Future[None]:
         with self._lock:
-            lost, closed = self._lost, self._closed
+            lost, closed = self._lost, self._closing.is_set()
             if lost is None and not closed:
                 self._open[order_id] = future
+                if self._child is not None:
+                    self._child.order(line)
+                else:
+                    self._waiting.append(line)
         if lost is not None or closed:
-            reason = lost.reason if lost else "the session is closed"
-            future.set_exception(Unreachable(reason, lost.hint if lost else ""))
-        else:
-            self._orders.put(line)
+            future.set_exception(lost_error(lost) if lost else Unreachable("the session is closed"))
         return future
 
-    def _run_child(self) -> None:
+    def _run(self) -> None:
         try:
-            self._talk()
+            allow_open_files()
+            sweep_session_logs()
+            while not self._closing.is_set() and self._lost is None:
+                self._live_with_one_child()
         except Exception as error:
-            self._lose(SessionLost(reason=f"the connection process failed: {error}"))
+            failure = to_failure(error)
+            self._lose(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         finally:
             if self._torn:
                 # A keeper that was killed together with its guard left everything lying about.
@@ -124,52 +138,72 @@ class RaySession:
                     sweep_dead_keepers()
             self._ended.set()
 
-    def _talk(self) -> None:
-        orders_read, orders_write = os.pipe()
-        events_read, events_write = os.pipe()
-        sweep_logs(state_dir())
-        handle, log = tempfile.mkstemp(prefix=f"bridge-{os.getpid()}-", suffix=".log", dir=state_dir())
-        self._log = Path(log)
-        arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), log]
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cluster.bridge.child", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=(orders_read, events_write),
-            env=child_environment(),
-            # Ctrl-C in the terminal is for the screen to handle; the child ends when its pipe does.
-            process_group=0,
-        )
-        for fd in (orders_read, events_write, handle):
-            os.close(fd)
-        writer = threading.Thread(target=self._write_orders, args=(orders_write,), daemon=True)
-        writer.start()
-        with os.fdopen(events_read, "rb") as lines:
-            for line in lines:
-                self._take(line)
-        self._orders.put(None)
-        self._finish(child)
+    def _live_with_one_child(self) -> None:
+        """Start a child and hear it to its end; then wait before the next one, or give up."""
+        child = ChildProcess(self._rejoin.target(self._target))
+        self._rejoin.begin(time.monotonic())
+        self._give_orders_to(child)
+        last_words = None
+        for line in child.lines():
+            last_words = self._hear(line) or last_words
+        with self._lock:
+            self._child = None
+        how = child.wait()
+        self._go_on(child, last_words, how)
 
-    def _write_orders(self, fd: int) -> None:
-        with contextlib.suppress(OSError), os.fdopen(fd, "wb", buffering=0) as pipe:
-            while (line := self._orders.get()) is not None:
-                pipe.write(line)
+    def _give_orders_to(self, child: ChildProcess) -> None:
+        with self._lock:
+            self._child = child
+            waiting, self._waiting = self._waiting, []
+            for line in waiting:
+                child.order(line)
+        if self._closing.is_set():
+            child.close()
 
-    def _take(self, line: bytes) -> None:
+    def _go_on(self, child: ChildProcess, last_words: SessionLost | None, how: str) -> None:
+        if self._closing.is_set():
+            remove_log(child.log)
+            return
+        reason = last_words.reason if last_words else f"the connection process ended ({how})"
+        pause_s = self._rejoin.pause_s(last_words, time.monotonic())
+        if pause_s is None:
+            self._give_up(child, last_words, reason)
+            return
+        remove_log(child.log)
+        self._fail_open(_CUT_OFF)
+        self._tell(Progress(message=f"{reason}; joining again"))
+        self._closing.wait(pause_s)
+
+    def _give_up(self, child: ChildProcess, last_words: SessionLost | None, reason: str) -> None:
+        if last_words is not None:
+            remove_log(child.log)
+            self._lose(last_words)
+            return
+        hint = f"What it last said is in {child.log}" if has_words(child.log) else ""
+        self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
+
+    def _hear(self, line: bytes | float) -> SessionLost | None:
+        """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
+        if isinstance(line, float):
+            if SAID_S < line <= SAID_S + 1:
+                self._tell(Progress(message=f"the connection process has not answered for {line:.0f} s"))
+            return None
         try:
             answer = ANSWER.validate_json(line)
         except ValidationError:
-            return
+            return None
+        if isinstance(answer, SessionLost):
+            return answer
+        if isinstance(answer, ClusterSeen):
+            self._rejoin.joined = True
         if isinstance(answer, Reply):
             with self._lock:
                 future = self._open.pop(answer.order_id, None)
             if future is not None:
                 self._settle(future, answer)
-        elif isinstance(answer, SessionLost):
-            self._lose(answer)
-        else:
+        elif not isinstance(answer, Alive):
             self._tell(answer)
+        return None
 
     @staticmethod
     def _settle(future: Future[None], reply: Reply) -> None:
@@ -179,36 +213,24 @@ class RaySession:
             else:
                 future.set_exception(to_error(reply.failure))
 
-    def _finish(self, child: subprocess.Popen[bytes]) -> None:
-        try:
-            status = child.wait(_CHILD_ENDS_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            status = child.wait()
-        if self._closed or self._lost is not None:
-            self._log.unlink(missing_ok=True)
-        reason = f"the connection to the cluster ended (status {status})"
-        self._lose(SessionLost(reason=reason, hint=f"What it last said is in {self._log}"))
-
     def _lose(self, lost: SessionLost) -> None:
         with self._lock:
             if self._lost is not None:
                 return
             self._lost = lost
-            futures, self._open = list(self._open.values()), {}
-            self._torn = not self._closed
-        for future in futures:
-            with contextlib.suppress(InvalidStateError):
-                future.set_exception(Unreachable(lost.reason, lost.hint))
+            self._torn = not self._closing.is_set()
+        self._fail_open(lost_error(lost))
         if self._torn:
             self._tell(lost)
 
+    def _fail_open(self, error: ClusterviewError) -> None:
+        with self._lock:
+            futures, self._open = list(self._open.values()), {}
+            self._waiting = []
+        for future in futures:
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(error)
+
     def _tell(self, event: Event) -> None:
-        if not self._closed:
+        if not self._closing.is_set():
             self._listener(event)
-
-
-def child_environment() -> dict[str, str]:
-    """Return this process's environment with this package importable, for a process started by it."""
-    paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

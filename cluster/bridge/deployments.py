@@ -13,13 +13,19 @@ from cluster.bridge.outbox import Send
 from cluster.bridge.simulated_loads import loads_of
 from cluster.catalog.nearest import nearest_names
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
+from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status_board import read_status, remove_status
+from cluster.deploy.stuck import StuckWatch, Suspicion, whereabouts
 from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
 
 _ANSWER_S = 0.3
 _SILENT_S = 3.0
+_FIRST_ANSWER_S = 1.5
+# A controller's router looks after it first, and is nearer.
+_SUSPECT_S = 7.0
 _ACCEPTED_S = 5.0
 _BORN_S = 30.0
 _STOPPED_S = 40.0
@@ -32,10 +38,21 @@ _ORPHAN_LOOKS = 15
 class Known:
     """A controller and what it last said."""
 
+    name: str
     actor: Any
+    watch: StuckWatch
     asked: Any = None
     asked_at_s: float = 0.0
     status: DeploymentStatus | None = None
+    heard_at_s: float = 0.0
+    """When the status was said, by this process's monotonic clock."""
+
+    restarts: bool = False
+    """Its process was lost, and Ray starts it again."""
+
+    def silent_s(self) -> float:
+        """Return for how long the controller owes an answer; 0 while it owes none."""
+        return time.monotonic() - self.asked_at_s if self.asked is not None else 0.0
 
 
 class Deployments:
@@ -60,10 +77,13 @@ class Deployments:
                 if known.asked is None:
                     known.asked, known.asked_at_s = known.actor.status.remote(), time.monotonic()
             pending = {known.asked: known for known in self._known.values()}
+            silent = [known for known in self._known.values() if known.silent_s() > _FIRST_ANSWER_S]
         if pending:
             ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=_ANSWER_S)
             for ref in ready:
                 self._take(pending[ref], ref)
+        for known in silent:
+            self._look_at_silence(known)
         self._free_orphans(names)
 
     def _names(self) -> set[str]:
@@ -72,18 +92,33 @@ class Deployments:
 
     def _find(self, name: str) -> None:
         try:
-            self._known[name] = Known(self._ray.get_actor(controller_name(name)))
+            self._known[name] = self._new(name, self._ray.get_actor(controller_name(name)))
         except ValueError:
             return
+
+    def _new(self, name: str, actor: Any) -> Known:
+        suspicion = Suspicion(hung_s=None, suspect_s=_SUSPECT_S)
+        return Known(name, actor, StuckWatch(self._ray, CONTROLLER_TITLE, suspicion))
 
     def _take(self, known: Known, ref: Any) -> None:
         known.asked = None
         try:
-            known.status = self._ray.get(ref)
+            known.status, known.heard_at_s = self._ray.get(ref), time.monotonic()
         except Exception as error:
             if known.status is not None:
                 reason = f"its controller starts again ({type(error).__name__})"
-                known.status = known.status.model_copy(update={"reason": reason})
+                update = {"reason": reason, "state": DeploymentState.STARTING}
+                known.status, known.restarts = known.status.model_copy(update=update), True
+                return
+        known.restarts = False
+
+    def _look_at_silence(self, known: Known) -> None:
+        """Show what a silent controller last posted, and help it when nobody nearer has."""
+        posted = read_status(known.name)
+        said_at_s = time.monotonic() - max(0.0, time.time() - posted.posted_at_s) if posted else 0.0
+        if posted is not None and (known.status is None or said_at_s > known.heard_at_s):
+            known.status, known.heard_at_s, known.restarts = posted.status, said_at_s, False
+        known.watch.look(known.actor, known.silent_s())
 
     def _free_orphans(self, names: set[str]) -> None:
         """Free GPUs whose controller has been gone for some looks: nobody else ever would."""
@@ -143,7 +178,7 @@ class Deployments:
                 f"there is a deployment named {spec.name} already", "Choose another name"
             ) from None
         with self._lock:
-            self._known[spec.name] = Known(actor)
+            self._known[spec.name] = self._new(spec.name, actor)
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
         self._ray.wait([actor.status.remote()], timeout=_BORN_S)
 
@@ -160,14 +195,19 @@ class Deployments:
             nearest = ", ".join(nearest_names(name, names)) or "none is running"
             raise UnknownName(f"no deployment named {name}", f"Running: {nearest}")
         actor = self._ray.get_actor(controller_name(name))
+        watch = self._new(name, actor).watch
         try:
             self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
             orderly = self._await_gone(name, _STOPPED_S)
         except Exception:
             orderly = False
         if not orderly:
+            # Asked first where the process is: Ray forgets that once it has called it dead.
+            where = whereabouts(actor)
             self._ray.kill(actor, no_restart=True)
+            watch.end_at(where)
             self._await_gone(name, _ACCEPTED_S)
+            remove_status(name)
         if not remove_groups(self._ray, groups_of(self._ray, name), _FREED_S):
             raise DeployFailed(
                 f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
@@ -215,11 +255,14 @@ def _status_now(name: str, known: Known) -> DeploymentStatus:
     if status is None:
         reason = "its controller starts"
         return DeploymentStatus(name=name, model="", label="", state=DeploymentState.STARTING, reason=reason)
-    silent_s = time.monotonic() - known.asked_at_s
-    if known.asked is not None and silent_s > _SILENT_S:
-        reason = f"its controller has not answered for {silent_s:.0f} s"
-        return status.model_copy(update={"reason": reason})
-    return status
+    # What was posted may be older than this session's question.
+    silent_s = max(time.monotonic() - known.heard_at_s, known.silent_s())
+    if known.asked is None or silent_s < _SILENT_S or known.restarts:
+        return status
+    reason = f"its controller has not answered for {silent_s:.0f} s; all else is as it last said"
+    # Replicas go on without their controller, and yet nothing would be replaced now.
+    state = DeploymentState.DEGRADED if status.state is DeploymentState.READY else status.state
+    return status.model_copy(update={"reason": reason, "state": state})
 
 
 def _in_words(error: Exception) -> str:

@@ -8,74 +8,101 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
 
+from cluster.bridge.attach import ANOTHER_KEEPER, CANNOT_START
 from cluster.bridge.audience import Audience
 from cluster.bridge.embedded import (
     GPU_TYPE_LABEL,
     NAME_LABEL,
     EmbeddedCluster,
     NodePlan,
-    new_temp_dir,
     ray_environment,
     simulated_nodes,
 )
 from cluster.bridge.guarded import await_guarded, start_guarded
-from cluster.bridge.process_table import end_descendants
+from cluster.bridge.losses import deployments_on, note_deployments, note_loss
+from cluster.bridge.process_table import end_descendants, reap_orphans
 from cluster.bridge.records import (
     LOCAL_KEY,
     ClusterRecord,
     forget_record,
     hold_lock,
-    log_path,
     retire_record,
     write_record,
 )
+from cluster.bridge.reviver import Reviver
+from cluster.bridge.state_logs import log_path, open_keeper_log, remove_log
+from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
+from cluster.errors import ClusterviewError, system_failed
 
 _FIRST_SESSION_S = 20.0
 _UNUSED_S = 1.0
 _LOCK_TRIES = 10
 _LOOK_S = 0.5
+_UNWANTED = "nobody waits for it"
 
 
 class _Ended(Exception):
-    """The keeper was told to end."""
+    """The keeper was told to end, or nobody wants its cluster any more."""
+
+
+_why_ended = ""
 
 
 def _end(signal_number: int, frame: FrameType | None) -> None:
     raise _Ended
 
 
+def _end_because(reason: str) -> None:
+    """Let the main thread end as if it had been told to; the reason is noted."""
+    global _why_ended
+    _why_ended = reason
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def keep(key: str) -> int:
-    """Own the cluster of `key` until nobody needs it; 3 when another keeper already does."""
+    """Own the cluster of `key` until nobody needs it; ANOTHER_KEEPER when another one already does."""
     for _ in range(_LOCK_TRIES):
         with hold_lock(key) as lock:
             if lock is not None:
                 return _keep_locked(key)
         time.sleep(0.1)
-    return 3
+    return ANOTHER_KEEPER
 
 
 def _keep_locked(key: str) -> int:
     """Guard a process that owns the cluster: killing either of them ends the cluster."""
     temp_dir = new_temp_dir()
-    status = await_guarded(start_guarded(lambda: _own(key, temp_dir)))
+    starter = _write_to_log(key)
+    status = await_guarded(start_guarded(lambda: _own(key, temp_dir, starter)))
+    if status < 0:
+        note_loss(key, f"its keeper was killed ({signal.Signals(-status).name})", deployments_on(temp_dir))
     retire_record(key)
     end_descendants()
-    shutil.rmtree(temp_dir, ignore_errors=True)
+    remove_temp_dir(Path(temp_dir))
     forget_record(key)
     return abs(status)
 
 
-def _own(key: str, temp_dir: str) -> int:
+def _write_to_log(key: str) -> int:
+    """Send what is printed from here on to the log; returns where the one who started this keeper reads."""
+    starter, log = os.dup(2), open_keeper_log(key)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.close(log)
+    return starter
+
+
+def _own(key: str, temp_dir: str, starter: int) -> int:
     token = secrets.token_hex(32)
     os.environ.update(ray_environment(token, temp_dir))
     socket_path = str(Path(temp_dir) / "keeper.sock")
@@ -89,16 +116,27 @@ def _own(key: str, temp_dir: str) -> int:
         started_at_s=time.time(),
     )
     signal.signal(signal.SIGTERM, _end)
+    guard, reviver = os.getppid(), Reviver(os.getppid(), _end_because)
     try:
         write_record(record)
+        threading.Thread(target=_watch_audience, args=(audience,), name="wanted", daemon=True).start()
         _start(cluster, audience, _plans(key))
-        _wait_until_unneeded(cluster, audience)
-        log_path(key).unlink(missing_ok=True)
-    except _Ended:
+        reviver.watch_head(cluster.address)
+        _wait_until_unneeded(cluster, audience, temp_dir)
+        remove_log(log_path(key))
+    except (_Ended, SystemExit):
+        # Ray's own handler of SIGTERM, in place while it starts a node, raises SystemExit.
+        _note_end(key, temp_dir, guard)
         audience.tell(failed="the embedded cluster was told to end")
+    except _HeadEnded as error:
+        note_loss(key, str(error), deployments_on(temp_dir))
+        audience.tell(failed=str(error))
     except Exception as error:
         sys.stderr.write(f"keeper: {error!r}\n")
-        audience.tell(failed=f"the embedded cluster did not start: {error}")
+        reason = _reason(error)
+        audience.tell(failed=reason)
+        os.write(starter, f"{reason}\n".encode())
+        return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         retire_record(key)
@@ -106,6 +144,37 @@ def _own(key: str, temp_dir: str) -> int:
         cluster.stop()
         forget_record(key)
     return 0
+
+
+def _note_end(key: str, temp_dir: str, guard: int) -> None:
+    """Note why the cluster ends before anybody wanted it to, unless nobody loses anything by it."""
+    deployments = deployments_on(temp_dir)
+    if _why_ended == _UNWANTED:
+        remove_log(log_path(key))
+    elif _why_ended:
+        note_loss(key, _why_ended, deployments)
+    elif os.getppid() != guard:
+        note_loss(key, "its guard was killed", deployments)
+    elif deployments:
+        note_loss(key, "its keeper was told to end (SIGTERM)", deployments)
+
+
+def _watch_audience(audience: Audience) -> None:
+    """End a cluster that is still being started when all who waited for it have left."""
+    left_at_s: float | None = None
+    while not audience.is_up:
+        time.sleep(_LOOK_S)
+        alone = audience.had_sessions and audience.count() == 0
+        left_at_s = (left_at_s or time.monotonic()) if alone else None
+        if left_at_s is not None and time.monotonic() - left_at_s > _UNUSED_S and not audience.is_up:
+            _end_because(_UNWANTED)
+            return
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        error = system_failed("it cannot start", error)
+    return error.one_line() if isinstance(error, ClusterviewError) else f"it did not start: {error}"
 
 
 def _plans(key: str) -> tuple[NodePlan, ...]:
@@ -128,32 +197,45 @@ def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, 
         # Every node that Ray starts here puts Ray's own handler in the place of ours.
         signal.signal(signal.SIGTERM, _end)
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
+    audience.is_up = True
     audience.tell(address=cluster.address)
 
 
-def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience) -> None:
-    unneeded_at_s = time.monotonic() + _FIRST_SESSION_S
+def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience, temp_dir: str) -> None:
+    unneeded_at_s = time.monotonic() + (_UNUSED_S if audience.had_sessions else _FIRST_SESSION_S)
+    noted: list[str] = []
     while True:
         time.sleep(_LOOK_S)
+        reap_orphans(cluster.pids())
         if audience.count() > 0:
             unneeded_at_s = time.monotonic() + _UNUSED_S
         if not cluster.head_lives():
-            raise RuntimeError("the cluster's head has ended")
+            raise _HeadEnded("the processes of the cluster's head ended")
+        deployments = cluster.named_actors(CONTROLLER_PREFIX)
+        if deployments != noted:
+            note_deployments(temp_dir, deployments)
+            noted = deployments
         if time.monotonic() > unneeded_at_s:
-            if cluster.num_actors(CONTROLLER_PREFIX) == 0:
+            if not deployments:
                 return
             unneeded_at_s = time.monotonic() + _UNUSED_S
+
+
+class _HeadEnded(RuntimeError):
+    """The cluster's head is gone, and with it the cluster."""
 
 
 def main() -> None:
     """Entry point: the argument is the key of the cluster to own."""
     key = sys.argv[1]
-    with log_path(key).open("wb") as log:
-        for fd in (1, 2):
-            os.dup2(log.fileno(), fd)
     for name in ("SIGHUP", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    sys.exit(keep(key))
+    try:
+        sys.exit(keep(key))
+    except (OSError, ClusterviewError) as error:
+        # The one who started this keeper reads its last line.
+        sys.stderr.write(f"{_reason(error)}\n")
+        sys.exit(CANNOT_START)
 
 
 if __name__ == "__main__":

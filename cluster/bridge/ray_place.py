@@ -19,6 +19,7 @@ from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_addre
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
+from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
 from cluster.errors import Unreachable
@@ -39,6 +40,7 @@ class RayPlace:
         self._ray: Any = None
         self._discovery: Discovery | None = None
         self._deployments: Deployments | None = None
+        self._raylets: RayletWatch | None = None
         self._told_cluster: Cluster | None = None
         self._told_any_deployment = True
         self._readings: tuple[NodeReading, ...] = ()
@@ -70,6 +72,7 @@ class RayPlace:
         self._ray = enter(address, ship_package=ship_package)
         self._discovery = Discovery(self._ray)
         self._deployments = Deployments(self._ray, self._send)
+        self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
 
     def _tell_progress(self, message: str, fraction: float | None) -> None:
@@ -97,10 +100,17 @@ class RayPlace:
             self._deployments.look()
             self._discovery.look(self._deployments.loads())
             cluster = self._discovery.cluster(self._deployments.claims())
-            self._readings = self._discovery.readings()
+            self._readings = self._with_silent_raylets(self._discovery.readings())
             self._looked_at_s = time.monotonic()
             self._tell(cluster)
             return cluster
+
+    def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
+        """Mark the nodes whose raylet does not answer: what runs there goes on, and nothing can start."""
+        assert self._raylets is not None
+        self._raylets.take(self._ray.nodes())
+        silent = self._raylets.silent()
+        return tuple(_with_silent_raylet(reading, silent.get(reading.node_id)) for reading in readings)
 
     def _tell(self, cluster: Cluster) -> None:
         assert self._deployments is not None
@@ -151,3 +161,10 @@ class RayPlace:
             leave(self._ray)
         if self._attachment is not None:
             self._attachment.connection.close()
+
+
+def _with_silent_raylet(reading: NodeReading, silent_s: float | None) -> NodeReading:
+    if silent_s is None or reading.state == "lost":
+        return reading
+    reason = f"its raylet has not answered for {silent_s:.0f} s: nothing can be started there"
+    return reading.model_copy(update={"state": "stale", "reason": reason})

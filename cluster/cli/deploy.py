@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.cli.defaults import read_defaults
 from cluster.cli.progress_lines import ProgressLines
+from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.spec import DeploymentSpec
@@ -51,9 +52,9 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     from cluster.deploy.make_spec import spec_from
 
     cluster = view.settled_cluster()
-    if not cluster.num_gpus:
-        example = read_defaults().simulated_cluster
-        raise BadInput(_no_gpus(cluster), f"Try --simulate {example} or --address HOST:PORT")
+    example = read_defaults().simulated_cluster
+    check_has_gpus(cluster, view.session.title, f"Try --simulate {example} or --address HOST:PORT")
+    say_troubles(cluster)
     taken = [status.name for status in view.settled_deployments()]
     if arguments.name in taken:
         raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
@@ -92,11 +93,6 @@ def _choose(plan: Plan, simulated: bool) -> Candidate:
     if plan.recommended is not None and candidate.layout != plan.recommended.layout:
         say(f"{plan.recommended.label} would be better, but the built-in engine does not run it")
     return candidate
-
-
-def _no_gpus(cluster: Cluster) -> str:
-    reasons = [node.error for node in cluster.nodes if node.error]
-    return f"no GPU to deploy on{f' ({reasons[0]})' if reasons else ''}"
 
 
 def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:

@@ -89,7 +89,8 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    told = cluster_in_words(cluster) if cluster.num_gpus else "no GPU: try --simulate"
+    words = cluster_in_words(cluster)
+    told = words if cluster.num_gpus else f"no GPU on {words}: try --simulate"
     yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
     for node in cluster.nodes:
         if node.error:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from types import TracebackType
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
@@ -17,6 +18,9 @@ from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
 LOOK_S = 60.0
+PROBES_S = 45.0
+"""How long the nodes may take to answer once the cluster is joined."""
+_SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
 
@@ -65,7 +69,7 @@ class SessionView:
         with self._news:
             while not is_true():
                 if self._lost is not None:
-                    raise Unreachable(self._lost.reason, self._lost.hint)
+                    raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
                 # A wait without end would not let Ctrl-C through on every platform.
@@ -76,12 +80,18 @@ class SessionView:
         """Return the latest status of a deployment."""
         return next((status for status in self.deployments or () if status.name == name), None)
 
-    def settled_cluster(self, timeout_s: float = LOOK_S) -> Cluster:
-        """Return the inventory once every node was read, or as much as was read in time."""
-        self.wait(lambda: self.cluster is not None and self._all_read(), timeout_s)
+    def settled_cluster(self, timeout_s: float = LOOK_S, probes_s: float = PROBES_S) -> Cluster:
+        """Return the inventory once every node was read, or is known not to answer in time.
+
+        `timeout_s` is for joining the cluster, `probes_s` for its nodes after that. A node that was not read
+        is there with its error.
+        """
+        self.wait(lambda: self.cluster is not None and bool(self.readings), timeout_s)
         if self.cluster is None:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
-        return self.cluster
+        self.wait(self._all_read, probes_s)
+        with self._news:
+            return _with_late(self.cluster, self.readings)
 
     def _all_read(self) -> bool:
         return bool(self.readings) and all(reading.state != "stale" for reading in self.readings)
@@ -91,6 +101,18 @@ class SessionView:
         self.wait(lambda: self.deployments is not None, timeout_s)
         self.wait(lambda: all(status.ranks for status in self.deployments or ()), _CLOSE_S)
         return self.deployments or ()
+
+
+def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
+    """Return the cluster with an error on each node whose readings cannot be trusted now."""
+    late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
+    nodes = tuple(
+        node.model_copy(update={"error": f"not read now: {late[node.node_id].reason}"})
+        if node.node_id in late and not node.error
+        else node
+        for node in cluster.nodes
+    )
+    return cluster.model_copy(update={"nodes": nodes})
 
 
 def finish(future: Future[None], timeout_s: float) -> None:

@@ -15,6 +15,10 @@ def run(arguments: argparse.Namespace) -> int:
     from cluster.snapshot import dump_cluster, save_cluster
 
     cluster = cluster_from(arguments)
+    if cluster.source == "ray" and arguments.cluster is None:
+        from cluster.cli.ray_inventory import say_troubles
+
+        say_troubles(cluster)
     if arguments.output is None:
         sys.stdout.write(dump_cluster(cluster))
         return 0

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+from cluster.bridge.losses import read_losses
 from cluster.catalog.nearest import nearest_names
 from cluster.cli.places import running_sessions
 from cluster.cli.session_view import SessionView, say
+from cluster.cli.troubles import loss_line, trouble_lines
 from cluster.deploy.status import DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.errors import ClusterviewError, UnknownName
 from cluster.units import count_of, format_bytes, format_duration
@@ -20,17 +22,20 @@ Found = tuple[str, DeploymentStatus]
 
 def run(arguments: argparse.Namespace) -> int:
     """Print all deployments, or the one that is named; UnknownName when there is none of that name."""
-    found = list(_look(arguments))
+    found, losses = list(_look(arguments)), read_losses()
     if arguments.name is not None:
         found = _only(arguments.name, found)
     if arguments.json:
         rows = [{"cluster": title, **status.model_dump(mode="json")} for title, status in found]
-        print(json.dumps({"schema_version": 1, "deployments": rows}, indent=2))
+        lost = [loss.model_dump(mode="json", exclude={"mark"}) for loss in losses]
+        print(json.dumps({"schema_version": 1, "deployments": rows, "lost": lost}, indent=2))
         return 0
     if not found:
         print("no deployment is running")
     for title, status in found:
         print("\n".join(_lines(title, status)))
+    for loss in losses:
+        print(loss_line(loss))
     return 0
 
 
@@ -69,6 +74,7 @@ def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
     yield f"  {status.model}  {status.label}  on {title}{mark}"
     if status.endpoint:
         yield f"  {status.endpoint}/v1  {status.tokens_per_s:,.1f} tokens/s"
+    yield from trouble_lines(status)
     for replica in status.replicas:
         yield _replica_line(replica)
         yield from (_rank_line(rank) for rank in status.ranks if rank.replica == replica.replica)

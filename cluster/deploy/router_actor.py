@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.deploy.controller_watch import ControllerWatch
 from cluster.deploy.rank_actor import Token
 from cluster.deploy.router.pool import GeneratedToken, Replica, ReplicaError, ReplicaStats, SamplingParams
 from cluster.deploy.spec import DeploymentSpec
@@ -148,7 +149,7 @@ class RayPool:
 class RouterActor:
     """HTTP on loopback, and prompts from screens."""
 
-    def __init__(self, spec: DeploymentSpec) -> None:
+    def __init__(self, spec: DeploymentSpec, controller_pid: int, gcs_address: str) -> None:
         from cluster.deploy.router.app import make_app
         from cluster.deploy.router.model_tokenizer import ModelTokenizer
 
@@ -161,6 +162,7 @@ class RouterActor:
             max_model_len=spec.max_model_len,
         )
         self._serving: asyncio.Task[None] | None = None
+        self._controller = ControllerWatch(controller_pid, gcs_address)
 
     async def serve(self, port: int) -> int:
         """Listen on loopback, on `port` if that is free (0: any); return the port."""
@@ -178,6 +180,7 @@ class RouterActor:
 
     async def update(self, news: list[ReplicaNews]) -> None:
         """Take in the replicas as they are now."""
+        self._controller.hear()
         self._pool.update(news)
 
     async def drain(self, deadline_s: float) -> bool:

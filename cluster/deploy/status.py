@@ -75,6 +75,18 @@ class ReplicaStatus(FrozenModel):
     all_reduce_share: float | None = None
     """Part of the decode time spent in all-reduces, 0 to 1; None before the first token."""
     restarts: int = 0
+    last_trouble: CleanStr = ""
+    """Why it was last started again, or what its ranks recovered from; empty when nothing was wrong."""
+    last_trouble_age_s: float | None = None
+
+
+class RouterStatus(FrozenModel):
+    """What became of a deployment's router."""
+
+    restarts: int = 0
+    last_trouble: CleanStr = ""
+    """Why it was last started again, or what it recovered from; empty when nothing was wrong."""
+    last_trouble_age_s: float | None = None
 
 
 class DeploymentStatus(FrozenModel):
@@ -96,3 +108,6 @@ class DeploymentStatus(FrozenModel):
     predicted_tokens_per_s: tuple[float, float, float] | None = None
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
+    router: RouterStatus = RouterStatus()
+    controller_restarts: int = 0
+    """How often Ray started the controller again after it was lost; everything else then starts anew."""
