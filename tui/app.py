@@ -19,9 +19,12 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
+from cluster.bridge.events import Progress
 from cluster.bridge.session import Session
 from cluster.planner.request import PlanRequest
+from tui.background import in_background
 from tui.filters import OutputFilter
 from tui.listener import Listener
 from tui.messages import StoreChanged
@@ -50,6 +53,10 @@ class Setup:
     open_simulated: Callable[[], Session] | None = None
     """Opens a simulated cluster where this machine has no GPU; None where that is impossible."""
     simulated_name: str = ""
+    place: tuple[str, ...] = ()
+    """Options by which `clusterview stop` finds the cluster again."""
+    reopen: Callable[[], Session] | None = None
+    """Opens the same cluster again after its session was lost."""
     simulate_without_gpus: bool = False
     """Open it unasked when this machine turns out to have no GPU."""
 
@@ -70,6 +77,7 @@ class ClusterviewApp(App[None]):
         self.setup = setup or Setup()
         self.store = Store()
         self.session = session
+        self.place = self.setup.place
         self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
         self._listener: Listener | None = None
         self._output_filter = OutputFilter(self.setup.ascii_only)
@@ -100,6 +108,21 @@ class ClusterviewApp(App[None]):
             shown = cast("RenderableType | None", driver.frame.changes(renderable, self.size, self.console))
         super()._display(screen, shown)
 
+    @property
+    def fault(self) -> Exception | None:
+        """The exception that ended the app, if one did."""
+        error = self._exception
+        return (
+            error.error if isinstance(error, WorkerFailed) and isinstance(error.error, Exception) else error
+        )
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End without Textual's pages of traceback: whoever ran the app says what happened, in a line."""
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        self.panic()
+
     def on_resize(self, _: events.Resize) -> None:
         """Draw all anew: a terminal that was resized may show anything."""
         self._forget_frame()
@@ -127,16 +150,27 @@ class ClusterviewApp(App[None]):
 
     def _listen(self) -> None:
         self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
-        self.run_worker(asyncio.to_thread(self.session.start, self._listener), exit_on_error=False)
+        self.run_worker(in_background(self.session.start, self._listener), exit_on_error=False)
 
     def use_session(self, session: Session) -> None:
         """Leave the session there was and show another cluster."""
-        if self._listener is not None:
-            self._listener.stopped = True
-        self.run_worker(asyncio.to_thread(self.session.close), exit_on_error=False)
-        self.session = session
+        self._leave_session()
+        self.session, self.place = session, ()
         self.store = Store()
         self._listen()
+
+    def rejoin(self, reopen: Callable[[], Session]) -> None:
+        """Open another session on the same cluster; what was seen of it stays until there is news."""
+        self._leave_session()
+        self.store.apply(Progress(message="joining the cluster again", interrupted=True))
+        self.main_screen.post_message(StoreChanged())
+        self.session = reopen()
+        self._listen()
+
+    def _leave_session(self) -> None:
+        if self._listener is not None:
+            self._listener.stopped = True
+        self.run_worker(in_background(self.session.close), exit_on_error=False)
 
     def action_next_theme(self) -> None:
         """Take the next palette."""

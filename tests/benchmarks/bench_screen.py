@@ -56,8 +56,8 @@ def _in_words(presses: Sequence[tuple[int, float]]) -> str:
     times_s = sorted(seconds for _, seconds in presses)
     late_s = times_s[min(len(times_s) - 1, int(len(times_s) * 0.99))]
     return (
-        f"{statistics.median(sizes):,.0f} bytes, at most {sizes[-1]:,}  (aim {_AIM_BYTES:,}); last byte after "
-        f"{statistics.median(times_s) * 1e3:.0f} ms, 99th percentile {late_s * 1e3:.0f} ms  "
+        f"{statistics.median(sizes):,.0f} bytes, at most {sizes[-1]:,}  (aim {_AIM_BYTES:,}); "
+        f"last byte after {statistics.median(times_s) * 1e3:.0f} ms, 99th percentile {late_s * 1e3:.0f} ms  "
         f"(aim {_AIM_S * 1e3:.0f} ms)"
     )
 

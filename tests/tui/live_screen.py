@@ -1,7 +1,7 @@
 """Opens the screen on a cluster of N nodes of 8 GPUs with a fresh, equal reading of all each second.
 
-Run on a real terminal by tests: `python -m tests.tui.live_screen NODES [broken]`. With `broken` the key v ends in
-a fault of the program's own.
+Run on a real terminal by tests: `python -m tests.tui.live_screen NODES [broken]`. With `broken` the key v
+ends in a fault of the program's own.
 """
 
 from __future__ import annotations

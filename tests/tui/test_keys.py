@@ -1,4 +1,4 @@
-"""What the terminal sends, of any kind: keys that are keys, and nothing that ends the reader or is misread."""
+"""What the terminal sends, of any kind: keys are keys, and nothing ends the reader or is misread."""
 
 from __future__ import annotations
 
@@ -90,23 +90,7 @@ def test_keys_work_again_after_a_paste_whose_end_never_came() -> None:
 def test_no_noise_ends_the_reader() -> None:
     draw = random.Random(7)
     reader = KeyReader()
-    letters = [
-        b"\x1b",
-        b"[",
-        b"<",
-        b":",
-        b";",
-        b"9",
-        b"u",
-        b"M",
-        b"t",
-        b"R",
-        b"$y",
-        b"~",
-        b"\x00",
-        b"\xff",
-        b"?",
-    ]
+    letters = [b"\x1b", *(bytes([letter]) for letter in b"[<:;9uMtR$y~?\x00\xff")]
     for _ in range(4_000):
         reader.feed(b"".join(draw.choices(letters, k=draw.randint(1, 12))))
         reader.tick()

@@ -64,6 +64,7 @@ class MainScreen(MainActions):
         Binding("v", "next_density", "View"),
         Binding("slash", "find_node", "Find", key_display="/"),
         Binding("s", "simulate", "Simulate"),
+        Binding("R", "reconnect", "Reconnect", key_display="R"),
         Binding("n", "next_deployment", show=False),
         Binding("pagedown,space", "scroll_map(1)", show=False),
         Binding("pageup", "scroll_map(-1)", show=False),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from textual import work
 
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
+from tui.background import in_background
 from tui.cluster_now import current_cluster
 from tui.planning import (
     Question,
@@ -58,7 +57,7 @@ class MainPlanning(MainBase):
         self.planned_for = snapshot.planning_key
         ask = self.view.setup.plan
         try:
-            found = await asyncio.to_thread(answer_beside_deployments, self.question, snapshot, ask)
+            found = await in_background(answer_beside_deployments, self.question, snapshot, ask)
         except ClusterviewError as error:
             self.show_plan(None)
             self.query_one(PlanSummary).show(None, error.one_line())
@@ -77,7 +76,7 @@ class MainPlanning(MainBase):
         assert cluster is not None and self.plan is not None
         models = self.question.models if len(self.question.models) == 1 else (self.plan.model.name,)
         question = Question(models, self.question.request)
-        plan = await asyncio.to_thread(answer, question, cluster, self.view.setup.plan)
+        plan = await in_background(answer, question, cluster, self.view.setup.plan)
         self.show_plan(plan)
         return plan, find_candidate(plan, candidate_key(wanted))
 

@@ -27,6 +27,13 @@ class TerminalDriver(LinuxDriver):
         self.frame.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
+    def _run_input_thread(self) -> None:
+        """Run the reader; a fault in it ends the app as any other fault does."""
+        try:
+            self.run_input_thread()
+        except Exception as error:
+            self._app.call_later(self._app._handle_exception, error)
+
     def run_input_thread(self) -> None:
         """Read keys until the app ends; a terminal that is gone ends the app."""
         reader = KeyReader(self._debug)

@@ -6,7 +6,7 @@ arrow key). Over ssh that is lag; here an update is compared with what the termi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.color import ColorSystem
 from rich.console import Console
@@ -48,28 +48,52 @@ class Frame:
             self._size = size
             self._texts = [[UNKNOWN] * size.width for _ in range(size.height)]
             self._pens = [[PLAIN] * size.width for _ in range(size.height)]
+        writer = _Writer()
         color_system = console._color_system or ColorSystem.TRUECOLOR
-        parts: list[str] = []
-        pen: Pen | None = None
         for x, y, strip in placed_strips(update):
             if 0 <= y < size.height and 0 <= x < size.width:
-                pen = self._write(parts, pen, x, y, run_of(strip, color_system))
-        return Changes("".join([*parts, _RESET])) if parts else None
+                self._write(writer, x, y, run_of(strip, color_system))
+        return Changes(writer.finished()) if writer.parts else None
 
-    def _write(self, parts: list[str], pen: Pen | None, x: int, y: int, run: CellRun) -> Pen | None:
-        """Append what must be written for a run; return the pen that is set then."""
+    def _write(self, writer: _Writer, x: int, y: int, run: CellRun) -> None:
+        """Write what differs in a run of cells, and remember it."""
         del run.texts[self._size.width - x :], run.pens[self._size.width - x :]
         end = x + len(run.texts)
         texts, pens = self._texts[y], self._pens[y]
         for first, last in run.changed_spans(texts[x:end], pens[x:end]):
-            parts.append(f"\x1b[{y + 1};{x + first + 1}H")
-            for text, wanted in zip(run.texts[first:last], run.pens[first:last], strict=True):
-                if wanted is not pen:
-                    parts.append(wanted.after(pen))
-                    pen = wanted
-                parts.append(text)
+            writer.move(x + first, y)
+            writer.write(run.texts[first:last], run.pens[first:last])
         texts[x:end], pens[x:end] = run.texts, run.pens
-        return pen
+
+
+class _Writer:
+    """Collects sequences; knows where the cursor is and which pen is set."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._pen: Pen | None = None
+        self._at = (-1, -1)
+
+    def move(self, x: int, y: int) -> None:
+        """Put the cursor there, if it is not."""
+        if self._at != (x, y):
+            self.parts.append(f"\x1b[{y + 1};{x + 1}H")
+            self._at = (x, y)
+
+    def write(self, texts: Sequence[str], pens: Sequence[Pen]) -> None:
+        """Write cells from the cursor on."""
+        for text, pen in zip(texts, pens, strict=True):
+            if pen is not self._pen:
+                self.parts.append(pen.after(self._pen))
+                self._pen = pen
+            self.parts.append(text)
+        plain = all(len(text) == 1 and text.isascii() for text in texts)
+        # Past other characters the terminal may see its cursor elsewhere.
+        self._at = (self._at[0] + len(texts), self._at[1]) if plain else (-1, -1)
+
+    def finished(self) -> str:
+        """Return all sequences, with the terminal's own pen set at the end."""
+        return "".join([*self.parts, _RESET])
 
 
 def placed_strips(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
