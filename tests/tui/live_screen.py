@@ -11,6 +11,7 @@ import threading
 import time
 
 from cluster.bridge.events import ClusterSeen, ReadingsSeen
+from cluster.cli.faults import guarded
 from tests.tui.builders import make_cluster, make_plan, make_readings, make_spec
 from tests.tui.fake_session import FakeSession
 from tui.app import Setup
@@ -51,4 +52,4 @@ def _fail(_: ClusterMap) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -1,4 +1,4 @@
-"""The process that plans: `python -m tui.planner.child FD`. It answers one question at a time.
+"""The process that plans: `python -m tui.planner.child FD PARENT`. One question at a time.
 
 A search is pure Python and would starve the screen's event loop; a read of a hung file system cannot be
 interrupted at all. Here either can be left: the screen ends this process and starts another.
@@ -14,15 +14,16 @@ import time
 from multiprocessing.connection import Connection
 
 from tui.planner.wire import Failed, Planned, Question
+from tui.planning import PlanFunction, plan_with_catalogue
 
 MOST_S = 300
 """The kernel ends a plan that took so long, whatever it is doing; the screen gives up earlier."""
 _LOOK_S = 1.0
 
 
-def main(fd: int) -> int:
-    """Answer until the screen is gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+def main(fd: int, parent: int, plan: PlanFunction = plan_with_catalogue) -> int:
+    """Answer by `plan` until the screen is gone."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _warm_up()
     with Connection(fd) as pipe:
         while True:
@@ -31,7 +32,7 @@ def main(fd: int) -> int:
             except (EOFError, OSError):
                 return 0
             signal.alarm(MOST_S)
-            answer = _answer(question)
+            answer = _answer(question, plan)
             signal.alarm(0)
             try:
                 pipe.send(answer)
@@ -39,11 +40,9 @@ def main(fd: int) -> int:
                 return 0
 
 
-def _answer(question: Question) -> Planned | Failed:
-    from tui.planning import plan_with_catalogue
-
+def _answer(question: Question, plan: PlanFunction) -> Planned | Failed:
     try:
-        return Planned(plan_with_catalogue(question.cluster, question.model_name, question.request))
+        return Planned(plan(question.cluster, question.model_name, question.request))
     except Exception as error:
         return Failed.by(error)
 
@@ -59,11 +58,11 @@ def _warm_up() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End when the screen is gone, also in the middle of a plan."""
+    """End when the screen, this process's parent, is gone, also in the middle of a plan."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import struct
@@ -111,7 +112,7 @@ class PlannerProcess:
                 ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _TRANSFER_S, 0))
             with theirs:
                 child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", self._module, str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", self._module, str(theirs.fileno()), str(os.getpid())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
