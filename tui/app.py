@@ -28,7 +28,8 @@ from tui.background import in_background
 from tui.filters import OutputFilter
 from tui.listener import Listener
 from tui.messages import StoreChanged
-from tui.planning import PlanFunction, Question, SpecFunction, plan_with_catalogue, spec_with_scale
+from tui.planner.by_name import PlanFunction, plan_with_catalogue
+from tui.planning import Question, SpecFunction, spec_with_scale
 from tui.screens.explain import Example
 from tui.screens.main import MainScreen
 from tui.store import Store

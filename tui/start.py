@@ -13,7 +13,7 @@ from tui.farewell import farewell
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
     from tui.app import Setup
-    from tui.planning import PlanFunction
+    from tui.planner.process import PlannerProcess
 
 
 def open_app(arguments: argparse.Namespace) -> int:
@@ -28,9 +28,10 @@ def open_app(arguments: argparse.Namespace) -> int:
 
     planner = PlannerProcess()
     try:
-        # Its imports go on beside ours.
+        session, setup = choose_session(arguments), make_setup(arguments, planner)
+        # After our own imports, beside the first picture: earlier it delays that, later the first plan.
         planner.start()
-        return run_screen(choose_session(arguments), make_setup(arguments, planner))
+        return run_screen(session, setup)
     finally:
         planner.close()
 
@@ -56,8 +57,8 @@ def open_simulated() -> Session:
     return open_session(address=None, simulate=read_defaults().simulated_cluster)
 
 
-def make_setup(arguments: argparse.Namespace, plan: PlanFunction) -> Setup:
-    """Collect what the app is opened with; `plan` answers its questions."""
+def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
+    """Collect what the app is opened with; `planner` answers its questions."""
     from cluster.cli.resolve import request_from
     from tui.app import Setup
     from tui.glyphs import wants_ascii
@@ -67,7 +68,7 @@ def make_setup(arguments: argparse.Namespace, plan: PlanFunction) -> Setup:
     return Setup(
         models=(arguments.model,) if arguments.model else defaults.models,
         request=request_from(arguments),
-        plan=plan,
+        plan=planner,
         place=("--address", arguments.address) if arguments.address else (),
         reopen=lambda: choose_session(arguments),
         ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),

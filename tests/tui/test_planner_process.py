@@ -17,9 +17,9 @@ from cluster.errors import SystemFailed, UnknownName
 from cluster.planner.request import PlanRequest
 from tests.tui.builders import make_cluster
 from tui.background import in_background
+from tui.planner.by_name import plan_with_catalogue
 from tui.planner.process import GRACE_S, PlannerProcess
 from tui.planner.wire import PlannerFault
-from tui.planning import plan_with_catalogue
 
 CLUSTER = make_cluster()
 REQUEST = PlanRequest()

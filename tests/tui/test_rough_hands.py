@@ -101,3 +101,24 @@ def test_a_fault_of_ours_is_one_line_with_a_status_of_its_own() -> None:
     assert "RuntimeError" in lines[0]
     assert b"\x1b]2;OWNED" not in terminal.output
     assert b"Traceback" not in terminal.output
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_a_plan_that_hogs_its_process_holds_neither_keys_nor_the_end(key: bytes) -> None:
+    with Terminal(("-m", "tests.tui.stuck_screen", "hogs"), SIZE) as terminal:
+        terminal.read_until(b"Still planning hogs")
+        terminal.send(b"?")
+        terminal.read_until(b"Keys and signs")
+        terminal.send(b"\x1b")
+        terminal.read_while_busy(1.0)
+        terminal.send(key)
+        assert terminal.ends_within(10.0)
+        assert terminal.status == 0
+        assert terminal.settings() == terminal.before
+
+
+def test_a_planner_that_dies_is_one_line_and_the_screen_goes_on() -> None:
+    with Terminal(("-m", "tests.tui.stuck_screen", "dies"), SIZE) as terminal:
+        terminal.read_until(b"the planning process ended (SIGKILL)")
+        terminal.send(b"q")
+        assert terminal.wait() == 0

@@ -13,8 +13,8 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
+from tui.planner.by_name import PlanFunction, plan_with_catalogue
 from tui.planner.wire import Failed, Planned, Question
-from tui.planning import PlanFunction, plan_with_catalogue
 
 MOST_S = 300
 """The kernel ends a plan that took so long, whatever it is doing; the screen gives up earlier."""

@@ -18,7 +18,7 @@ from cluster.planner.result import Candidate, Plan
 from tui.background import in_background
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.look import Look
-from tui.planning import PlanFunction
+from tui.planner.by_name import PlanFunction
 from tui.screens.page import Page
 from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import path_tree

@@ -46,6 +46,7 @@ class MainScreen(MainActions):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "reconnect", "Reconnect", key_display="R"),
         Binding("m", "pick_model", "Model"),
         Binding("up", "move(-1)", "Layout", key_display="↑↓"),
         Binding("k", "move(-1)", show=False),
@@ -64,7 +65,6 @@ class MainScreen(MainActions):
         Binding("v", "next_density", "View"),
         Binding("slash", "find_node", "Find", key_display="/"),
         Binding("s", "simulate", "Simulate"),
-        Binding("R", "reconnect", "Reconnect", key_display="R"),
         Binding("n", "next_deployment", show=False),
         Binding("pagedown,space", "scroll_map(1)", show=False),
         Binding("pageup", "scroll_map(-1)", show=False),
