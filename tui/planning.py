@@ -10,10 +10,8 @@ from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from tui.cluster_now import current_cluster, without_deployments
+from tui.planner.by_name import PlanFunction
 from tui.store import Snapshot
-
-PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
-"""(cluster, model name or path, request) -> plan; raises ClusterviewError. Runs in a worker thread."""
 
 SpecFunction = Callable[[Plan, Candidate, "OrderContext"], DeploymentSpec]
 """(plan, candidate, where and what of the order) -> what to deploy. Runs in a worker thread."""
@@ -37,14 +35,6 @@ class Question:
     models: tuple[str, ...]
     request: PlanRequest
     serial: int = 0
-
-
-def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
-    """Resolve a model's name or path and plan it."""
-    from cluster.catalog.models import load_model
-    from cluster.planner.plan import plan
-
-    return plan(cluster, load_model(model_name, request.dtype, request.quantization), request)
 
 
 def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:

@@ -178,7 +178,7 @@ class RaySession:
             return
         remove_log(child.log)
         self._fail_open(_CUT_OFF)
-        self._tell(Progress(message=f"{reason}; joining again"))
+        self._tell(Progress(message=f"{reason}; joining again", interrupted=self._rejoin.joined))
         self._closing.wait(pause_s)
 
     def _give_up(self, child: ChildProcess, last_words: SessionLost | None, reason: str) -> None:
@@ -193,7 +193,8 @@ class RaySession:
         """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
         if isinstance(line, float):
             if SAID_S < line <= SAID_S + 1:
-                self._tell(Progress(message=f"the connection process has not answered for {line:.0f} s"))
+                message = f"the connection process has not answered for {line:.0f} s"
+                self._tell(Progress(message=message, interrupted=self._rejoin.joined))
             return None
         try:
             answer = ANSWER.validate_json(line)

@@ -20,6 +20,9 @@ class Progress(FrozenModel):
     kind: Literal["progress"] = "progress"
     message: CleanStr
     fraction: float | None = None
+    interrupted: bool = False
+    """The connection to a cluster that was seen is broken and made again: what is known of it is old until
+    the next other event."""
 
 
 class ClusterSeen(FrozenModel):
