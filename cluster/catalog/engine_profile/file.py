@@ -1,0 +1,152 @@
+"""An engine's file: its tables, and for every version what changes in them.
+
+All versions are read when the file is loaded, so that a mistake in any of them fails at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cluster.catalog.engine_profile.profile import EngineProfile
+from cluster.catalog.engine_profile.support import NotYet
+from cluster.catalog.engine_version import Version, is_between_releases, parse_version
+from cluster.catalog.typed_table import TableError, read_table
+from cluster.errors import BadInput
+
+Tables = dict[str, Any]
+
+NOTHING = NotYet({}, {})
+_IDENTITY = ("name", "version", "newest", "not_yet")
+"""Fields of a profile that are no tables of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFile:
+    """Every version that one file describes."""
+
+    profiles: tuple[tuple[Version, EngineProfile], ...]
+    """(first version it holds for, profile), oldest first; the first of all is the file without overrides."""
+    changes: tuple[str, ...]
+    """Versions from which something changed, as the file writes them, oldest first."""
+    first_versions: NotYet = NOTHING
+    """Architectures and rotary scalings with the version that was the first to run them."""
+
+    @property
+    def newest(self) -> str:
+        """The newest version that the file describes."""
+        return self.profiles[0][1].newest
+
+    def at(self, version: str) -> EngineProfile:
+        """Return the profile of a version: of the newest block not newer than it, else of the oldest.
+
+        Raises BadInput for a version that cannot be read.
+        """
+        number = parse_version(version)
+        known = [profile for first, profile in self.profiles if first <= number]
+        profile = known[-1] if known else self.profiles[0][1]
+        return replace(profile, version=version, not_yet=self._not_yet(version))
+
+    def _not_yet(self, version: str) -> NotYet:
+        if is_between_releases(version):
+            return NOTHING
+        number, first = parse_version(version), self.first_versions
+        return NotYet(_later(first.architectures, number), _later(first.rope_types, number))
+
+
+def _later(versions: dict[str, str], number: Version) -> dict[str, str]:
+    return {name: first for name, first in versions.items() if parse_version(first) > number}
+
+
+def read_engine_file(data: Mapping[str, Any], first_versions: NotYet = NOTHING) -> EngineFile:
+    """Read a parsed engine file. Raises TableError that names the engine, the version block and the key.
+
+    Each `[[versions]]` block overrides what stands before it from its version on: tables are merged key by
+    key, anything else is replaced. Its `removes` lists optional tables, by dotted name, that this version no
+    longer has.
+    """
+    heading = read_table(_Heading, {key: data[key] for key in ("name", "latest") if key in data})
+    tables = {key: value for key, value in data.items() if key not in ("name", "latest", "versions")}
+    blocks = sorted(_blocks(heading, data.get("versions", [])), key=lambda block: parse_version(block.first))
+    read = (tables, _profile(heading, tables, "base"))
+    profiles: list[tuple[Version, EngineProfile]] = [((0,), read[1])]
+    for block in blocks:
+        tables = block.applied_to(tables, heading.name)
+        read = (tables, _profile(heading, tables, f"from {block.first}", read))
+        profiles.append((parse_version(block.first), read[1]))
+    return EngineFile(tuple(profiles), tuple(block.first for block in blocks), first_versions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    name: str
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What one version changes."""
+
+    first: str
+    removes: tuple[str, ...]
+    overrides: Tables
+
+    def applied_to(self, tables: Tables, engine: str) -> Tables:
+        """Return the tables as they are from this version on; those that stay as they were are shared."""
+        for dotted in self.removes:
+            tables = _without(tables, dotted.split("."), f"{engine}, from {self.first}: {dotted}")
+        return _merged(tables, self.overrides)
+
+
+def _blocks(heading: _Heading, blocks: list[Tables]) -> Iterator[_Block]:
+    for number, block in enumerate(blocks):
+        where = f"{heading.name}, versions[{number}]"
+        first, removes = block.get("from"), block.get("removes", [])
+        if not isinstance(first, str) or not _is_version(first):
+            raise TableError(f'{where}.from: expected a version as in "0.11.0", found {first!r}')
+        if not isinstance(removes, list) or not all(isinstance(dotted, str) for dotted in removes):
+            raise TableError(f"{where}.removes: expected a list of tables, found {removes!r}")
+        overrides = {key: value for key, value in block.items() if key not in ("from", "removes")}
+        yield _Block(first, tuple(removes), overrides)
+
+
+def _is_version(text: str) -> bool:
+    try:
+        parse_version(text)
+    except BadInput:
+        return False
+    return True
+
+
+def _merged(old: Tables, new: Tables) -> Tables:
+    """Return the tables with every key of `new` in place; tables in both are merged the same way."""
+    both = {
+        key: _merged(old[key], value)
+        for key, value in new.items()
+        if isinstance(value, dict) and isinstance(old.get(key), dict)
+    }
+    return {**old, **new, **both}
+
+
+def _without(tables: Tables, path: list[str], where: str) -> Tables:
+    first, *rest = path
+    if not isinstance(tables.get(first), dict):
+        raise TableError(f"{where}: there is no such table to remove")
+    if rest:
+        return {**tables, first: _without(tables[first], rest, where)}
+    return {key: value for key, value in tables.items() if key != first}
+
+
+def _profile(
+    heading: _Heading, tables: Tables, block: str, earlier: tuple[Tables, EngineProfile] | None = None
+) -> EngineProfile:
+    for key in _IDENTITY:
+        if key in tables:
+            raise TableError(f"{heading.name}, {block}: {key}: unknown key")
+    identity = {"name": heading.name, "version": heading.latest, "newest": heading.latest}
+    not_yet: Tables = {"architectures": {}, "rope_types": {}}
+    try:
+        return read_table(EngineProfile, {**identity, "not_yet": not_yet, **tables}, earlier=earlier)
+    except TableError as error:
+        raise TableError(f"{heading.name}, {block}: {error}") from error
