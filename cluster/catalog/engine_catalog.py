@@ -6,11 +6,11 @@ import tomllib
 from functools import cache, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.engine_profile.file import NOTHING, EngineFile, read_engine_file
-from cluster.catalog.engine_profile.support import NotYet
-from cluster.catalog.typed_table import read_table
+from cluster.catalog.engine_profile.file import NOTHING, EngineFile, read_engine_file, read_first_versions
+from cluster.catalog.typed_table import TableError
 from cluster.errors import UnknownName
 
 
@@ -42,21 +42,22 @@ def engine_versions(name: str) -> tuple[str, ...]:
 @cache
 def load_trainer() -> EngineProfile:
     """Return a trainer in the terms of an engine: shapes must divide, nothing is padded, packed or copied."""
-    file = read_engine_file(tomllib.loads((_catalog() / "trainer.toml").read_text(encoding="utf-8")))
+    file = read_engine_file("trainer.toml", _toml("trainer.toml"))
     return file.at(file.newest)
 
 
 @cache
 def _engine_file(name: str) -> EngineFile:
-    folder = _catalog() / "engines"
-    data = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-    return read_engine_file(data, _first_versions(folder / "first_versions" / f"{name}.toml"))
+    file, first = f"engines/{name}.toml", f"engines/first_versions/{name}.toml"
+    first_versions = read_first_versions(first, _toml(first)) if (_catalog() / first).is_file() else NOTHING
+    return read_engine_file(file, _toml(file), first_versions)
 
 
-def _first_versions(path: Traversable) -> NotYet:
-    if not path.is_file():
-        return NOTHING
-    return read_table(NotYet, tomllib.loads(path.read_text(encoding="utf-8")))
+def _toml(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads((_catalog() / file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TableError(f"{file}: not TOML: {error}") from error
 
 
 def _catalog() -> Traversable:

@@ -7,12 +7,14 @@ to build than a whole plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from cluster.catalog.nearest import nearest_names
+from cluster.errors import ClusterviewError
 
 T = TypeVar("T")
 Reader = Callable[[Any, str], Any]
@@ -26,8 +28,24 @@ _NAMES = {
 }
 
 
-class TableError(Exception):
-    """A table of ours that cannot be read: which file, which key, and what belongs there."""
+class TableError(ClusterviewError):
+    """A data file of the catalog that cannot be read: which file, which key, and what belongs there."""
+
+    exit_status = 4
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message, "The file is part of clusterview: fix it there, or install clusterview again"
+        )
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put the file, and the part of it that is being read, before what a TableError says."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(f"{where}: {error.message}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,7 @@ def read_table(
     try:
         return kind(**made)
     except ValueError as error:
-        raise TableError(f"{key or 'file'}: {error}") from error
+        raise TableError(f"{key or 'table'}: {error}") from error
 
 
 def _dotted(key: str, name: object) -> str:

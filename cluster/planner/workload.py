@@ -29,8 +29,9 @@ def fitted(request: PlanRequest, model: ModelSpec) -> tuple[PlanRequest, tuple[s
 
 def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ...]:
     """Return what to know of GPUs that are newer than an engine's published builds."""
-    builds = engine.kernels.published_builds
-    newer = {gpu.type for gpu in gpus if builds and gpu.compute_capability > builds.newest_capability}
+    published_builds = engine.kernels.published_builds
+    newest = published_builds.newest_capability if published_builds else None
+    newer = {gpu.type for gpu in gpus if newest is not None and gpu.compute_capability > newest}
     if not newer:
         return ()
     named = " and ".join(sorted(newer))

@@ -12,7 +12,7 @@ from typing import Any
 from cluster.catalog.engine_profile.profile import EngineProfile
 from cluster.catalog.engine_profile.support import NotYet
 from cluster.catalog.engine_version import Version, is_between_releases, parse_version
-from cluster.catalog.typed_table import TableError, read_table
+from cluster.catalog.typed_table import TableError, located, read_table
 from cluster.errors import BadInput
 
 Tables = dict[str, Any]
@@ -59,23 +59,36 @@ def _later(versions: dict[str, str], number: Version) -> dict[str, str]:
     return {name: first for name, first in versions.items() if parse_version(first) > number}
 
 
-def read_engine_file(data: Mapping[str, Any], first_versions: NotYet = NOTHING) -> EngineFile:
-    """Read a parsed engine file. Raises TableError that names the engine, the version block and the key.
+def read_engine_file(file: str, data: Mapping[str, Any], first_versions: NotYet = NOTHING) -> EngineFile:
+    """Read a parsed engine file. Raises TableError that names the file, the version block and the key.
 
     Each `[[versions]]` block overrides what stands before it from its version on: tables are merged key by
     key, anything else is replaced. Its `removes` lists optional tables, by dotted name, that this version no
     longer has.
     """
-    heading = read_table(_Heading, {key: data[key] for key in ("name", "latest") if key in data})
+    with located(f"{file}, base"):
+        heading = read_table(_Heading, {key: data[key] for key in ("name", "latest") if key in data})
+        _check_version("latest", heading.latest)
     tables = {key: value for key, value in data.items() if key not in ("name", "latest", "versions")}
-    blocks = sorted(_blocks(heading, data.get("versions", [])), key=lambda block: parse_version(block.first))
-    read = (tables, _profile(heading, tables, "base"))
-    profiles: list[tuple[Version, EngineProfile]] = [((0,), read[1])]
+    with located(file):
+        blocks = sorted(_blocks(data.get("versions", [])), key=lambda block: parse_version(block.first))
+    with located(f"{file}, base"):
+        profiles: list[tuple[Version, Tables, EngineProfile]] = [((0,), tables, _profile(heading, tables))]
     for block in blocks:
-        tables = block.applied_to(tables, heading.name)
-        read = (tables, _profile(heading, tables, f"from {block.first}", read))
-        profiles.append((parse_version(block.first), read[1]))
-    return EngineFile(tuple(profiles), tuple(block.first for block in blocks), first_versions)
+        with located(f"{file}, from {block.first}"):
+            tables = block.applied_to(tables)
+            profiles.append((parse_version(block.first), tables, _profile(heading, tables, profiles[-1][1:])))
+    by_version = tuple((first, profile) for first, _, profile in profiles)
+    return EngineFile(by_version, tuple(block.first for block in blocks), first_versions)
+
+
+def read_first_versions(file: str, data: Mapping[str, Any]) -> NotYet:
+    """Read the file of the versions that were the first to run an architecture; raises TableError."""
+    with located(file):
+        first = read_table(NotYet, data)
+        for name, version in (*first.architectures.items(), *first.rope_types.items()):
+            _check_version(name, version)
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +105,34 @@ class _Block:
     removes: tuple[str, ...]
     overrides: Tables
 
-    def applied_to(self, tables: Tables, engine: str) -> Tables:
+    def applied_to(self, tables: Tables) -> Tables:
         """Return the tables as they are from this version on; those that stay as they were are shared."""
         for dotted in self.removes:
-            tables = _without(tables, dotted.split("."), f"{engine}, from {self.first}: {dotted}")
+            tables = _without(tables, dotted.split("."), dotted)
         return _merged(tables, self.overrides)
 
 
-def _blocks(heading: _Heading, blocks: list[Tables]) -> Iterator[_Block]:
+@dataclass(frozen=True, slots=True)
+class _BlockHeading:
+    removes: tuple[str, ...] = ()
+
+
+def _blocks(blocks: object) -> Iterator[_Block]:
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise TableError("versions: expected [[versions]] tables")
     for number, block in enumerate(blocks):
-        where = f"{heading.name}, versions[{number}]"
-        first, removes = block.get("from"), block.get("removes", [])
-        if not isinstance(first, str) or not _is_version(first):
-            raise TableError(f'{where}.from: expected a version as in "0.11.0", found {first!r}')
-        if not isinstance(removes, list) or not all(isinstance(dotted, str) for dotted in removes):
-            raise TableError(f"{where}.removes: expected a list of tables, found {removes!r}")
+        _check_version(f"versions[{number}].from", block.get("from"))
+        heading = {key: block[key] for key in ("removes",) if key in block}
+        removes = read_table(_BlockHeading, heading, f"versions[{number}]").removes
         overrides = {key: value for key, value in block.items() if key not in ("from", "removes")}
-        yield _Block(first, tuple(removes), overrides)
+        yield _Block(block["from"], removes, overrides)
 
 
-def _is_version(text: str) -> bool:
+def _check_version(key: str, text: object) -> None:
     try:
-        parse_version(text)
-    except BadInput:
-        return False
-    return True
+        parse_version(text if isinstance(text, str) else "")
+    except BadInput as error:
+        raise TableError(f"{key}: expected a version as in '0.11.0', found {text!r}") from error
 
 
 def _merged(old: Tables, new: Tables) -> Tables:
@@ -129,24 +145,21 @@ def _merged(old: Tables, new: Tables) -> Tables:
     return {**old, **new, **both}
 
 
-def _without(tables: Tables, path: list[str], where: str) -> Tables:
+def _without(tables: Tables, path: list[str], dotted: str) -> Tables:
     first, *rest = path
     if not isinstance(tables.get(first), dict):
-        raise TableError(f"{where}: there is no such table to remove")
+        raise TableError(f"removes: there is no table {dotted} to remove")
     if rest:
-        return {**tables, first: _without(tables[first], rest, where)}
+        return {**tables, first: _without(tables[first], rest, dotted)}
     return {key: value for key, value in tables.items() if key != first}
 
 
 def _profile(
-    heading: _Heading, tables: Tables, block: str, earlier: tuple[Tables, EngineProfile] | None = None
+    heading: _Heading, tables: Tables, earlier: tuple[Tables, EngineProfile] | None = None
 ) -> EngineProfile:
     for key in _IDENTITY:
         if key in tables:
-            raise TableError(f"{heading.name}, {block}: {key}: unknown key")
+            raise TableError(f"{key}: unknown key")
     identity = {"name": heading.name, "version": heading.latest, "newest": heading.latest}
     not_yet: Tables = {"architectures": {}, "rope_types": {}}
-    try:
-        return read_table(EngineProfile, {**identity, "not_yet": not_yet, **tables}, earlier=earlier)
-    except TableError as error:
-        raise TableError(f"{heading.name}, {block}: {error}") from error
+    return read_table(EngineProfile, {**identity, "not_yet": not_yet, **tables}, earlier=earlier)

@@ -39,7 +39,7 @@ def engine_limits(
     return EngineLimits(max_model_len=max_len, max_num_seqs=min(seqs, tokens), max_num_batched_tokens=tokens)
 
 
-def _batched_tokens(defaults: StartDefaults, max_len: int, by_size: StartDefaults | GpuSizeDefaults) -> int:
+def _batched_tokens(defaults: StartDefaults, max_len: int, by_size: GpuSizeDefaults) -> int:
     if defaults.chunks_prefill:
         return by_size.max_num_batched_tokens
     # Without chunked prefill the longest prompt must fit one forward pass.
@@ -49,14 +49,13 @@ def _batched_tokens(defaults: StartDefaults, max_len: int, by_size: StartDefault
     return max(max_len, defaults.max_num_batched_tokens)
 
 
-def _defaults_of_size(
-    defaults: StartDefaults, gpu_total_bytes: int, gpu: GpuSpec | None
-) -> StartDefaults | GpuSizeDefaults:
+def _defaults_of_size(defaults: StartDefaults, gpu_total_bytes: int, gpu: GpuSpec | None) -> GpuSizeDefaults:
     """Return the defaults of the largest size that this GPU reaches, else those of the smallest GPUs."""
+    smallest = GpuSizeDefaults(0, defaults.max_num_seqs, defaults.max_num_batched_tokens)
     if gpu is not None and gpu.type.startswith(defaults.small_gpu_types):
-        return defaults
+        return smallest
     reached = (size for size in defaults.gpu_sizes.values() if gpu_total_bytes >= size.min_bytes)
-    return max(reached, key=lambda size: size.min_bytes, default=defaults)
+    return max(reached, key=lambda size: size.min_bytes, default=smallest)
 
 
 def compute_dtype_bytes(model: ModelSpec, request: PlanRequest) -> int:
