@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from cluster.catalog.nearest import nearest_names
 from cluster.errors import ClusterviewError
@@ -48,8 +48,7 @@ def located(where: str) -> Iterator[None]:
         raise TableError(f"{where}: {error.message}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     read: Reader
     required: bool
 

@@ -130,7 +130,7 @@ def test_a_mistake_in_a_version_fails_whatever_version_is_asked_for(block: dict[
         ({"from": 0.3}, "versions[0].from: expected a version as in '0.11.0', found 0.3"),
         ({"from": "next"}, "versions[0].from: expected a version as in '0.11.0', found 'next'"),
         ({}, "versions[0].from: expected a version as in '0.11.0', found None"),
-        ({"from": "1", "removes": "cache"}, "versions[0].removes: expected a list, found 'cache'"),
+        ({"from": "1", "removes": "cache"}, "versions[0].removes: expected a list of tables, found 'cache'"),
     ],
 )
 def test_a_version_block_says_from_when_it_holds(block: dict[str, Any], told: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster.catalog.engine_profile.profile import EngineProfile
 from cluster.catalog.engine_profile.support import NotYet
@@ -93,12 +93,14 @@ def read_first_versions(file: str, data: Mapping[str, Any]) -> NotYet:
 
 @dataclass(frozen=True, slots=True)
 class _Heading:
+    """What an engine's file says of itself."""
+
     name: str
     latest: str
+    """The newest version that it describes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(NamedTuple):
     """What one version changes."""
 
     first: str
@@ -112,20 +114,16 @@ class _Block:
         return _merged(tables, self.overrides)
 
 
-@dataclass(frozen=True, slots=True)
-class _BlockHeading:
-    removes: tuple[str, ...] = ()
-
-
 def _blocks(blocks: object) -> Iterator[_Block]:
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise TableError("versions: expected [[versions]] tables")
     for number, block in enumerate(blocks):
         _check_version(f"versions[{number}].from", block.get("from"))
-        heading = {key: block[key] for key in ("removes",) if key in block}
-        removes = read_table(_BlockHeading, heading, f"versions[{number}]").removes
+        removes = block.get("removes", [])
+        if not isinstance(removes, list) or not all(isinstance(dotted, str) for dotted in removes):
+            raise TableError(f"versions[{number}].removes: expected a list of tables, found {removes!r}")
         overrides = {key: value for key, value in block.items() if key not in ("from", "removes")}
-        yield _Block(block["from"], removes, overrides)
+        yield _Block(block["from"], tuple(removes), overrides)
 
 
 def _check_version(key: str, text: object) -> None:
