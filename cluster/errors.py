@@ -1,10 +1,12 @@
-"""What can go wrong for a user, each with what to do next."""
+"""What can go wrong for a user, each with what to do next and the exit status that says whose fault it is."""
 
 from __future__ import annotations
 
+import errno
+
 
 class ClusterviewError(Exception):
-    """A failure told in one line: what and where (`message`), how to mend it (`hint`)."""
+    """A failure told in one line: what and where (`message`), how to fix it (`hint`)."""
 
     exit_status = 2
 
@@ -31,7 +33,53 @@ class Unreachable(ClusterviewError):
     """A cluster, node or deployment did not answer."""
 
 
+class ClusterGone(Unreachable):
+    """An embedded cluster is not running (any more): nothing runs on it."""
+
+
 class DeployFailed(ClusterviewError):
     """A deployment could not be started or ended in failure."""
 
     exit_status = 1
+
+
+class SystemFailed(ClusterviewError):
+    """The machine refused what it must give: space, permission, open files, processes, a stream."""
+
+    exit_status = 3
+
+
+_HINTS = {
+    errno.ENOSPC: "Free some space there",
+    errno.EDQUOT: "Your quota there is used up",
+    errno.EMFILE: "Raise the limit on open files: ulimit -n 4096",
+    errno.ENFILE: "The machine has too many open files",
+    errno.EAGAIN: "The limit on processes is reached: see ulimit -u",
+    errno.ENOMEM: "The machine is out of memory",
+    errno.EACCES: "Check the permissions",
+    errno.EPERM: "Check the permissions",
+    errno.EROFS: "That filesystem is read-only",
+}
+# What is wrong with a name, not with the machine.
+_NAME_IS_WRONG = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
+)
+
+
+def refused(what: str, error: OSError, hint: str = "") -> ClusterviewError:
+    """Return the error for a file the user named: BadInput where the name is wrong, else SystemFailed.
+
+    `what` says what was tried, such as 'cannot write cluster.json'.
+    """
+    if error.errno in _NAME_IS_WRONG:
+        return BadInput(f"{what}: {_reason(error)}", hint)
+    return system_failed(what, error, hint)
+
+
+def system_failed(what: str, error: OSError, hint: str = "") -> SystemFailed:
+    """Return the error for something the machine refused, with what usually helps."""
+    return SystemFailed(f"{what}: {_reason(error)}", hint or _HINTS.get(error.errno or 0, ""))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

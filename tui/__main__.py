@@ -11,17 +11,34 @@ if TYPE_CHECKING:
 
 
 _INTERRUPTED = 130
+_SYSTEM_FAILED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `clusterview` with these arguments (default: the process's own); returns the exit status."""
     try:
-        from cluster.cli.arguments import parse_arguments
-        from cluster.cli.main import guarded
-
-        return guarded(lambda: _run(parse_arguments(argv)))
+        from cluster.cli.faults import guarded
+        from cluster.streams import settle_streams
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except ImportError as error:
+        # Another package named `cluster` came first on the path, say: nothing of ours can word this.
+        sys.stderr.write(f"clusterview: its own modules cannot be imported: {error}. {_imported_from()}\n")
+        return _SYSTEM_FAILED
+    settle_streams()
+    return guarded(lambda: _parse_and_run(argv))
+
+
+def _imported_from() -> str:
+    found = getattr(sys.modules.get("cluster"), "__path__", None)
+    place = f"Python finds another package named cluster in {next(iter(found))}: " if found else ""
+    return f"{place}check PYTHONPATH and the folder you started in, or install clusterview again"
+
+
+def _parse_and_run(argv: Sequence[str] | None) -> int:
+    from cluster.cli.arguments import parse_arguments
+
+    return _run(parse_arguments(argv))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,11 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cluster.bridge.records import ClusterRecord, any_ending, log_path, read_record, read_records
-from cluster.errors import Unreachable
+from cluster.bridge.limits import check_room
+from cluster.bridge.records import ClusterRecord, any_ending, read_record, read_records
+from cluster.bridge.state_folder import VARIABLE, state_root
+from cluster.bridge.state_logs import has_words, log_path
+from cluster.errors import SystemFailed
+from cluster.text import clean
 
 _RECORD_APPEARS_S = 15.0
 _LINE_COMES_S = 60.0
+ANOTHER_KEEPER = 3
+"""Status of a keeper that found another one at work on the same cluster."""
+CANNOT_START = 74
+"""Status of a keeper that cannot start; its last words say why."""
 
 OnProgress = Callable[[str, float | None], None]
 
@@ -64,13 +73,15 @@ def _follow(connection: socket.socket, key: str, on_progress: OnProgress) -> str
     return None
 
 
-def _not_started(key: str, reason: str) -> Unreachable:
-    return Unreachable(f"embedded cluster {key}: {reason}", f"Ray's words are in {log_path(key)}")
+def _not_started(key: str, reason: str) -> SystemFailed:
+    log = log_path(key)
+    hint = f"What Ray said is in {log}" if has_words(log) else "Try again, or see: clusterview doctor"
+    return SystemFailed(f"embedded cluster {key}: {reason}", hint)
 
 
 def _enter(key: str, start: bool) -> tuple[ClusterRecord, socket.socket] | None:
     until_s = time.monotonic() + _RECORD_APPEARS_S
-    keeper: subprocess.Popen[bytes] | None = None
+    keeper: _Starting | None = None
     while time.monotonic() < until_s:
         record = read_record(key)
         connection = _connect(record) if record else None
@@ -78,7 +89,9 @@ def _enter(key: str, start: bool) -> tuple[ClusterRecord, socket.socket] | None:
             return record, connection
         if not start:
             return None
-        if keeper is None or keeper.poll() is not None:
+        if keeper is not None and keeper.process.poll() in (1, CANNOT_START):
+            raise _not_started(key, keeper.last_words() or "its keeper ended as it started")
+        if keeper is None or keeper.process.poll() is not None:
             keeper = _start_keeper(key)
         time.sleep(0.05)
     raise _not_started(key, "its keeper did not come up")
@@ -113,15 +126,33 @@ def _answers(record: ClusterRecord) -> bool:
     return connection is not None
 
 
-def _start_keeper(key: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    """A keeper that was started, and a file in memory for what it says before it has a log."""
+
+    process: subprocess.Popen[bytes]
+    words: int
+
+    def last_words(self) -> str:
+        """Return the last line it said."""
+        text = os.pread(self.words, 2**16, 0).decode(errors="replace")
+        return clean((text.strip().splitlines() or [""])[-1])
+
+
+def _start_keeper(key: str) -> _Starting:
+    check_room()
+    words = os.memfd_create("clusterview-keeper")
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", "cluster.bridge.keeper", key],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=words,
         cwd="/",
+        # Relative to where the user is, not to the keeper's own folder.
+        env={**os.environ, VARIABLE: str(state_root())} if os.environ.get(VARIABLE) else None,
         start_new_session=True,
     )
+    return _Starting(process, words)
 
 
 def _lines(connection: socket.socket, key: str) -> Iterator[dict[str, object]]:

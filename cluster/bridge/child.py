@@ -18,6 +18,8 @@ from cluster.bridge.outbox import Outbox
 from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace
+from cluster.bridge.state_logs import remove_log
+from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
@@ -25,6 +27,7 @@ _LEAVE_S = 3.0
 
 def main() -> None:
     """Serve one parent until its pipe ends."""
+    print_to_log()
     end_with_parent(os.getppid())
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     outbox = Outbox(events_fd)
@@ -41,7 +44,7 @@ def main() -> None:
                 continue
             pool.submit(_carry_out, order, place, outbox, entered)
     # Nobody is left to read why something failed.
-    Path(sys.argv[4]).unlink(missing_ok=True)
+    remove_log(Path(sys.argv[4]))
     _end(place)
 
 
@@ -55,7 +58,7 @@ def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
         failure = to_failure(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         if not entered.done():
             entered.set_exception(error)
-        outbox.send(SessionLost(reason=failure.message, hint=failure.hint))
+        outbox.send(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         _end(place)
 
 

@@ -8,7 +8,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from cluster.bridge.attach import sweep_dead_keepers
 from cluster.bridge.events import Event, SessionLost
+from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
     DeployOrder,
@@ -25,11 +25,12 @@ from cluster.bridge.protocol import (
     StopOrder,
     Target,
     encode,
+    lost_error,
     to_error,
+    to_failure,
 )
-from cluster.bridge.records import state_dir
 from cluster.bridge.session import Listener
-from cluster.bridge.sweep import sweep_logs
+from cluster.bridge.state_logs import has_words, new_session_log, remove_log, sweep_session_logs
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import Unreachable
 
@@ -91,7 +92,7 @@ class RaySession:
         self._orders.put(None)
         if self._log.name and self._lost is None:
             # The process may end before the child has: what nobody will read goes now.
-            self._log.unlink(missing_ok=True)
+            remove_log(self._log)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the child has ended; False when it has not in time."""
@@ -106,8 +107,7 @@ class RaySession:
             if lost is None and not closed:
                 self._open[order_id] = future
         if lost is not None or closed:
-            reason = lost.reason if lost else "the session is closed"
-            future.set_exception(Unreachable(reason, lost.hint if lost else ""))
+            future.set_exception(lost_error(lost) if lost else Unreachable("the session is closed"))
         else:
             self._orders.put(line)
         return future
@@ -116,7 +116,9 @@ class RaySession:
         try:
             self._talk()
         except Exception as error:
-            self._lose(SessionLost(reason=f"the connection process failed: {error}"))
+            failure = to_failure(error)
+            remove_log(self._log)
+            self._lose(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         finally:
             if self._torn:
                 # A keeper that was killed together with its guard left everything lying about.
@@ -125,12 +127,12 @@ class RaySession:
             self._ended.set()
 
     def _talk(self) -> None:
+        allow_open_files()
+        sweep_session_logs()
+        handle, self._log = new_session_log()
         orders_read, orders_write = os.pipe()
         events_read, events_write = os.pipe()
-        sweep_logs(state_dir())
-        handle, log = tempfile.mkstemp(prefix=f"bridge-{os.getpid()}-", suffix=".log", dir=state_dir())
-        self._log = Path(log)
-        arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), log]
+        arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), str(self._log)]
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "cluster.bridge.child", *arguments],
             stdin=subprocess.DEVNULL,
@@ -186,9 +188,10 @@ class RaySession:
             child.kill()
             status = child.wait()
         if self._closed or self._lost is not None:
-            self._log.unlink(missing_ok=True)
+            remove_log(self._log)
         reason = f"the connection to the cluster ended (status {status})"
-        self._lose(SessionLost(reason=reason, hint=f"What it last said is in {self._log}"))
+        hint = f"What it last said is in {self._log}" if has_words(self._log) else ""
+        self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
 
     def _lose(self, lost: SessionLost) -> None:
         with self._lock:
@@ -199,7 +202,7 @@ class RaySession:
             self._torn = not self._closed
         for future in futures:
             with contextlib.suppress(InvalidStateError):
-                future.set_exception(Unreachable(lost.reason, lost.hint))
+                future.set_exception(lost_error(lost))
         if self._torn:
             self._tell(lost)
 

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.bridge.embedded import NAME_LABEL
 from cluster.bridge.foreign_claims import ForeignClaims
 from cluster.bridge.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
+from cluster.bridge.watched_node import WatchedNode, watch
 from cluster.inventory import Cluster, Node
-from cluster.probe.naming import with_catalogue_types
-from cluster.telemetry import NodeReading, NodeState
+from cluster.telemetry import NodeReading
 
 _ANSWER_S = 0.4
-_STALE_S = 3.0
-_FIRST_ANSWER_S = 30.0
 _DEAD_SHOWN_S = 60.0
-
-
-@dataclass
-class WatchedNode:
-    """One node of the cluster and the probe on it."""
-
-    node_id: str
-    name: str
-    address: str
-    labels: dict[str, str]
-    num_gpus: int
-    probe: Any = None
-    pending: Any = None
-    asked_at_s: float = 0.0
-    node: Node | None = None
-    reading: NodeReading | None = None
-    trouble: str = ""
-    died_at_s: float | None = None
-    first_seen_s: float = field(default_factory=time.time)
-
-    @property
-    def shows_gpus(self) -> bool:
-        return self.num_gpus > 0 or (self.node is not None and bool(self.node.gpus))
 
 
 class Discovery:
@@ -60,12 +33,12 @@ class Discovery:
 
     def cluster(self, claims: dict[str, str]) -> Cluster:
         """Return the inventory; `claims` maps GPU uuids to the deployments that hold them."""
-        shown = [w for w in self._in_order() if w.died_at_s is None and w.node is not None]
+        shown = self._in_order()
         simulated = any(is_simulated(watched.labels) for watched in shown)
         if simulated:
             # The head of an embedded cluster is no machine of the cluster that it simulates.
             shown = [watched for watched in shown if watched.shows_gpus]
-        known = [watched.node for watched in shown if watched.node is not None]
+        known = [watched.shown() for watched in shown]
         claims = self._foreign.add(known, claims, self._num_free())
         nodes = tuple(_claimed(node, claims) for node in known)
         return Cluster(
@@ -90,16 +63,12 @@ class Discovery:
         """Return the latest reading of every node, marked where it is late or the node is gone."""
         simulated = any(is_simulated(watched.labels) for watched in self._nodes.values())
         return tuple(
-            _reading_now(watched) for watched in self._in_order() if watched.shows_gpus or not simulated
+            watched.reading_now() for watched in self._in_order() if watched.shows_gpus or not simulated
         )
 
     def settled(self) -> bool:
         """True once every living node has answered or has had its time to."""
-        now_s = time.time()
-        return all(
-            w.node is not None or w.died_at_s is not None or now_s - w.first_seen_s > _FIRST_ANSWER_S
-            for w in self._nodes.values()
-        )
+        return all(watched.settled for watched in self._nodes.values())
 
     def _in_order(self) -> list[WatchedNode]:
         return sorted(self._nodes.values(), key=lambda watched: (_natural(watched.name), watched.node_id))
@@ -111,10 +80,9 @@ class Discovery:
             watched = self._nodes.get(node_id)
             if entry["Alive"]:
                 if watched is None:
-                    self._nodes[node_id] = _watch(entry)
+                    self._nodes[node_id] = watch(entry)
             elif watched is not None and watched.died_at_s is None:
-                watched.died_at_s = now_s
-                watched.trouble = entry.get("DeathReasonMessage") or "the node left the cluster"
+                watched.left(entry.get("DeathReasonMessage") or "Ray gives no reason")
         for node_id, watched in list(self._nodes.items()):
             if watched.died_at_s is not None and now_s - watched.died_at_s > _DEAD_SHOWN_S:
                 del self._nodes[node_id]
@@ -123,6 +91,8 @@ class Discovery:
         if watched.node is None and is_simulated(watched.labels):
             watched.node = simulated_node(watched.node_id, watched.labels)
         if watched.probe is None:
+            if time.time() < watched.next_start_s:
+                return
             watched.probe = self._start_probe(watched)
         if watched.pending is None:
             watched.pending = watched.probe.look.remote(loads)
@@ -150,33 +120,11 @@ class Discovery:
     def _take_answer(self, watched: WatchedNode, ref: Any) -> None:
         watched.pending = None
         try:
-            node, reading, their_clock_s = self._ray.get(ref)
+            watched.answered(*self._ray.get(ref))
         except self._ray.exceptions.ActorDiedError as error:
-            watched.trouble, watched.probe = _first_line(error), None
-            return
+            watched.failed(_gist(error))
         except Exception as error:
-            watched.trouble = _first_line(error)
-            return
-        taken_at_s = reading.taken_at_s + time.time() - their_clock_s
-        watched.reading = reading.model_copy(update={"taken_at_s": taken_at_s})
-        watched.trouble = _disagreement(watched, node)
-        error_now = node.error or watched.trouble or None
-        watched.node = with_catalogue_types(node).model_copy(
-            update={"address": watched.address, "error": error_now}
-        )
-
-
-def _watch(entry: dict[str, Any]) -> WatchedNode:
-    labels = dict(entry.get("Labels") or {})
-    name = labels.get(NAME_LABEL) or entry.get("NodeName") or entry["NodeID"][:8]
-    num_gpus = int(entry.get("Resources", {}).get("GPU", 0))
-    return WatchedNode(entry["NodeID"], name, entry.get("NodeManagerAddress", ""), labels, num_gpus)
-
-
-def _disagreement(watched: WatchedNode, node: Node) -> str:
-    if watched.num_gpus == len(node.gpus):
-        return ""
-    return f"Ray counts {watched.num_gpus} GPUs here, NVML shows {len(node.gpus)}"
+            watched.trouble = _gist(error)
 
 
 def _claimed(node: Node, claims: dict[str, str]) -> Node:
@@ -187,26 +135,6 @@ def _claimed(node: Node, claims: dict[str, str]) -> Node:
         for gpu in node.gpus
     )
     return node.model_copy(update={"gpus": gpus})
-
-
-def _reading_now(watched: WatchedNode) -> NodeReading:
-    now_s = time.time()
-    last = watched.reading
-    if watched.died_at_s is not None:
-        return _marked(watched, "lost", watched.trouble)
-    if last is None:
-        return _marked(watched, "stale", watched.trouble or "waiting for the first reading")
-    late_s = now_s - watched.asked_at_s
-    if watched.pending is not None and late_s > _STALE_S:
-        return _marked(watched, "stale", watched.trouble or f"the probe has not answered for {late_s:.0f} s")
-    return last
-
-
-def _marked(watched: WatchedNode, state: NodeState, reason: str) -> NodeReading:
-    last = watched.reading
-    if last is not None:
-        return last.model_copy(update={"state": state, "reason": reason})
-    return NodeReading(node_id=watched.node_id, taken_at_s=time.time(), state=state, reason=reason)
 
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -223,5 +151,12 @@ def _natural(name: str) -> tuple[tuple[int, str], ...]:
     return tuple(parts)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _gist(error: Exception) -> str:
+    """Return the line of an error of Ray's that says most: the last one where it holds a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    if not any(line.startswith('File "') for line in lines):
+        return lines[0]
+    missing = "; install it in the Python that runs Ray there" if "No module named" in lines[-1] else ""
+    return lines[-1] + missing

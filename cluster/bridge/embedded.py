@@ -6,15 +6,13 @@ A simulated node is a raylet with logical GPUs and labels that say which GPU typ
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.bridge.process_table import end_descendants
-from cluster.bridge.sweep import TEMP_DIR_VARIABLE, TEMP_PREFIX
+from cluster.bridge.temp_dir import TEMP_DIR_VARIABLE, remove_temp_dir
 from cluster.inventory import Cluster as Inventory
 
 NAME_LABEL = "clusterview.io/node"
@@ -79,11 +77,6 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
     }
 
 
-def new_temp_dir() -> str:
-    """Return a new private folder; short, because Ray puts Unix sockets deep inside it."""
-    return tempfile.mkdtemp(prefix=TEMP_PREFIX, dir="/tmp" if Path("/tmp").is_dir() else None)
-
-
 class EmbeddedCluster:
     """The processes of one embedded cluster. Everything it started ends with it."""
 
@@ -128,7 +121,7 @@ class EmbeddedCluster:
         if self._cluster is not None:
             _quietly(self._cluster.shutdown)
         end_descendants()
-        shutil.rmtree(self._temp_dir, ignore_errors=True)
+        remove_temp_dir(Path(self._temp_dir))
 
 
 def _quietly(action: Callable[[], None]) -> None:

@@ -59,6 +59,8 @@ class SessionLost(FrozenModel):
     kind: Literal["lost"] = "lost"
     reason: CleanStr
     hint: CleanStr = ""
+    type: str = "Unreachable"
+    """The class in cluster.errors that says whose fault it was."""
 
 
 Event = Annotated[

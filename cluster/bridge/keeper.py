@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -16,13 +15,13 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from cluster.bridge.attach import ANOTHER_KEEPER, CANNOT_START
 from cluster.bridge.audience import Audience
 from cluster.bridge.embedded import (
     GPU_TYPE_LABEL,
     NAME_LABEL,
     EmbeddedCluster,
     NodePlan,
-    new_temp_dir,
     ray_environment,
     simulated_nodes,
 )
@@ -33,12 +32,15 @@ from cluster.bridge.records import (
     ClusterRecord,
     forget_record,
     hold_lock,
-    log_path,
     retire_record,
     write_record,
 )
+from cluster.bridge.state_logs import log_path, open_keeper_log, remove_log
+from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
+from cluster.errors import ClusterviewError, system_failed
+from cluster.streams import print_to_log
 
 _FIRST_SESSION_S = 20.0
 _UNUSED_S = 1.0
@@ -55,27 +57,38 @@ def _end(signal_number: int, frame: FrameType | None) -> None:
 
 
 def keep(key: str) -> int:
-    """Own the cluster of `key` until nobody needs it; 3 when another keeper already does."""
+    """Own the cluster of `key` until nobody needs it; ANOTHER_KEEPER when another one already does."""
     for _ in range(_LOCK_TRIES):
         with hold_lock(key) as lock:
             if lock is not None:
                 return _keep_locked(key)
         time.sleep(0.1)
-    return 3
+    return ANOTHER_KEEPER
 
 
 def _keep_locked(key: str) -> int:
     """Guard a process that owns the cluster: killing either of them ends the cluster."""
     temp_dir = new_temp_dir()
-    status = await_guarded(start_guarded(lambda: _own(key, temp_dir)))
+    starter = _write_to_log(key)
+    status = await_guarded(start_guarded(lambda: _own(key, temp_dir, starter)))
     retire_record(key)
     end_descendants()
-    shutil.rmtree(temp_dir, ignore_errors=True)
+    remove_temp_dir(Path(temp_dir))
     forget_record(key)
     return abs(status)
 
 
-def _own(key: str, temp_dir: str) -> int:
+def _write_to_log(key: str) -> int:
+    """Send what is printed from here on to the log; returns where the one who started this keeper reads."""
+    starter, log = os.dup(2), open_keeper_log(key)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.close(log)
+    print_to_log()
+    return starter
+
+
+def _own(key: str, temp_dir: str, starter: int) -> int:
     token = secrets.token_hex(32)
     os.environ.update(ray_environment(token, temp_dir))
     socket_path = str(Path(temp_dir) / "keeper.sock")
@@ -93,12 +106,15 @@ def _own(key: str, temp_dir: str) -> int:
         write_record(record)
         _start(cluster, audience, _plans(key))
         _wait_until_unneeded(cluster, audience)
-        log_path(key).unlink(missing_ok=True)
+        remove_log(log_path(key))
     except _Ended:
         audience.tell(failed="the embedded cluster was told to end")
     except Exception as error:
         sys.stderr.write(f"keeper: {error!r}\n")
-        audience.tell(failed=f"the embedded cluster did not start: {error}")
+        reason = _reason(error)
+        audience.tell(failed=reason)
+        os.write(starter, f"{reason}\n".encode())
+        return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         retire_record(key)
@@ -106,6 +122,12 @@ def _own(key: str, temp_dir: str) -> int:
         cluster.stop()
         forget_record(key)
     return 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        error = system_failed("it cannot start", error)
+    return error.one_line() if isinstance(error, ClusterviewError) else f"it did not start: {error}"
 
 
 def _plans(key: str) -> tuple[NodePlan, ...]:
@@ -148,12 +170,14 @@ def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience) -> None:
 def main() -> None:
     """Entry point: the argument is the key of the cluster to own."""
     key = sys.argv[1]
-    with log_path(key).open("wb") as log:
-        for fd in (1, 2):
-            os.dup2(log.fileno(), fd)
     for name in ("SIGHUP", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    sys.exit(keep(key))
+    try:
+        sys.exit(keep(key))
+    except (OSError, ClusterviewError) as error:
+        # The one who started this keeper reads its last line.
+        sys.stderr.write(f"{_reason(error)}\n")
+        sys.exit(CANNOT_START)
 
 
 if __name__ == "__main__":

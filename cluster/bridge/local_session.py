@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from cluster.bridge.client import RaySession
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
 from cluster.bridge.places import on_cluster
-from cluster.bridge.protocol import Target
+from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
 from cluster.deploy.spec import DeploymentSpec
@@ -185,7 +185,7 @@ class LocalSession:
         with self._lock:
             self._ray = self._ray_cluster = None
             closed, watched = self._closed, self._probe is not None
-        self._release(Unreachable(lost.reason, lost.hint))
+        self._release(lost_error(lost))
         if closed:
             return
         self._tell(DeploymentsSeen(deployments=()))

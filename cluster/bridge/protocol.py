@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from cluster import errors
-from cluster.bridge.events import Event
+from cluster.bridge.events import Event, SessionLost
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import ClusterviewError, Unreachable
+from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
 
@@ -82,6 +82,9 @@ def to_failure(error: Exception) -> Failure:
     """Say any exception as data; one that is not ours is told by its first line."""
     if isinstance(error, ClusterviewError):
         return Failure(type=type(error).__name__, message=error.message, hint=error.hint)
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+        name = f" {error.filename}" if error.filename else ""
+        return to_failure(system_failed(f"the system refused{name or ' a request'}", error))
     first_line = (str(error).strip().splitlines() or [""])[0]
     return Failure(type="Unreachable", message=f"{type(error).__name__}: {first_line}")
 
@@ -92,3 +95,8 @@ def to_error(failure: Failure) -> ClusterviewError:
     if isinstance(kind, type) and issubclass(kind, ClusterviewError):
         return kind(failure.message, failure.hint)
     return Unreachable(failure.message, failure.hint)
+
+
+def lost_error(lost: SessionLost) -> ClusterviewError:
+    """Return the exception that the end of a session stands for."""
+    return to_error(Failure(type=lost.type, message=lost.reason, hint=lost.hint))

@@ -6,18 +6,32 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
 from pydantic import ValidationError
 
+from cluster.bridge.process_table import process_exists
+from cluster.bridge.state_folder import (
+    create_marked,
+    existing_state_dir,
+    in_state_dir,
+    read_marked,
+    remove_if_empty,
+    slug,
+    state_path,
+)
+from cluster.bridge.state_logs import is_our_log
 from cluster.bridge.sweep import sweep
-from cluster.errors import BadInput
+from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
 
 LOCAL_KEY = "local"
-_ENDING = ".ending"
+_RECORD, _ENDING, _LOCK, _DRAFT = ".json", ".ending", ".lock", ".draft"
+_MARK = b'{"mark":"clusterview record 1"'
 
 EmbeddedKind = Literal["simulated", "local"]
 
@@ -25,6 +39,8 @@ EmbeddedKind = Literal["simulated", "local"]
 class ClusterRecord(FrozenModel):
     """How to find and enter a running embedded cluster. Holds a secret: written for the user alone."""
 
+    mark: Literal["clusterview record 1"] = "clusterview record 1"
+    """First in the file: what does not begin with it was not written here, and is left alone."""
     kind: EmbeddedKind
     key: str
     """The cluster spec in its canonical spelling, or 'local'. One cluster a key."""
@@ -41,118 +57,156 @@ class ClusterRecord(FrozenModel):
         return str(Path(self.socket_path).parent)
 
 
-def state_dir() -> Path:
-    """Return the folder of records and logs, mode 0700; raises BadInput where that is impossible."""
-    chosen = os.environ.get("CLUSTERVIEW_STATE_DIR")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if chosen:
-        folder = Path(chosen)
-    elif runtime and Path(runtime).is_dir():
-        folder = Path(runtime) / "clusterview"
-    else:
-        folder = Path.home() / ".cache" / "clusterview"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
-        if owner == os.getuid():
-            folder.chmod(0o700)
-    except OSError as error:
-        raise BadInput(
-            f"cannot use {folder} for the state of running clusters: {error.strerror}",
-            "Set CLUSTERVIEW_STATE_DIR to a folder you can write",
-        ) from None
-    if owner != os.getuid():
-        raise BadInput(f"{folder} belongs to another user", "Set CLUSTERVIEW_STATE_DIR to a folder of yours")
-    return folder
-
-
-def _slug(key: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", key.replace(",", "+"))
+def _path(key: str, suffix: str) -> Path:
+    return state_path() / f"cluster-{slug(key)}{suffix}"
 
 
 def record_path(key: str) -> Path:
     """Return where the record of `key` lies, whether or not there is one."""
-    return state_dir() / f"{_slug(key)}.json"
-
-
-def log_path(key: str) -> Path:
-    """Return where the keeper of `key` writes what Ray says while it starts."""
-    return state_dir() / f"{_slug(key)}.log"
+    return _path(key, _RECORD)
 
 
 def write_record(record: ClusterRecord) -> None:
-    """Write the record so that a reader sees all of it or none, mode 0600."""
-    path = record_path(record.key)
-    draft = path.with_suffix(f".{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(record.model_dump_json())
-    draft.rename(path)
+    """Write the record so that a reader sees all of it or none, mode 0600; hold the lock of its key.
+
+    Raises SystemFailed where the disk refuses it, or where a file lies there that is not ours.
+    """
+    path, content = record_path(record.key), record.model_dump_json().encode()
+    _refuse_foreign(path)
+    draft = path.with_name(f"record-{os.getpid()}-{secrets.token_hex(4)}{_DRAFT}")
+    try:
+        os.close(in_state_dir(lambda folder: create_marked(folder / draft.name, content)))
+        draft.rename(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise system_failed(f"cannot write {path}", error) from None
+
+
+def _refuse_foreign(path: Path) -> None:
+    if os.path.lexists(path) and not _is_ours(path):
+        raise SystemFailed(f"{path} was not written by clusterview", "Move it away")
 
 
 def retire_record(key: str) -> None:
     """Let nobody find a cluster that is on its way out; what is left of it can still be swept up."""
     path = record_path(key)
-    with contextlib.suppress(FileNotFoundError):
+    if _is_ours(path):
         path.replace(path.with_suffix(_ENDING))
 
 
 def forget_record(key: str) -> None:
     """Remove the record of a cluster of which nothing is left."""
-    record_path(key).with_suffix(_ENDING).unlink(missing_ok=True)
+    _remove(_path(key, _ENDING))
+
+
+def _remove(path: Path) -> None:
+    if _is_ours(path):
+        path.unlink(missing_ok=True)
 
 
 def any_ending() -> bool:
     """True while some cluster is on its way out, or was until its keeper was killed."""
-    return any(state_dir().glob(f"*{_ENDING}"))
+    return any(_is_ours(path) for path in _entries(_ENDING))
 
 
 def read_record(key: str) -> ClusterRecord | None:
     """Return the record of a keeper that lives; what a dead keeper left is removed."""
-    path = record_path(key)
-    if path.with_suffix(_ENDING).exists():
-        _read_living(path.with_suffix(_ENDING))
-    return _read_living(path)
+    if existing_state_dir() is None:
+        return None
+    _read_living(_path(key, _ENDING))
+    return _read_living(record_path(key))
 
 
 def read_records() -> list[ClusterRecord]:
     """Return the records of all living keepers of this user, by key; what dead ones left is removed."""
-    for path in state_dir().glob(f"*{_ENDING}"):
+    for path in _entries(_ENDING):
         _read_living(path)
-    found = (_read_living(path) for path in sorted(state_dir().glob("*.json")))
+    found = [_read_living(path) for path in _entries(_RECORD)]
+    for path in _entries(_DRAFT):
+        _remove_abandoned(path)
     return [record for record in found if record is not None]
 
 
-def _read_living(path: Path) -> ClusterRecord | None:
-    try:
-        record = ClusterRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+def foreign_files() -> list[Path]:
+    """Return what lies in our folder and was not written by clusterview: it is left alone, and named."""
+    return [path for path in _entries("") if not _is_ours(path)]
+
+
+def _entries(suffix: str) -> list[Path]:
+    folder = existing_state_dir()
+    if folder is None:
+        return []
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
+    return []
+
+
+def _is_ours(path: Path) -> bool:
+    """True for a file whose name and content say that clusterview wrote it, and that may be removed."""
+    if path.suffix in (_RECORD, _ENDING):
+        return _read(path) is not None
+    if path.suffix == _LOCK:
+        return path.name.startswith("cluster-") and read_marked(path, b"", 1) == b""
+    if path.suffix == _DRAFT:
+        content = read_marked(path, b"")
+        return (
+            _draft_pid(path) is not None and content is not None and _MARK.startswith(content[: len(_MARK)])
+        )
+    return is_our_log(path)
+
+
+def _draft_pid(path: Path) -> int | None:
+    """Return the process that wrote a draft, by the draft's name."""
+    match = re.fullmatch(r"record-([0-9]{1,10})-[0-9a-f]{8}", path.stem)
+    return int(match[1]) if match else None
+
+
+def _remove_abandoned(draft: Path) -> None:
+    pid = _draft_pid(draft)
+    if pid is not None and not process_exists(pid):
+        _remove(draft)
+
+
+def _read(path: Path) -> ClusterRecord | None:
+    """Return the record in a file, provided that it is one of ours and lies where it was written."""
+    content = read_marked(path, _MARK)
+    if content is None:
         return None
-    except (ValidationError, OSError):
-        record = None
-    if record is not None and keeper_lives(record.key):
+    try:
+        record = ClusterRecord.model_validate_json(content)
+    except ValidationError:
+        return None
+    return record if path == _path(record.key, path.suffix) else None
+
+
+def _read_living(path: Path) -> ClusterRecord | None:
+    record = _read(path)
+    if record is None or keeper_lives(record.key):
         return record
     # The keeper holds the lock for life, so whoever gets it may clean up after a dead one.
-    with contextlib.suppress(OSError), hold_lock(path.stem) as lock:
+    with contextlib.suppress(OSError), hold_lock(record.key) as lock:
         if lock is not None:
-            if record is not None:
-                sweep(record.temp_dir)
-            path.unlink(missing_ok=True)
+            sweep(record.temp_dir)
+            _remove(path)
     return None
 
 
 def keeper_lives(key: str) -> bool:
     """True while some process holds the lock of `key`."""
-    with hold_lock(_slug(key)) as lock:
+    path = _path(key, _LOCK)
+    if not _is_ours(path):
+        return False
+    with contextlib.suppress(FileNotFoundError), hold_lock(key) as lock:
         return lock is None
+    return False
 
 
 @contextlib.contextmanager
-def hold_lock(slug: str) -> Iterator[IO[bytes] | None]:
+def hold_lock(key: str) -> Iterator[IO[bytes] | None]:
     """Hold the lock of a key inside the block and remove its file after; gives None when another holds it."""
-    path = state_dir() / f"{_slug(slug)}.lock"
+    path = _path(key, _LOCK)
     while True:
-        with path.open("wb") as file:
+        with in_state_dir(lambda folder: _open_lock(path)) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -164,7 +218,23 @@ def hold_lock(slug: str) -> Iterator[IO[bytes] | None]:
                 yield file
             finally:
                 path.unlink(missing_ok=True)
+                remove_if_empty()
             return
+
+
+def _open_lock(path: Path) -> IO[bytes]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = os.fdopen(os.open(path, flags, 0o600), "rb+", buffering=0)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise system_failed(f"cannot use {path}", error) from None
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_size:
+        file.close()
+        raise SystemFailed(f"{path} was not written by clusterview", "Move it away")
+    return file
 
 
 def _is_same_file(file: IO[bytes], path: Path) -> bool:

@@ -1,29 +1,23 @@
-"""Removing what was left behind by processes that were killed: embedded clusters, and logs of sessions."""
+"""Ending what was left running by a keeper that was killed, and removing its folder."""
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 
-from cluster.bridge.process_table import (
-    descendants,
-    end_all,
-    process_exists,
-    processes_titled,
-    processes_with,
-)
-
-TEMP_PREFIX = "cv-"
-TEMP_DIR_VARIABLE = "RAY_TMPDIR"
+from cluster.bridge.process_table import descendants, end_all, processes_titled, processes_with
+from cluster.bridge.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our_temp_dir, remove_temp_dir
 
 
 def sweep(temp_dir: str) -> None:
-    """End the processes that have this folder as theirs, and remove it."""
+    """End the processes that have this folder as theirs, and remove it; a folder that is not ours is left."""
     folder = Path(temp_dir)
-    if not folder.name.startswith(TEMP_PREFIX):
+    if not folder.is_absolute() or not folder.name.startswith(TEMP_PREFIX):
+        return
+    if os.path.lexists(folder) and not is_our_temp_dir(folder):
         return
     end_all(lambda: _processes_of(temp_dir))
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_temp_dir(folder)
 
 
 def _processes_of(temp_dir: str) -> list[int]:
@@ -33,11 +27,3 @@ def _processes_of(temp_dir: str) -> list[int]:
     """
     found = {*processes_with(TEMP_DIR_VARIABLE, temp_dir), *processes_titled("ray::", temp_dir)}
     return sorted(found.union(*(descendants(pid) for pid in found)))
-
-
-def sweep_logs(folder: Path) -> None:
-    """Remove the logs of sessions whose process is gone, 'bridge-PID-....log', from the state folder."""
-    for log in folder.glob("bridge-*.log"):
-        owner = log.name.split("-")[1]
-        if owner.isdigit() and not process_exists(int(owner)):
-            log.unlink(missing_ok=True)

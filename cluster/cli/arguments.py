@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -31,7 +32,8 @@ _EXAMPLES = """examples:
   clusterview --dry-run --model llama-3.1-70b --cluster 2x4xA100-80GB
   clusterview --dry-run --model ./my-model --cluster 8xL40S --tp 8 --json
   clusterview deploy --simulate 2x4xA100-80GB --model llama-3.1-8b
-exit status: 0 a layout was found, 1 none fits, 2 bad input"""
+exit status: 0 done (of a plan: a layout was found), 1 none fits or the deployment failed, 2 bad input,
+3 the system refused (disk, stream, permission, limits), 4 a fault of clusterview, 130 interrupted"""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,6 +41,10 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(message, f"See: {self.prog} --help")
+
+    def print_help(self, file: Any = None) -> None:
+        """Write the help; argparse itself would hide that nobody can read it."""
+        (file or sys.stdout).write(self.format_help())
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -195,6 +201,8 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", default=False, help="stop every deployment of clusterview"
     )
+    parser.add_argument("--yes", action="store_true", default=False, help="do not ask before stopping")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be stopped, and stop nothing")
     _add_source(parser)
 
 

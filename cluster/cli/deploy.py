@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from pathlib import Path
 
+from cluster.cli.ask import confirmed
 from cluster.cli.defaults import read_defaults
 from cluster.cli.progress_lines import ProgressLines
+from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.spec import DeploymentSpec
@@ -51,9 +52,9 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     from cluster.deploy.make_spec import spec_from
 
     cluster = view.settled_cluster()
-    if not cluster.num_gpus:
-        example = read_defaults().simulated_cluster
-        raise BadInput(_no_gpus(cluster), f"Try --simulate {example} or --address HOST:PORT")
+    example = read_defaults().simulated_cluster
+    check_has_gpus(cluster, view.session.title, f"Try --simulate {example} or --address HOST:PORT")
+    say_troubles(cluster)
     taken = [status.name for status in view.settled_deployments()]
     if arguments.name in taken:
         raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
@@ -94,19 +95,10 @@ def _choose(plan: Plan, simulated: bool) -> Candidate:
     return candidate
 
 
-def _no_gpus(cluster: Cluster) -> str:
-    reasons = [node.error for node in cluster.nodes if node.error]
-    return f"no GPU to deploy on{f' ({reasons[0]})' if reasons else ''}"
-
-
 def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
-    """Ask only where somebody is there to answer."""
-    if arguments.yes or arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
     nodes = ", ".join(dict.fromkeys(place.node_name for place in spec.ranks))
-    question = f"Deploy {spec.name} as {spec.label} on {count_of(len(spec.ranks), 'GPU')} of {nodes}? [y/N] "
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    gpus = f"{count_of(len(spec.ranks), 'GPU')} of {nodes}"
+    return confirmed(arguments, f"Deploy {spec.name} as {spec.label} on {gpus}?")
 
 
 def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpec) -> int:

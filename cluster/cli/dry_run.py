@@ -27,6 +27,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     """Plan and print: text, or JSON with --json. Returns 0 when a layout was found, 1 when none fits."""
     request = request_from(arguments)
     cluster = cluster_from(arguments)
+    _check_live(arguments, cluster)
     model = model_from(arguments)
     check_lengths(request, model)
 
@@ -64,6 +65,17 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
 
         return read_ray_cluster(address)
     return _this_machine(demo=arguments.demo)
+
+
+def _check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
+    """On a running cluster: say which nodes could not be read; BadInput where there is no GPU at all."""
+    if cluster.source != "ray" or arguments.cluster is not None:
+        return
+    from cluster.cli.ray_inventory import check_has_gpus, say_troubles
+
+    example = read_defaults().simulated_cluster
+    check_has_gpus(cluster, f"ray {ray_address_from(arguments)}", f"Or plan for --cluster {example}")
+    say_troubles(cluster)
 
 
 def _this_machine(demo: bool) -> Cluster:

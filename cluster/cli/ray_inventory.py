@@ -1,43 +1,60 @@
-"""Look at a running Ray cluster once, through a session of its own."""
+"""Look at a running Ray cluster once, and say what of it could not be read."""
 
 from __future__ import annotations
 
-import queue
 import sys
-import time
 
-from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
 from cluster.bridge.open_session import open_session
-from cluster.errors import Unreachable
+from cluster.cli.session_view import SessionView, say
+from cluster.errors import BadInput
 from cluster.inventory import Cluster
 
-LOOK_TIMEOUT_S = 60.0
+_NODES_NAMED = 3
+_LINES = 5
 
 
-def read_ray_cluster(address: str, timeout_s: float = LOOK_TIMEOUT_S) -> Cluster:
-    """Return the cluster at a Ray address as its nodes report it; Unreachable when none answers in time."""
+def read_ray_cluster(address: str) -> Cluster:
+    """Return the cluster at a Ray address once every node has answered or is known to be late.
+
+    A node that is late, or left meanwhile, is there with its error. Unreachable when there is no cluster.
+    """
     session = open_session(address=address, simulate=None)
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    session.start(events.put)
-    try:
-        return _first_cluster(events, address, timeout_s)
-    finally:
-        session.close()
+    with SessionView(session, tells_progress=sys.stderr.isatty()) as view:
+        return view.settled_cluster()
 
 
-def _first_cluster(events: queue.SimpleQueue[Event], address: str, timeout_s: float) -> Cluster:
-    deadline_s = time.monotonic() + timeout_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        try:
-            event = events.get(timeout=left_s)
-        except queue.Empty:
-            break
-        if isinstance(event, ClusterSeen):
-            return event.cluster
-        if isinstance(event, SessionLost):
-            raise Unreachable(event.reason, event.hint)
-        if isinstance(event, Progress) and sys.stderr.isatty():
-            print(f"clusterview: {event.message}", file=sys.stderr)
-    raise Unreachable(
-        f"Ray at {address} did not answer within {timeout_s:.0f} s", "Is a Ray head running there?"
-    )
+def say_troubles(cluster: Cluster) -> None:
+    """Say on stderr which nodes could not be read, or only in part, and why."""
+    for line in trouble_lines(cluster):
+        say(line)
+
+
+def check_has_gpus(cluster: Cluster, title: str, hint: str) -> None:
+    """Raise BadInput, with what every node said, where there is no GPU at all."""
+    if cluster.num_gpus:
+        return
+    lines = trouble_lines(cluster)
+    if not lines:
+        names = _names([node.name for node in cluster.nodes])
+        reason = f"neither Ray nor NVML shows one on {names}" if cluster.nodes else "it has no nodes"
+        raise BadInput(f"no GPU on {title}: {reason}", hint)
+    raise BadInput(f"no GPU on {title}: {'; '.join(line.removesuffix('.') for line in lines)}", hint)
+
+
+def trouble_lines(cluster: Cluster) -> list[str]:
+    """Return a line for each thing that is wrong with nodes: 'node gpu-a: Ray counts 8 GPUs, ...'."""
+    by_error: dict[str, list[str]] = {}
+    for node in cluster.nodes:
+        if node.error:
+            by_error.setdefault(node.error, []).append(node.name)
+    lines = [
+        f"node{'s' if len(names) > 1 else ''} {_names(names)}: {error}" for error, names in by_error.items()
+    ]
+    if len(lines) <= _LINES:
+        return lines
+    return [*lines[:_LINES], f"{len(lines) - _LINES} more nodes have troubles of other kinds; see: doctor"]
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _NODES_NAMED
+    return ", ".join(names[:_NODES_NAMED]) + (f" and {more} more" if more > 0 else "")

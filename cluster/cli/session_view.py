@@ -10,13 +10,18 @@ from concurrent.futures import Future
 from types import TracebackType
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
-LOOK_S = 60.0
+LOOK_S = 75.0
+"""How long joining may take: Ray itself gives up after 60 s on a machine that is none of the cluster's."""
+PROBES_S = 45.0
+"""How long the nodes may take to answer once the cluster is joined."""
+_SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
 
@@ -31,6 +36,7 @@ class SessionView:
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self._tells_progress = tells_progress
         self._lost: SessionLost | None = None
+        self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
         self._news = threading.Condition()
 
     def __enter__(self) -> SessionView:
@@ -51,6 +57,8 @@ class SessionView:
                 self.cluster = event.cluster
             elif isinstance(event, ReadingsSeen):
                 self.readings = event.nodes
+                # Each inventory comes just before the readings that belong to it.
+                self._read = (self.cluster, event.nodes) if self.cluster is not None else None
             elif isinstance(event, DeploymentsSeen):
                 self.deployments = event.deployments
             elif isinstance(event, SessionLost):
@@ -65,7 +73,7 @@ class SessionView:
         with self._news:
             while not is_true():
                 if self._lost is not None:
-                    raise Unreachable(self._lost.reason, self._lost.hint)
+                    raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
                 # A wait without end would not let Ctrl-C through on every platform.
@@ -76,21 +84,47 @@ class SessionView:
         """Return the latest status of a deployment."""
         return next((status for status in self.deployments or () if status.name == name), None)
 
-    def settled_cluster(self, timeout_s: float = LOOK_S) -> Cluster:
-        """Return the inventory once every node was read, or as much as was read in time."""
-        self.wait(lambda: self.cluster is not None and self._all_read(), timeout_s)
-        if self.cluster is None:
-            raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
-        return self.cluster
+    def settled_cluster(self, timeout_s: float = LOOK_S, probes_s: float = PROBES_S) -> Cluster:
+        """Return the inventory once every node was read, or is known not to answer in time.
 
-    def _all_read(self) -> bool:
-        return bool(self.readings) and all(reading.state != "stale" for reading in self.readings)
+        `timeout_s` is for joining the cluster, `probes_s` for its nodes after that. A node that was not read
+        is there with its error.
+        """
+        self.wait(lambda: self._read is not None, timeout_s)
+        self.wait(lambda: self._read is not None and _all_answered(*self._read), probes_s)
+        if self._read is None:
+            raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
+        return _with_late(*self._read)
 
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""
         self.wait(lambda: self.deployments is not None, timeout_s)
         self.wait(lambda: all(status.ranks for status in self.deployments or ()), _CLOSE_S)
         return self.deployments or ()
+
+
+def _all_answered(cluster: Cluster, readings: tuple[NodeReading, ...]) -> bool:
+    """True when no node's first answer is still to come.
+
+    A node that hangs before any GPU was seen often shows its other GPUs seconds later.
+    """
+    seen = {node.node_id for node in cluster.nodes if node.gpus}
+    return bool(readings) and not any(
+        reading.state == "stale" or (reading.state == "hung" and reading.node_id not in seen)
+        for reading in readings
+    )
+
+
+def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
+    """Return the cluster with an error on each node whose readings cannot be trusted now."""
+    late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
+    nodes = tuple(
+        node.model_copy(update={"error": f"not read now: {late[node.node_id].reason}"})
+        if node.node_id in late and not node.error
+        else node
+        for node in cluster.nodes
+    )
+    return cluster.model_copy(update={"nodes": nodes})
 
 
 def finish(future: Future[None], timeout_s: float) -> None:

@@ -12,6 +12,7 @@ from cluster.inventory import Cluster, Node
 from cluster.probe.child import ProbeChild
 from cluster.probe.lines import ProbeOrder
 from cluster.probe.naming import with_catalogue_types
+from cluster.probe.query import NO_LIBRARY
 
 LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
@@ -19,8 +20,6 @@ _LOOK_S = 0.2
 _TRIES = 3
 # Without a persistence daemon a driver wakes each GPU for the first reader, seconds a GPU.
 _PATIENCE_S = 30.0
-
-NO_LIBRARY = f"no NVIDIA driver library ({_LIBRARY}) on this machine"
 
 
 def has_nvml_library() -> bool:

@@ -10,12 +10,10 @@ import time
 from cluster.inventory import Gpu, Node
 from cluster.probe.identity import read_gpu
 from cluster.probe.nvml import Device, NvmlSession
-from cluster.probe.query import Mark, NvmlGone
+from cluster.probe.query import NO_GPUS, Mark, NvmlGone
 from cluster.probe.readings import placeholder_uuid, read_gpu_now
 from cluster.probe.topology import nvlink_domain, nvlink_islands
 from cluster.telemetry import GpuReading, NodeReading
-
-NO_GPUS = "NVML shows no GPU on this machine"
 
 
 def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:

@@ -36,10 +36,12 @@ _GPU_GONE = {
     16: "the GPU must be reset",
     28: "the GPU is no longer there",
 }
+NO_LIBRARY = "no NVIDIA driver library (libnvidia-ml.so.1)"
+NO_GPUS = "NVML shows no GPU"
 _NODE_GONE = {
     1: "NVML is not initialised",
     9: "the NVIDIA driver is not loaded (try: nvidia-smi, modprobe nvidia)",
-    12: "no NVIDIA driver library (libnvidia-ml.so.1) on this machine",
+    12: NO_LIBRARY,
     18: "the driver library and the kernel module differ in version; reboot or reload the module",
 }
 _UNKNOWN_ERROR = 999

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 from cluster.inventory import Node
 from cluster.probe.watch import ProbeProcess
 from cluster.telemetry import NodeReading
+from tests.probe.fake_library import build_fake_nvml
 
-SOURCE = Path(__file__).with_name("fake_nvml.c")
 PATIENCE_S = 60.0
 
 FakeNvml = Callable[..., dict[str, str]]
@@ -24,17 +22,10 @@ FakeNvml = Callable[..., dict[str, str]]
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders with the fake library: of a current driver and of an old one."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the fake NVML with")
-    folders = {}
-    for driver, flags in {"current": [], "old": ["-DWITHOUT_V3"]}.items():
-        folder = tmp_path_factory.mktemp(f"nvml-{driver}")
-        output = folder / "libnvidia-ml.so.1"
-        shared = ["-O1", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"]
-        subprocess.run([compiler, *shared, *flags, str(SOURCE), "-o", str(output)], check=True)
-        folders[driver] = folder
-    return folders
+    return {
+        driver: build_fake_nvml(tmp_path_factory.mktemp(f"nvml-{driver}"), *flags)
+        for driver, flags in {"current": [], "old": ["-DWITHOUT_V3"]}.items()
+    }
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
  * What goes wrong is chosen by environment variables, read at every call:
  *   FAKE_GPUS=8             how many GPUs there are
  *   FAKE_PRODUCT=...        their product name, any bytes
+ *   FAKE_UUID=a             their uuids are GPU-a-0, GPU-a-1 ... (fake unless said)
  *   FAKE_INIT=9             nvmlInit answers this error code
  *   FAKE_LOST=3             GPU 3 has fallen off the bus
  *   FAKE_UNIFIED=1          GPU 1 has no memory of its own
@@ -109,9 +110,10 @@ int nvmlDeviceGetName(Handle *handle, char *name, unsigned length) {
 }
 
 int nvmlDeviceGetUUID(Handle *handle, char *uuid, unsigned length) {
+    const char *machine = word("FAKE_UUID", "fake");
     ENTER(handle);
-    if (handle->slice >= 0) snprintf(uuid, length, "MIG-fake-%d-%d", handle->gpu, handle->slice);
-    else snprintf(uuid, length, "GPU-fake-%d", handle->gpu);
+    if (handle->slice >= 0) snprintf(uuid, length, "MIG-%s-%d-%d", machine, handle->gpu, handle->slice);
+    else snprintf(uuid, length, "GPU-%s-%d", machine, handle->gpu);
     return SUCCESS;
 }
 

@@ -13,6 +13,7 @@ from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
 from cluster.bridge.records import ClusterRecord, read_record, read_records
 from cluster.cli.session_view import SessionView
+from tests.probe.fake_library import build_fake_nvml
 from tests.ray.support import SPEC, START_S, processes_of, wait_until
 
 
@@ -34,6 +35,12 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def fake_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a fake NVML, for RealRay."""
+    return build_fake_nvml(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture(scope="module")

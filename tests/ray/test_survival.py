@@ -15,7 +15,8 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
-from cluster.bridge.records import log_path, read_record, read_records
+from cluster.bridge.records import read_record, read_records
+from cluster.bridge.state_logs import log_path
 from cluster.cli.session_view import SessionView
 from tests.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
