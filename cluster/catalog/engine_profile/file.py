@@ -44,8 +44,7 @@ class EngineFile:
         Raises BadInput for a version that cannot be read.
         """
         number = parse_version(version)
-        known = [profile for first, profile in self.profiles if first <= number]
-        profile = known[-1] if known else self.profiles[0][1]
+        profile = [profile for first, profile in self.profiles if first <= number][-1]
         return replace(profile, version=version, not_yet=self._not_yet(version))
 
     def _not_yet(self, version: str) -> NotYet:

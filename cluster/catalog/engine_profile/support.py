@@ -17,6 +17,17 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerSplit:
+    """The one division of layers over pipeline stages that an engine makes by itself: as even as can be."""
+
+    last_stage_spared: bool
+    """What is left of an even split goes, one layer each, to the stages before the last one; else to the last
+    stages."""
+    variable: str
+    """The environment variable that sets the layers of each stage instead, as in 10,11,11."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parallelism:
     """How an engine divides a model."""
 
@@ -33,6 +44,8 @@ class Parallelism:
     decode_context: bool
     """Decode context parallelism."""
     pipeline: Pipeline | None = None
+    layer_split: LayerSplit | None = None
+    """None: it takes any division."""
 
 
 @dataclass(frozen=True, slots=True)
