@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster.catalog.engine_catalog import load_engine
 from cluster.deploy.own_engine import OWN_ENGINE
 from cluster.errors import BadInput
+from cluster.planner.memory.limits import DTYPE_BYTES
 from cluster.planner.request import PlanRequest
 
 _AUTOMATIC = ("auto", "none")
@@ -31,7 +32,7 @@ def check_asked(request: PlanRequest, *, simulated: bool, dtype: str | None = No
 
 
 def _check_engine(request: PlanRequest) -> None:
-    if request.engine_asked and not load_engine(request.engine).deployable:
+    if request.engine_asked and request.engine != OWN_ENGINE:
         raise BadInput(
             f"only the built-in engine can be started, not {request.engine}",
             f"Deploy with --engine {OWN_ENGINE}, or plan: clusterview --dry-run --engine {request.engine}",
@@ -52,13 +53,13 @@ def _planned_only(request: PlanRequest, dtype: str | None) -> Iterator[str]:
     engine = load_engine(OWN_ENGINE)
     if request.quantization is not None and request.quantization not in _AUTOMATIC:
         yield f"--quantization {request.quantization}"
-    if request.kv_cache_dtype not in (None, dtype) and (dtype or request.kv_cache_dtype not in engine.dtypes):
+    if request.kv_cache_dtype not in (None, dtype) and (dtype or request.kv_cache_dtype not in DTYPE_BYTES):
         yield f"--kv-cache-dtype {request.kv_cache_dtype}"
     if request.decode_context_parallel > 1:
         yield f"--decode-context-parallel-size {request.decode_context_parallel}"
-    share = engine.default_memory_utilization
+    share = engine.budget.default_utilization
     if request.gpu_memory_utilization is not None and request.gpu_memory_utilization > share:
         yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (it takes {share:g} at most)"
-    chunk_tokens = engine.default_max_num_batched_tokens
+    chunk_tokens = engine.defaults.max_num_batched_tokens
     if request.max_num_batched_tokens not in (None, chunk_tokens):
         yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps take {chunk_tokens})"
