@@ -11,7 +11,7 @@ from cluster.bridge.open_session import open_session
 from cluster.bridge.records import read_record
 from cluster.cli.session_view import SessionView
 from cluster.deploy.spec import DeploymentSpec
-from tests.ray.support import order, processes_of, ray_holds
+from tests.ray.support import order, processes_of, ray_holds, wait_until
 from tests.ray.victims import parent_of, victim, zombies_of
 
 SPEC = "1x2xL4"
@@ -32,6 +32,8 @@ def main() -> None:
                     _show(number)
                 if number < ROUNDS:
                     _round(view, order(cluster, f"round-{number}", [[(0, 0), (0, 1)]], planned_bytes=2**30))
+        # The keeper ends some seconds after the last session has left.
+        wait_until(lambda: not list(Path(state).iterdir()), 30)
         left = sorted(path.name for path in Path(state).iterdir())
         print(f"left in the state folder when the session has closed: {left or 'nothing'}")
 
