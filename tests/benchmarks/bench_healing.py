@@ -127,7 +127,7 @@ def _measure_loss(view: SessionView, part: str, way: str) -> None:
 
     def is_said() -> bool:
         try:
-            view.wait(lambda: True, 0)
+            view.wait(lambda: False, 0)
             found = view.find("pair")
             words[0] = "" if found is None else found.reason
             return found is not None and "left the cluster" in found.reason
