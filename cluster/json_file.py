@@ -28,7 +28,7 @@ CONFIG = FileLimit("a config.json", 8 * MIB)
 INDEX = FileLimit("an index of shards", 64 * MIB)
 HEADER = FileLimit("a safetensors header", 16 * MIB)
 SNAPSHOT = FileLimit("a cluster snapshot", 128 * MIB, 6_000_000)
-TOKENIZER = FileLimit("a tokenizer.json", 256 * MIB)
+TOKENIZER_LIMIT = FileLimit("a tokenizer.json", 256 * MIB)
 SETTINGS = FileLimit("a settings file", MIB)
 
 

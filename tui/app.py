@@ -8,21 +8,32 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
+from rich.console import RenderableType
+from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.worker import WorkerFailed
 
+from cluster.bridge.events import Progress
 from cluster.bridge.session import Session
 from cluster.planner.request import PlanRequest
+from tui.background import in_background
 from tui.filters import OutputFilter
 from tui.listener import Listener
 from tui.messages import StoreChanged
-from tui.planning import PlanFunction, Question, SpecFunction, plan_with_catalogue, spec_with_scale
+from tui.planner.by_name import PlanFunction, plan_with_catalogue
+from tui.planning import Question, SpecFunction, spec_with_scale
 from tui.screens.explain import Example
 from tui.screens.main import MainScreen
 from tui.store import Store
+from tui.terminal.driver import TerminalDriver
 from tui.themes import PALETTES, textual_theme
 
 
@@ -43,6 +54,10 @@ class Setup:
     open_simulated: Callable[[], Session] | None = None
     """Opens a simulated cluster where this machine has no GPU; None where that is impossible."""
     simulated_name: str = ""
+    place: tuple[str, ...] = ()
+    """Options by which `clusterview stop` finds the cluster again."""
+    reopen: Callable[[], Session] | None = None
+    """Opens the same cluster again after its session was lost."""
     simulate_without_gpus: bool = False
     """Open it unasked when this machine turns out to have no GPU."""
 
@@ -55,6 +70,7 @@ class ClusterviewApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+l", "redraw", "Redraw", show=False, priority=True),
     ]
 
     def __init__(self, session: Session, setup: Setup | None = None) -> None:
@@ -62,6 +78,7 @@ class ClusterviewApp(App[None]):
         self.setup = setup or Setup()
         self.store = Store()
         self.session = session
+        self.place = self.setup.place
         self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
         self._listener: Listener | None = None
         self._output_filter = OutputFilter(self.setup.ascii_only)
@@ -72,6 +89,53 @@ class ClusterviewApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and ours last."""
         return [*super().get_line_filters(), self._output_filter]
+
+    def get_driver_class(self) -> type[Driver]:
+        """Take our driver in the place of Textual's for the same terminals."""
+        chosen = super().get_driver_class()
+        return TerminalDriver if chosen is LinuxDriver else chosen
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Write only what differs from what the terminal shows; nothing at all when nothing does."""
+        driver, shown = self._driver, renderable
+        if (
+            isinstance(driver, TerminalDriver)
+            and isinstance(renderable, LayoutUpdate | ChopsUpdate)
+            and self._running
+            and not self._closed
+            and not self._batch_count
+        ):
+            # Typed as a renderable by Textual, which takes any update of its compositor here.
+            shown = cast("RenderableType | None", driver.frame.changes(renderable, self.size, self.console))
+        super()._display(screen, shown)
+
+    @property
+    def fault(self) -> Exception | None:
+        """The exception that ended the app, if one did."""
+        error = self._exception
+        return (
+            error.error if isinstance(error, WorkerFailed) and isinstance(error.error, Exception) else error
+        )
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End without Textual's pages of traceback: whoever ran the app says what happened, in a line."""
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        self.panic()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Draw all anew: a terminal that was resized may show anything."""
+        self._forget_frame()
+
+    def action_redraw(self) -> None:
+        """Draw all anew, where something else wrote on the terminal."""
+        self._forget_frame()
+        self.screen.refresh()
+
+    def _forget_frame(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.frame.forget()
 
     async def on_mount(self) -> None:
         await self.push_screen(self.main_screen)
@@ -87,16 +151,27 @@ class ClusterviewApp(App[None]):
 
     def _listen(self) -> None:
         self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
-        self.run_worker(asyncio.to_thread(self.session.start, self._listener), exit_on_error=False)
+        self.run_worker(in_background(self.session.start, self._listener), exit_on_error=False)
 
     def use_session(self, session: Session) -> None:
         """Leave the session there was and show another cluster."""
-        if self._listener is not None:
-            self._listener.stopped = True
-        self.run_worker(asyncio.to_thread(self.session.close), exit_on_error=False)
-        self.session = session
+        self._leave_session()
+        self.session, self.place = session, ()
         self.store = Store()
         self._listen()
+
+    def rejoin(self, reopen: Callable[[], Session]) -> None:
+        """Open another session on the same cluster; what was seen of it stays until there is news."""
+        self._leave_session()
+        self.store.apply(Progress(message="joining the cluster again", interrupted=True))
+        self.main_screen.post_message(StoreChanged())
+        self.session = reopen()
+        self._listen()
+
+    def _leave_session(self) -> None:
+        if self._listener is not None:
+            self._listener.stopped = True
+        self.run_worker(in_background(self.session.close), exit_on_error=False)
 
     def action_next_theme(self) -> None:
         """Take the next palette."""

@@ -21,11 +21,14 @@ _GAP = 2
 _SHARED_EXPERTS = "Tokens travel to their experts and back in every MoE layer: these ranks are one engine."
 
 
-def replica_places(candidate: Candidate) -> dict[int, list[Placement]]:
-    """Group a placement by replica."""
-    groups: dict[int, list[Placement]] = defaultdict(list)
+def replica_places(candidate: Candidate, most: int) -> dict[int, list[Placement]]:
+    """Group the placement of the first `most` replicas by replica."""
+    groups: dict[int, list[Placement]] = {
+        replica: [] for replica in range(min(most, candidate.layout.num_replicas))
+    }
     for place in candidate.placement:
-        groups[place.replica].append(place)
+        if place.replica in groups:
+            groups[place.replica].append(place)
     return groups
 
 
@@ -41,15 +44,17 @@ def attention_places(candidate: Candidate) -> dict[int, list[Placement]]:
 def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     """Draw a router over independent replicas, or over the attention ranks of a replica."""
     shared = candidate.layout.dp_attention
-    groups = attention_places(candidate) if shared else replica_places(candidate)
+    most = max(1, (width - 6) // (_BOX + _GAP))
+    groups = attention_places(candidate) if shared else replica_places(candidate, most)
+    count = len(groups) if shared else candidate.layout.num_replicas
     unit, letter = ("attention rank", "A") if shared else ("replica", "R")
-    shown = list(groups)[: max(1, (width - 6) // (_BOX + _GAP))]
+    shown = list(groups)[:most]
     boxes = [
         (
             f"{letter}{replica}",
             *_holding(candidate),
             _where(groups[replica]),
-            f"requests {replica + 1:,}, {replica + 1 + len(groups):,}, {replica + 1 + 2 * len(groups):,} ...",
+            f"requests {replica + 1:,}, {replica + 1 + count:,}, {replica + 1 + 2 * count:,} ...",
         )
         for replica in shown
     ]
@@ -58,8 +63,8 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     text.append(f"router: each request goes to one {unit}".center(total).rstrip() + "\n", look.plain)
     text.append(_forks(len(shown)) + "\n", look.faint)
     text.append_text(_boxes(boxes, [look.replica(replica) for replica in shown], look))
-    if len(groups) > len(shown):
-        text.append(f"and {count_of(len(groups) - len(shown), unit)} more\n", look.muted)
+    if count > len(shown):
+        text.append(f"and {count_of(count - len(shown), unit)} more\n", look.muted)
     if shared and candidate.layout.num_replicas > 1:
         text.append(f"replica 0 of {candidate.layout.num_replicas}\n", look.muted)
     text.append(_SHARED_EXPERTS if shared else "No communication between replicas.", look.muted)

@@ -30,11 +30,11 @@ class Look:
         self.bad = Style(color=palette.bad)
         self.badge = Style(color=palette.background, bgcolor=palette.warning, bold=True)
         self.cursor = Style(bgcolor=palette.raised)
+        self._replicas = [Style(color=color, bold=True) for color in palette.replicas]
 
     def replica(self, index: int) -> Style:
         """The colour of a replica; the text beside it always says the number too."""
-        colours = self.palette.replicas
-        return Style(color=colours[index % len(colours)], bold=True)
+        return self._replicas[index % len(self._replicas)]
 
 
 @lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
 _NEED_A_CLUSTER = ("deploy", "stop", "prompt", "replan")
+INTERRUPTED = "The connection to the cluster broke and is made again: this works when it is back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def obstacle(action: str, now: Situation) -> str:
     if action in _NEED_A_CLUSTER:
         if now.snapshot.lost is not None:
             return now.snapshot.lost.reason
+        if now.snapshot.interrupted:
+            return INTERRUPTED
         if now.snapshot.cluster is None:
             return "The cluster is not joined yet."
     if action == "deploy":

@@ -19,6 +19,11 @@ class OpenOrders:
         return self._deploying[-1] if self._deploying else ""
 
     @property
+    def deploying(self) -> tuple[str, ...]:
+        """All deployments that were ordered and do not show yet."""
+        return tuple(self._deploying)
+
+    @property
     def stopping(self) -> frozenset[str]:
         """The deployments whose end was ordered."""
         return frozenset(self._stopping)

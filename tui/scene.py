@@ -5,7 +5,7 @@ Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cluster.deploy.status import DeploymentStatus
@@ -16,6 +16,7 @@ from tui.format import role_name
 from tui.store import SILENT_STATES, Snapshot
 
 STALE_AFTER_S = 10.0
+_NO_ROLES: Mapping[str, Role] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,18 @@ class Scene:
     planned: Mapping[str, Role] = field(default_factory=dict)
     live: Mapping[str, Role] = field(default_factory=dict)
     now_s: float = 0.0
+    out_of_touch: bool = False
+    """The connection to the cluster is broken: no reading is fresh, however young."""
+
+    def made_of_the_same(self, other: Scene) -> bool:
+        """Tell whether only time passed between two scenes."""
+        return (
+            self.cluster is other.cluster
+            and self.readings is other.readings
+            and self.planned is other.planned
+            and self.live is other.live
+            and self.out_of_touch == other.out_of_touch
+        )
 
     def gpu_view(self, node: Node, gpu: Gpu) -> GpuView:
         """Join one GPU's inventory, reading and role."""
@@ -102,7 +115,7 @@ class Scene:
             return NodeHealth("unread" if node.error else "", node.error or "", None)
         age_s = max(0.0, self.now_s - reading.taken_at_s)
         word = {"ok": "", "no_gpus": "no GPUs"}.get(reading.state, reading.state)
-        if not word and age_s > STALE_AFTER_S:
+        if not word and (age_s > STALE_AFTER_S or self.out_of_touch):
             word = "stale"
         return NodeHealth(word, reading.reason or node.error or "", age_s)
 
@@ -121,16 +134,23 @@ def _used(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None
     return None
 
 
-def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
-    """Map GPU uuid to its part in a layout that is only planned."""
-    if candidate is None:
-        return {}
-    layout = candidate.layout
-    memory = candidate.memory_by_stage or ((candidate.memory_per_gpu,) if candidate.memory_per_gpu else ())
-    roles = {}
-    for place in candidate.placement:
+class PlannedRoles(Mapping[str, Role]):
+    """GPU uuid to its part in a layout that is only planned; each role is made when it is asked for.
+
+    A layout on ten thousand GPUs has as many roles, and the map shows a few hundred.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        self._layout = candidate.layout
+        self._memory = candidate.memory_by_stage or (
+            (candidate.memory_per_gpu,) if candidate.memory_per_gpu else ()
+        )
+        self._places = {place.gpu_uuid: place for place in candidate.placement}
+
+    def __getitem__(self, gpu_uuid: str) -> Role:
+        place, layout, memory = self._places[gpu_uuid], self._layout, self._memory
         stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
-        roles[place.gpu_uuid] = Role(
+        return Role(
             name=role_name(
                 place.replica, place.stage, place.rank, layout.tp, layout.pp, layout.attention_ranks
             ),
@@ -138,7 +158,17 @@ def planned_roles(candidate: Candidate | None) -> dict[str, Role]:
             live=False,
             planned_bytes=stage_memory.total_bytes if stage_memory else 0,
         )
-    return roles
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def planned_roles(candidate: Candidate | None) -> Mapping[str, Role]:
+    """Map GPU uuid to its part in a layout that is only planned."""
+    return _NO_ROLES if candidate is None else PlannedRoles(candidate)
 
 
 def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
@@ -162,7 +192,7 @@ class SceneBuilder:
 
     def __init__(self) -> None:
         self._candidate: Candidate | None = None
-        self._planned: dict[str, Role] = {}
+        self._planned: Mapping[str, Role] = {}
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._live: dict[str, Role] = {}
 
@@ -174,7 +204,9 @@ class SceneBuilder:
             self._candidate, self._planned = candidate, planned_roles(candidate)
         if snapshot.deployments is not self._deployments:
             self._deployments, self._live = snapshot.deployments, live_roles(snapshot.deployments)
-        return Scene(snapshot.cluster, snapshot.readings, self._planned, self._live, now_s)
+        return Scene(
+            snapshot.cluster, snapshot.readings, self._planned, self._live, now_s, snapshot.out_of_touch
+        )
 
 
 def used_by_deployments(snapshot: Snapshot) -> dict[str, int]:

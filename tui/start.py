@@ -8,11 +8,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from tui.farewell import farewell
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
-    from cluster.deploy.status import DeploymentStatus
     from tui.app import Setup
+    from tui.planner.process import PlannerProcess
 
 
 def open_app(arguments: argparse.Namespace) -> int:
@@ -23,7 +24,16 @@ def open_app(arguments: argparse.Namespace) -> int:
     # Textual draws on stderr, so all three must be the terminal.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
-    return run_screen(choose_session(arguments), make_setup(arguments))
+    from tui.planner.process import PlannerProcess
+
+    planner = PlannerProcess()
+    try:
+        session, setup = choose_session(arguments), make_setup(arguments, planner)
+        # After our own imports, beside the first picture: earlier it delays that, later the first plan.
+        planner.start()
+        return run_screen(session, setup)
+    finally:
+        planner.close()
 
 
 def choose_session(arguments: argparse.Namespace) -> Session:
@@ -47,8 +57,8 @@ def open_simulated() -> Session:
     return open_session(address=None, simulate=read_defaults().simulated_cluster)
 
 
-def make_setup(arguments: argparse.Namespace) -> Setup:
-    """Collect what the app is opened with."""
+def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
+    """Collect what the app is opened with; `planner` answers its questions."""
     from cluster.cli.resolve import request_from
     from tui.app import Setup
     from tui.glyphs import wants_ascii
@@ -58,6 +68,9 @@ def make_setup(arguments: argparse.Namespace) -> Setup:
     return Setup(
         models=(arguments.model,) if arguments.model else defaults.models,
         request=request_from(arguments),
+        plan=planner,
+        place=("--address", arguments.address) if arguments.address else (),
+        reopen=lambda: choose_session(arguments),
         ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
         examples=tuple(Example(model, cluster) for model, cluster in defaults.examples),
         open_simulated=open_simulated,
@@ -67,7 +80,10 @@ def make_setup(arguments: argparse.Namespace) -> Setup:
 
 
 def run_screen(session: Session, setup: Setup) -> int:
-    """Run the app; whatever happens, the session is closed and the user hears what goes on without it."""
+    """Run the app; whatever happens, the session is closed and the user hears what goes on without it.
+
+    Raises the exception that ended the app, if one did, when the terminal is as it was.
+    """
     from tui.app import ClusterviewApp
 
     app = ClusterviewApp(session, setup)
@@ -78,14 +94,11 @@ def run_screen(session: Session, setup: Setup) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         app.session.close()
-    for status in app.store.snapshot.deployments:
-        _say_goodbye(status)
+    for line in farewell(app.store.snapshot, app.main_screen.orders, app.place):
+        sys.stdout.write(f"{line}\n")
+    if app.fault is not None:
+        raise app.fault
     return app.return_code or 0
-
-
-def _say_goodbye(status: DeploymentStatus) -> None:
-    where = f" at {status.endpoint}" if status.endpoint else ""
-    sys.stdout.write(f"{status.name} goes on{where}. To end it: clusterview stop {status.name}\n")
 
 
 def _print_instead(arguments: argparse.Namespace) -> int:

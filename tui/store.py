@@ -39,12 +39,19 @@ class Snapshot:
     deployments: tuple[DeploymentStatus, ...] = ()
     progress: Progress | None = None
     lost: SessionLost | None = None
+    interrupted: bool = False
+    """The connection broke and is made again; all else is what was known before."""
 
     @property
     def planning_key(self) -> tuple[object, ...]:
         """Changes whenever a plan is out of date: GPUs, claims, deployments, nodes that do not answer."""
         silent = sorted(node for node, reading in self.readings.items() if reading.state in SILENT_STATES)
         return (self.cluster_version, tuple(status.name for status in self.deployments), tuple(silent))
+
+    @property
+    def out_of_touch(self) -> bool:
+        """What is shown may be old: the connection broke, for now or for good."""
+        return self.interrupted or self.lost is not None
 
     @property
     def simulated(self) -> bool:
@@ -85,6 +92,19 @@ class Store:
                 self._snapshot = self._merged(self._snapshot, event)
 
     def _merged(self, old: Snapshot, event: Event) -> Snapshot:
+        if isinstance(event, Progress):
+            done = event.fraction is not None and event.fraction >= 1.0
+            interrupted = old.interrupted or event.interrupted
+            lost = None if event.interrupted else old.lost
+            return replace(old, progress=None if done else event, interrupted=interrupted, lost=lost)
+        if isinstance(event, SessionLost):
+            return replace(old, lost=event, progress=None, interrupted=False)
+        if old.interrupted:
+            # Whoever tells of the cluster is in touch with it again.
+            old = replace(old, interrupted=False, progress=None)
+        return self._seen(old, event)
+
+    def _seen(self, old: Snapshot, event: Event) -> Snapshot:
         if isinstance(event, ClusterSeen):
             return replace(
                 old, cluster=event.cluster, cluster_version=old.cluster_version + 1, progress=None, lost=None
@@ -96,11 +116,6 @@ class Store:
         if isinstance(event, DeploymentsSeen):
             kept = tuple(status for status in event.deployments if status.state not in _OVER)
             return replace(old, deployments=kept)
-        if isinstance(event, Progress):
-            done = event.fraction is not None and event.fraction >= 1.0
-            return replace(old, progress=None if done else event)
-        if isinstance(event, SessionLost):
-            return replace(old, lost=event, progress=None)
         return old
 
     def _remember(self, event: ReadingsSeen) -> None:

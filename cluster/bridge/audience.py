@@ -24,6 +24,7 @@ class Audience:
         self._sessions: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._last_line = b""
+        self.had_sessions = self.is_up = False
         threading.Thread(target=self._welcome, name="audience", daemon=True).start()
 
     def tell(self, **fields: object) -> None:
@@ -56,6 +57,7 @@ class Audience:
             session.setblocking(False)
             self._selector.register(session, selectors.EVENT_READ)
             self._sessions.add(session)
+            self.had_sessions = True
             self._send(session)
 
     def _send(self, session: socket.socket) -> None:

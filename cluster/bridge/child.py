@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from pydantic import ValidationError
 from cluster.bridge.events import SessionLost
 from cluster.bridge.outbox import Outbox
 from cluster.bridge.process_table import end_with_parent
-from cluster.bridge.protocol import ORDER, DeployOrder, Order, Reply, StopOrder, Target, to_failure
+from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace
 from cluster.bridge.state_logs import remove_log
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
+_ALIVE_S = 1.0
 
 
 def main() -> None:
@@ -31,6 +33,7 @@ def main() -> None:
     end_with_parent(os.getppid())
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     outbox = Outbox(events_fd)
+    threading.Thread(target=_show_life, args=(outbox,), name="alive", daemon=True).start()
     place = RayPlace(Target.model_validate_json(sys.argv[3]), outbox.send)
     entered: Future[None] = Future()
     threading.Thread(target=_enter, args=(place, outbox, entered), name="discovery", daemon=True).start()
@@ -46,6 +49,12 @@ def main() -> None:
     # Nobody is left to read why something failed.
     remove_log(Path(sys.argv[4]))
     _end(place)
+
+
+def _show_life(outbox: Outbox) -> None:
+    while True:
+        outbox.send(Alive())
+        time.sleep(_ALIVE_S)
 
 
 def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
@@ -66,7 +75,7 @@ def _carry_out(order: Order, place: RayPlace, outbox: Outbox, entered: Future[No
     try:
         entered.result()
         if isinstance(order, DeployOrder):
-            place.deploy(order.spec)
+            (place.check if order.dry_run else place.deploy)(order.spec)
         elif isinstance(order, StopOrder):
             place.stop(order.name)
         else:

@@ -1,24 +1,24 @@
-"""The session's side of the bridge: starts the child process, sends orders, hands its events on. No ray."""
+"""The session's side of the bridge: keeps a child process, sends it orders, hands its events on. No ray."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
-import queue
-import subprocess
-import sys
 import threading
+import time
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from cluster.bridge.attach import sweep_dead_keepers
-from cluster.bridge.events import Event, SessionLost
+from cluster.bridge.child_process import ChildProcess
+from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
 from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
+    Alive,
     DeployOrder,
     PromptOrder,
     Reply,
@@ -29,34 +29,43 @@ from cluster.bridge.protocol import (
     to_error,
     to_failure,
 )
+from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
-from cluster.bridge.state_logs import has_words, new_session_log, remove_log, sweep_session_logs
+from cluster.bridge.state_logs import has_words, remove_log, sweep_session_logs
+from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import Unreachable
+from cluster.deploy.stuck import SAID_S
+from cluster.errors import ClusterviewError, Unreachable
 
-_CHILD_ENDS_S = 5.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+_CUT_OFF = Unreachable(
+    "the connection to the cluster was lost while this was under way",
+    "It may have taken effect: see clusterview status",
+)
 
 
 class RaySession:
     """A session on a Ray cluster (or on this machine) through a child process that is the Ray driver.
 
-    The child may die at any moment (Ray ends a driver that lost its head); the listener then gets SessionLost
-    and every open future fails with Unreachable.
+    The child may die at any moment (Ray ends a driver that lost its head). Every open future then fails with
+    Unreachable and another child joins; the listener hears of it by Progress, and gets SessionLost when none
+    can.
     """
 
     def __init__(self, target: Target, title: str) -> None:
         self._target, self._title = target, title
         self._listener: Listener = lambda event: None
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._child: ChildProcess | None = None
+        self._waiting: list[bytes] = []
         self._open: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._closed = False
+        self._closing = threading.Event()
         self._lost: SessionLost | None = None
         self._torn = False
         self._ended = threading.Event()
-        self._log = Path()
+        self._rejoin = Rejoin(is_ours=target.address is None)
 
     @property
     def title(self) -> str:
@@ -69,11 +78,15 @@ class RaySession:
     def start(self, listener: Listener) -> None:
         self._listener = listener
         # The child asks the kernel to end it with the thread that started it, so that thread must live on.
-        threading.Thread(target=self._run_child, name="clusterview-session", daemon=True).start()
+        threading.Thread(target=self._run, name="clusterview-session", daemon=True).start()
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         order_id, future = self._open_order()
         return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec)), future)
+
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec, dry_run=True)), future)
 
     def stop(self, name: str) -> Future[None]:
         order_id, future = self._open_order()
@@ -88,11 +101,13 @@ class RaySession:
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
-        self._orders.put(None)
-        if self._log.name and self._lost is None:
-            # The process may end before the child has: what nobody will read goes now.
-            remove_log(self._log)
+            self._closing.set()
+            child, lost = self._child, self._lost
+        if child is not None:
+            child.close()
+            if lost is None:
+                # The process may end before the child has: what nobody will read goes now.
+                remove_log(child.log)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the child has ended; False when it has not in time."""
@@ -103,21 +118,25 @@ class RaySession:
 
     def _send(self, order_id: int, line: bytes, future: Future[None]) -> Future[None]:
         with self._lock:
-            lost, closed = self._lost, self._closed
+            lost, closed = self._lost, self._closing.is_set()
             if lost is None and not closed:
                 self._open[order_id] = future
+                if self._child is not None:
+                    self._child.order(line)
+                else:
+                    self._waiting.append(line)
         if lost is not None or closed:
             future.set_exception(lost_error(lost) if lost else Unreachable("the session is closed"))
-        else:
-            self._orders.put(line)
         return future
 
-    def _run_child(self) -> None:
+    def _run(self) -> None:
         try:
-            self._talk()
+            allow_open_files()
+            sweep_session_logs()
+            while not self._closing.is_set() and self._lost is None:
+                self._live_with_one_child()
         except Exception as error:
             failure = to_failure(error)
-            remove_log(self._log)
             self._lose(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         finally:
             if self._torn:
@@ -126,52 +145,76 @@ class RaySession:
                     sweep_dead_keepers()
             self._ended.set()
 
-    def _talk(self) -> None:
-        allow_open_files()
-        sweep_session_logs()
-        handle, self._log = new_session_log()
-        orders_read, orders_write = os.pipe()
-        events_read, events_write = os.pipe()
-        arguments = [str(orders_read), str(events_write), self._target.model_dump_json(), str(self._log)]
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cluster.bridge.child", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=(orders_read, events_write),
-            env=child_environment(),
-            # Ctrl-C in the terminal is for the screen to handle; the child ends when its pipe does.
-            process_group=0,
-        )
-        for fd in (orders_read, events_write, handle):
-            os.close(fd)
-        writer = threading.Thread(target=self._write_orders, args=(orders_write,), daemon=True)
-        writer.start()
-        with os.fdopen(events_read, "rb") as lines:
-            for line in lines:
-                self._take(line)
-        self._orders.put(None)
-        self._finish(child)
+    def _live_with_one_child(self) -> None:
+        """Start a child and hear it to its end; then wait before the next one, or give up."""
+        child = ChildProcess(self._rejoin.target(self._target), child_environment())
+        self._rejoin.begin(time.monotonic())
+        self._give_orders_to(child)
+        last_words = None
+        for line in child.lines():
+            last_words = self._hear(line) or last_words
+        with self._lock:
+            self._child = None
+        how = child.wait()
+        self._go_on(child, last_words, how)
 
-    def _write_orders(self, fd: int) -> None:
-        with contextlib.suppress(OSError), os.fdopen(fd, "wb", buffering=0) as pipe:
-            while (line := self._orders.get()) is not None:
-                pipe.write(line)
+    def _give_orders_to(self, child: ChildProcess) -> None:
+        with self._lock:
+            self._child = child
+            waiting, self._waiting = self._waiting, []
+            for line in waiting:
+                child.order(line)
+        if self._closing.is_set():
+            child.close()
 
-    def _take(self, line: bytes) -> None:
+    def _go_on(self, child: ChildProcess, last_words: SessionLost | None, how: str) -> None:
+        if self._closing.is_set():
+            remove_log(child.log)
+            return
+        reason = last_words.reason if last_words else f"the connection process ended ({how})"
+        pause_s = self._rejoin.pause_s(last_words, time.monotonic())
+        if pause_s is None:
+            self._give_up(child, last_words, reason)
+            return
+        remove_log(child.log)
+        self._fail_open(_CUT_OFF)
+        self._tell(Progress(message=f"{reason}; joining again", interrupted=self._rejoin.joined))
+        self._closing.wait(pause_s)
+
+    def _give_up(self, child: ChildProcess, last_words: SessionLost | None, reason: str) -> None:
+        if last_words is not None:
+            remove_log(child.log)
+            self._lose(last_words)
+            return
+        hint = f"What it last said is in {child.log}" if has_words(child.log) else ""
+        self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
+
+    def _hear(self, line: bytes | float) -> SessionLost | None:
+        """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
+        if isinstance(line, float):
+            if SAID_S < line <= SAID_S + 1:
+                message = f"the connection process has not answered for {line:.0f} s"
+                self._tell(Progress(message=message, interrupted=self._rejoin.joined))
+            return None
         try:
             answer = ANSWER.validate_json(line)
         except ValidationError:
-            return
+            return None
+        if isinstance(answer, SessionLost):
+            if self._rejoin.words_are_final():
+                # The child may take seconds to leave Ray: nobody has to wait for that.
+                self._lose(answer)
+            return answer
+        if isinstance(answer, ClusterSeen):
+            self._rejoin.joined = True
         if isinstance(answer, Reply):
             with self._lock:
                 future = self._open.pop(answer.order_id, None)
             if future is not None:
                 self._settle(future, answer)
-        elif isinstance(answer, SessionLost):
-            self._lose(answer)
-        else:
+        elif not isinstance(answer, Alive):
             self._tell(answer)
+        return None
 
     @staticmethod
     def _settle(future: Future[None], reply: Reply) -> None:
@@ -181,37 +224,34 @@ class RaySession:
             else:
                 future.set_exception(to_error(reply.failure))
 
-    def _finish(self, child: subprocess.Popen[bytes]) -> None:
-        try:
-            status = child.wait(_CHILD_ENDS_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            status = child.wait()
-        if self._closed or self._lost is not None:
-            remove_log(self._log)
-        reason = f"the connection to the cluster ended (status {status})"
-        hint = f"What it last said is in {self._log}" if has_words(self._log) else ""
-        self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
-
     def _lose(self, lost: SessionLost) -> None:
         with self._lock:
             if self._lost is not None:
                 return
             self._lost = lost
-            futures, self._open = list(self._open.values()), {}
-            self._torn = not self._closed
-        for future in futures:
-            with contextlib.suppress(InvalidStateError):
-                future.set_exception(lost_error(lost))
+            self._torn = not self._closing.is_set()
+        self._fail_open(lost_error(lost))
         if self._torn:
             self._tell(lost)
 
+    def _fail_open(self, error: ClusterviewError) -> None:
+        with self._lock:
+            futures, self._open = list(self._open.values()), {}
+            self._waiting = []
+        for future in futures:
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(error)
+
     def _tell(self, event: Event) -> None:
-        if not self._closed:
+        if not self._closing.is_set():
             self._listener(event)
 
 
 def child_environment() -> dict[str, str]:
-    """Return this process's environment with this package importable, for a process started by it."""
+    """Return this process's environment with this package importable, for a process started by it.
+
+    The key for clients of a deployment stays out: an order carries its digest, and nothing else needs it.
+    """
     paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    kept = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

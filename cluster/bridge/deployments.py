@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
+from cluster.bridge.embedded import NAME_LABEL
 from cluster.bridge.events import TokenSeen
+from cluster.bridge.known_deployment import Known
 from cluster.bridge.node_probe import GpuLoad
 from cluster.bridge.outbox import Send
 from cluster.bridge.simulated_loads import loads_of
 from cluster.catalog.nearest import nearest_names
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
+from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status_board import read_status, remove_status
+from cluster.deploy.stuck import StuckWatch, Suspicion, whereabouts
 from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
 
 _ANSWER_S = 0.3
-_SILENT_S = 3.0
+_FIRST_ANSWER_S = 1.5
+# A controller's router looks after it first, and is nearer.
+_SUSPECT_S = 7.0
 _ACCEPTED_S = 5.0
 _BORN_S = 30.0
 _STOPPED_S = 40.0
 _FREED_S = 20.0
 _LOOK_S = 0.2
 _ORPHAN_LOOKS = 15
-
-
-@dataclass
-class Known:
-    """A controller and what it last said."""
-
-    actor: Any
-    asked: Any = None
-    asked_at_s: float = 0.0
-    status: DeploymentStatus | None = None
 
 
 class Deployments:
@@ -46,11 +43,16 @@ class Deployments:
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
         self._orphan_looks: dict[str, int] = {}
+        self._own_pause = OwnPause()
 
     def look(self) -> None:
         """Find the controllers there are and take in what they answer within a fraction of a second."""
         names = self._names()
+        paused_s = self._own_pause.seconds()
         with self._lock:
+            for known in self._known.values():
+                known.asked_at_s += paused_s
+                known.heard_at_s += paused_s
             for name in [name for name in self._known if name not in names]:
                 del self._known[name]
             for name in names:
@@ -60,10 +62,13 @@ class Deployments:
                 if known.asked is None:
                     known.asked, known.asked_at_s = known.actor.status.remote(), time.monotonic()
             pending = {known.asked: known for known in self._known.values()}
+            silent = [known for known in self._known.values() if known.silent_s() > _FIRST_ANSWER_S]
         if pending:
             ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=_ANSWER_S)
             for ref in ready:
                 self._take(pending[ref], ref)
+        for known in silent:
+            self._look_at_silence(known)
         self._free_orphans(names)
 
     def _names(self) -> set[str]:
@@ -72,18 +77,33 @@ class Deployments:
 
     def _find(self, name: str) -> None:
         try:
-            self._known[name] = Known(self._ray.get_actor(controller_name(name)))
+            self._known[name] = self._new(name, self._ray.get_actor(controller_name(name)))
         except ValueError:
             return
+
+    def _new(self, name: str, actor: Any) -> Known:
+        suspicion = Suspicion(hung_s=None, suspect_s=_SUSPECT_S)
+        return Known(name, actor, StuckWatch(self._ray, CONTROLLER_TITLE, suspicion))
 
     def _take(self, known: Known, ref: Any) -> None:
         known.asked = None
         try:
-            known.status = self._ray.get(ref)
+            known.status, known.heard_at_s = self._ray.get(ref), time.monotonic()
         except Exception as error:
             if known.status is not None:
                 reason = f"its controller starts again ({type(error).__name__})"
-                known.status = known.status.model_copy(update={"reason": reason})
+                update = {"reason": reason, "state": DeploymentState.STARTING}
+                known.status, known.restarts = known.status.model_copy(update=update), True
+                return
+        known.restarts = False
+
+    def _look_at_silence(self, known: Known) -> None:
+        """Show what a silent controller last posted, and help it when nobody nearer has."""
+        posted = read_status(known.name)
+        said_at_s = time.monotonic() - max(0.0, time.time() - posted.posted_at_s) if posted else 0.0
+        if posted is not None and (known.status is None or said_at_s > known.heard_at_s):
+            known.status, known.heard_at_s, known.restarts = posted.status, said_at_s, False
+        known.watch.look(known.actor, known.silent_s())
 
     def _free_orphans(self, names: set[str]) -> None:
         """Free GPUs whose controller has been gone for some looks: nobody else ever would."""
@@ -101,7 +121,7 @@ class Deployments:
         """Return the latest status of each deployment, by name."""
         with self._lock:
             known = sorted(self._known.items())
-        return tuple(_status_now(name, entry) for name, entry in known)
+        return tuple(entry.now() for _, entry in known)
 
     def claims(self) -> dict[str, str]:
         """Return which deployment holds each claimed GPU, by the GPU's uuid."""
@@ -126,7 +146,7 @@ class Deployments:
         from cluster.deploy.controller import Controller
 
         # Ray takes a soft wish lightly; without its head a cluster is lost anyway.
-        node_id = self._head_node_id()
+        node_id, _ = self.router_node()
         options = self._ray.remote(Controller).options(
             name=controller_name(spec.name),
             lifetime="detached",
@@ -143,15 +163,17 @@ class Deployments:
                 f"there is a deployment named {spec.name} already", "Choose another name"
             ) from None
         with self._lock:
-            self._known[spec.name] = Known(actor)
+            self._known[spec.name] = self._new(spec.name, actor)
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
         self._ray.wait([actor.status.remote()], timeout=_BORN_S)
 
-    def _head_node_id(self) -> str:
-        for node in self._ray.nodes():
-            if node["Alive"] and "node:__internal_head__" in node["Resources"]:
-                return str(node["NodeID"])
-        return str(self._ray.get_runtime_context().get_node_id())
+    def router_node(self) -> tuple[str, str]:
+        """Return id and name of the node on which controllers and routers run: the head."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        here = self._ray.get_runtime_context().get_node_id()
+        head = next((node for node in nodes if "node:__internal_head__" in node["Resources"]), None)
+        head = head or next(node for node in nodes if node["NodeID"] == here)
+        return str(head["NodeID"]), str(head.get("Labels", {}).get(NAME_LABEL) or head["NodeName"])
 
     def stop(self, name: str) -> None:
         """Stop a deployment, by force if need be, and return when its GPUs are free."""
@@ -160,18 +182,40 @@ class Deployments:
             nearest = ", ".join(nearest_names(name, names)) or "none is running"
             raise UnknownName(f"no deployment named {name}", f"Running: {nearest}")
         actor = self._ray.get_actor(controller_name(name))
+        watch = self._new(name, actor).watch
         try:
             self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
-            orderly = self._await_gone(name, _STOPPED_S)
+            orderly = self._await_orderly_end(name, actor)
         except Exception:
             orderly = False
         if not orderly:
+            # Asked first where the process is: Ray forgets that once it has called it dead.
+            where = whereabouts(actor)
             self._ray.kill(actor, no_restart=True)
+            watch.end_at(where)
             self._await_gone(name, _ACCEPTED_S)
+            remove_status(name)
         if not remove_groups(self._ray, groups_of(self._ray, name), _FREED_S):
             raise DeployFailed(
                 f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
             )
+
+    def _await_orderly_end(self, name: str, actor: Any) -> bool:
+        """Wait while the controller ends its deployment; False when it takes too long or falls silent."""
+        until_s, asked, asked_at_s = time.monotonic() + _STOPPED_S, None, 0.0
+        while name in self._names():
+            now_s = time.monotonic()
+            if asked is None:
+                asked, asked_at_s = actor.status.remote(), now_s
+            ready, _ = self._ray.wait([asked], timeout=0)
+            if ready:
+                asked = None
+            elif now_s - asked_at_s > _ACCEPTED_S:
+                return False
+            if now_s > until_s:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _await_gone(self, name: str, timeout_s: float) -> bool:
         until_s = time.monotonic() + timeout_s
@@ -198,6 +242,9 @@ class Deployments:
 
     def _router(self, name: str) -> Any:
         with self._lock:
+            if name not in self._known:
+                # An order may come before the first look.
+                self._find(name)
             known = self._known.get(name)
         if known is None:
             raise UnknownName(f"no deployment named {name}", ", ".join(sorted(self._known)))
@@ -208,18 +255,6 @@ class Deployments:
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
-
-
-def _status_now(name: str, known: Known) -> DeploymentStatus:
-    status = known.status
-    if status is None:
-        reason = "its controller starts"
-        return DeploymentStatus(name=name, model="", label="", state=DeploymentState.STARTING, reason=reason)
-    silent_s = time.monotonic() - known.asked_at_s
-    if known.asked is not None and silent_s > _SILENT_S:
-        reason = f"its controller has not answered for {silent_s:.0f} s"
-        return status.model_copy(update={"reason": reason})
-    return status
 
 
 def _in_words(error: Exception) -> str:

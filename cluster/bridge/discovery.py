@@ -8,6 +8,7 @@ from typing import Any
 from cluster.bridge.foreign_claims import ForeignClaims
 from cluster.bridge.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
 from cluster.bridge.watched_node import WatchedNode, watch
+from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading
 
@@ -94,6 +95,8 @@ class Discovery:
             if time.time() < watched.next_start_s:
                 return
             watched.probe = self._start_probe(watched)
+            watched.stuck = StuckWatch(self._ray, f"ray::{NodeProbe.__name__}", Suspicion(hung_s=None))
+        watched.look_at_silence()
         if watched.pending is None:
             watched.pending = watched.probe.look.remote(loads)
             watched.asked_at_s = time.time()

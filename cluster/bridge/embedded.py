@@ -72,6 +72,8 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
         # Without this Ray turns 127.0.0.1 into the machine's outward address, where nothing listens.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        # A killed raylet is called dead after 5 s. One that is merely slow has five times 10 s to answer.
+        "RAY_health_check_period_ms": "1000",
         # Told to end while it starts a node, Ray would wait half a minute for that node's work to move away.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }
@@ -107,14 +109,24 @@ class EmbeddedCluster:
         """False once the head's own processes are gone."""
         return bool(self._cluster.head_node.remaining_processes_alive())
 
-    def num_actors(self, name_prefix: str) -> int:
-        """Count the actors that live, or are coming to life, whose name starts so."""
-        actors = self._cluster.global_state.actor_table(None)
-        return sum(
-            1
-            for actor in actors.values()
-            if actor["State"] != "DEAD" and str(actor.get("Name", "")).startswith(name_prefix)
-        )
+    def pids(self) -> set[int]:
+        """Return the living processes that Ray started from this one; those that have ended are reaped."""
+        started = [
+            info.process
+            for node in self._cluster.list_all_nodes()
+            for infos in node.all_processes.values()
+            for info in infos
+        ]
+        return {process.pid for process in started if process.poll() is None}
+
+    def named_actors(self, name_prefix: str) -> list[str]:
+        """Return the names that start so, without that start, of actors that live or are coming to life."""
+        names = [
+            str(actor.get("Name", ""))
+            for actor in self._cluster.global_state.actor_table(None).values()
+            if actor["State"] != "DEAD"
+        ]
+        return sorted(name.removeprefix(name_prefix) for name in names if name.startswith(name_prefix))
 
     def stop(self) -> None:
         """End every process of the cluster, workers included, and remove its files."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.status import DeploymentStatus
 from cluster.frozen import FrozenModel
 from cluster.inventory import Cluster
@@ -19,6 +20,9 @@ class Progress(FrozenModel):
     kind: Literal["progress"] = "progress"
     message: CleanStr
     fraction: float | None = None
+    interrupted: bool = False
+    """The connection to a cluster that was seen is broken and made again: what is known of it is old until
+    the next other event."""
 
 
 class ClusterSeen(FrozenModel):
@@ -40,6 +44,14 @@ class DeploymentsSeen(FrozenModel):
 
     kind: Literal["deployments"] = "deployments"
     deployments: tuple[DeploymentStatus, ...]
+
+
+class PreflightSeen(FrozenModel):
+    """What the nodes of an order have of what it needs; sent before anything is claimed."""
+
+    kind: Literal["preflight"] = "preflight"
+    name: CleanStr
+    nodes: tuple[NodeVerdict, ...]
 
 
 class TokenSeen(FrozenModel):
@@ -64,6 +76,6 @@ class SessionLost(FrozenModel):
 
 
 Event = Annotated[
-    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | TokenSeen | SessionLost,
+    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | PreflightSeen | TokenSeen | SessionLost,
     Field(discriminator="kind"),
 ]

@@ -6,10 +6,15 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 
 from cluster.bridge.process_table import adopt_orphans, end_with_parent
+
+_STOPPED_FOR_S = 1.0
+_MOST_STOPS = 3
+_STOPS_WITHIN_S = 60.0
 
 
 def start_guarded(work: Callable[[], int]) -> int:
@@ -42,14 +47,32 @@ def _exit_with(work: Callable[[], int]) -> None:
 
 
 def await_guarded(worker: int) -> int:
-    """Wait until the worker has ended, passing SIGTERM on to it; return its status or minus its signal."""
+    """Wait until the worker has ended, passing SIGTERM on to it; return its status or minus its signal.
+
+    Meanwhile orphans that came to this process are reaped, and a worker that a signal stopped is continued.
+    """
 
     def pass_on(signal_number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal_number)
 
     signal.signal(signal.SIGTERM, pass_on)
-    _, status = os.waitpid(worker, 0)
+    status = _wait_for(worker)
     # From here on there is only cleaning up, which no signal may cut short.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return os.waitstatus_to_exitcode(status)
+
+
+def _wait_for(worker: int) -> int:
+    """Return the wait status of the worker's end; one that is stopped again and again is killed."""
+    stops_s: list[float] = []
+    while True:
+        pid, status = os.waitpid(-1, os.WUNTRACED)
+        if pid != worker:
+            continue
+        if not os.WIFSTOPPED(status):
+            return status
+        now_s = time.monotonic()
+        stops_s = [*(stop_s for stop_s in stops_s if now_s - stop_s < _STOPS_WITHIN_S), now_s]
+        time.sleep(_STOPPED_FOR_S)
+        os.kill(worker, signal.SIGCONT if len(stops_s) < _MOST_STOPS else signal.SIGKILL)

@@ -6,11 +6,13 @@ connects is told, one JSON line each, how far the start has come and then the ad
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -26,6 +28,8 @@ from cluster.bridge.embedded import (
     simulated_nodes,
 )
 from cluster.bridge.guarded import await_guarded, start_guarded
+from cluster.bridge.losses import deployments_on, note_loss
+from cluster.bridge.need import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
 from cluster.bridge.process_table import end_descendants
 from cluster.bridge.records import (
     LOCAL_KEY,
@@ -35,25 +39,32 @@ from cluster.bridge.records import (
     retire_record,
     write_record,
 )
+from cluster.bridge.reviver import Reviver
 from cluster.bridge.state_logs import log_path, open_keeper_log, remove_log
 from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
-from cluster.deploy.names import CONTROLLER_PREFIX
 from cluster.errors import ClusterviewError, system_failed
 from cluster.streams import print_to_log
 
-_FIRST_SESSION_S = 20.0
-_UNUSED_S = 1.0
 _LOCK_TRIES = 10
-_LOOK_S = 0.5
 
 
 class _Ended(Exception):
-    """The keeper was told to end."""
+    """The keeper was told to end, or nobody wants its cluster any more."""
+
+
+_why_ended = ""
 
 
 def _end(signal_number: int, frame: FrameType | None) -> None:
     raise _Ended
+
+
+def _end_because(reason: str) -> None:
+    """Let the main thread end as if it had been told to; the reason is noted."""
+    global _why_ended
+    _why_ended = reason
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def keep(key: str) -> int:
@@ -71,6 +82,8 @@ def _keep_locked(key: str) -> int:
     temp_dir = new_temp_dir()
     starter = _write_to_log(key)
     status = await_guarded(start_guarded(lambda: _own(key, temp_dir, starter)))
+    if status < 0:
+        note_loss(key, f"its keeper was killed ({signal.Signals(-status).name})", deployments_on(temp_dir))
     retire_record(key)
     end_descendants()
     remove_temp_dir(Path(temp_dir))
@@ -102,18 +115,30 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
         started_at_s=time.time(),
     )
     signal.signal(signal.SIGTERM, _end)
+    guard, reviver = os.getppid(), Reviver(os.getppid(), _end_because)
     try:
         write_record(record)
+        threading.Thread(
+            target=watch_start, args=(audience, _end_because), name="wanted", daemon=True
+        ).start()
         _start(cluster, audience, _plans(key))
-        _wait_until_unneeded(cluster, audience)
+        reviver.watch_head(cluster.address)
+        wait_until_unneeded(cluster, audience, temp_dir)
         remove_log(log_path(key))
-    except _Ended:
-        audience.tell(failed="the embedded cluster was told to end")
+    except (_Ended, SystemExit):
+        # Ray's own handler of SIGTERM, in place while it starts a node, raises SystemExit.
+        _note_end(key, temp_dir, guard)
+        if _why_ended != UNWANTED:
+            audience.tell(failed="the embedded cluster was told to end")
+    except HeadEnded as error:
+        note_loss(key, str(error), deployments_on(temp_dir))
+        audience.tell(failed=str(error))
     except Exception as error:
         sys.stderr.write(f"keeper: {error!r}\n")
         reason = _reason(error)
         audience.tell(failed=reason)
-        os.write(starter, f"{reason}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(starter, f"{reason}\n".encode())
         return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -122,6 +147,19 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
         cluster.stop()
         forget_record(key)
     return 0
+
+
+def _note_end(key: str, temp_dir: str, guard: int) -> None:
+    """Note why the cluster ends before anybody wanted it to, unless nobody loses anything by it."""
+    deployments = deployments_on(temp_dir)
+    if _why_ended == UNWANTED:
+        remove_log(log_path(key))
+    elif _why_ended:
+        note_loss(key, _why_ended, deployments)
+    elif os.getppid() != guard:
+        note_loss(key, "its guard was killed", deployments)
+    elif deployments:
+        note_loss(key, "its keeper was told to end (SIGTERM)", deployments)
 
 
 def _reason(error: Exception) -> str:
@@ -150,21 +188,8 @@ def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, 
         # Every node that Ray starts here puts Ray's own handler in the place of ours.
         signal.signal(signal.SIGTERM, _end)
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
+    audience.is_up = True
     audience.tell(address=cluster.address)
-
-
-def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience) -> None:
-    unneeded_at_s = time.monotonic() + _FIRST_SESSION_S
-    while True:
-        time.sleep(_LOOK_S)
-        if audience.count() > 0:
-            unneeded_at_s = time.monotonic() + _UNUSED_S
-        if not cluster.head_lives():
-            raise RuntimeError("the cluster's head has ended")
-        if time.monotonic() > unneeded_at_s:
-            if cluster.num_actors(CONTROLLER_PREFIX) == 0:
-                return
-            unneeded_at_s = time.monotonic() + _UNUSED_S
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -58,6 +58,24 @@ def _parents() -> dict[int, int]:
             fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
             parents[int(entry.name)] = int(fields[1])
     return parents
+
+
+def reap_orphans(known: Collection[int]) -> None:
+    """Reap children of this process that have ended and were started by others; leave the known ones alone.
+
+    Whoever started a process waits for it: reaping that one here would take its exit status away.
+    """
+    for pid, parent in _parents().items():
+        if parent == os.getpid() and pid not in known and _is_zombie(pid):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _is_zombie(pid: int) -> bool:
+    with contextlib.suppress(OSError, IndexError):
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return stat.rpartition(")")[2].split()[0] == "Z"
+    return False
 
 
 def end_descendants() -> None:

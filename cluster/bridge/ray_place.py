@@ -12,14 +12,24 @@ from cluster.bridge.change import worth_telling
 from cluster.bridge.deployments import Deployments
 from cluster.bridge.discovery import Discovery
 from cluster.bridge.embedded import canonical_spec, ray_environment
-from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.events import (
+    ClusterSeen,
+    DeploymentsSeen,
+    PreflightSeen,
+    Progress,
+    ReadingsSeen,
+    SessionLost,
+)
 from cluster.bridge.outbox import Send
+from cluster.bridge.preflight import ask_nodes
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.ray_link import check_answers, enter, leave
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
+from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
+from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
 from cluster.errors import ClusterGone
@@ -40,6 +50,7 @@ class RayPlace:
         self._ray: Any = None
         self._discovery: Discovery | None = None
         self._deployments: Deployments | None = None
+        self._raylets: RayletWatch | None = None
         self._told_cluster: Cluster | None = None
         self._told_any_deployment = True
         self._readings: tuple[NodeReading, ...] = ()
@@ -71,6 +82,7 @@ class RayPlace:
         self._ray = enter(address, ship_package=ship_package)
         self._discovery = Discovery(self._ray)
         self._deployments = Deployments(self._ray, self._send)
+        self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
 
     def _tell_progress(self, message: str, fraction: float | None) -> None:
@@ -98,10 +110,17 @@ class RayPlace:
             self._deployments.look()
             self._discovery.look(self._deployments.loads())
             cluster = self._discovery.cluster(self._deployments.claims())
-            self._readings = self._discovery.readings()
+            self._readings = self._with_silent_raylets(self._discovery.readings())
             self._looked_at_s = time.monotonic()
             self._tell(cluster)
             return cluster
+
+    def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
+        """Mark the nodes whose raylet does not answer: what runs there goes on, and nothing can start."""
+        assert self._raylets is not None
+        self._raylets.take(self._ray.nodes())
+        silent = self._raylets.silent()
+        return tuple(_with_silent_raylet(reading, silent.get(reading.node_id)) for reading in readings)
 
     def _tell(self, cluster: Cluster) -> None:
         assert self._deployments is not None
@@ -135,8 +154,20 @@ class RayPlace:
         assert self._deployments is not None
         # The plan may be minutes old: what counts is what is free at this moment.
         check_order(spec, self.look(), self._deployments.statuses())
-        self._deployments.deploy(spec)
+        self._deployments.deploy(checked_spec(spec, self._preflight(spec)))
         self.look()
+
+    def check(self, spec: DeploymentSpec) -> None:
+        """Check an order as `deploy` does, tell what the nodes have, and start nothing."""
+        assert self._deployments is not None
+        check_order(spec, self.look(), self._deployments.statuses())
+        self._preflight(spec)
+
+    def _preflight(self, spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
+        assert self._deployments is not None
+        verdicts = ask_nodes(self._ray, needs_of(spec, self._deployments.router_node()))
+        self._send(PreflightSeen(name=spec.name, nodes=verdicts))
+        return verdicts
 
     def stop(self, name: str) -> None:
         assert self._deployments is not None
@@ -152,3 +183,10 @@ class RayPlace:
             leave(self._ray)
         if self._attachment is not None:
             self._attachment.connection.close()
+
+
+def _with_silent_raylet(reading: NodeReading, silent_s: float | None) -> NodeReading:
+    if silent_s is None or reading.state == "lost":
+        return reading
+    reason = f"its raylet has not answered for {silent_s:.0f} s: nothing can be started there"
+    return reading.model_copy(update={"state": "stale", "reason": reason})

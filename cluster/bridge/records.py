@@ -14,6 +14,7 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
+from cluster.bridge.losses import deployments_on, is_our_loss, note_loss
 from cluster.bridge.process_table import process_exists
 from cluster.bridge.state_folder import (
     create_marked,
@@ -78,7 +79,7 @@ def write_record(record: ClusterRecord) -> None:
         os.close(in_state_dir(lambda folder: create_marked(folder / draft.name, content)))
         draft.rename(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
         raise system_failed(f"cannot write {path}", error) from None
 
 
@@ -152,7 +153,7 @@ def _is_ours(path: Path) -> bool:
         return (
             _draft_pid(path) is not None and content is not None and _MARK.startswith(content[: len(_MARK)])
         )
-    return is_our_log(path)
+    return is_our_log(path) or is_our_loss(path)
 
 
 def _draft_pid(path: Path) -> int | None:
@@ -186,6 +187,9 @@ def _read_living(path: Path) -> ClusterRecord | None:
     # The keeper holds the lock for life, so whoever gets it may clean up after a dead one.
     with contextlib.suppress(OSError), hold_lock(record.key) as lock:
         if lock is not None:
+            if path.suffix == _RECORD:
+                # Retired records are of keepers that were on their way out.
+                note_loss(record.key, "its keeper was killed", deployments_on(record.temp_dir))
             sweep(record.temp_dir)
             _remove(path)
     return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.bridge.embedded import NAME_LABEL
 from cluster.bridge.gpu_counts import count_disagreement, short_disagreement
+from cluster.deploy.stuck import StuckWatch
 from cluster.inventory import Node
 from cluster.probe.naming import with_catalogue_types
 from cluster.probe.query import NO_GPUS, NO_LIBRARY
@@ -17,6 +18,7 @@ FIRST_ANSWER_S = 40.0
 """How long a new probe may take: Ray ships the code and starts a process, the driver wakes its GPUs."""
 
 _STALE_S = 3.0
+_HUNG_S = 30.0
 _FAILED_STARTS = 2
 _LONGEST_PAUSE_S = 30.0
 
@@ -42,6 +44,7 @@ class WatchedNode:
     first_seen_s: float = field(default_factory=time.time)
     failed_starts: int = 0
     next_start_s: float = 0.0
+    stuck: StuckWatch | None = None
 
     @property
     def shows_gpus(self) -> bool:
@@ -51,6 +54,16 @@ class WatchedNode:
     def settled(self) -> bool:
         """True once the node has answered, is gone, or is known not to answer."""
         return self.node is not None or self.died_at_s is not None or self._given_up()
+
+    def late_s(self) -> float:
+        """Return for how long the probe owes an answer; 0 while it owes none."""
+        return time.time() - self.asked_at_s if self.pending is not None else 0.0
+
+    def look_at_silence(self) -> None:
+        """Follow up a probe that was up and does not answer: continued, or ended and started again by Ray."""
+        if self.stuck is not None:
+            self.stuck.suspicion.hung_s = _HUNG_S if self.reading is not None else None
+            self.stuck.look(self.probe, self.late_s())
 
     def _given_up(self) -> bool:
         return self.failed_starts >= _FAILED_STARTS or time.time() - self.first_seen_s > FIRST_ANSWER_S
@@ -97,13 +110,17 @@ class WatchedNode:
         return "the probe on this node has not answered yet"
 
     def reading_now(self) -> NodeReading:
-        """Return the latest reading, marked where it is late or the node is gone."""
+        """Return the latest reading, marked where it is late or the node is gone.
+
+        A reason here is short, as the screen's node lines are; the inventory's error says all.
+        """
         if self.died_at_s is not None:
-            return self._marked("lost", self.trouble)
+            return self._marked("lost", "left the cluster")
         if self.reading is None:
-            return self._marked("lost" if self._given_up() else "stale", self._why_unread())
-        late_s = time.time() - self.asked_at_s
-        if self.pending is not None and late_s > _STALE_S:
+            waits = not self._given_up()
+            return self._marked("stale", "not read yet") if waits else self._marked("lost", "never read")
+        late_s = self.late_s()
+        if late_s > _STALE_S:
             return self._marked("stale", self.trouble or f"the probe has not answered for {late_s:.0f} s")
         return self.reading
 

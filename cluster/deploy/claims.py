@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.deploy.names import GROUP_PREFIX, group_prefix
+from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.errors import DeployFailed
 
 _LOOK_S = 0.2
 _COMING_FREE_S = 15.0
 _UNPLACED_S = 10.0
 _NODE_ID_LABEL = "ray.io/node-id"
+RANK_TITLE = "ray::RankActor"
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Slot:
     """What the process will say about where it is; None once it has."""
     opened_at_s: float = 0.0
     gpu_index: int | None = None
+    watch: StuckWatch | None = None
 
 
 MakeActor = Callable[[Any], Any]
@@ -117,7 +120,8 @@ class NodeClaim:
             lifetime="detached",
         )
         actor = self._make_actor(group)
-        self._slots.append(Slot(group, actor, actor.where.remote(), time.monotonic()))
+        watch = StuckWatch(self._ray, RANK_TITLE, Suspicion(hung_s=None))
+        self._slots.append(Slot(group, actor, actor.where.remote(), time.monotonic(), watch=watch))
 
     def _hear(self) -> bool:
         """Take in where processes say they are; True while some have not said it."""
@@ -130,7 +134,15 @@ class NodeClaim:
             slot.answer, slot.gpu_index = None, self._ray.get(ref)[1][0]
         for ref in late:
             self._drop_unplaced(pending[ref])
+            self._drop_stuck(pending[ref])
         return bool(late)
+
+    def _drop_stuck(self, slot: Slot) -> None:
+        """Give up a slot whose process came up and does not answer; another is opened in its place."""
+        silent_s = time.monotonic() - slot.opened_at_s
+        if slot in self._slots and slot.watch is not None and slot.watch.look(slot.actor, silent_s):
+            self.release([slot])
+            self._slots.remove(slot)
 
     def _drop_unplaced(self, slot: Slot) -> None:
         """Give up a slot that Ray has no GPU for: what was free was taken by somebody else meanwhile."""

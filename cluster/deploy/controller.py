@@ -15,11 +15,15 @@ from typing import Any
 
 from cluster.deploy.claims import NodeClaim, groups_of, remove_groups
 from cluster.deploy.lifecycle import Action, deployment_state, next_action
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.rank_actor import CONCURRENCY, RankActor
+from cluster.deploy.rank_report import REPORTS
+from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec, RankPlace
-from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
+from cluster.deploy.status_board import Poster, read_status
 from cluster.deploy.status_of import status_of
 from cluster.errors import ClusterviewError
 
@@ -51,6 +55,10 @@ class Controller:
         self._state = DeploymentState.STARTING
         self._state_since_s = time.monotonic()
         self._lock = threading.Lock()
+        self._restarts = _restarts_before(ray, spec.name)
+        self._raylets = RayletWatch()
+        self._own_pause = OwnPause()
+        self._poster = Poster(self.status)
         threading.Thread(target=self._run, name="controller", daemon=True).start()
 
     def status(self) -> DeploymentStatus:
@@ -60,7 +68,7 @@ class Controller:
             if state is not self._state:
                 self._state, self._state_since_s = state, time.monotonic()
             age_s = time.monotonic() - self._state_since_s
-            return status_of(self._spec, self._groups, state, reason, age_s, self._router.endpoint)
+            return status_of(self._spec, self._groups, state, reason, age_s, self._router, self._restarts)
 
     def stop(self) -> None:
         """Drain, free every GPU, and end this actor."""
@@ -73,11 +81,31 @@ class Controller:
     def _derive_state(self) -> tuple[DeploymentState, str]:
         views = [group.view() for group in self._groups]
         state, reason = deployment_state(views, stopping=self._stopping.is_set(), failure=self._failure)
-        if state is DeploymentState.READY and self._router.endpoint is None:
-            return DeploymentState.STARTING, "the router starts"
+        if state in SERVING and (trouble := self._router.trouble_now()):
+            # Whatever the replicas do, nobody is answered now.
+            return DeploymentState.STARTING, trouble
         if state is DeploymentState.STARTING and not self._claimed:
             return state, "claiming its GPUs"
+        trouble = self._silent_rank() or self._silent_raylet()
+        if state is DeploymentState.READY and trouble:
+            return DeploymentState.DEGRADED, trouble
         return state, reason
+
+    def _silent_rank(self) -> str:
+        for group in self._groups:
+            if silence := group.silence():
+                return f"replica {group.replica}: {silence}"
+        return ""
+
+    def _silent_raylet(self) -> str:
+        """Say which node of ours has a raylet that does not answer; what runs there goes on by itself."""
+        silent = self._raylets.silent()
+        for place in self._spec.ranks:
+            if (silent_s := silent.get(place.node_id)) is not None:
+                return (
+                    f"the raylet of {place.node_name} has not answered for {silent_s:.0f} s; its ranks go on"
+                )
+        return ""
 
     def _run(self) -> None:
         try:
@@ -117,7 +145,7 @@ class Controller:
     def _make_rank(self, group: Any) -> Any:
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        actor = self._ray.remote(RankActor).options(
+        actor = self._ray.remote(concurrency_groups={REPORTS: 1})(RankActor).options(
             num_cpus=0,
             num_gpus=1,
             max_restarts=0,
@@ -142,7 +170,11 @@ class Controller:
     def _look(self) -> float:
         """Look at everything once and act; return how long to wait before the next look."""
         busy = False
-        living = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        self._forgive(self._own_pause.seconds())
+        nodes = self._ray.nodes()
+        living = {node["NodeID"] for node in nodes if node["Alive"]}
+        ours = {place.node_id for place in self._spec.ranks}
+        self._raylets.take(node for node in nodes if node["NodeID"] in ours)
         with self._lock:
             for group in self._groups:
                 group.note_lost_nodes(living)
@@ -158,6 +190,14 @@ class Controller:
             self._fail(f"replica 0: {self._groups[0].given_up}")
             self._stopping.wait()
         return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
+
+    def _forgive(self, paused_s: float) -> None:
+        """Count no silence of others for the time that this process was held up itself."""
+        with self._lock:
+            for group in self._groups:
+                for rank in group.ranks:
+                    rank.asked_at_s += paused_s
+        self._router.forgive(paused_s)
 
     def _fail(self, reason: str) -> None:
         """Give everything back but stay, so that the reason can be read."""
@@ -179,6 +219,8 @@ class Controller:
                 group.end("stopped")
         self._router.end()
         self._free()
+        self._raylets.end()
+        self._poster.end(self._spec.name)
         myself = self._ray.get_runtime_context().current_actor
         self._ray.kill(myself, no_restart=True)
 
@@ -194,6 +236,14 @@ class Controller:
     def _free(self) -> None:
         with contextlib.suppress(Exception):
             remove_groups(self._ray, groups_of(self._ray, self._spec.name), _FREE_S)
+
+
+def _restarts_before(ray: Any, name: str) -> int:
+    """Return how many lives this controller has had before."""
+    if not ray.get_runtime_context().was_current_actor_reconstructed:
+        return 0
+    posted = read_status(name)
+    return 1 if posted is None else posted.status.controller_restarts + 1
 
 
 def _num_replicas(spec: DeploymentSpec) -> int:

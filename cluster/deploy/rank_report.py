@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from cluster.deploy.status import RankState
 
+REPORTS = "reports"
+"""Concurrency group of a rank's actor that answers reports only."""
+
 
 class RankStep(StrEnum):
     """Where a rank is. Finer than RankState: some steps wait for the controller's word."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cluster.deploy.claims import Slot
+from cluster.deploy.claims import RANK_TITLE, Slot
 from cluster.deploy.lifecycle import STEADY_S, Action, Decision, GroupView, pause_s
-from cluster.deploy.rank_report import RankReport, RankStep
+from cluster.deploy.rank_report import REPORTS, RankReport, RankStep
 from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.deploy.stuck import SAID_S, StuckWatch, Suspicion
 
 PROOF_S = 60.0
 NOT_STARTED = RankReport(RankStep.PLACING, reason="claiming its GPU")
-_SILENT_S = 60.0
+RUNNING_HUNG_S = 30.0
+BUSY_HUNG_S = 60.0
+"""Seconds of silence after which a rank is given up though its process runs; loading may hold it up."""
 
 
 @dataclass
@@ -22,6 +25,7 @@ class HeldRank:
     """One rank: where it belongs, what runs there, and what was last heard of it."""
 
     place: RankPlace
+    watch: StuckWatch
     slot: Slot | None = None
     asked: Any = None
     asked_at_s: float = 0.0
@@ -29,19 +33,27 @@ class HeldRank:
     heard_at_s: float = 0.0
 
     def now(self) -> RankReport:
-        """Return the last report, as old as it is by now."""
-        age_s = self.report.age_s + time.monotonic() - self.heard_at_s
-        return RankReport(
-            step=self.report.step,
-            age_s=age_s,
-            reason=self.report.reason,
-            progress=self.report.progress,
-            permanent=self.report.permanent,
-            figures=self.report.figures,
-        )
+        """Return the last report, as old as it is by now, and with its silence where there is one."""
+        report, silent_s = self.report, self.silent_s()
+        age_s = report.age_s + time.monotonic() - self.heard_at_s
+        if silent_s > SAID_S and report.step not in (RankStep.STARTING, RankStep.FAILED):
+            return replace(report, age_s=age_s, reason=f"its process has not answered for {silent_s:.0f} s")
+        return replace(report, age_s=age_s)
 
     def hear(self, report: RankReport) -> None:
         self.report, self.heard_at_s = report, time.monotonic()
+
+    def silent_s(self) -> float:
+        """Return for how long it owes an answer; 0 while it owes none."""
+        return time.monotonic() - self.asked_at_s if self.asked is not None else 0.0
+
+    def look_at_silence(self) -> str | None:
+        """Follow up a silence; returns why the process must be replaced, or None."""
+        step, suspicion = self.report.step, self.watch.suspicion
+        # A process that starts has a deadline of its own, and says nothing before it is up.
+        hung_s = None if step is RankStep.STARTING else BUSY_HUNG_S
+        suspicion.hung_s = RUNNING_HUNG_S if step is RankStep.RUNNING else hung_s
+        return self.watch.look(self.slot.actor, self.silent_s()) if self.slot is not None else None
 
 
 class ReplicaGroup:
@@ -52,10 +64,13 @@ class ReplicaGroup:
     ) -> None:
         places = [place for place in spec.ranks if place.replica == replica]
         places.sort(key=lambda place: (place.stage, place.rank))
-        self.replica, self.ranks = replica, [HeldRank(place) for place in places]
+        self.replica = replica
+        self.ranks = [
+            HeldRank(place, StuckWatch(ray, RANK_TITLE, Suspicion(hung_s=None))) for place in places
+        ]
         self.restarts, self.starts = 0, 0
         self.given_up: str | None = None
-        self.last_trouble = ""
+        self.last_trouble, self.last_trouble_at_s = "", 0.0
         self.proven = False
         self._ray, self._spec, self._make_actor = ray, spec, make_actor
         self._running = False
@@ -72,6 +87,13 @@ class ReplicaGroup:
         """The actor that takes requests, None while there is none."""
         slot = self.ranks[0].slot
         return slot.actor if slot is not None and self._running else None
+
+    def silence(self) -> str:
+        """Say which rank of a group that serves does not answer now; empty while all do."""
+        for number, rank in enumerate(self.ranks if self.proven else ()):
+            if (silent_s := rank.silent_s()) > SAID_S:
+                return f"rank {number} has not answered for {silent_s:.0f} s"
+        return ""
 
     def look(self) -> GroupView:
         """Take in what the ranks answered and return the group as it is now."""
@@ -121,7 +143,7 @@ class ReplicaGroup:
         """Kill every rank's process; the GPUs stay claimed."""
         self._running = self.proven = False
         self._meeting = self._proof = None
-        self.last_trouble = reason
+        self._note(reason)
         for rank in self.ranks:
             if rank.slot is not None and rank.slot.actor is not None:
                 self._ray.kill(rank.slot.actor, no_restart=True)
@@ -150,6 +172,7 @@ class ReplicaGroup:
             assert rank.slot is not None
             if rank.slot.actor is None:
                 rank.slot.actor = self._make_actor(rank.slot.group)
+            rank.watch.forget()
             rank.slot.actor.become.remote(self._spec, rank.place)
             rank.asked = None
             rank.hear(RankReport(RankStep.STARTING, reason="its process starts"))
@@ -165,15 +188,24 @@ class ReplicaGroup:
             try:
                 rank.hear(self._ray.get(rank.asked))
             except Exception as error:
-                rank.hear(RankReport(RankStep.FAILED, reason=_process_ended(error)))
+                rank.hear(RankReport(RankStep.FAILED, reason=process_ended(error)))
             rank.asked = None
-        elif rank.asked is not None and rank.report.step is not RankStep.STARTING:
-            silent_s = time.monotonic() - rank.asked_at_s
-            if silent_s > _SILENT_S:
-                reason = f"its process has not answered for {silent_s:.0f} s"
-                rank.hear(RankReport(RankStep.FAILED, reason=reason))
+        self._look_at_silence(rank)
         if rank.asked is None and rank.report.step is not RankStep.FAILED:
-            rank.asked, rank.asked_at_s = rank.slot.actor.report.remote(), time.monotonic()
+            # Answered beside everything else: many proofs of health at once must not look like silence.
+            report = rank.slot.actor.report.options(concurrency_group=REPORTS)
+            rank.asked, rank.asked_at_s = report.remote(), time.monotonic()
+
+    def _look_at_silence(self, rank: HeldRank) -> None:
+        before = rank.watch.suspicion.num_troubles
+        reason = rank.look_at_silence()
+        if rank.watch.suspicion.num_troubles != before:
+            self._note(f"rank {self.ranks.index(rank)}: its process {rank.watch.suspicion.trouble}")
+        if reason is not None:
+            rank.hear(RankReport(RankStep.FAILED, reason=f"its process {reason}"))
+
+    def _note(self, trouble: str) -> None:
+        self.last_trouble, self.last_trouble_at_s = trouble, time.monotonic()
 
     def _await_meeting(self) -> None:
         if self._meeting is None or not self._is_ready(self._meeting):
@@ -182,7 +214,7 @@ class ReplicaGroup:
         try:
             self._tell_all("meet", self._ray.get(meeting))
         except Exception as error:
-            self._fail(f"no meeting place: {_process_ended(error)}")
+            self._fail(f"no meeting place: {process_ended(error)}")
 
     def _await_proof(self) -> None:
         if self._proof is None or not self._is_ready(self._proof):
@@ -191,7 +223,7 @@ class ReplicaGroup:
         try:
             self._ray.get(proof)
         except Exception as error:
-            self._fail(_process_ended(error))
+            self._fail(process_ended(error))
             return
         self.proven, self._proven_at_s = True, time.monotonic()
 
@@ -203,7 +235,7 @@ class ReplicaGroup:
         return bool(ready)
 
 
-def _process_ended(error: Exception) -> str:
+def process_ended(error: Exception) -> str:
     """Say in one line why a call to a rank's process failed."""
     cause = getattr(error, "cause", None) or error
     message = getattr(cause, "message", None)

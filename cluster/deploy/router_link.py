@@ -1,20 +1,27 @@
-"""A controller's hold on its router: started, told of the replicas, started again when it dies."""
+"""A controller's hold on its router: started, told of the replicas, replaced when it dies or is stuck."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from cluster.deploy.lifecycle import STEADY_S, pause_s
 from cluster.deploy.rank_report import shown_state
-from cluster.deploy.replica_group import ReplicaGroup
+from cluster.deploy.replica_group import ReplicaGroup, process_ended
 from cluster.deploy.router.pool import ReplicaStats
 from cluster.deploy.router_actor import ReplicaNews, RouterActor
 from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import RouterStatus
+from cluster.deploy.stuck import SAID_S, StuckWatch, Suspicion
 
 _CONCURRENT_CALLS = 1000
 _TELL_S = 1.0
+_HUNG_S = 20.0
+_START_S = 90.0
+_ENDS_S = 6.0
 
 
 class RouterLink:
@@ -27,51 +34,119 @@ class RouterLink:
         self._port = spec.router_port
         self._serving: Any = None
         self._told: Any = None
-        self._told_at_s = 0.0
+        self._asked_at_s = 0.0
         self._last_news: list[tuple[int, int, bool]] = []
+        self._watch = StuckWatch(ray, f"ray::{RouterActor.__name__}", Suspicion(hung_s=_START_S))
+        self._ended_at_s: float | None = None
+        self._restarts = self._quick_restarts = 0
+        self._is_over = False
+        self._start_after_s = self._started_at_s = 0.0
+        self._trouble, self._trouble_at_s = "", 0.0
 
     def start(self) -> None:
         """Start the router beside the controller; its address is known some time later."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        node_id = self._ray.get_runtime_context().get_node_id()
-        self.actor = (
-            self._ray.remote(RouterActor)
-            .options(
-                num_cpus=0,
-                num_gpus=0,
-                max_concurrency=_CONCURRENT_CALLS,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
-            )
-            .remote(self._spec)
+        context = self._ray.get_runtime_context()
+        strategy = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
+        options = self._ray.remote(RouterActor).options(
+            num_cpus=0, num_gpus=0, max_concurrency=_CONCURRENT_CALLS, scheduling_strategy=strategy
         )
-        self._told, self._last_news = None, []
+        self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
+        self._told, self._last_news, self._ended_at_s = None, [], None
+        self._watch.forget()
+        self._watch.suspicion.hung_s = _START_S
         self._serving = self.actor.serve.remote(self._port)
+        self._started_at_s = self._asked_at_s = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Return for how long the router owes an answer; 0 while it owes none."""
+        owes = self._told is not None or (self._serving is not None and self.endpoint is None)
+        return time.monotonic() - self._asked_at_s if owes and self.actor is not None else 0.0
+
+    def forgive(self, paused_s: float) -> None:
+        """Take some seconds off its silence: those in which nobody listened."""
+        self._asked_at_s += paused_s
+
+    def trouble_now(self) -> str:
+        """Return in one line why requests are not taken now, empty while the router answers."""
+        if self.endpoint is None:
+            last = f" ({self._trouble})" if self._trouble else ""
+            return f"the router starts{' again' if self._restarts else ''}{last}"
+        silent_s = self.silent_s()
+        return f"the router has not answered for {silent_s:.0f} s" if silent_s > SAID_S else ""
+
+    def status(self) -> RouterStatus:
+        """Return how often the router was started again, and what was last wrong with it."""
+        age_s = time.monotonic() - self._trouble_at_s if self._trouble else None
+        return RouterStatus(restarts=self._restarts, last_trouble=self._trouble, last_trouble_age_s=age_s)
 
     def keep(self, groups: Sequence[ReplicaGroup]) -> None:
         """Take in what the router answered, and tell it of the replicas: news at once, else each second."""
         if self.actor is None:
+            if not self._is_over and time.monotonic() > self._start_after_s:
+                self.start()
             return
         try:
             self._take_answers()
-        except Exception:
-            self.endpoint = None
-            self.start()
+        except Exception as error:
+            self._replace(process_ended(error))
             return
-        key = [(group.replica, group.starts, group.proven) for group in groups]
-        late = time.monotonic() - self._told_at_s > _TELL_S
+        if self._look_at_silence():
+            self._replace("its process could not be ended")
+            return
+        serving = serving_replicas(groups)
+        key = [(group.replica, group.starts, group.replica in serving) for group in groups]
+        late = time.monotonic() - self._asked_at_s > _TELL_S
         if self.endpoint is not None and self._told is None and (late or key != self._last_news):
-            self._told = self.actor.update.remote([_news(group) for group in groups])
-            self._told_at_s, self._last_news = time.monotonic(), key
+            self._told = self.actor.update.remote(
+                [_news(group, group.replica in serving) for group in groups]
+            )
+            self._asked_at_s, self._last_news = time.monotonic(), key
 
     def _take_answers(self) -> None:
         if self._serving is not None and self._is_ready(self._serving):
             serving, self._serving = self._serving, None
             self._port = self._ray.get(serving)
             self.endpoint = f"http://127.0.0.1:{self._port}"
+            self._watch.suspicion.hung_s = _HUNG_S
         if self._told is not None and self._is_ready(self._told):
             told, self._told = self._told, None
             self._ray.get(told)
+
+    def _look_at_silence(self) -> bool:
+        """Follow up a silence; True when the process was ended in vain. Otherwise its open call fails.
+
+        Ray is asked last: it calls an actor dead before its process is gone, and only then is its port free.
+        """
+        now_s, before = time.monotonic(), self._watch.suspicion.num_troubles
+        if self._ended_at_s is not None:
+            if now_s - self._ended_at_s > _ENDS_S:
+                self._ray.kill(self.actor, no_restart=True)
+                return True
+            return False
+        reason = self._watch.look(self.actor, self.silent_s())
+        if self._watch.suspicion.num_troubles != before:
+            self._note(f"it {self._watch.suspicion.trouble}")
+        if reason is not None:
+            self._ended_at_s = now_s
+        return False
+
+    def _note(self, trouble: str) -> None:
+        self._trouble, self._trouble_at_s = trouble, time.monotonic()
+
+    def _replace(self, reason: str) -> None:
+        """Start again: at once the first time, later after a pause that grows."""
+        now_s = time.monotonic()
+        if self._ended_at_s is None:
+            self._note(reason)
+        steady = now_s - self._started_at_s > STEADY_S
+        self._quick_restarts = 0 if steady else self._quick_restarts + 1
+        self._restarts += 1
+        self._start_after_s = now_s + (pause_s(self._quick_restarts - 1) if self._quick_restarts > 1 else 0.0)
+        self.actor = self.endpoint = self._serving = self._told = None
+        if self._start_after_s <= now_s:
+            self.start()
 
     def _is_ready(self, ref: Any) -> bool:
         ready, _ = self._ray.wait([ref], timeout=0)
@@ -79,26 +154,36 @@ class RouterLink:
 
     def drain(self, deadline_s: float) -> None:
         """Let requests in flight end, taking no more; waits at most the deadline."""
-        if self.actor is None or self.endpoint is None:
+        if self.actor is None or self.endpoint is None or self.silent_s() > SAID_S:
             return
         with contextlib.suppress(Exception):
             self._ray.get(self.actor.drain.remote(deadline_s), timeout=deadline_s + 2.0)
 
     def end(self) -> None:
-        """End the router's process."""
+        """End the router's process, for good."""
+        self._is_over = True
         if self.actor is not None:
             self._ray.kill(self.actor, no_restart=True)
             self.actor = self.endpoint = None
 
 
-def _news(group: ReplicaGroup) -> ReplicaNews:
+def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
+    """Return the replicas that requests go to: those that answer, else all that are ready.
+
+    A moment's silence may mean nothing: no reason to refuse what no other replica can take.
+    """
+    proven = {group.replica for group in groups if group.proven}
+    return {group.replica for group in groups if group.proven and not group.silence()} or proven
+
+
+def _news(group: ReplicaGroup, ready: bool) -> ReplicaNews:
     figures = group.ranks[0].report.figures
     states = tuple(str(shown_state(rank.report.step, proven=group.proven)) for rank in group.ranks)
     return ReplicaNews(
         replica=group.replica,
         start=group.starts,
         leader=group.leader,
-        ready=group.proven,
+        ready=ready,
         stats=ReplicaStats(
             requests_total=figures.requests_total,
             output_tokens_total=figures.output_tokens_total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
@@ -75,6 +76,27 @@ class ReplicaStatus(FrozenModel):
     all_reduce_share: float | None = None
     """Part of the decode time spent in all-reduces, 0 to 1; None before the first token."""
     restarts: int = 0
+    last_trouble: CleanStr = ""
+    """Why it was last started again, or what its ranks recovered from; empty when nothing was wrong."""
+    last_trouble_age_s: float | None = None
+
+
+class RouterStatus(FrozenModel):
+    """What became of a deployment's router."""
+
+    restarts: int = 0
+    last_trouble: CleanStr = ""
+    """Why it was last started again, or what it recovered from; empty when nothing was wrong."""
+    last_trouble_age_s: float | None = None
+
+
+class EngineInUse(FrozenModel):
+    """Which engine runs, and for which one its layout was planned."""
+
+    name: CleanStr
+    version: CleanStr
+    planned_for: CleanStr
+    """'vllm 0.14.0'."""
 
 
 class DeploymentStatus(FrozenModel):
@@ -93,6 +115,14 @@ class DeploymentStatus(FrozenModel):
     tokens_per_s: float = 0.0
     simulated: bool = False
     scale: CleanStr | None = None
+    engine: EngineInUse | None = None
+    weights: Literal["checkpoint", "dummy"] | None = None
+    """Read from a checkpoint, or made up; None while the controller has not answered."""
+    remarks: tuple[CleanStr, ...] = ()
+    """What differs from what was asked for or planned."""
     predicted_tokens_per_s: tuple[float, float, float] | None = None
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
+    router: RouterStatus = RouterStatus()
+    controller_restarts: int = 0
+    """How often Ray started the controller again after it was lost; everything else then starts anew."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from cluster.deploy.rank_report import DEADLINES_S, shown_state
 from cluster.deploy.replica_group import HeldRank, ReplicaGroup
+from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus, EngineInUse, RankStatus, ReplicaStatus
 
 
 def status_of(
@@ -16,7 +18,8 @@ def status_of(
     state: DeploymentState,
     reason: str,
     age_s: float,
-    endpoint: str | None,
+    router: RouterLink,
+    controller_restarts: int,
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
     replicas = tuple(_replica_status(group) for group in groups)
@@ -27,16 +30,23 @@ def status_of(
         state=state,
         reason=reason,
         age_s=age_s,
-        endpoint=endpoint,
+        endpoint=router.endpoint,
         ranks=tuple(_rank_status(rank, group) for group in groups for rank in group.ranks),
         replicas=replicas,
         tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
         simulated=spec.simulated,
         scale=spec.model.scale,
+        engine=EngineInUse(
+            name=spec.engine, version=spec.engine_version, planned_for=spec.planned_for or spec.engine
+        ),
+        weights=spec.model.weights,
+        remarks=spec.remarks,
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
         planned_bytes_by_gpu={
             place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None
         },
+        router=router.status(),
+        controller_restarts=controller_restarts,
     )
 
 
@@ -71,4 +81,6 @@ def _replica_status(group: ReplicaGroup) -> ReplicaStatus:
         all_reduces_per_token=figures.all_reduces_per_token,
         all_reduce_share=figures.all_reduce_share,
         restarts=max(0, group.starts - 1),
+        last_trouble=group.last_trouble,
+        last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
     )

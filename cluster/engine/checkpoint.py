@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cluster.engine.checkpoint_files import INDEX, SINGLE
 from cluster.engine.weights import Piece
 from cluster.errors import BadInput
 from cluster.json_file import INDEX as INDEX_LIMIT
 from cluster.json_file import read_json
 from cluster.text import clean
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 READABLE_DTYPES = ("F64", "F32", "F16", "BF16")
 
 

@@ -61,6 +61,16 @@ class Terminal:
             if not self._read(end - time.monotonic()):
                 raise AssertionError(f"{words!r} never came; the end was {self.output[-2000:]!r}")
 
+    def read_for(self, timeout_s: float) -> bool:
+        """Wait for bytes at most so long and take in what there is; False when none came."""
+        return self._read(timeout_s)
+
+    def read_while_busy(self, quiet_s: float, timeout_s: float = 60.0) -> None:
+        """Read until nothing was written for `quiet_s`, or until the time is over."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end and self._read(quiet_s):
+            pass
+
     def send(self, keys: bytes) -> None:
         """Type."""
         os.write(self._fd, keys)

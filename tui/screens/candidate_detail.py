@@ -139,7 +139,7 @@ def _kv_heads(model: ModelSpec, tp: int) -> str:
 
 def _places(candidate: Candidate, look: Look) -> Text:
     text = _titled("Where it runs", look)
-    for replica, places in list(replica_places(candidate).items())[:_MAX_RANKS]:
+    for replica, places in replica_places(candidate, _MAX_RANKS).items():
         text.append(fit(f"R{replica}", 6), look.replica(replica))
         by_node: dict[str, list[str]] = {}
         for place in places:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,9 +15,10 @@ from textual.binding import Binding, BindingType
 from cluster.errors import ClusterviewError
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
+from tui.background import in_background
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.look import Look
-from tui.planning import PlanFunction
+from tui.planner.by_name import PlanFunction
 from tui.screens.page import Page
 from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import path_tree
@@ -53,7 +53,7 @@ class ExplainScreen(Page):
 
     @work(group="examples", exclusive=True)
     async def _answer_examples(self) -> None:
-        self._examples = await asyncio.to_thread(_answered, self._examples, self._ask)
+        self._examples = await in_background(_answered, self._examples, self._ask)
         self.redraw()
 
     def draw(self, look: Look, width: int) -> RenderableType:

@@ -46,6 +46,7 @@ class MainScreen(MainActions):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "reconnect", "Reconnect", key_display="R"),
         Binding("m", "pick_model", "Model"),
         Binding("up", "move(-1)", "Layout", key_display="↑↓"),
         Binding("k", "move(-1)", show=False),

@@ -30,6 +30,8 @@ class MainActions(MainOrders):
             return True
         if action == "simulate":
             return self.has_class("-empty") and self.view.setup.open_simulated is not None
+        if action == "reconnect":
+            return self.view.store.snapshot.lost is not None and self.view.setup.reopen is not None
         return None if obstacle(action, self._situation()) else True
 
     def answer_disabled(self, action: str) -> None:
@@ -103,6 +105,11 @@ class MainActions(MainOrders):
             models = (self.plan.model.name,) if self.plan and len(self.question.models) > 1 else ()
             self.ask(Question(models or self.question.models, request))
 
+    def action_reconnect(self) -> None:
+        """Join the cluster again after the session gave it up; what was known of it stays, as old."""
+        if self.view.setup.reopen is not None:
+            self.view.rejoin(self.view.setup.reopen)
+
     def action_help(self) -> None:
         """Teach all keys."""
         self.app.push_screen(HelpScreen())
@@ -123,5 +130,7 @@ class MainActions(MainOrders):
         deployment = self.deployment
         if deployment is not None:
             is_scaled = deployment.scale not in (None, FULL_SIZE)
-            remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if is_scaled else ""
+            remark = "DUMMY WEIGHTS. Expect noise." if deployment.weights == "dummy" else ""
+            if is_scaled:
+                remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise."
             self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store, remark))

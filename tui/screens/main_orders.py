@@ -11,9 +11,11 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
+from tui.background import in_background
 from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
+from tui.obstacles import INTERRUPTED
 from tui.open_orders import OpenOrders
-from tui.planning import OrderContext, Question, weights_folder
+from tui.planning import OrderContext, Question, model_path
 from tui.scene import used_by_deployments
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.main_planning import MainPlanning
@@ -42,7 +44,7 @@ class MainOrders(MainPlanning):
             if candidate is None or not candidate.feasible:
                 self.app.push_screen(NoticeScreen(*no_longer_fits(wanted, candidate, plan)))
                 return
-            spec = await asyncio.to_thread(self._spec, plan, candidate)
+            spec = await in_background(self._spec, plan, candidate)
         except Exception as error:
             self._tell("This layout cannot be deployed", error)
             return
@@ -52,6 +54,8 @@ class MainOrders(MainPlanning):
     @work(group="order")
     async def _order(self, spec: DeploymentSpec) -> None:
         """Send an order; until it shows, the key that sent it is dimmed."""
+        if self._broken():
+            return
         self.orders.deploy(spec.name)
         self.add_class("-show-deployment")
         self.on_orders_changed()
@@ -68,10 +72,10 @@ class MainOrders(MainPlanning):
         self.on_orders_changed()
 
     def _spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
-        folder = weights_folder(self.question.models[-1]) if len(self.question.models) == 1 else None
+        path = model_path(self.question.models[-1]) if len(self.question.models) == 1 else None
         snapshot = self.view.store.snapshot
         names = tuple(status.name for status in snapshot.deployments)
-        return self.view.setup.make_spec(plan, candidate, OrderContext(folder, snapshot.simulated, names))
+        return self.view.setup.make_spec(plan, candidate, OrderContext(path, snapshot.simulated, names))
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
@@ -85,11 +89,20 @@ class MainOrders(MainPlanning):
     @work(group="order")
     async def _end(self, name: str) -> None:
         """Order the end of a deployment; until it came, the key that ordered it is dimmed."""
+        if self._broken():
+            return
         self.orders.stop(name)
         self.on_orders_changed()
         self.say(f"Stopping {name}.")
         await self._finish(self.view.session.stop(name), f"Stopped {name}; its GPUs are free.")
         self._close_order(name)
+
+    def _broken(self) -> bool:
+        """Refuse an order that was confirmed while the connection broke: it must not be sent by surprise."""
+        snapshot = self.view.store.snapshot
+        if snapshot.out_of_touch:
+            self.say(snapshot.lost.reason if snapshot.lost is not None else INTERRUPTED, "bad")
+        return snapshot.out_of_touch
 
     def on_orders_changed(self) -> None:
         """Show what is on its way, and which keys wait for it."""

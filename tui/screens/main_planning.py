@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from textual import work
 
 from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
+from tui.background import in_background
 from tui.cluster_now import current_cluster
+from tui.planner.wire import PlannerFault
 from tui.planning import (
     Question,
     answer,
@@ -27,6 +27,9 @@ from tui.widgets.decision_path import DecisionPath
 from tui.widgets.lessons import Lessons
 from tui.widgets.pictures import Pictures
 from tui.widgets.plan_summary import PlanSummary
+
+_LONG_S = 3.0
+"""A plan that takes longer is spoken of."""
 
 
 class MainPlanning(MainBase):
@@ -57,19 +60,30 @@ class MainPlanning(MainBase):
         snapshot = self.view.store.snapshot
         self.planned_for = snapshot.planning_key
         ask = self.view.setup.plan
+        still = self.set_timer(_LONG_S, self._say_still_planning)
         try:
-            found = await asyncio.to_thread(answer_beside_deployments, self.question, snapshot, ask)
+            found = await in_background(answer_beside_deployments, self.question, snapshot, ask)
         except ClusterviewError as error:
             self.show_plan(None)
             self.query_one(PlanSummary).show(None, error.one_line())
             self.say(error.one_line(), "bad")
         except Exception as error:
             # A fault of the planner must not take the screen with it.
+            told = clean(
+                str(error) if isinstance(error, PlannerFault) else f"{type(error).__name__}: {error}"
+            )
             self.show_plan(None)
-            self.say(f"The planner failed: {type(error).__name__}: {clean(str(error))}", "bad")
+            self.query_one(PlanSummary).show(None, f"The planner failed: {told}")
+            self.say(f"The planner failed: {told}", "bad")
         else:
             if found is not None:
                 self.show_plan(found.plan, found.as_if_stopped)
+        finally:
+            still.stop()
+
+    def _say_still_planning(self) -> None:
+        """Say that a plan takes its time, and that nobody has to wait for it."""
+        self.say(f"Still planning {self.question.models[-1]}. m takes another model, w another workload.")
 
     async def look_again(self, wanted: Candidate) -> tuple[Plan, Candidate | None]:
         """Plan on the readings of this moment and find the wanted layout in the answer, if it is there."""
@@ -77,7 +91,7 @@ class MainPlanning(MainBase):
         assert cluster is not None and self.plan is not None
         models = self.question.models if len(self.question.models) == 1 else (self.plan.model.name,)
         question = Question(models, self.question.request)
-        plan = await asyncio.to_thread(answer, question, cluster, self.view.setup.plan)
+        plan = await in_background(answer, question, cluster, self.view.setup.plan)
         self.show_plan(plan)
         return plan, find_candidate(plan, candidate_key(wanted))
 

@@ -116,7 +116,7 @@ class Alternatives(LineView):
         if key != self.key:
             self.key = key
             self._reveal()
-            self.refresh()
+            self.redraw()
             self.post_message(CandidateHighlighted(key))
 
     def _keys(self) -> list[str]:

@@ -16,7 +16,7 @@ from tui.look import Look
 from tui.scene import Scene
 from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
 from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
-from tui.widgets.heat_line import heat_line, node_cells
+from tui.widgets.heat_line import HeatColumns, heat_columns, heat_line
 from tui.widgets.line_view import LineView
 from tui.widgets.node_line import node_heading, node_row, strip_line
 
@@ -24,6 +24,7 @@ Density = Literal["large", "tiles", "rows", "strips", "nodes", "heat"]
 DENSITIES: tuple[Density, ...] = ("large", "tiles", "rows", "strips", "nodes", "heat")
 History = Callable[[str], tuple[float, ...]]
 _TILE_GAP = 2
+_NO_COLUMNS = HeatColumns(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,16 @@ class Grid:
     tile_width: int
     starts: tuple[int, ...]
     num_lines: int
+    heat: HeatColumns = _NO_COLUMNS
 
 
 def make_grid(cluster: Cluster, density: Density, width: int) -> Grid:
     """Lay the nodes out."""
     if density == "heat":
-        per_line = max(1, (width - 1) // node_cells(cluster))
+        columns = heat_columns(cluster)
+        per_line = max(1, (width - 1) // columns.cells)
         lines = -(-len(cluster.nodes) // per_line)
-        return Grid(density, per_line, 0, tuple(range(lines)), lines)
+        return Grid(density, per_line, 0, tuple(range(lines)), lines, columns)
     widest = max((len(node.gpus) for node in cluster.nodes), default=1) or 1
     per_row = max(1, min(widest, (width - 1) // (MIN_TILE_WIDTH + _TILE_GAP)))
     while widest % per_row and per_row > (widest + 1) // 2:
@@ -85,11 +88,13 @@ class ClusterMap(LineView):
 
     def show(self, scene: Scene | None) -> None:
         """Draw another moment."""
-        new_shape = self._scene is None or scene is None or scene.cluster is not self._scene.cluster
-        self._scene = scene
-        if new_shape:
+        old, self._scene = self._scene, scene
+        if old is None or scene is None or scene.cluster is not old.cluster:
             self._grids.clear()
-        self.refresh(layout=new_shape)
+            self.refresh(layout=True)
+        elif scene.readings or not scene.made_of_the_same(old):
+            # Without readings no age grows on the map.
+            self.redraw()
 
     def reveal(self, words: str) -> bool:
         """Bring the first node whose name holds `words` to the top; False when there is none."""
@@ -144,7 +149,7 @@ class ClusterMap(LineView):
         line = index - 1
         if grid.density == "heat":
             first = line * grid.per_row
-            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, look)
+            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, grid.heat, look)
         position = bisect_right(grid.starts, line) - 1
         node = scene.cluster.nodes[position]
         return self._node_line(node, line - grid.starts[position], grid, width, look)

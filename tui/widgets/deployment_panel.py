@@ -52,7 +52,7 @@ class DeploymentPanel(LineView):
         elif self.selected_name not in names:
             self.selected_name = names[-1] if names else None
         self._lines.clear()
-        self.refresh(layout=True)
+        self.redraw()
 
     def select_next(self) -> None:
         """Select the next deployment."""
@@ -61,7 +61,7 @@ class DeploymentPanel(LineView):
             position = names.index(self.selected_name) if self.selected_name in names else -1
             self.selected_name = names[(position + 1) % len(names)]
             self._lines.clear()
-            self.refresh(layout=True)
+            self.redraw()
 
     def num_lines(self, width: int) -> int:
         return len(self._drawn(width, self.app.theme, None))

@@ -6,6 +6,9 @@ A digit is the last one of the replica that is planned there; where it runs, the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from rich.style import Style
 from rich.text import Text
@@ -22,28 +25,37 @@ _IN_USE = 0.05
 """Part of the memory from which a GPU counts as used."""
 
 
-def node_cells(cluster: Cluster) -> int:
-    """Return the cells that a node takes, the gap after it included."""
-    gpus = max((len(node.gpus) for node in cluster.nodes), default=0)
-    return name_cells(cluster) + 2 + gpus + _GAP
+@dataclass(frozen=True, slots=True)
+class HeatColumns:
+    """What the longest name and the largest node take, the same for every node of a cluster."""
+
+    name: int
+    gpus: int
+
+    @property
+    def cells(self) -> int:
+        """The cells that a node takes, the gap after it included."""
+        return self.name + 2 + self.gpus + _GAP
 
 
-def name_cells(cluster: Cluster) -> int:
-    """Return the cells of the longest name that is shown in full."""
-    return min(_LONGEST_NAME, max((len(node.name) for node in cluster.nodes), default=1))
+def heat_columns(cluster: Cluster) -> HeatColumns:
+    """Measure all nodes of a cluster."""
+    return HeatColumns(
+        name=min(_LONGEST_NAME, max((len(node.name) for node in cluster.nodes), default=1)),
+        gpus=max((len(node.gpus) for node in cluster.nodes), default=0),
+    )
 
 
-def heat_line(nodes: Sequence[Node], scene: Scene, look: Look) -> Text:
+def heat_line(nodes: Sequence[Node], scene: Scene, columns: HeatColumns, look: Look) -> Text:
     """Draw some nodes side by side."""
     line = Text(" ", no_wrap=True, end="")
-    names = name_cells(scene.cluster)
-    gpus = max((len(node.gpus) for node in scene.cluster.nodes), default=0)
     for node in nodes:
         sign, style = _health_sign(scene.health(node), look)
-        line.append(fit(node.name, names), style).append(sign, style).append(" ")
-        for gpu in node.gpus:
-            line.append(*_gpu_sign(scene.gpu_view(node, gpu), look))
-        line.append(" " * (gpus - len(node.gpus) + _GAP))
+        line.append(fit(node.name, columns.name), style).append(sign, style).append(" ")
+        signs = [_gpu_sign(scene.gpu_view(node, gpu), look) for gpu in node.gpus]
+        for style, alike in groupby(signs, key=itemgetter(1)):
+            line.append("".join(sign for sign, _ in alike), style)
+        line.append(" " * (columns.gpus - len(node.gpus) + _GAP))
     return line
 
 

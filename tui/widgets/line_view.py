@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -31,6 +33,11 @@ class LineView(Widget):
     top: reactive[int] = reactive(0)
     """The first visible line."""
 
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._shown: dict[int, Strip] = {}
+        self._shown_at: tuple[object, ...] = ()
+
     def num_lines(self, width: int) -> int:
         """Return how many lines there are at this width."""
         raise NotImplementedError
@@ -46,7 +53,36 @@ class LineView(Widget):
         """Move the visible part."""
         self.top += lines
 
+    def redraw(self) -> None:
+        """Draw again, and show only the lines that came out different; their number is still the same."""
+        if self._shown_at != self._place():
+            self.refresh()
+            return
+        for y in range(self.size.height):
+            strip = self._draw(y)
+            if strip != self._shown.get(y):
+                self._shown[y] = strip
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, **more: bool) -> Self:
+        """Draw again; without regions every line."""
+        if not regions:
+            self._shown_at = ()
+        return super().refresh(*regions, repaint=repaint, layout=layout, **more)
+
     def render_line(self, y: int) -> Strip:
+        if self._shown_at != self._place():
+            self._shown_at = self._place()
+            self._shown.clear()
+        if y not in self._shown:
+            self._shown[y] = self._draw(y)
+        return self._shown[y]
+
+    def _place(self) -> tuple[object, ...]:
+        """Return what the drawn lines depend on beside the data."""
+        return (self.size, self.top, self.app.theme, self.visual_style.rich_style)
+
+    def _draw(self, y: int) -> Strip:
         width = self.size.width
         base = self.visual_style.rich_style
         index = y + self.top

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.geometry import Size
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.result import Candidate
@@ -22,11 +23,22 @@ class Pictures(TextPanel):
         super().__init__()
         self._candidate: Candidate | None = None
         self._model: ModelSpec | None = None
+        self._tallest = 0
 
     def show(self, candidate: Candidate | None, model: ModelSpec) -> None:
         """Draw a layout; one that was refused has no placement and no picture."""
+        if model is not self._model:
+            self._tallest = 0
         self._candidate, self._model = candidate, model
         self.changed()
+
+    def count_lines(self, width: int) -> int:
+        # The room of the tallest picture stays, so that the cursor does not lay the screen out at each step.
+        self._tallest = max(self._tallest, super().count_lines(width))
+        return self._tallest
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self.count_lines(width)
 
     def draw(self, look: Look) -> Text:
         candidate, model = self._candidate, self._model

@@ -9,7 +9,7 @@ from tui.look import Look, look_of
 
 
 class TextPanel(Widget):
-    """Base of panels with wrapped text. Subclasses draw; `changed` redraws and measures again."""
+    """Base of panels with wrapped text. Subclasses draw; `changed` draws again."""
 
     DEFAULT_CSS = """
     TextPanel { height: auto; }
@@ -28,9 +28,18 @@ class TextPanel(Widget):
         """Return the panel's text."""
         raise NotImplementedError
 
+    _measured: tuple[int, int] = (0, 0)
+    """Width, and the lines that the text took at it."""
+
     def changed(self) -> None:
-        """Draw again; the height may differ."""
-        self.refresh(layout=True)
+        """Draw again; lay the screen out again only when the height differs, which is the costly part."""
+        before, width = self._measured, self.size.width
+        self._measured = (width, self.count_lines(width) if width else 0)
+        self.refresh(layout=not width or self._measured != before)
+
+    def count_lines(self, width: int) -> int:
+        """Return how many lines the text takes at a width."""
+        return len(self.draw(look_of(self)).wrap(self.app.console, width))
 
     def render(self) -> Text:
         return self.draw(look_of(self))

@@ -1,0 +1,66 @@
+"""The screen on a real terminal of 160 by 48: what is written when nothing changes, and for an arrow key."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from tests.tui.terminal import Terminal
+
+SIZE = (160, 48)
+CLUSTERS = ("1x8xH100", "1250x8xH100")
+_STATIC_S = 5.0
+_PRESSES = 100
+_QUIET_S = 0.25
+"""With no byte for so long, an answer is complete."""
+_AIM_BYTES, _AIM_S = 6_000, 0.050
+
+
+def main() -> None:
+    """Print bytes a second of a static screen, and bytes and latency of an arrow key, for two sizes."""
+    for spec in CLUSTERS:
+        command = ("-m", "tui", "--cluster", spec, "--model", "llama-3.1-70b")
+        with Terminal(command, SIZE, COLORTERM="truecolor") as terminal:
+            terminal.read_until(b"tok/s", 120.0)
+            terminal.read_while_busy(1.5, 10.0)
+            static = static_bytes(terminal, _STATIC_S)
+            presses = [press(terminal, (b"\x1b[B", b"\x1b[A")[number % 2]) for number in range(_PRESSES)]
+            terminal.send(b"q")
+            terminal.wait()
+        print(f"{spec}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (aim 0)")
+        print(f"{spec}, arrow key: {_in_words(presses)}")
+
+
+def static_bytes(terminal: Terminal, seconds: float) -> int:
+    """Count the bytes written in a time in which nobody types."""
+    before = len(terminal.output)
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        terminal.read_for(left_s)
+    return len(terminal.output) - before
+
+
+def press(terminal: Terminal, key: bytes) -> tuple[int, float]:
+    """Press a key; return the bytes written for it, and the seconds until the last of them."""
+    before, started_s = len(terminal.output), time.perf_counter()
+    terminal.send(key)
+    last_s = started_s
+    while terminal.read_for(_QUIET_S):
+        last_s = time.perf_counter()
+    return len(terminal.output) - before, last_s - started_s
+
+
+def _in_words(presses: Sequence[tuple[int, float]]) -> str:
+    sizes = sorted(size for size, _ in presses)
+    times_s = sorted(seconds for _, seconds in presses)
+    late_s = times_s[min(len(times_s) - 1, int(len(times_s) * 0.99))]
+    return (
+        f"{statistics.median(sizes):,.0f} bytes, at most {sizes[-1]:,}  (aim {_AIM_BYTES:,}); "
+        f"last byte after {statistics.median(times_s) * 1e3:.0f} ms, 99th percentile {late_s * 1e3:.0f} ms  "
+        f"(aim {_AIM_S * 1e3:.0f} ms)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""One call of the planner, by the model's name: what runs in the planning process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster.inventory import Cluster
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
+
+PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
+"""(cluster, model name or path, request) -> plan; raises ClusterviewError. Called in a worker thread."""
+
+
+def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
+    """Resolve a model's name or path and plan it."""
+    from cluster.catalog.models import load_model
+    from cluster.planner.plan import plan
+
+    return plan(cluster, load_model(model_name, request.dtype, request.quantization), request)

@@ -1,0 +1,159 @@
+"""The planning process from the screen's side: kept warm, asked one question at a time, ended at will."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+from cluster.bridge.client import child_environment
+from cluster.errors import ClusterviewError, SystemFailed, system_failed
+from cluster.inventory import Cluster
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
+from tui.background import nobody_waits
+from tui.planner.wire import Failed, Planned, Question
+
+ANSWER_S = 120.0
+"""A plan that takes longer is given up."""
+GRACE_S = 1.0
+"""So long a plan that nobody waits for any more may go on: most end sooner, and a new process costs more."""
+_LOOK_S = 0.1
+_REAP_S = 1.0
+_TRANSFER_S = 30
+"""A process that does not take or give the bytes of one message in this time is lost."""
+
+
+class PlannerProcess:
+    """A PlanFunction. Call it from worker threads; `start` and `close` from anywhere."""
+
+    def __init__(self, module: str = "tui.planner.child", answer_s: float = ANSWER_S) -> None:
+        self._module, self._answer_s = module, answer_s
+        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the process, so that it is ready for the first question, which also hears of a failure."""
+        with contextlib.suppress(ClusterviewError):
+            self._ready()
+
+    def close(self) -> None:
+        """End the process at once; a question that is open fails."""
+        with self._guard:
+            self._closed = True
+        self._end()
+
+    def __call__(self, cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
+        """Plan. Raises what the planner raises; SystemFailed when its process is lost or takes too long."""
+        with self._my_turn():
+            pipe = self._ready()
+            try:
+                pipe.send(Question(cluster, model_name, request))
+                self._await_answer(pipe, model_name)
+                answer = pipe.recv()
+            except (EOFError, OSError) as error:
+                raise self._lost() from error
+        if isinstance(answer, Failed):
+            raise answer.error
+        assert isinstance(answer, Planned)
+        return answer.plan
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        while not self._turn.acquire(timeout=_LOOK_S):
+            if nobody_waits():
+                raise SystemFailed("this plan is not wanted any more")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _await_answer(self, pipe: Connection, model_name: str) -> None:
+        """Wait for the answer; end the process when it is late, or when nobody waits for it."""
+        began_s = time.monotonic()
+        while not pipe.poll(_LOOK_S):
+            waited_s = time.monotonic() - began_s
+            self._continue()
+            if waited_s > GRACE_S and nobody_waits():
+                self._end()
+                raise SystemFailed("this plan is not wanted any more")
+            if waited_s > self._answer_s:
+                self._end()
+                raise SystemFailed(
+                    f"planning {model_name} took more than {self._answer_s:.0f} s and was given up",
+                    "r tries again, m chooses another model",
+                )
+
+    def _ready(self) -> Connection:
+        """Return the pipe of a process that lives; start one where there is none."""
+        with self._guard:
+            if self._closed:
+                raise SystemFailed("the screen is being left")
+            if self._child is not None and self._pipe is not None and self._child.poll() is None:
+                return self._pipe
+            self._child, self._pipe = self._spawn()
+            return self._pipe
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], Connection]:
+        try:
+            ours, theirs = socket.socketpair()
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _TRANSFER_S, 0))
+            with theirs:
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", self._module, str(theirs.fileno()), str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env=child_environment(),
+                    # A signal to the terminal's group is for the screen.
+                    process_group=0,
+                )
+        except OSError as error:
+            raise system_failed("cannot start the planning process", error) from error
+        return child, Connection(ours.detach())
+
+    def _continue(self) -> None:
+        """Let a process go on that somebody stopped; one that runs does not notice."""
+        with self._guard:
+            if self._child is not None:
+                self._child.send_signal(signal.SIGCONT)
+
+    def _end(self) -> None:
+        with self._guard:
+            child, self._child, self._pipe = self._child, None, None
+        if child is None:
+            return
+        child.kill()
+        # One that hangs in the kernel, on a dead file system say, goes when that lets it go.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_REAP_S)
+
+    def _lost(self) -> SystemFailed:
+        """Say how the process ended, and let the next question start another."""
+        with self._guard:
+            child, self._child, self._pipe = self._child, None, None
+            closed = self._closed
+        if closed or child is None:
+            return SystemFailed("the screen is being left")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_REAP_S)
+        return SystemFailed(f"the planning process ended ({_how(child.returncode)})", "r plans again")
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "it does not answer"
+    return signal.Signals(-status).name if status < 0 else f"status {status}"
