@@ -33,6 +33,10 @@ class Unreachable(ClusterviewError):
     """A cluster, node or deployment did not answer."""
 
 
+class ClusterGone(Unreachable):
+    """An embedded cluster is not running (any more): nothing runs on it."""
+
+
 class DeployFailed(ClusterviewError):
     """A deployment could not be started or ended in failure."""
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from cluster.cluster_spec import EXAMPLE, looks_like_spec, parse_cluster_spec
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
+from cluster.whole_file import write_whole
 
 FORMAT = "clusterview-cluster"
 FORMAT_VERSION = 1
@@ -24,11 +25,8 @@ def dump_cluster(cluster: Cluster) -> str:
 
 
 def save_cluster(cluster: Cluster, path: Path) -> None:
-    """Write a snapshot file; BadInput when the path cannot be written."""
-    try:
-        path.write_text(dump_cluster(cluster), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+    """Write a snapshot file, all of it or nothing; raises as `write_whole` does."""
+    write_whole(path, dump_cluster(cluster))
 
 
 def load_cluster(path: Path) -> Cluster:

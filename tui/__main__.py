@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `clusterview` with these arguments (default: the process's own); returns the exit status."""
     try:
         from cluster.cli.faults import guarded
-        from cluster.cli.streams import settle_streams
+        from cluster.streams import settle_streams
     except KeyboardInterrupt:
         return _INTERRUPTED
     except ImportError as error:

@@ -20,6 +20,7 @@ from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace
 from cluster.bridge.state_logs import remove_log
+from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
@@ -28,6 +29,7 @@ _ALIVE_S = 1.0
 
 def main() -> None:
     """Serve one parent until its pipe ends."""
+    print_to_log()
     end_with_parent(os.getppid())
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     outbox = Outbox(events_fd)

@@ -43,6 +43,7 @@ from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.names import CONTROLLER_PREFIX
 from cluster.errors import ClusterviewError, system_failed
+from cluster.streams import print_to_log
 
 _FIRST_SESSION_S = 20.0
 _UNUSED_S = 1.0
@@ -99,6 +100,7 @@ def _write_to_log(key: str) -> int:
     for fd in (1, 2):
         os.dup2(log, fd)
     os.close(log)
+    print_to_log()
     return starter
 
 

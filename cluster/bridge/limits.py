@@ -8,7 +8,7 @@ import resource
 import tempfile
 from pathlib import Path
 
-from cluster.bridge.state_folder import VARIABLE, state_dir
+from cluster.bridge.state_folder import VARIABLE, nearest_existing, state_path
 from cluster.errors import SystemFailed
 from cluster.units import format_bytes
 
@@ -21,24 +21,32 @@ _TEMP_BYTES = 64 * 1024**2
 _SHARED_MEMORY = Path("/dev/shm")
 
 
-def allow_open_files() -> None:
-    """Raise the soft limit on open files as far as the hard one allows; SystemFailed if that is too low."""
+def allow_open_files() -> int:
+    """Raise the soft limit on open files as far as the hard one allows, and return it.
+
+    Raises SystemFailed where that is too low for Ray.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    if soft == resource.RLIM_INFINITY:
+        return _OPEN_FILES
+    if soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-    if soft != resource.RLIM_INFINITY and soft < FEWEST_OPEN_FILES:
+    if soft < FEWEST_OPEN_FILES:
         raise SystemFailed(
             f"this shell allows {soft} open files and Ray needs at least {FEWEST_OPEN_FILES}",
-            "Raise the limit: ulimit -Hn 4096, ulimit -n 4096 (as root, or in limits.conf)",
+            "Raise it before you start clusterview: ulimit -n 4096 (beyond the hard limit only root can)",
         )
+    return soft
 
 
 def check_room() -> None:
-    """Raise SystemFailed where this machine has no room for a Ray cluster of its own."""
-    _check_free(state_dir(), _STATE_BYTES, f"Free some, or set {VARIABLE} to a folder elsewhere")
+    """Raise SystemFailed where this machine has no room for a Ray cluster of its own; makes nothing."""
+    _check_free(
+        nearest_existing(state_path()), _STATE_BYTES, f"Free some, or set {VARIABLE} to a folder elsewhere"
+    )
     temp = Path("/tmp")
     _check_free(temp if temp.is_dir() else Path(tempfile.gettempdir()), _TEMP_BYTES, "Free some there")
     if _SHARED_MEMORY.is_dir() and not os.access(_SHARED_MEMORY, os.W_OK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.bridge.client import RaySession
 from cluster.bridge.protocol import Target
+from cluster.bridge.ray_address import check_ray_address
 from cluster.bridge.session import Session
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import BadInput
@@ -21,10 +22,16 @@ def open_session(*, address: str | None, simulate: str | None) -> Session:
         key = simulated_key(simulate)
         return RaySession(Target(simulate=key), f"simulated {key}")
     if address is not None:
-        return RaySession(Target(address=address), f"ray {clean(address, 80)}")
+        return ray_session(address)
     from cluster.bridge.local_session import LocalSession
 
     return LocalSession()
+
+
+def ray_session(address: str) -> RaySession:
+    """Return a session, not yet started, on the Ray cluster at `address`; BadInput where it cannot be one."""
+    check_ray_address(address)
+    return RaySession(Target(address=address), f"ray {clean(address, 80)}")
 
 
 def simulated_key(spec: str) -> str:

@@ -5,43 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import BadInput, ClusterviewError, Unreachable
+from cluster.bridge.ray_address import RayAddress
+from cluster.bridge.ray_auth import refusal, use_token_if_found
+from cluster.errors import ClusterviewError, Unreachable
 from cluster.text import clean
 
 NAMESPACE = "clusterview"
 
 _CONNECT_S = 3.0
-_CONNECT_TRIES = 4
+_CONNECT_TRIES = 3
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class RayAddress:
-    """Host and port of a Ray head."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_ray_address(text: str) -> RayAddress:
-    """Read 'host:port'; raises BadInput that says what is wrong with it."""
-    shown = clean(text, 80)
-    if text.startswith("ray://"):
-        hint = "Give the head's own address, such as 10.0.0.1:6379, from a machine of the cluster"
-        raise BadInput(f"address {shown!r} is Ray Client's", hint)
-    host, separator, port = text.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise BadInput(f"address {shown!r} is not host:port", "Write it like 10.0.0.1:6379")
-    return RayAddress(host, int(port))
+_RAYLET = b"/raylet/raylet"
+_STDERR_FD = 2
+_LOG_TAIL_BYTES = 4000
+_HEAD_PORT = "Give the port of the head (6379 unless chosen otherwise), not of the dashboard"
+_OTHER_VERSIONS = (
+    "Run clusterview from the cluster's own environment: pip install clusterview into it (Ray keeps its "
+    "version), and start it there with `python -m tui`"
+)
 
 
 def check_answers(address: RayAddress) -> None:
@@ -60,8 +45,7 @@ def check_answers(address: RayAddress) -> None:
 
 def _check_speaks_http2(connection: socket.socket, address: RayAddress) -> None:
     """A Ray head speaks gRPC; Ray itself would wait 40 s for one that does not."""
-    hint = "Give the port of the head (6379 unless chosen otherwise), not of the dashboard"
-    wrong = Unreachable(f"what answers at {address} is not a Ray head", hint)
+    wrong = Unreachable(f"what answers at {address} is not a Ray head", _HEAD_PORT)
     connection.sendall(_HTTP2_PREFACE)
     try:
         header = connection.recv(9)
@@ -71,11 +55,32 @@ def _check_speaks_http2(connection: socket.socket, address: RayAddress) -> None:
         raise wrong
 
 
+def check_is_node(address: str) -> None:
+    """Raise Unreachable where no raylet runs on this machine: Ray would look for one for a minute."""
+    if Path("/proc/self/cmdline").exists() and not any(
+        _is_raylet(entry) for entry in Path("/proc").iterdir()
+    ):
+        raise _not_a_node(address)
+
+
+def _is_raylet(entry: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return entry.name.isdigit() and _RAYLET in (entry / "cmdline").read_bytes().partition(b"\0")[0]
+    return False
+
+
+def _not_a_node(address: str) -> Unreachable:
+    hint = "Run clusterview on a node of the cluster, such as its head (in the container where Ray runs)"
+    return Unreachable(f"this machine is no node of the Ray cluster at {address}", hint)
+
+
 def enter(address: str, *, ship_package: bool) -> Any:
     """Become a driver of the cluster at `address`; returns the ray module.
 
     `ship_package` sends this package to the nodes, for clusters that do not have it.
     """
+    check_is_node(address)
+    use_token_if_found()
     # Somebody answers there: one second a try is enough, and Ray's own 20 tries only make a wrong token slow.
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(_CONNECT_TRIES))
     import ray
@@ -99,32 +104,29 @@ def enter(address: str, *, ship_package: bool) -> Any:
 
 
 def _told(error: Exception, address: str) -> ClusterviewError:
-    text = " ".join(clean(str(error), 2000).split())
+    text = " ".join(clean(f"{error} {error.__cause__ or error.__context__ or ''}", 2000).split())
     if "Version mismatch" in text:
         words = text.partition("Version mismatch:")[2].strip()
-        return Unreachable(
-            f"the cluster at {address} runs other versions: {words}",
-            "Run clusterview with the cluster's Python and Ray",
-        )
-    if isinstance(error, ConnectionError) or "GCS" in text or "connect" in text.lower():
-        return Unreachable(
-            f"the Ray head at {address} answers but does not let us in ({auth_in_use()})",
-            "Set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token, or RAY_AUTH_MODE=disabled",
-        )
+        return Unreachable(f"the cluster at {address} runs other versions: {words}", _OTHER_VERSIONS)
+    last_words = _last_words()
+    if type(error).__name__ == "AuthenticationError" or "Unauthenticated" in last_words:
+        reason, hint = refusal()
+        return Unreachable(f"the Ray head at {address} does not let us in: {reason}", hint)
+    if "No node info found" in text:
+        return _not_a_node(address)
+    if "Method not found" in last_words:
+        return Unreachable(f"what answers at {address} is not a Ray head", f"{_HEAD_PORT}, nor of Ray Client")
     return Unreachable(f"joining {address} failed: {clean(text, 200)}", "")
 
 
-def auth_in_use() -> str:
-    """Say which token is used, never its value."""
-    if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
-        return "auth: disabled by RAY_AUTH_MODE"
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        return "auth: token from RAY_AUTH_TOKEN"
-    if path := os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        return f"auth: token from {clean(path, 80)}"
-    if (Path.home() / ".ray" / "auth_token").exists():
-        return "auth: token from ~/.ray/auth_token"
-    return "auth: no token"
+def _last_words() -> str:
+    """Return what Ray's C++ part last wrote to this process's log: its exceptions leave the reason out."""
+    with contextlib.suppress(OSError):
+        size = os.fstat(_STDERR_FD).st_size
+        return os.pread(_STDERR_FD, _LOG_TAIL_BYTES, max(0, size - _LOG_TAIL_BYTES)).decode(
+            "utf-8", "replace"
+        )
+    return ""
 
 
 def leave(ray: Any) -> None:

@@ -15,14 +15,15 @@ from cluster.bridge.embedded import canonical_spec, ray_environment
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, SessionLost
 from cluster.bridge.outbox import Send
 from cluster.bridge.protocol import Target
-from cluster.bridge.ray_link import check_answers, enter, leave, parse_ray_address
+from cluster.bridge.ray_address import find_ray_address
+from cluster.bridge.ray_link import check_answers, enter, leave
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
-from cluster.errors import Unreachable
+from cluster.errors import ClusterGone
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
@@ -53,7 +54,7 @@ class RayPlace:
         elif self._target.address is None:
             self.enter_embedded(LOCAL_KEY)
         else:
-            address = parse_ray_address(self._target.address)
+            address = find_ray_address(self._target.address)
             self._tell_progress(f"connecting to {address}", None)
             check_answers(address)
             self._enter_ray(str(address), ship_package=True)
@@ -62,7 +63,7 @@ class RayPlace:
         """Enter the embedded cluster of `key`, started where there is none."""
         self._attachment = attach(key, self._tell_progress, start=self._target.start)
         if self._attachment is None:
-            raise Unreachable(f"no embedded cluster {key} is running")
+            raise ClusterGone(f"no embedded cluster {key} is running")
         record = self._attachment.record
         os.environ.update(ray_environment(record.auth_token, record.temp_dir))
         self._enter_ray(self._attachment.address, ship_package=False)
@@ -137,7 +138,7 @@ class RayPlace:
         assert self._attachment is not None
         self._attachment.wait_lost()
         key = self._attachment.record.key
-        self._send(SessionLost(reason=f"the embedded cluster {key} has ended"))
+        self._send(SessionLost(reason=f"the embedded cluster {key} has ended", type="SystemFailed"))
         os._exit(0)
 
     def deploy(self, spec: DeploymentSpec) -> None:

@@ -1,7 +1,7 @@
 """The private folder of records, locks and logs: inside the place the user chose, and only ever our own.
 
-Nothing that clusterview did not write is removed or changed. The place keeps its mode and its files; in the folder
-every file carries a mark, which is looked for before the file is used, replaced or removed.
+Nothing that clusterview did not write is removed or changed. The place keeps its mode and its files; in the
+folder every file carries a mark, which is looked for before the file is used, replaced or removed.
 """
 
 from __future__ import annotations
@@ -54,17 +54,42 @@ def state_path() -> Path:
 
 def state_dir() -> Path:
     """Return our folder, made with mode 0700 where it is absent; raises where that is impossible."""
-    folder = state_path()
+    return in_state_dir(lambda folder: folder)
+
+
+def in_state_dir(make: Callable[[Path], Made]) -> Made:
+    """Make something in our folder, which another process may remove as empty at the same moment."""
+    for _ in range(_TRIES):
+        try:
+            return make(_make_dir(state_path()))
+        except FileNotFoundError as error:
+            last = error
+    raise _cannot_use(state_root(), last)
+
+
+def _make_dir(folder: Path) -> Path:
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            # The umask may have taken more away; this folder was made just now, by us.
-            folder.chmod(0o700)
+            _make_private(folder)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise _cannot_use(folder.parent, error) from None
     _check_private(folder)
     return folder
+
+
+def _make_private(folder: Path) -> None:
+    """Give a folder that we made just now its mode; where the filesystem knows no modes, remove it again."""
+    folder.chmod(0o700)
+    try:
+        _check_private(folder)
+    except ClusterviewError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def existing_state_dir() -> Path | None:
@@ -78,6 +103,20 @@ def existing_state_dir() -> Path | None:
         raise _cannot_use(folder.parent, error) from None
     _check_private(folder)
     return folder
+
+
+def check_usable() -> None:
+    """Raise where our folder cannot be used, or could not be made; makes nothing."""
+    if existing_state_dir() is not None:
+        return
+    place = state_root()
+    if not os.access(nearest_existing(place), os.W_OK | os.X_OK):
+        raise _cannot_use(place, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _cannot_use(place: Path, error: OSError) -> ClusterviewError:
@@ -95,14 +134,6 @@ def _check_private(folder: Path) -> None:
     if found.st_mode & 0o077:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
         raise SystemFailed(f"{folder} is open to other users (mode {mode})", _CLOSE_IT)
-
-
-def in_state_dir(make: Callable[[Path], Made]) -> Made:
-    """Make something in our folder, which another process may remove as empty at the same moment."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(FileNotFoundError):
-            return make(state_dir())
-    raise SystemFailed(f"{state_path()} is removed as fast as it is made", _ANOTHER)
 
 
 def remove_if_empty() -> None:

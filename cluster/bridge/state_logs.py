@@ -46,6 +46,7 @@ def new_session_log() -> tuple[int, Path]:
     try:
         handle = in_state_dir(lambda folder: create_marked(folder / name, _MARK))
     except OSError as error:
+        remove_if_empty()
         raise system_failed(f"cannot write to {state_path()}", error) from None
     return handle, state_path() / name
 

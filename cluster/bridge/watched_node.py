@@ -89,8 +89,8 @@ class WatchedNode:
         self.node = with_catalogue_types(node).model_copy(update={"address": self.address, "error": error})
 
     def _error_of(self, node: Node, reading: NodeReading) -> str | None:
-        if reading.state == "stale" and not node.gpus:
-            return node.error or reading.reason
+        if reading.state in ("stale", "hung") and not node.gpus:
+            return f"its GPUs could not be read, Ray counts {self.num_gpus}: {node.error or reading.reason}"
         # A machine without a GPU, of which Ray counts none either, is as it should be.
         quiet = not self.num_gpus and not node.gpus and node.error in (NO_LIBRARY, NO_GPUS)
         return None if quiet else count_disagreement(self.num_gpus, node, self.labels) or node.error
@@ -114,7 +114,7 @@ class WatchedNode:
         if self.died_at_s is not None:
             return self._marked("lost", self.trouble)
         if self.reading is None:
-            return self._marked("hung" if self._given_up() else "stale", self._why_unread())
+            return self._marked("lost" if self._given_up() else "stale", self._why_unread())
         late_s = self.late_s()
         if late_s > _STALE_S:
             return self._marked("stale", self.trouble or f"the probe has not answered for {late_s:.0f} s")

@@ -202,6 +202,7 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
         "--all", action="store_true", default=False, help="stop every deployment of clusterview"
     )
     parser.add_argument("--yes", action="store_true", default=False, help="do not ask before stopping")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be stopped, and stop nothing")
     _add_source(parser)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from pathlib import Path
 
+from cluster.cli.ask import confirmed
 from cluster.cli.defaults import read_defaults
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.ray_inventory import check_has_gpus, say_troubles
@@ -96,13 +96,9 @@ def _choose(plan: Plan, simulated: bool) -> Candidate:
 
 
 def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
-    """Ask only where somebody is there to answer."""
-    if arguments.yes or arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
     nodes = ", ".join(dict.fromkeys(place.node_name for place in spec.ranks))
-    question = f"Deploy {spec.name} as {spec.label} on {count_of(len(spec.ranks), 'GPU')} of {nodes}? [y/N] "
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    gpus = f"{count_of(len(spec.ranks), 'GPU')} of {nodes}"
+    return confirmed(arguments, f"Deploy {spec.name} as {spec.label} on {gpus}?")
 
 
 def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpec) -> int:

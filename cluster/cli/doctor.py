@@ -16,6 +16,7 @@ from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
 from cluster.planner.reasons.describe import cluster_in_words
+from cluster.units import count_of
 
 State = Literal["ok", "warn", "fail"]
 
@@ -47,6 +48,8 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield _package("ray", "fail", "needed to deploy: pip install 'ray[default]'")
     yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
     yield _terminal()
+    yield _state_folder()
+    yield _limits()
     yield from _cluster(arguments)
 
 
@@ -64,6 +67,29 @@ def _terminal() -> Finding:
     if encoding != "utf8":
         return Finding("terminal", "warn", f"{sys.stdout.encoding} cannot show every sign; use --ascii")
     return Finding("terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, UTF-8")
+
+
+def _state_folder() -> Finding:
+    from cluster.bridge.state_folder import check_usable, state_path
+    from cluster.cli.foreign import foreign_in_words
+
+    try:
+        check_usable()
+        foreign = foreign_in_words()
+    except ClusterviewError as error:
+        return Finding("records", "fail", error.one_line())
+    return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
+
+
+def _limits() -> Finding:
+    from cluster.bridge.limits import allow_open_files, check_room
+
+    try:
+        open_files = allow_open_files()
+        check_room()
+    except ClusterviewError as error:
+        return Finding("limits", "fail", error.one_line())
+    return Finding("limits", "ok", f"{open_files:,} open files, room for a Ray cluster on this machine")
 
 
 def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -89,8 +115,7 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    words = cluster_in_words(cluster)
-    told = words if cluster.num_gpus else f"no GPU on {words}: try --simulate"
+    told = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
     yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
     for node in cluster.nodes:
         if node.error:
@@ -98,6 +123,12 @@ def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
         for gpu in node.gpus:
             if gpu.unhealthy_reason:
                 yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
+
+
+def _where_none(cluster: Cluster) -> str:
+    if cluster.source == "ray" and not any(node.error for node in cluster.nodes):
+        return f"neither Ray nor NVML shows one on {count_of(len(cluster.nodes), 'node')}"
+    return "see below" if cluster.source == "ray" else "try --simulate"
 
 
 def _mark(state: State, style: Style) -> str:

@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.cli.streams import stdout_failure
 from cluster.errors import ClusterviewError, SystemFailed, system_failed
+from cluster.streams import stdout_failure
 from cluster.text import clean
 
 OUR_FAULT = 4
@@ -59,6 +59,10 @@ def _known(error: Exception) -> ClusterviewError | None:
         return error
     if isinstance(error, OSError):
         return _refusal(error)
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return SystemFailed(
+            "the system refused a new thread", "The limit on processes is reached: see ulimit -u"
+        )
     if isinstance(error, MemoryError):
         return SystemFailed("the machine is out of memory", "See ulimit -v, or use a machine with more")
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from cluster.bridge.client import RaySession
-from cluster.bridge.open_session import simulated_key
+from cluster.bridge.open_session import ray_session, simulated_key
 from cluster.bridge.protocol import Target
 from cluster.bridge.records import LOCAL_KEY, read_record, read_records
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
+from cluster.cli.session_view import say
 from cluster.errors import BadInput
-from cluster.text import clean
 
 
 def running_sessions(arguments: argparse.Namespace) -> list[tuple[str | None, RaySession]]:
@@ -24,11 +24,22 @@ def running_sessions(arguments: argparse.Namespace) -> list[tuple[str | None, Ra
     if arguments.simulate is not None:
         key = simulated_key(arguments.simulate)
         return [(key, _embedded(key))] if read_record(key) is not None else []
-    address = ray_address_from(arguments)
-    named = [(None, RaySession(Target(address=address), f"ray {clean(address, 80)}"))] if address else []
     if arguments.address:
-        return list(named)
-    return [*named, *((record.key, _embedded(record.key)) for record in read_records())]
+        return [(None, ray_session(arguments.address))]
+    embedded = [(record.key, _embedded(record.key)) for record in read_records()]
+    return [*_by_environment(arguments, alone=not embedded), *embedded]
+
+
+def _by_environment(arguments: argparse.Namespace, *, alone: bool) -> list[tuple[str | None, RaySession]]:
+    """Return the session on RAY_ADDRESS; one that is no address does not hide what else runs."""
+    address = ray_address_from(arguments)
+    try:
+        return [(None, ray_session(address))] if address else []
+    except BadInput as refused:
+        if alone:
+            raise
+        say(refused.one_line())
+        return []
 
 
 def _embedded(key: str) -> RaySession:

@@ -17,7 +17,8 @@ from cluster.errors import Unreachable
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
-LOOK_S = 60.0
+LOOK_S = 75.0
+"""How long joining may take: Ray itself gives up after 60 s on a machine that is none of the cluster's."""
 PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
 _SILENT = ("stale", "hung", "lost")
@@ -35,6 +36,7 @@ class SessionView:
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self._tells_progress = tells_progress
         self._lost: SessionLost | None = None
+        self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
         self._news = threading.Condition()
 
     def __enter__(self) -> SessionView:
@@ -55,6 +57,8 @@ class SessionView:
                 self.cluster = event.cluster
             elif isinstance(event, ReadingsSeen):
                 self.readings = event.nodes
+                # Each inventory comes just before the readings that belong to it.
+                self._read = (self.cluster, event.nodes) if self.cluster is not None else None
             elif isinstance(event, DeploymentsSeen):
                 self.deployments = event.deployments
             elif isinstance(event, SessionLost):
@@ -86,21 +90,29 @@ class SessionView:
         `timeout_s` is for joining the cluster, `probes_s` for its nodes after that. A node that was not read
         is there with its error.
         """
-        self.wait(lambda: self.cluster is not None and bool(self.readings), timeout_s)
-        if self.cluster is None:
+        self.wait(lambda: self._read is not None, timeout_s)
+        self.wait(lambda: self._read is not None and _all_answered(*self._read), probes_s)
+        if self._read is None:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
-        self.wait(self._all_read, probes_s)
-        with self._news:
-            return _with_late(self.cluster, self.readings)
-
-    def _all_read(self) -> bool:
-        return bool(self.readings) and all(reading.state != "stale" for reading in self.readings)
+        return _with_late(*self._read)
 
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""
         self.wait(lambda: self.deployments is not None, timeout_s)
         self.wait(lambda: all(status.ranks for status in self.deployments or ()), _CLOSE_S)
         return self.deployments or ()
+
+
+def _all_answered(cluster: Cluster, readings: tuple[NodeReading, ...]) -> bool:
+    """True when no node's first answer is still to come.
+
+    A node that hangs before any GPU was seen often shows its other GPUs seconds later.
+    """
+    seen = {node.node_id for node in cluster.nodes if node.gpus}
+    return bool(readings) and not any(
+        reading.state == "stale" or (reading.state == "hung" and reading.node_id not in seen)
+        for reading in readings
+    )
 
 
 def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:

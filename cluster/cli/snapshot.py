@@ -11,7 +11,7 @@ from cluster.units import count_of
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the snapshot to --output, or to stdout."""
+    """Write the snapshot to --output, or to stdout (also named '-')."""
     from cluster.snapshot import dump_cluster, save_cluster
 
     cluster = cluster_from(arguments)
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
         from cluster.cli.ray_inventory import say_troubles
 
         say_troubles(cluster)
-    if arguments.output is None:
+    if arguments.output in (None, "-"):
         sys.stdout.write(dump_cluster(cluster))
         return 0
     path = Path(arguments.output).expanduser()

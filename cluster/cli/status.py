@@ -9,11 +9,12 @@ from contextlib import ExitStack
 
 from cluster.bridge.losses import read_losses
 from cluster.catalog.nearest import nearest_names
+from cluster.cli.foreign import name_foreign_files
 from cluster.cli.places import running_sessions
 from cluster.cli.session_view import SessionView, say
 from cluster.cli.troubles import loss_line, trouble_lines
 from cluster.deploy.status import DeploymentStatus, RankStatus, ReplicaStatus
-from cluster.errors import ClusterviewError, UnknownName
+from cluster.errors import ClusterGone, ClusterviewError, UnknownName
 from cluster.units import count_of, format_bytes, format_duration
 
 Found = tuple[str, DeploymentStatus]
@@ -41,11 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _look(arguments: argparse.Namespace) -> Iterator[Found]:
     sessions = running_sessions(arguments)
+    name_foreign_files()
     with ExitStack() as stack:
         views = [stack.enter_context(SessionView(s, tells_progress=False)) for _, s in sessions]
         for view in views:
             try:
                 yield from ((view.session.title, status) for status in view.settled_deployments())
+            except ClusterGone:
+                continue
             except ClusterviewError as error:
                 if len(views) == 1:
                     raise

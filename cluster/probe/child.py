@@ -7,10 +7,10 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.nvml import OPENING
@@ -42,8 +42,8 @@ class ProbeChild:
     """One probe process. Nothing here waits longer than it is told to, not even for the process to end."""
 
     def __init__(self, order: ProbeOrder, env: Mapping[str, str] | None = None) -> None:
-        self._mark = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._mark = _file_in_memory("clusterview-mark")
+        self._stderr = _file_in_memory("clusterview-probe")
         fd = self._mark.fileno()
         order = order.model_copy(update={"mark_fd": fd, "parent_pid": os.getpid()})
         self._process = subprocess.Popen(
@@ -117,6 +117,11 @@ class ProbeChild:
                 stream.close()
         self._mark.close()
         self._stderr.close()
+
+
+def _file_in_memory(name: str) -> BinaryIO:
+    """Return a file that a full disk or a read-only /tmp cannot refuse."""
+    return os.fdopen(os.memfd_create(name), "w+b")
 
 
 def _with_package_path(env: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,11 @@ def test_a_snapshot_goes_to_stdout_by_itself() -> None:
 def test_a_snapshot_that_cannot_be_written(tmp_path: Path) -> None:
     done = run_clusterview("snapshot", "--cluster", "1xL4", "-o", str(tmp_path / "absent" / "x.json"))
     assert "cannot write" in one_line_error(done)
+    full = run_clusterview("snapshot", "--cluster", "1xL4", "-o", "/dev/full")
+    assert (full.returncode, full.stdout) == (3, "")
+    assert (
+        full.stderr == "clusterview: cannot write /dev/full: No space left on device. Free some space there\n"
+    )
 
 
 def test_the_doctor_names_what_it_looked_at() -> None:
@@ -37,4 +42,6 @@ def test_the_doctor_names_what_it_looked_at() -> None:
 def test_the_doctor_s_findings_as_json() -> None:
     findings = json.loads(run_clusterview("doctor", "--json", "--cluster", "1xL4").stdout)["findings"]
     assert {finding["state"] for finding in findings} <= {"ok", "warn", "fail"}
-    assert {"Python", "ray", "torch", "terminal", "cluster"} == {finding["subject"] for finding in findings}
+    assert {"Python", "ray", "torch", "terminal", "records", "limits", "cluster"} == {
+        finding["subject"] for finding in findings
+    }

@@ -39,7 +39,9 @@ def test_a_lost_node_takes_only_its_own_replica_along(state_dir: Path) -> None:
         states = {reading.node_id: reading.state for reading in view.readings}
         assert states == {cluster.nodes[0].node_id: "ok", dead: "lost"}
         assert view.cluster is not None
-        assert [node.node_id for node in view.cluster.nodes] == [cluster.nodes[0].node_id]
+        gone = {node.node_id: (node.gpus, node.error) for node in view.cluster.nodes}[dead]
+        assert gone[0] == ()
+        assert gone[1] is not None and gone[1].startswith("the node left the cluster: ")
         assert ranks_in(view.find("pair"), "ready") == 1
         view.session.stop("pair").result(START_S)
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import select
 import sys
 from typing import Any, TextIO
 
@@ -35,6 +36,11 @@ def settle_streams() -> None:
         sys.stdout = _WatchedStdout(sys.stdout)
 
 
+def print_to_log() -> None:
+    """Let prints of this process go to stderr, its log: a full disk then loses words, not the work."""
+    sys.stdout = sys.stderr = _ForgivingStderr("utf-8")
+
+
 def stdout_failure() -> OSError | None:
     """Return why stdout takes nothing more, None while it works; what it still holds then goes nowhere."""
     try:
@@ -56,10 +62,13 @@ class _WatchedFile(io.FileIO):
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            # None from a pipe that somebody made non-blocking, while it is full.
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
         except OSError as error:
             self.failure = error
             raise
+        return written
 
 
 class _WatchedStdout(io.TextIOWrapper):
@@ -79,7 +88,7 @@ class _ForgivingStderr(io.TextIOWrapper):
     """Messages for a person: when they cannot be written, the command goes on without them."""
 
     def __init__(self, encoding: str) -> None:
-        raw = io.FileIO(_STDERR, "w", closefd=False)
+        raw = _WatchedFile(_STDERR, "w", closefd=False)
         super().__init__(
             io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True
         )

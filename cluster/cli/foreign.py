@@ -1,0 +1,28 @@
+"""Naming what lies in clusterview's own folder and is not clusterview's: it is left alone, never silently."""
+
+from __future__ import annotations
+
+from cluster.bridge.records import foreign_files
+from cluster.bridge.state_folder import state_path
+from cluster.cli.session_view import say
+from cluster.text import clean
+from cluster.units import count_of
+
+_NAMED = 5
+
+
+def foreign_in_words() -> str:
+    """Return one line about such files, or '' when there are none."""
+    files = foreign_files()
+    if not files:
+        return ""
+    names = ", ".join(clean(path.name, 60) for path in files[:_NAMED])
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    count = count_of(len(files), "file")
+    return f"{count} in {state_path()} not written by clusterview, left alone: {names}{more}"
+
+
+def name_foreign_files() -> None:
+    """Say on stderr which files are left alone."""
+    if words := foreign_in_words():
+        say(words)

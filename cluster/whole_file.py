@@ -1,0 +1,61 @@
+"""Writing a file the user named: it holds the whole text afterwards, or is as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from cluster.errors import refused
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write UTF-8 text to a file, a device or a named pipe.
+
+    Raises BadInput where the name cannot be written to, SystemFailed where the disk or permissions refuse it.
+    """
+    try:
+        if _is_stream(path):
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(Path(os.path.realpath(path)), text.encode())
+    except (OSError, ValueError) as error:
+        # A name with a NUL byte is a ValueError.
+        found = error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
+        raise refused(f"cannot write {path}", found) from None
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Put a finished file in the place of `target`; mode and owner stay those of the file that was there."""
+    before = target.stat() if target.exists() else None
+    if before is not None and stat.S_ISDIR(before.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if before is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if before is not None:
+                with contextlib.suppress(OSError):
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+            file.write(content)
+            file.flush()
+            # Some filesystems find out only now that there is no space.
+            os.fsync(handle)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
