@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gpu check format bench evidence screenshots modules test-snapshot-update clean
+.PHONY: help setup run test test-gpu check format bench fuzz evidence corpus screenshots modules test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -63,8 +63,14 @@ format: $(VENV)/.check ## mend what a formatter can mend
 bench: $(VENV)/.test ## benchmarks: ratios measured in one run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+fuzz: $(VENV)/.test ## 20,000 generated models, clusters and options through the whole command (ARGS='200' for fewer)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table (and ACCURACY.md)
 	@$(BIN)/python -m cluster.evidence tests/evidence ACCURACY.md
+
+corpus: $(VENV)/.test ## which of the stored planner answers differ now (ARGS=--accept stores today's)
+	@$(BIN)/python -m tests.corpus $(ARGS)
 
 screenshots: $(VENV)/.test ## regenerate the pictures in assets/
 	@$(BIN)/python -m tests.screenshots $(ARGS)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.gpus import find_gpu
 from cluster.errors import BadInput, UnknownName
-from cluster.inventory import Cluster, ClusterSource, Gpu, Node
+from cluster.inventory import MOST_GPUS, MOST_GPUS_IN_A_NODE, Cluster, ClusterSource, Gpu, Node
 
 EXAMPLE = "2x4xA100-80GB"
-MOST_GPUS = 200_000
 
 # No single machine joins more GPUs over NVLink than this; a larger NVLink domain is a rack of nodes.
 _MOST_NVLINK_GPUS_IN_A_MACHINE = 16
 
-_PART = re.compile(r"\s*(?P<a>\d+)\s*[xX×*]\s*(?:(?P<b>\d+)\s*[xX×*]\s*)?(?P<type>[^\d\s].*?)\s*")
+_PART = re.compile(r"\s*(?P<a>\d+)\s*[xX×*]\s*(?:(?P<b>\d+)\s*[xX×*]\s*)?(?P<type>[^\d\s].*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,14 @@ def _parse_part(piece: str, text: str, offset: int) -> _Part:
     if match is None:
         raise _not_a_part(piece, text, offset)
     counts = [_count(match, group, text, offset) for group in ("a", "b") if match[group] is not None]
+    if counts[-1] > MOST_GPUS_IN_A_NODE:
+        where = _where(text, offset + match.start("a" if len(counts) == 1 else "b"))
+        raise BadInput(
+            f"a node of {counts[-1]:,} GPUs is asked for{where}",
+            f"A node has at most {MOST_GPUS_IN_A_NODE}; several nodes are written like {EXAMPLE}",
+        )
     try:
-        spec = find_gpu(match["type"])
+        spec = find_gpu(match["type"].rstrip())
     except UnknownName as unknown:
         raise UnknownName(
             f"{unknown.message}{_where(text, offset + match.start('type'))}", unknown.hint

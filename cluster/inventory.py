@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Hashable, Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import FailFast, Field, model_validator
 
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_GPUS = 200_000
+"""GPUs of one cluster, in a spec or a file."""
+MOST_GPUS_IN_A_NODE = 256
+"""More than any machine holds, MIG slices and racks that show up as one machine included."""
+MOST_MEMORY_BYTES = 2**44
+"""16 TiB: no GPU's memory comes near, unified memory included."""
+MOST_COMPUTE_CAPABILITY = 1000
+
+# Bounds of what can be: beyond them a figure is a mistake, and would only turn into an overflow further down.
+Bytes = Annotated[int, Field(ge=0, le=MOST_MEMORY_BYTES, strict=True)]
+Rate = Annotated[float, Field(ge=1e5, le=1e16, allow_inf_nan=False, strict=True)]
+"""Bytes a second: 100 KB/s is slower than any link, 10 PB/s faster than any memory."""
+Flops = Annotated[float, Field(ge=1e6, le=1e20, allow_inf_nan=False, strict=True)]
+Latency = Annotated[float, Field(ge=1e-9, le=60, allow_inf_nan=False, strict=True)]
+UnixTime = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, strict=True)]
+CapabilityPart = Annotated[int, Field(ge=0, le=MOST_COMPUTE_CAPABILITY, strict=True)]
 
 ClusterSource = Literal["nvml", "ray", "simulated", "file", "spec", "none"]
 
@@ -17,31 +33,38 @@ ClusterSource = Literal["nvml", "ray", "simulated", "file", "spec", "none"]
 class GpuProcess(FrozenModel):
     """A process that holds memory on a GPU. `pid` is the host's, as NVML reports it."""
 
-    pid: int
+    pid: Annotated[int, Field(gt=0, lt=2**31, strict=True)]
     name: CleanStr | None = None
-    memory_bytes: int | None = None
+    memory_bytes: Bytes | None = None
 
 
 class Gpu(FrozenModel):
     """One GPU (or MIG slice) as it is now. Absent readings are None, never 0."""
 
-    index: int
-    uuid: CleanStr
-    type: CleanStr
+    index: Annotated[int, Field(ge=0, le=10**7, strict=True)]
+    uuid: Annotated[CleanStr, Field(min_length=1)]
+    type: Annotated[CleanStr, Field(min_length=1)]
     """Catalogue type such as 'A100-80GB' where recognised, else the vendor's product name."""
-    memory_total_bytes: int | None
-    memory_free_bytes: int | None = None
+    memory_total_bytes: Bytes | None
+    memory_free_bytes: Bytes | None = None
     """What NVML says is free now; other tenants' bytes are not ours to plan on."""
-    compute_capability: tuple[int, int] | None = None
+    compute_capability: tuple[CapabilityPart, CapabilityPart] | None = None
     nvlink_island: CleanStr | None = None
     """GPUs of a node with equal islands reach each other over NVLink; None: over PCIe only."""
     pci_bus_id: CleanStr | None = None
-    numa_node: int | None = None
+    numa_node: Annotated[int, Field(ge=0, le=2**20, strict=True)] | None = None
     mig_parent_uuid: CleanStr | None = None
     claimed_by: CleanStr | None = None
     """Name of the deployment that holds this GPU, ours or another Ray job's."""
     unhealthy_reason: CleanStr | None = None
-    processes: tuple[GpuProcess, ...] = ()
+    processes: Annotated[tuple[GpuProcess, ...], FailFast(), Field(max_length=10_000)] = ()
+
+    @model_validator(mode="after")
+    def _free_within_total(self) -> Self:
+        total, free = self.memory_total_bytes, self.memory_free_bytes
+        if total is not None and free is not None and free > total:
+            raise ValueError(f"memory_free_bytes {free} is more than memory_total_bytes {total}")
+        return self
 
     @property
     def healthy(self) -> bool:
@@ -51,25 +74,33 @@ class Gpu(FrozenModel):
 class Node(FrozenModel):
     """One machine. `node_id` is unique (Ray's NodeID on Ray); names and addresses may repeat."""
 
-    node_id: CleanStr
+    node_id: Annotated[CleanStr, Field(min_length=1)]
     name: CleanStr
-    gpus: tuple[Gpu, ...] = ()
+    gpus: Annotated[tuple[Gpu, ...], FailFast(), Field(max_length=MOST_GPUS_IN_A_NODE)] = ()
     address: CleanStr | None = None
     nvlink_domain: CleanStr | None = None
     """NVLink domain that spans nodes (cluster uuid + clique), None where NVLink ends at the node."""
-    network_bytes_per_s: float | None = None
+    network_bytes_per_s: Rate | None = None
     """Rate of the node's fastest network link per direction where known."""
     error: CleanStr | None = None
     """Why the node's GPUs could not be read."""
+
+    @model_validator(mode="after")
+    def _gpus_differ(self) -> Self:
+        for field in ("index", "uuid"):
+            twice = repeated(getattr(gpu, field) for gpu in self.gpus)
+            if twice is not None:
+                raise ValueError(f"two GPUs have the same {field} {twice}")
+        return self
 
 
 class MeasuredLink(FrozenModel):
     """An all-reduce measured on this cluster: alpha-beta model of one kind of link."""
 
     scope: Literal["node", "cross_node"]
-    num_ranks: int
-    latency_s: float
-    bandwidth_bytes_per_s: float
+    num_ranks: Annotated[int, Field(ge=2, le=MOST_GPUS, strict=True)]
+    latency_s: Latency
+    bandwidth_bytes_per_s: Rate
 
 
 class MeasuredRate(FrozenModel):
@@ -77,7 +108,7 @@ class MeasuredRate(FrozenModel):
 
     gpu_type: CleanStr
     memory_bytes_per_s: Rate | None = None
-    flops_per_s: dict[str, Rate] = Field(default_factory=dict)
+    flops_per_s: dict[CleanStr, Flops] = Field(default_factory=dict, max_length=100)
     """By dtype: 'bf16', 'fp16', 'fp8' ..."""
 
 
@@ -85,13 +116,32 @@ class Cluster(FrozenModel):
     """Everything the planner may use, frozen at one moment."""
 
     source: ClusterSource
-    nodes: tuple[Node, ...] = ()
-    simulated: bool = False
-    taken_at_s: float | None = None
+    nodes: Annotated[tuple[Node, ...], FailFast(), Field(max_length=MOST_GPUS)] = ()
+    simulated: Annotated[bool, Field(strict=True)] = False
+    taken_at_s: UnixTime | None = None
     """Unix time of the readings; None for a spec."""
-    measured_links: tuple[MeasuredLink, ...] = ()
-    measured_rates: tuple[MeasuredRate, ...] = ()
+    measured_links: Annotated[tuple[MeasuredLink, ...], FailFast(), Field(max_length=10_000)] = ()
+    measured_rates: Annotated[tuple[MeasuredRate, ...], FailFast(), Field(max_length=10_000)] = ()
+
+    @model_validator(mode="after")
+    def _nodes_differ(self) -> Self:
+        twice = repeated(node.node_id for node in self.nodes)
+        if twice is not None:
+            raise ValueError(f"two nodes have the same node_id {twice}")
+        if self.num_gpus > MOST_GPUS:
+            raise ValueError(f"{self.num_gpus:,} GPUs; at most {MOST_GPUS:,} are planned for")
+        return self
 
     @property
     def num_gpus(self) -> int:
         return sum(len(node.gpus) for node in self.nodes)
+
+
+def repeated(values: Iterable[Hashable]) -> Hashable | None:
+    """Return the first value that comes twice; None where all differ."""
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -21,7 +21,8 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
         ("layout", f"{spec.label}  ({count_of(spec.dp, 'replica')}, {count_of(len(spec.ranks), 'GPU')})"),
         ("GPUs", gpus_by_node(spec)),
         ("memory", f"{_memory(spec, candidate)} on the fullest GPU"),
-        ("weights", spec.model.path or "dummy weights of the right shapes"),
+        ("weights", weights_of(spec)),
+        ("engine", engine_of(spec)),
     ]
     if spec.predicted_tokens_per_s is not None:
         rows.append(("expected", throughput_band(Band(*spec.predicted_tokens_per_s))))
@@ -32,7 +33,21 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
         what = "The model" if spec.model.scale == FULL_SIZE else "Scaled model"
         scale = f" {what}: {spec.model.scale}." if spec.model.scale else ""
         remark = f"SIMULATED cluster: real actors and real collectives on the CPU.{scale}"
+    rows.extend(("note", remark) for remark in spec.remarks)
     return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)
+
+
+def weights_of(spec: DeploymentSpec) -> str:
+    """Say where the weights come from; made-up ones stand out."""
+    if spec.model.weights == "dummy":
+        return "DUMMY WEIGHTS: right shapes, made-up values"
+    return spec.model.path or "the checkpoint in each node's hub cache"
+
+
+def engine_of(spec: DeploymentSpec) -> str:
+    """Say which engine starts and, where it is another, for which one the layout was planned."""
+    runs = f"{spec.engine} {spec.engine_version}".rstrip()
+    return runs if spec.planned_for in ("", runs) else f"{runs}; planned for {spec.planned_for}"
 
 
 def _memory(spec: DeploymentSpec, candidate: Candidate) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.deploy.spec import DeploymentSpec
 from cluster.inventory import Cluster
@@ -23,7 +22,7 @@ class OrderContext:
     """What an order needs beside the layout."""
 
     model_path: str | None
-    """Folder with the weights; None: dummy weights."""
+    """Folder or file of the model; None for a catalogue name or hub id."""
     simulated: bool
     taken_names: tuple[str, ...]
     """Names of deployments that exist."""
@@ -40,6 +39,7 @@ class Question:
 
 def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
     """Turn a layout into an order; on a simulated cluster the model is scaled down."""
+    from cluster.deploy.api_keys import hashed_keys
     from cluster.deploy.make_spec import spec_from
 
     return spec_from(
@@ -48,13 +48,15 @@ def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> 
         model_path=context.model_path,
         simulated=context.simulated,
         taken=context.taken_names,
+        api_key_sha256=hashed_keys(),
     )
 
 
-def weights_folder(model_name: str) -> str | None:
-    """Return the folder that a model's name points at; None for a catalogue name or a lone config.json."""
-    path = Path(model_name).expanduser()
-    return str(path) if path.is_dir() else None
+def model_path(model_name: str) -> str | None:
+    """Return what a model's name means on this machine's disk; None for a catalogue name or hub id."""
+    from cluster.deploy.model_choice import path_named
+
+    return path_named(model_name)
 
 
 def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:

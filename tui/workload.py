@@ -64,7 +64,7 @@ def request_of(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
     """Return `base` with the form's values; raises BadInput that names the line."""
     changes: dict[str, Any] = {field.name: _value(field, words.get(field.name, "")) for field in FIELDS}
     if changes["engine"] != base.engine:
-        changes["engine_version"] = None
+        changes.update(engine_version=None, engine_asked=True)
     return replace(base, **changes)
 
 

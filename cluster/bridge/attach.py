@@ -128,30 +128,35 @@ def _answers(record: ClusterRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Starting:
-    """A keeper that was started, and a file in memory for what it says before it has a log."""
+    """A keeper that was started, and a pipe for what it says before it has a log."""
 
     process: subprocess.Popen[bytes]
     words: int
 
     def last_words(self) -> str:
         """Return the last line it said."""
-        text = os.pread(self.words, 2**16, 0).decode(errors="replace")
+        try:
+            text = os.read(self.words, 2**16).decode(errors="replace")
+        except BlockingIOError:
+            return ""
         return clean((text.strip().splitlines() or [""])[-1])
 
 
 def _start_keeper(key: str) -> _Starting:
     check_room()
-    words = os.memfd_create("clusterview-keeper")
+    words, said = os.pipe()
+    os.set_blocking(words, False)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "cluster.bridge.keeper", key],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=words,
+        stderr=said,
         cwd="/",
         # Relative to where the user is, not to the keeper's own folder.
         env={**os.environ, VARIABLE: str(state_root())} if os.environ.get(VARIABLE) else None,
         start_new_session=True,
     )
+    os.close(said)
     return _Starting(process, words)
 
 

@@ -75,7 +75,7 @@ def _carry_out(order: Order, place: RayPlace, outbox: Outbox, entered: Future[No
     try:
         entered.result()
         if isinstance(order, DeployOrder):
-            place.deploy(order.spec)
+            (place.check if order.dry_run else place.deploy)(order.spec)
         elif isinstance(order, StopOrder):
             place.stop(order.name)
         else:

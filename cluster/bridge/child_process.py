@@ -11,8 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from cluster.bridge.protocol import Target
 from cluster.bridge.state_logs import new_session_log
@@ -24,13 +23,12 @@ _LOOK_S = 1.0
 # Importing ray on a busy machine holds all its threads up.
 _HUNG_S = 45.0
 _CHUNK_BYTES = 2**16
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildProcess:
     """One run of `cluster.bridge.child`. Start it from a thread that lives on: it ends with that thread."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, environment: Mapping[str, str]) -> None:
         handle, self.log = new_session_log()
         orders_read, orders_write = os.pipe()
         self._events, events_write = os.pipe()
@@ -41,7 +39,7 @@ class ChildProcess:
             stdout=handle,
             stderr=handle,
             pass_fds=(orders_read, events_write),
-            env=child_environment(),
+            env=environment,
             # Ctrl-C in the terminal is for the screen to handle; the child ends when its pipe does.
             process_group=0,
         )
@@ -111,9 +109,3 @@ def _how_it_ended(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"killed by {signal.Signals(-status).name}"
     return f"killed by signal {-status}"
-
-
-def child_environment() -> dict[str, str]:
-    """Return this process's environment with this package importable, for a process started by it."""
-    paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from cluster.bridge.attach import sweep_dead_keepers
-from cluster.bridge.child_process import ChildProcess, child_environment
+from cluster.bridge.child_process import ChildProcess
 from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
 from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
@@ -30,11 +32,12 @@ from cluster.bridge.protocol import (
 from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
 from cluster.bridge.state_logs import has_words, remove_log, sweep_session_logs
+from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
 
-__all__ = ["RaySession", "child_environment"]
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 _CUT_OFF = Unreachable(
     "the connection to the cluster was lost while this was under way",
@@ -80,6 +83,10 @@ class RaySession:
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         order_id, future = self._open_order()
         return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec)), future)
+
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec, dry_run=True)), future)
 
     def stop(self, name: str) -> Future[None]:
         order_id, future = self._open_order()
@@ -140,7 +147,7 @@ class RaySession:
 
     def _live_with_one_child(self) -> None:
         """Start a child and hear it to its end; then wait before the next one, or give up."""
-        child = ChildProcess(self._rejoin.target(self._target))
+        child = ChildProcess(self._rejoin.target(self._target), child_environment())
         self._rejoin.begin(time.monotonic())
         self._give_orders_to(child)
         last_words = None
@@ -194,6 +201,9 @@ class RaySession:
         except ValidationError:
             return None
         if isinstance(answer, SessionLost):
+            if self._rejoin.words_are_final():
+                # The child may take seconds to leave Ray: nobody has to wait for that.
+                self._lose(answer)
             return answer
         if isinstance(answer, ClusterSeen):
             self._rejoin.joined = True
@@ -235,3 +245,13 @@ class RaySession:
     def _tell(self, event: Event) -> None:
         if not self._closing.is_set():
             self._listener(event)
+
+
+def child_environment() -> dict[str, str]:
+    """Return this process's environment with this package importable, for a process started by it.
+
+    The key for clients of a deployment stays out: an order carries its digest, and nothing else needs it.
+    """
+    paths = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
+    kept = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

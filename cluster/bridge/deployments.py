@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
+from cluster.bridge.embedded import NAME_LABEL
 from cluster.bridge.events import TokenSeen
+from cluster.bridge.known_deployment import Known
 from cluster.bridge.node_probe import GpuLoad
 from cluster.bridge.outbox import Send
 from cluster.bridge.simulated_loads import loads_of
@@ -15,6 +16,7 @@ from cluster.catalog.nearest import nearest_names
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import read_status, remove_status
@@ -22,7 +24,6 @@ from cluster.deploy.stuck import StuckWatch, Suspicion, whereabouts
 from cluster.errors import BadInput, DeployFailed, UnknownName, Unreachable
 
 _ANSWER_S = 0.3
-_SILENT_S = 3.0
 _FIRST_ANSWER_S = 1.5
 # A controller's router looks after it first, and is nearer.
 _SUSPECT_S = 7.0
@@ -34,27 +35,6 @@ _LOOK_S = 0.2
 _ORPHAN_LOOKS = 15
 
 
-@dataclass
-class Known:
-    """A controller and what it last said."""
-
-    name: str
-    actor: Any
-    watch: StuckWatch
-    asked: Any = None
-    asked_at_s: float = 0.0
-    status: DeploymentStatus | None = None
-    heard_at_s: float = 0.0
-    """When the status was said, by this process's monotonic clock."""
-
-    restarts: bool = False
-    """Its process was lost, and Ray starts it again."""
-
-    def silent_s(self) -> float:
-        """Return for how long the controller owes an answer; 0 while it owes none."""
-        return time.monotonic() - self.asked_at_s if self.asked is not None else 0.0
-
-
 class Deployments:
     """Looks at every controller each second; one that does not answer holds up nobody."""
 
@@ -63,11 +43,16 @@ class Deployments:
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
         self._orphan_looks: dict[str, int] = {}
+        self._own_pause = OwnPause()
 
     def look(self) -> None:
         """Find the controllers there are and take in what they answer within a fraction of a second."""
         names = self._names()
+        paused_s = self._own_pause.seconds()
         with self._lock:
+            for known in self._known.values():
+                known.asked_at_s += paused_s
+                known.heard_at_s += paused_s
             for name in [name for name in self._known if name not in names]:
                 del self._known[name]
             for name in names:
@@ -136,7 +121,7 @@ class Deployments:
         """Return the latest status of each deployment, by name."""
         with self._lock:
             known = sorted(self._known.items())
-        return tuple(_status_now(name, entry) for name, entry in known)
+        return tuple(entry.now() for _, entry in known)
 
     def claims(self) -> dict[str, str]:
         """Return which deployment holds each claimed GPU, by the GPU's uuid."""
@@ -161,7 +146,7 @@ class Deployments:
         from cluster.deploy.controller import Controller
 
         # Ray takes a soft wish lightly; without its head a cluster is lost anyway.
-        node_id = self._head_node_id()
+        node_id, _ = self.router_node()
         options = self._ray.remote(Controller).options(
             name=controller_name(spec.name),
             lifetime="detached",
@@ -182,11 +167,13 @@ class Deployments:
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
         self._ray.wait([actor.status.remote()], timeout=_BORN_S)
 
-    def _head_node_id(self) -> str:
-        for node in self._ray.nodes():
-            if node["Alive"] and "node:__internal_head__" in node["Resources"]:
-                return str(node["NodeID"])
-        return str(self._ray.get_runtime_context().get_node_id())
+    def router_node(self) -> tuple[str, str]:
+        """Return id and name of the node on which controllers and routers run: the head."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        here = self._ray.get_runtime_context().get_node_id()
+        head = next((node for node in nodes if "node:__internal_head__" in node["Resources"]), None)
+        head = head or next(node for node in nodes if node["NodeID"] == here)
+        return str(head["NodeID"]), str(head.get("Labels", {}).get(NAME_LABEL) or head["NodeName"])
 
     def stop(self, name: str) -> None:
         """Stop a deployment, by force if need be, and return when its GPUs are free."""
@@ -198,7 +185,7 @@ class Deployments:
         watch = self._new(name, actor).watch
         try:
             self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
-            orderly = self._await_gone(name, _STOPPED_S)
+            orderly = self._await_orderly_end(name, actor)
         except Exception:
             orderly = False
         if not orderly:
@@ -212,6 +199,23 @@ class Deployments:
             raise DeployFailed(
                 f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
             )
+
+    def _await_orderly_end(self, name: str, actor: Any) -> bool:
+        """Wait while the controller ends its deployment; False when it takes too long or falls silent."""
+        until_s, asked, asked_at_s = time.monotonic() + _STOPPED_S, None, 0.0
+        while name in self._names():
+            now_s = time.monotonic()
+            if asked is None:
+                asked, asked_at_s = actor.status.remote(), now_s
+            ready, _ = self._ray.wait([asked], timeout=0)
+            if ready:
+                asked = None
+            elif now_s - asked_at_s > _ACCEPTED_S:
+                return False
+            if now_s > until_s:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _await_gone(self, name: str, timeout_s: float) -> bool:
         until_s = time.monotonic() + timeout_s
@@ -238,6 +242,9 @@ class Deployments:
 
     def _router(self, name: str) -> Any:
         with self._lock:
+            if name not in self._known:
+                # An order may come before the first look.
+                self._find(name)
             known = self._known.get(name)
         if known is None:
             raise UnknownName(f"no deployment named {name}", ", ".join(sorted(self._known)))
@@ -248,21 +255,6 @@ class Deployments:
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
-
-
-def _status_now(name: str, known: Known) -> DeploymentStatus:
-    status = known.status
-    if status is None:
-        reason = "its controller starts"
-        return DeploymentStatus(name=name, model="", label="", state=DeploymentState.STARTING, reason=reason)
-    # What was posted may be older than this session's question.
-    silent_s = max(time.monotonic() - known.heard_at_s, known.silent_s())
-    if known.asked is None or silent_s < _SILENT_S or known.restarts:
-        return status
-    reason = f"its controller has not answered for {silent_s:.0f} s; all else is as it last said"
-    # Replicas go on without their controller, and yet nothing would be replaced now.
-    state = DeploymentState.DEGRADED if status.state is DeploymentState.READY else status.state
-    return status.model_copy(update={"reason": reason, "state": state})
 
 
 def _in_words(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.status import DeploymentStatus
 from cluster.frozen import FrozenModel
 from cluster.inventory import Cluster
@@ -45,6 +46,14 @@ class DeploymentsSeen(FrozenModel):
     deployments: tuple[DeploymentStatus, ...]
 
 
+class PreflightSeen(FrozenModel):
+    """What the nodes of an order have of what it needs; sent before anything is claimed."""
+
+    kind: Literal["preflight"] = "preflight"
+    name: CleanStr
+    nodes: tuple[NodeVerdict, ...]
+
+
 class TokenSeen(FrozenModel):
     """A piece of the answer to a prompt."""
 
@@ -67,6 +76,6 @@ class SessionLost(FrozenModel):
 
 
 Event = Annotated[
-    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | TokenSeen | SessionLost,
+    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | PreflightSeen | TokenSeen | SessionLost,
     Field(discriminator="kind"),
 ]

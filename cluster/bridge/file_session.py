@@ -37,6 +37,10 @@ class FileSession:
         """Refuse."""
         return _refused()
 
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
     def stop(self, name: str) -> Future[None]:
         """Refuse."""
         return _refused()

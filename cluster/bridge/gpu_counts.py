@@ -29,8 +29,9 @@ def count_disagreement(ray_gpus: int, node: Node, labels: Mapping[str, str]) -> 
         return f"{short} ({node.error or 'no reason given'}). {help_}"
     shown = len(node.gpus)
     if ray_gpus < shown:
-        given = f"Ray gives away only {ray_gpus}" if ray_gpus else "Ray gives none of them away"
-        return f"{short}. {given}; restart it there with --num-gpus={shown} and every GPU visible to use all"
+        used = f"only {ray_gpus} of them" if ray_gpus else "none of them"
+        remedy = f"restart Ray there with --num-gpus={shown} and without CUDA_VISIBLE_DEVICES"
+        return f"{short}. Ray uses {used}; to use all, {remedy}"
     return f"{short}. Restart Ray there with --num-gpus={shown}, or look in the kernel log for lost GPUs"
 
 

@@ -6,6 +6,7 @@ connects is told, one JSON line each, how far the start has come and then the ad
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -27,8 +28,9 @@ from cluster.bridge.embedded import (
     simulated_nodes,
 )
 from cluster.bridge.guarded import await_guarded, start_guarded
-from cluster.bridge.losses import deployments_on, note_deployments, note_loss
-from cluster.bridge.process_table import end_descendants, reap_orphans
+from cluster.bridge.losses import deployments_on, note_loss
+from cluster.bridge.need import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
+from cluster.bridge.process_table import end_descendants
 from cluster.bridge.records import (
     LOCAL_KEY,
     ClusterRecord,
@@ -41,15 +43,10 @@ from cluster.bridge.reviver import Reviver
 from cluster.bridge.state_logs import log_path, open_keeper_log, remove_log
 from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
-from cluster.deploy.names import CONTROLLER_PREFIX
 from cluster.errors import ClusterviewError, system_failed
 from cluster.streams import print_to_log
 
-_FIRST_SESSION_S = 20.0
-_UNUSED_S = 1.0
 _LOCK_TRIES = 10
-_LOOK_S = 0.5
-_UNWANTED = "nobody waits for it"
 
 
 class _Ended(Exception):
@@ -121,23 +118,27 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
     guard, reviver = os.getppid(), Reviver(os.getppid(), _end_because)
     try:
         write_record(record)
-        threading.Thread(target=_watch_audience, args=(audience,), name="wanted", daemon=True).start()
+        threading.Thread(
+            target=watch_start, args=(audience, _end_because), name="wanted", daemon=True
+        ).start()
         _start(cluster, audience, _plans(key))
         reviver.watch_head(cluster.address)
-        _wait_until_unneeded(cluster, audience, temp_dir)
+        wait_until_unneeded(cluster, audience, temp_dir)
         remove_log(log_path(key))
     except (_Ended, SystemExit):
         # Ray's own handler of SIGTERM, in place while it starts a node, raises SystemExit.
         _note_end(key, temp_dir, guard)
-        audience.tell(failed="the embedded cluster was told to end")
-    except _HeadEnded as error:
+        if _why_ended != UNWANTED:
+            audience.tell(failed="the embedded cluster was told to end")
+    except HeadEnded as error:
         note_loss(key, str(error), deployments_on(temp_dir))
         audience.tell(failed=str(error))
     except Exception as error:
         sys.stderr.write(f"keeper: {error!r}\n")
         reason = _reason(error)
         audience.tell(failed=reason)
-        os.write(starter, f"{reason}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(starter, f"{reason}\n".encode())
         return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -151,7 +152,7 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
 def _note_end(key: str, temp_dir: str, guard: int) -> None:
     """Note why the cluster ends before anybody wanted it to, unless nobody loses anything by it."""
     deployments = deployments_on(temp_dir)
-    if _why_ended == _UNWANTED:
+    if _why_ended == UNWANTED:
         remove_log(log_path(key))
     elif _why_ended:
         note_loss(key, _why_ended, deployments)
@@ -159,18 +160,6 @@ def _note_end(key: str, temp_dir: str, guard: int) -> None:
         note_loss(key, "its guard was killed", deployments)
     elif deployments:
         note_loss(key, "its keeper was told to end (SIGTERM)", deployments)
-
-
-def _watch_audience(audience: Audience) -> None:
-    """End a cluster that is still being started when all who waited for it have left."""
-    left_at_s: float | None = None
-    while not audience.is_up:
-        time.sleep(_LOOK_S)
-        alone = audience.had_sessions and audience.count() == 0
-        left_at_s = (left_at_s or time.monotonic()) if alone else None
-        if left_at_s is not None and time.monotonic() - left_at_s > _UNUSED_S and not audience.is_up:
-            _end_because(_UNWANTED)
-            return
 
 
 def _reason(error: Exception) -> str:
@@ -201,30 +190,6 @@ def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, 
         audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
     audience.is_up = True
     audience.tell(address=cluster.address)
-
-
-def _wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience, temp_dir: str) -> None:
-    unneeded_at_s = time.monotonic() + (_UNUSED_S if audience.had_sessions else _FIRST_SESSION_S)
-    noted: list[str] = []
-    while True:
-        time.sleep(_LOOK_S)
-        reap_orphans(cluster.pids())
-        if audience.count() > 0:
-            unneeded_at_s = time.monotonic() + _UNUSED_S
-        if not cluster.head_lives():
-            raise _HeadEnded("the processes of the cluster's head ended")
-        deployments = cluster.named_actors(CONTROLLER_PREFIX)
-        if deployments != noted:
-            note_deployments(temp_dir, deployments)
-            noted = deployments
-        if time.monotonic() > unneeded_at_s:
-            if not deployments:
-                return
-            unneeded_at_s = time.monotonic() + _UNUSED_S
-
-
-class _HeadEnded(RuntimeError):
-    """The cluster's head is gone, and with it the cluster."""
 
 
 def main() -> None:

@@ -10,11 +10,20 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from cluster.bridge.client import RaySession
-from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.events import (
+    ClusterSeen,
+    DeploymentsSeen,
+    Event,
+    PreflightSeen,
+    Progress,
+    ReadingsSeen,
+    SessionLost,
+)
 from cluster.bridge.places import on_cluster
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
+from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.inventory import Cluster, Node
@@ -79,6 +88,24 @@ class LocalSession:
 
         self._when_joined(order)
         return done
+
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        """Check an order through the local Ray where it runs, else on this machine; Ray is not started."""
+        done: Future[None] = Future()
+        with self._lock:
+            ray, cluster = self._ray, self._ray_cluster
+        if ray is not None and cluster is not None:
+            _chain(ray.check(on_cluster(spec, cluster)), done)
+        else:
+            threading.Thread(target=self._check_here, args=(spec, done), daemon=True).start()
+        return done
+
+    def _check_here(self, spec: DeploymentSpec, done: Future[None]) -> None:
+        try:
+            self._tell(PreflightSeen(name=spec.name, nodes=verdicts_here(spec)))
+            done.set_result(None)
+        except Exception as error:
+            done.set_exception(error)
 
     def stop(self, name: str) -> Future[None]:
         """Stop a deployment of the local Ray."""

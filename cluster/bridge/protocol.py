@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
-from cluster.text import CleanStr
+from cluster.text import CleanStr, clean
+
+_LONGEST_MESSAGE = 2000
 
 
 class Target(FrozenModel):
@@ -24,11 +26,12 @@ class Target(FrozenModel):
 
 
 class DeployOrder(FrozenModel):
-    """Start a deployment."""
+    """Start a deployment, or only check that it could be started."""
 
     kind: Literal["deploy"] = "deploy"
     order_id: int
     spec: DeploymentSpec
+    dry_run: bool = False
 
 
 class StopOrder(FrozenModel):
@@ -57,7 +60,8 @@ class Failure(FrozenModel):
     """A ClusterviewError on its way through the pipe."""
 
     type: str
-    message: CleanStr
+    message: Annotated[str, AfterValidator(lambda text: clean(text, _LONGEST_MESSAGE))]
+    """May name several nodes."""
     hint: CleanStr = ""
 
 

@@ -50,7 +50,9 @@ def _check_speaks_http2(connection: socket.socket, address: RayAddress) -> None:
     try:
         header = connection.recv(9)
     except TimeoutError:
-        raise wrong from None
+        reason = f"{address} takes connections but has said nothing for {_CONNECT_S:.0f} s"
+        hint = "The Ray head there is stopped or overloaded, or the port is not a Ray head's"
+        raise Unreachable(reason, hint) from None
     if len(header) < 4 or header[3] != _HTTP2_SETTINGS:
         raise wrong
 

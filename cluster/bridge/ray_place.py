@@ -12,14 +12,23 @@ from cluster.bridge.change import worth_telling
 from cluster.bridge.deployments import Deployments
 from cluster.bridge.discovery import Discovery
 from cluster.bridge.embedded import canonical_spec, ray_environment
-from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.events import (
+    ClusterSeen,
+    DeploymentsSeen,
+    PreflightSeen,
+    Progress,
+    ReadingsSeen,
+    SessionLost,
+)
 from cluster.bridge.outbox import Send
+from cluster.bridge.preflight import ask_nodes
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.ray_link import check_answers, enter, leave
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.guard import check_order
+from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
@@ -145,8 +154,20 @@ class RayPlace:
         assert self._deployments is not None
         # The plan may be minutes old: what counts is what is free at this moment.
         check_order(spec, self.look(), self._deployments.statuses())
-        self._deployments.deploy(spec)
+        self._deployments.deploy(checked_spec(spec, self._preflight(spec)))
         self.look()
+
+    def check(self, spec: DeploymentSpec) -> None:
+        """Check an order as `deploy` does, tell what the nodes have, and start nothing."""
+        assert self._deployments is not None
+        check_order(spec, self.look(), self._deployments.statuses())
+        self._preflight(spec)
+
+    def _preflight(self, spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
+        assert self._deployments is not None
+        verdicts = ask_nodes(self._ray, needs_of(spec, self._deployments.router_node()))
+        self._send(PreflightSeen(name=spec.name, nodes=verdicts))
+        return verdicts
 
     def stop(self, name: str) -> None:
         assert self._deployments is not None

@@ -79,7 +79,7 @@ def write_record(record: ClusterRecord) -> None:
         os.close(in_state_dir(lambda folder: create_marked(folder / draft.name, content)))
         draft.rename(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
         raise system_failed(f"cannot write {path}", error) from None
 
 

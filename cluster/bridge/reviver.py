@@ -32,17 +32,16 @@ _ACTOR_TITLE = b"ray::"
 class Stops:
     """The stops of one process: since when it has been stopped, and when it was continued. Pure."""
 
-    patience_s: float
     since_s: float | None = None
     continued_s: list[float] = field(default_factory=list)
 
-    def look(self, state: ProcessState, now_s: float) -> str:
-        """Return 'wait', 'continue' or 'end'."""
+    def look(self, state: ProcessState, now_s: float, patience_s: float) -> str:
+        """Return 'wait', 'continue' or 'end'; it may be stopped for `patience_s` before anything is done."""
         if state is not ProcessState.STOPPED:
             self.since_s = None
             return "wait"
         self.since_s = now_s if self.since_s is None else self.since_s
-        if now_s - self.since_s < self.patience_s:
+        if now_s - self.since_s < patience_s:
             return "wait"
         self.continued_s = [then_s for then_s in self.continued_s if now_s - then_s < _RELAPSE_S]
         if len(self.continued_s) >= _MOST_CONTINUED:
@@ -79,9 +78,12 @@ class Reviver:
     def look(self, now_s: float) -> None:
         """Look at the guard and at every process below this one, and act."""
         pids = [self._guard_pid, *descendants(os.getpid())]
-        self._stops = {pid: self._stops.get(pid) or Stops(_patience_s(pid)) for pid in pids}
+        self._stops = {pid: self._stops.get(pid) or Stops() for pid in pids}
         for pid, stops in self._stops.items():
-            action = stops.look(state_of(pid), now_s)
+            state = state_of(pid)
+            # Asked only now: a process gets its title some time after its start.
+            patience_s = _patience_s(pid) if state is ProcessState.STOPPED else 0.0
+            action = stops.look(state, now_s, patience_s)
             if action == "wait":
                 continue
             sys.stderr.write(f"process {pid} was stopped by a signal: {action}\n")

@@ -30,6 +30,9 @@ class Session(Protocol):
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         """Order a deployment; done when the order was accepted. Progress comes as DeploymentsSeen."""
 
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        """Check an order as `deploy` does, and start nothing; what the nodes have comes as PreflightSeen."""
+
     def stop(self, name: str) -> Future[None]:
         """Stop a deployment; done when its GPUs are free."""
 

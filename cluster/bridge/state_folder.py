@@ -83,7 +83,8 @@ def _make_dir(folder: Path) -> Path:
 
 def _make_private(folder: Path) -> None:
     """Give a folder that we made just now its mode; where the filesystem knows no modes, remove it again."""
-    folder.chmod(0o700)
+    if folder.lstat().st_mode & 0o777 != 0o700:
+        folder.chmod(0o700)
     try:
         _check_private(folder)
     except ClusterviewError:

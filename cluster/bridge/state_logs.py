@@ -18,7 +18,7 @@ from cluster.bridge.state_folder import (
     slug,
     state_path,
 )
-from cluster.errors import SystemFailed, system_failed
+from cluster.errors import SystemFailed
 
 _MARK = b"clusterview log 1\n"
 _SESSION_LOG = re.compile(r"bridge-([0-9]{1,10})-[0-9a-f]{8}\.log")
@@ -41,14 +41,16 @@ def open_keeper_log(key: str) -> int:
 
 
 def new_session_log() -> tuple[int, Path]:
-    """Create the log of this process's child; returns descriptor and path. Raises SystemFailed."""
+    """Create the log of this process's child; returns descriptor and path.
+
+    Where the disk refuses it, the null device and an empty path: a deployment can be stopped without a log.
+    """
     name = f"bridge-{os.getpid()}-{secrets.token_hex(4)}.log"
     try:
-        handle = in_state_dir(lambda folder: create_marked(folder / name, _MARK))
-    except OSError as error:
+        return in_state_dir(lambda folder: create_marked(folder / name, _MARK)), state_path() / name
+    except (OSError, SystemFailed):
         remove_if_empty()
-        raise system_failed(f"cannot write to {state_path()}", error) from None
-    return handle, state_path() / name
+        return os.open(os.devnull, os.O_WRONLY), Path()
 
 
 def is_our_log(path: Path) -> bool:

@@ -110,11 +110,15 @@ class WatchedNode:
         return "the probe on this node has not answered yet"
 
     def reading_now(self) -> NodeReading:
-        """Return the latest reading, marked where it is late or the node is gone."""
+        """Return the latest reading, marked where it is late or the node is gone.
+
+        A reason here is short, as the screen's node lines are; the inventory's error says all.
+        """
         if self.died_at_s is not None:
-            return self._marked("lost", self.trouble)
+            return self._marked("lost", "left the cluster")
         if self.reading is None:
-            return self._marked("lost" if self._given_up() else "stale", self._why_unread())
+            waits = not self._given_up()
+            return self._marked("stale", "not read yet") if waits else self._marked("lost", "never read")
         late_s = self.late_s()
         if late_s > _STALE_S:
             return self._marked("stale", self.trouble or f"the probe has not answered for {late_s:.0f} s")

@@ -7,6 +7,13 @@ from typing import Literal
 
 NvlinkTopology = Literal["nvswitch", "mesh", "bridge", "none"]
 
+DRIVER_RESERVED_BYTES = 500_000_000
+"""What the driver keeps of a GPU, under any program: NVML's total less what CUDA reports.
+
+An H100 has 81559 MiB against 79.18 GiB, an L40S 46068 MiB against 44.42 GiB, an RTX 3090 24576 MiB against
+23.58 GiB.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class GpuSpec:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cluster.catalog.engine_catalog import parse_version
+from cluster.catalog.engine_version import parse_version
 
 TIMING_FILE = Path(__file__).parent / "timing.toml"
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-from pathlib import Path
 
 from cluster.cli.ask import confirmed
-from cluster.cli.defaults import read_defaults
+from cluster.cli.deploy_plan import (
+    check_options,
+    choose,
+    engine_in_words,
+    order_from,
+    plan_on,
+    weights_in_words,
+)
 from cluster.cli.progress_lines import ProgressLines
-from cluster.cli.ray_inventory import check_has_gpus, say_troubles
-from cluster.cli.resolve import model_from, ray_address_from, refuse_two_sources, request_from
+from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, DeployFailed
-from cluster.inventory import Cluster
-from cluster.planner.request import EngineName
-from cluster.planner.result import Candidate, Plan
 from cluster.units import count_of
 
 _ORDER_S = 60.0
+_PREFLIGHT_S = 90.0
 _STOP_S = 60.0
 _INTERRUPTED = 130
 _ENDED = (DeploymentState.READY, DeploymentState.FAILED)
@@ -31,14 +34,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Plan on the cluster as it is now, order the layout, and wait until it is ready.
 
     Prints name and endpoint (or the whole status as JSON) on stdout. Interrupted while it waits, it stops
-    what is not ready yet and returns 130.
+    what is not ready yet and returns 130. With --dry-run it says what it would do and does nothing.
     """
     from cluster.bridge import open_session
 
     refuse_two_sources(arguments)
+    if arguments.dry_run:
+        from cluster.cli.deploy_dry_run import run_deploy_dry_run
+
+        return run_deploy_dry_run(arguments)
     if arguments.cluster is not None:
         raise BadInput("--cluster names a cluster for planning only", "Deploy with --simulate or --address")
-    session = open_session(address=ray_address_from(arguments), simulate=arguments.simulate)
+    check_options(arguments, simulated=arguments.simulate is not None)
+    address = ray_address_from(arguments)
+    if address is None:
+        _check_this_python()
+    session = open_session(address=address, simulate=arguments.simulate)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with SessionView(session) as view:
         spec = _make_order(arguments, view)
@@ -48,51 +59,23 @@ def run(arguments: argparse.Namespace) -> int:
         return _order(arguments, view, spec)
 
 
+def _check_this_python() -> None:
+    """On this machine the ranks run in this Python: look at it before a cluster is started for nothing."""
+    from cluster.deploy.preflight import check_python_here
+
+    check_python_here()
+
+
 def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
-    from cluster.deploy.make_spec import spec_from
-
-    cluster = view.settled_cluster()
-    example = read_defaults().simulated_cluster
-    check_has_gpus(cluster, view.session.title, f"Try --simulate {example} or --address HOST:PORT")
-    say_troubles(cluster)
+    plan = plan_on(arguments, view.settled_cluster(), view.session.title)
+    candidate = choose(plan, plan.cluster.simulated)
     taken = [status.name for status in view.settled_deployments()]
-    if arguments.name in taken:
-        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
-    plan = _plan(arguments, cluster)
-    candidate = _choose(plan, cluster.simulated)
+    spec = order_from(arguments, plan, candidate, taken)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
-    for note in candidate.notes:
+    say(f"{engine_in_words(spec)}; {weights_in_words(spec)}")
+    for note in (*candidate.notes, *spec.remarks):
         say(f"note: {note}")
-    folder = arguments.model if arguments.model and Path(arguments.model).expanduser().is_dir() else None
-    return spec_from(
-        plan,
-        candidate,
-        model_path=folder,
-        simulated=cluster.simulated,
-        name=arguments.name,
-        taken=taken,
-        router_port=arguments.port or 0,
-    )
-
-
-def _plan(arguments: argparse.Namespace, cluster: Cluster) -> Plan:
-    from cluster.planner.plan import plan
-
-    # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
-    engine: EngineName = "vllm" if cluster.simulated else "builtin"
-    return plan(cluster, model_from(arguments), request_from(arguments, engine))
-
-
-def _choose(plan: Plan, simulated: bool) -> Candidate:
-    """Return the best layout that can be started; DeployFailed says by how much none fits."""
-    from cluster.deploy.make_spec import is_runnable
-
-    candidate = next((item for item in plan.candidates if is_runnable(item, simulated)), plan.recommended)
-    if candidate is None:
-        raise DeployFailed(f"{plan.model.name}: no layout fits", plan.advice[0] if plan.advice else "")
-    if plan.recommended is not None and candidate.layout != plan.recommended.layout:
-        say(f"{plan.recommended.label} would be better, but the built-in engine does not run it")
-    return candidate
+    return spec
 
 
 def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
@@ -103,8 +86,7 @@ def _confirmed(arguments: argparse.Namespace, spec: DeploymentSpec) -> bool:
 
 def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpec) -> int:
     try:
-        finish(view.session.deploy(spec), _ORDER_S)
-        say(f"{spec.name} was ordered")
+        _place_order(view, spec)
         if arguments.no_wait:
             _print_result(view, spec.name, as_json=arguments.json)
             return 0
@@ -118,6 +100,21 @@ def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpe
         raise DeployFailed(f"{spec.name} did not become ready: {reason}", "Nothing of it is left running")
     _print_result(view, spec.name, as_json=arguments.json)
     return 0
+
+
+def _place_order(view: SessionView, spec: DeploymentSpec) -> None:
+    """Send the order; what its nodes lack is told a line each before it fails."""
+    try:
+        finish(view.session.deploy(spec), _ORDER_S + _PREFLIGHT_S)
+    except DeployFailed as error:
+        problems = [problem for verdict in view.preflight for problem in verdict.problems]
+        if len(problems) < 2:
+            raise
+        for problem in problems:
+            say(problem)
+        summary = f"{spec.name} was not started: its nodes lack what is named above"
+        raise DeployFailed(summary, error.hint) from None
+    say(f"{spec.name} was ordered")
 
 
 def _await_end(view: SessionView, name: str) -> DeploymentStatus | None:

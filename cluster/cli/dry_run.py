@@ -39,7 +39,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from cluster.cli.print_json import print_json
 
-        print_json(answer, arguments.top or _most_in_json(answer))
+        print_json(answer, arguments.top or most_in_json(answer))
     else:
         from cluster.cli.print_plan import print_plan
 
@@ -47,7 +47,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     return 0 if answer.recommended else 1
 
 
-def _most_in_json(answer: Plan) -> int | None:
+def most_in_json(answer: Plan) -> int | None:
     """All candidates, except where naming every GPU of each would fill the disk."""
     return None if answer.cluster.num_gpus <= _GPUS_NAMED_IN_FULL else answer.request.top
 

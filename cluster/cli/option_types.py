@@ -33,6 +33,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def port_number(text: str) -> int:
+    """A TCP port that a service can be given: 1 to 65535."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ArgumentTypeError(f"{_shown(text)} is not a port; write a number from 1 to 65535")
+    return int(text)
+
+
 def token_count(text: str) -> int:
     """A number of tokens: 32768, 32k (32,000) or 32K (32,768), as vLLM reads them."""
     match = re.fullmatch(r"([0-9]{1,10})([kKmM]?)", text)
@@ -76,6 +83,13 @@ def short_name(text: str) -> str:
             f"{_shown(text)} is not a name: use letters, digits, dots, dashes, underscores"
         )
     return text
+
+
+def host_name(text: str) -> str:
+    """A host name or address as clients write it, without scheme and port, in lower case."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", text):
+        raise ArgumentTypeError(f"{_shown(text)} is not a host name; leave out scheme, port and brackets")
+    return text.lower()
 
 
 def version_text(text: str) -> str:

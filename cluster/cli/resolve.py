@@ -53,7 +53,9 @@ def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vl
         tpot_s=None if arguments.tpot_ms is None else arguments.tpot_ms / 1000,
         workload=arguments.workload,
         engine=arguments.engine or default_engine,
+        engine_asked=arguments.engine is not None,
         engine_version=arguments.engine_version,
+        load_format=arguments.load_format,
         top=arguments.top or DEFAULT_TOP,
     )
 

@@ -9,9 +9,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 
-from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Event, Progress, ReadingsSeen, SessionLost
+from cluster.bridge.events import (
+    ClusterSeen,
+    DeploymentsSeen,
+    Event,
+    PreflightSeen,
+    Progress,
+    ReadingsSeen,
+    SessionLost,
+)
 from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
+from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
 from cluster.inventory import Cluster
@@ -34,6 +43,8 @@ class SessionView:
         self.cluster: Cluster | None = None
         self.readings: tuple[NodeReading, ...] = ()
         self.deployments: tuple[DeploymentStatus, ...] | None = None
+        self.preflight: tuple[NodeVerdict, ...] = ()
+        """What the nodes of the last order have of what it needs."""
         self._tells_progress = tells_progress
         self._lost: SessionLost | None = None
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
@@ -61,6 +72,8 @@ class SessionView:
                 self._read = (self.cluster, event.nodes) if self.cluster is not None else None
             elif isinstance(event, DeploymentsSeen):
                 self.deployments = event.deployments
+            elif isinstance(event, PreflightSeen):
+                self.preflight = event.nodes
             elif isinstance(event, SessionLost):
                 self._lost = event
             self._news.notify_all()

@@ -64,7 +64,10 @@ def _only(name: str, found: list[Found]) -> list[Found]:
 
 
 def unknown_deployment(name: str, running: list[str]) -> UnknownName:
-    """Return the error for a name that no deployment has, with the nearest names."""
+    """Return the error for a name that no deployment has: why it was lost, else the nearest names."""
+    for loss in read_losses():
+        if name in loss.deployments:
+            return UnknownName(f"no deployment named {name} is running", loss_line(loss))
     nearest = nearest_names(name, running)
     hint = f"Running: {', '.join(sorted(running))}" if running else "No deployment is running"
     hint = f"Nearest: {', '.join(nearest)}" if nearest else hint
@@ -76,12 +79,23 @@ def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
     yield f"{status.name}  {status.state}{reason}  ({format_duration(status.age_s)})"
     mark = f"  SIMULATED, {status.scale}" if status.simulated else ""
     yield f"  {status.model}  {status.label}  on {title}{mark}"
+    yield from _what_runs(status)
     if status.endpoint:
         yield f"  {status.endpoint}/v1  {status.tokens_per_s:,.1f} tokens/s"
     yield from trouble_lines(status)
     for replica in status.replicas:
         yield _replica_line(replica)
         yield from (_rank_line(rank) for rank in status.ranks if rank.replica == replica.replica)
+
+
+def _what_runs(status: DeploymentStatus) -> Iterator[str]:
+    """The engine and the weights, and what differs from what was asked for."""
+    if status.engine is not None:
+        runs = f"{status.engine.name} {status.engine.version}".rstrip()
+        planned = status.engine.planned_for
+        dummy = "  DUMMY WEIGHTS" if status.weights == "dummy" else ""
+        yield f"  engine {runs}{'' if planned == runs else f', planned for {planned}'}{dummy}"
+    yield from (f"  note: {remark}" for remark in status.remarks)
 
 
 def _replica_line(replica: ReplicaStatus) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.deploy.claims import NodeClaim, groups_of, remove_groups
 from cluster.deploy.lifecycle import Action, deployment_state, next_action
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.rank_actor import CONCURRENCY, RankActor
 from cluster.deploy.rank_report import REPORTS
 from cluster.deploy.raylet_watch import RayletWatch
@@ -56,6 +57,7 @@ class Controller:
         self._lock = threading.Lock()
         self._restarts = _restarts_before(ray, spec.name)
         self._raylets = RayletWatch()
+        self._own_pause = OwnPause()
         self._poster = Poster(self.status)
         threading.Thread(target=self._run, name="controller", daemon=True).start()
 
@@ -168,6 +170,7 @@ class Controller:
     def _look(self) -> float:
         """Look at everything once and act; return how long to wait before the next look."""
         busy = False
+        self._forgive(self._own_pause.seconds())
         nodes = self._ray.nodes()
         living = {node["NodeID"] for node in nodes if node["Alive"]}
         ours = {place.node_id for place in self._spec.ranks}
@@ -187,6 +190,14 @@ class Controller:
             self._fail(f"replica 0: {self._groups[0].given_up}")
             self._stopping.wait()
         return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
+
+    def _forgive(self, paused_s: float) -> None:
+        """Count no silence of others for the time that this process was held up itself."""
+        with self._lock:
+            for group in self._groups:
+                for rank in group.ranks:
+                    rank.asked_at_s += paused_s
+        self._router.forgive(paused_s)
 
     def _fail(self, reason: str) -> None:
         """Give everything back but stay, so that the reason can be read."""

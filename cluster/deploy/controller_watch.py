@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.process_state import ProcessState, end_process, examine
 from cluster.deploy.raylet_watch import speaks_grpc
 from cluster.deploy.stuck import Suspicion
@@ -19,7 +20,6 @@ from cluster.deploy.stuck import Suspicion
 CONTROLLER_TITLE = "ray::Controller"
 CONTROLLER_HUNG_S = 60.0
 _LOOK_S = 1.0
-_MISSED_TICK_S = 5.0
 
 
 class ControllerWatch:
@@ -39,15 +39,11 @@ class ControllerWatch:
         self._heard_at_s, self._heard_ever = time.monotonic(), True
 
     def _run(self) -> None:
-        ticked_s = time.monotonic()
+        own_pause = OwnPause()
         while True:
             time.sleep(_LOOK_S)
-            now_s = time.monotonic()
-            if now_s - ticked_s > _MISSED_TICK_S:
-                # This process itself was held up: the silence is its own.
-                self._heard_at_s = now_s
-            ticked_s = now_s
-            self.look(now_s - self._heard_at_s)
+            self._heard_at_s += own_pause.seconds()
+            self.look(time.monotonic() - self._heard_at_s)
 
     def look(self, silent_s: float, end: Callable[[int, str], bool] = end_process) -> str | None:
         """Judge a silence of this length; ends the controller and returns why, or None."""

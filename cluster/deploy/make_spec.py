@@ -6,8 +6,11 @@ import re
 import time
 from collections.abc import Collection
 
+from cluster.catalog.engine_catalog import load_engine
+from cluster.deploy.asked import check_asked
 from cluster.deploy.model_choice import RunningModel, choose_model
 from cluster.deploy.own_engine import OWN_ENGINE, judged_for_own_engine
+from cluster.deploy.remarks import remarks_on
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.result import Candidate, Plan
@@ -28,13 +31,17 @@ def spec_from(
     name: str | None = None,
     taken: Collection[str] = (),
     router_port: int = 0,
+    api_key_sha256: tuple[str, ...] = (),
+    allowed_hosts: tuple[str, ...] = (),
 ) -> DeploymentSpec:
     """Turn a feasible layout into an order for the built-in engine.
 
-    `model_path` is the model's folder, None for a catalogue name; `taken` are names already in use, which a
-    made-up name avoids. Raises DeployFailed for a layout that does not hold, BadInput for one, or a model,
-    that the built-in engine does not run.
+    `model_path` is the model's folder or file, None for a name; `taken` are names already in use, which a
+    made-up name avoids. Raises DeployFailed for a layout that does not hold, BadInput for an option, a layout
+    or a model that the built-in engine does not run.
     """
+    dtype = "fp32" if simulated else (plan.request.dtype or plan.model.dtype)
+    check_asked(plan.request, simulated=simulated, dtype=dtype)
     _check_layout(candidate, simulated)
     layout = candidate.layout
     model = choose_model(plan, model_path, layout.tp, layout.pp, simulated=simulated)
@@ -56,14 +63,19 @@ def spec_from(
             cache_tokens=None if simulated else max_num_seqs * max_model_len,
             has_planned_layers=model.has_planned_layers,
         ),
+        engine_version=load_engine(OWN_ENGINE).version,
+        planned_for=f"{plan.engine_name} {plan.engine_version}",
         device="cpu" if simulated else "cuda",
-        dtype="fp32" if simulated else (plan.request.dtype or plan.model.dtype),
+        dtype=dtype,
         max_model_len=max_model_len,
         max_num_seqs=max_num_seqs,
         simulated=simulated,
         created_at_s=time.time(),
         predicted_tokens_per_s=(band.value, band.low, band.high) if band is not None else None,
         router_port=router_port,
+        api_key_sha256=api_key_sha256,
+        allowed_hosts=allowed_hosts,
+        remarks=remarks_on(plan, candidate, dtype, max_model_len, max_num_seqs, simulated=simulated),
     )
 
 

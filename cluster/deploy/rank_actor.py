@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster.deploy.network import interface_of
+from cluster.deploy.permanent import is_permanent, told_with_node
 from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
 from cluster.deploy.served_meter import ServedMeter
 from cluster.deploy.spec import DeploymentSpec, RankPlace
-from cluster.errors import BadInput, ClusterviewError, DeployFailed
+from cluster.errors import DeployFailed
 
 GROUP_TIMEOUT_S = 60.0
 CONCURRENCY = 8
@@ -188,8 +189,8 @@ class RankActor:
             self._engine.run()
             self._go_to(RankStep.STOPPED)
         except BaseException as error:
-            self._permanent = isinstance(error, BadInput)
-            self._go_to(RankStep.FAILED, _in_words(error))
+            self._permanent = is_permanent(error)
+            self._go_to(RankStep.FAILED, told_with_node(error, place.node_name))
 
     def _prepare(self, spec: DeploymentSpec, place: RankPlace) -> None:
         name = interface_of(self._address)
@@ -233,10 +234,3 @@ def _check_device(torch: Any, place: RankPlace) -> None:
     uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
     if uuid and uuid.lower() not in place.gpu_uuid.lower():
         raise DeployFailed(f"torch sees GPU {uuid}, the plan means {place.gpu_uuid}")
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, ClusterviewError):
-        return error.one_line()
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}"

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cluster.deploy.own_pause import OwnPause
+
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
 _ANSWER_S = 3.0
@@ -23,13 +25,13 @@ RAYLET_SAID_S = 4.0
 """Seconds of silence from which a status says so."""
 
 
-def speaks_grpc(host: str, port: int, timeout_s: float = _ANSWER_S) -> bool:
+def speaks_grpc(host: str, port: int, timeout_s: float | None = None) -> bool:
     """True when an HTTP/2 server says its first words at this address within the timeout.
 
     Under Ray's TLS only the connection itself is judged: without certificates nothing more can be.
     """
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
+        with socket.create_connection((host, port), timeout=timeout_s or _ANSWER_S) as connection:
             if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):
                 return True
             connection.sendall(_HTTP2_PREFACE)
@@ -76,10 +78,14 @@ class RayletWatch:
         self._ended.set()
 
     def _run(self) -> None:
+        own_pause = OwnPause()
         with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="raylet") as pool:
             while not self._ended.wait(_PAUSE_S):
+                paused_s = own_pause.seconds()
                 with self._lock:
                     nodes = dict(self._nodes)
+                    if paused_s > _PAUSE_S + 2 * _ANSWER_S:
+                        self._answered_s = dict.fromkeys(self._answered_s, time.monotonic())
                 list(pool.map(lambda item: self._ask(*item), nodes.items()))
 
     def _ask(self, node_id: str, address: tuple[str, int]) -> None:

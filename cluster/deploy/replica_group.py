@@ -172,6 +172,7 @@ class ReplicaGroup:
             assert rank.slot is not None
             if rank.slot.actor is None:
                 rank.slot.actor = self._make_actor(rank.slot.group)
+            rank.watch.forget()
             rank.slot.actor.become.remote(self._spec, rank.place)
             rank.asked = None
             rank.hear(RankReport(RankStep.STARTING, reason="its process starts"))

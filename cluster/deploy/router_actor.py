@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from cluster.deploy.controller_watch import ControllerWatch
 from cluster.deploy.rank_actor import Token
 from cluster.deploy.router.pool import GeneratedToken, Replica, ReplicaError, ReplicaStats, SamplingParams
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import BadInput
+from cluster.errors import BadInput, Unreachable
 
 _LOOPBACK = "127.0.0.1"
 
@@ -150,32 +149,38 @@ class RouterActor:
     """HTTP on loopback, and prompts from screens."""
 
     def __init__(self, spec: DeploymentSpec, controller_pid: int, gcs_address: str) -> None:
+        from cluster.deploy.router.access import AccessRules
         from cluster.deploy.router.app import make_app
+        from cluster.deploy.router.lane import Preparer
         from cluster.deploy.router.model_tokenizer import ModelTokenizer
+        from cluster.deploy.router.prepare import Settings
+        from cluster.engine.source import weights_folder
 
+        vocab_size = int(spec.model.config["vocab_size"])
         self._pool = RayPool()
-        self._tokenizer = ModelTokenizer(spec.model.path, int(spec.model.config["vocab_size"]))
+        source = spec.model
+        folder = None if source.without_tokenizer else weights_folder(source, with_weights=False)
+        self._tokenizer = ModelTokenizer(folder, vocab_size)
+        self._preparer = Preparer(Settings(source.name, spec.max_model_len, folder, vocab_size))
+        self._preparer.warm_up()
         self._app = make_app(
             self._pool,
-            model_name=spec.model.name,
+            preparer=self._preparer,
             tokenizer=self._tokenizer,
-            max_model_len=spec.max_model_len,
+            rules=AccessRules(spec.api_key_sha256, spec.allowed_hosts),
         )
         self._serving: asyncio.Task[None] | None = None
         self._controller = ControllerWatch(controller_pid, gcs_address)
 
     async def serve(self, port: int) -> int:
         """Listen on loopback, on `port` if that is free (0: any); return the port."""
-        import uvicorn
+        from cluster.deploy.router.limits import connection_limits
+        from cluster.deploy.router.server import RouterServer, listening_socket
 
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((_LOOPBACK, port))
-        except OSError:
-            listener.bind((_LOOPBACK, 0))
-        config = uvicorn.Config(self._app, log_level="critical", access_log=False, lifespan="off")
-        self._serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
+        limits = connection_limits()
+        listener = listening_socket(_LOOPBACK, port, limits)
+        server = RouterServer(self._app, limits, self._preparer.limits.max_bytes)
+        self._serving = asyncio.create_task(server.serve(sockets=[listener]))
         return int(listener.getsockname()[1])
 
     async def update(self, news: list[ReplicaNews]) -> None:
@@ -193,11 +198,26 @@ class RouterActor:
 
         route, decoder = Route(), self._tokenizer.decoder()
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
-        async for token in self._app.state.dispatcher.generate(self._tokenizer.encode(text), params, route):
-            replica = None if route.replica is None else int(route.replica)
-            piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
-            yield piece, replica
+        with _errors_without_http():
+            prepared = await self._preparer.prepare("text", text.encode("utf-8", "replace"))
+            tokens = self._app.state.dispatcher.generate(prepared.order.prompt_ids, params, route)
+            async for token in tokens:
+                replica = None if route.replica is None else int(route.replica)
+                piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
+                yield piece, replica
         yield decoder.flush(), None if route.replica is None else int(route.replica)
+
+
+@contextlib.contextmanager
+def _errors_without_http() -> Iterator[None]:
+    """Turn errors of the HTTP side into those that screens show."""
+    from cluster.deploy.router.errors import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        kind = BadInput if error.status < 500 else Unreachable
+        raise kind(error.message) from None
 
 
 async def _ignore(ref: Any) -> None:

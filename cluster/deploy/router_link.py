@@ -54,6 +54,7 @@ class RouterLink:
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
         self._told, self._last_news, self._ended_at_s = None, [], None
+        self._watch.forget()
         self._watch.suspicion.hung_s = _START_S
         self._serving = self.actor.serve.remote(self._port)
         self._started_at_s = self._asked_at_s = time.monotonic()
@@ -62,6 +63,10 @@ class RouterLink:
         """Return for how long the router owes an answer; 0 while it owes none."""
         owes = self._told is not None or (self._serving is not None and self.endpoint is None)
         return time.monotonic() - self._asked_at_s if owes and self.actor is not None else 0.0
+
+    def forgive(self, paused_s: float) -> None:
+        """Take some seconds off its silence: those in which nobody listened."""
+        self._asked_at_s += paused_s
 
     def trouble_now(self) -> str:
         """Return in one line why requests are not taken now, empty while the router answers."""
@@ -84,9 +89,11 @@ class RouterLink:
             return
         try:
             self._take_answers()
-            self._look_at_silence()
         except Exception as error:
             self._replace(process_ended(error))
+            return
+        if self._look_at_silence():
+            self._replace("its process could not be ended")
             return
         serving = serving_replicas(groups)
         key = [(group.replica, group.starts, group.replica in serving) for group in groups]
@@ -107,22 +114,23 @@ class RouterLink:
             told, self._told = self._told, None
             self._ray.get(told)
 
-    def _look_at_silence(self) -> None:
-        """Follow up a silence. A killed router shows as an error of the open call; Ray is not asked first.
+    def _look_at_silence(self) -> bool:
+        """Follow up a silence; True when the process was ended in vain. Otherwise its open call fails.
 
-        Its port is free once its process is gone, and Ray would call the actor dead before that.
+        Ray is asked last: it calls an actor dead before its process is gone, and only then is its port free.
         """
         now_s, before = time.monotonic(), self._watch.suspicion.num_troubles
         if self._ended_at_s is not None:
             if now_s - self._ended_at_s > _ENDS_S:
                 self._ray.kill(self.actor, no_restart=True)
-                raise TimeoutError("its process could not be ended")
-            return
+                return True
+            return False
         reason = self._watch.look(self.actor, self.silent_s())
         if self._watch.suspicion.num_troubles != before:
             self._note(f"it {self._watch.suspicion.trouble}")
         if reason is not None:
             self._ended_at_s = now_s
+        return False
 
     def _note(self, trouble: str) -> None:
         self._trouble, self._trouble_at_s = trouble, time.monotonic()

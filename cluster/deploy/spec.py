@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
 
+Weights = Literal["checkpoint", "dummy"]
 FULL_SIZE = "full size, on the CPU"
 """The scale of a checkpoint that is small enough to run as it is on a simulated cluster."""
 
@@ -32,12 +35,23 @@ class ModelSource(FrozenModel):
 
     name: CleanStr
     path: str | None = None
-    """Folder with config.json and safetensors; None: dummy weights of the right shapes."""
+    """Folder with config.json and safetensors, on every node that runs a rank."""
+    hub_id: CleanStr | None = None
+    """Hub id whose weights lie in the hub's cache of every node. Without path and hub id: dummy weights."""
+    revision: CleanStr | None = None
+    """Commit of the hub's repository that all ranks load; None: what each node's cache holds."""
+    without_tokenizer: bool = False
+    """The checkpoint has no tokenizer.json: a prompt is one token a byte."""
     config: dict[str, Any]
     """The Hugging Face config that runs (already scaled down on a simulated cluster)."""
     scale: CleanStr | None = None
     """On a simulated cluster: how much smaller the running model is, in words for the screen."""
     seed: int = 0
+
+    @property
+    def weights(self) -> Weights:
+        """Whether the ranks read a checkpoint or make weights of the right shapes up."""
+        return "dummy" if self.path is None and self.hub_id is None else "checkpoint"
 
 
 class DeploymentSpec(FrozenModel):
@@ -52,6 +66,9 @@ class DeploymentSpec(FrozenModel):
     dp: int
     ranks: tuple[RankPlace, ...]
     engine: Literal["builtin", "vllm"] = "builtin"
+    engine_version: CleanStr = ""
+    planned_for: CleanStr = ""
+    """Engine and version whose rules gave the layout: 'vllm 0.14.0'."""
     device: Literal["cuda", "cpu"] = "cuda"
     dtype: str = "bf16"
     max_model_len: int = 2048
@@ -62,3 +79,9 @@ class DeploymentSpec(FrozenModel):
     """(value, low, high) of the plan, of the whole layout at full scale."""
     router_port: int = 0
     """Loopback port of the router; 0: a free one."""
+    api_key_sha256: tuple[str, ...] = Field(default=(), repr=False)
+    """SHA-256 digests of the keys that the router takes, in hex; empty: it asks for none."""
+    allowed_hosts: tuple[CleanStr, ...] = ()
+    """Host names that the router answers to besides the loopback ones."""
+    remarks: tuple[CleanStr, ...] = ()
+    """What differs from what was asked for or planned, a sentence each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr
@@ -89,6 +90,15 @@ class RouterStatus(FrozenModel):
     last_trouble_age_s: float | None = None
 
 
+class EngineInUse(FrozenModel):
+    """Which engine runs, and for which one its layout was planned."""
+
+    name: CleanStr
+    version: CleanStr
+    planned_for: CleanStr
+    """'vllm 0.14.0'."""
+
+
 class DeploymentStatus(FrozenModel):
     """A deployment now."""
 
@@ -105,6 +115,11 @@ class DeploymentStatus(FrozenModel):
     tokens_per_s: float = 0.0
     simulated: bool = False
     scale: CleanStr | None = None
+    engine: EngineInUse | None = None
+    weights: Literal["checkpoint", "dummy"] | None = None
+    """Read from a checkpoint, or made up; None while the controller has not answered."""
+    remarks: tuple[CleanStr, ...] = ()
+    """What differs from what was asked for or planned."""
     predicted_tokens_per_s: tuple[float, float, float] | None = None
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""

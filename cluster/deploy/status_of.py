@@ -9,7 +9,7 @@ from cluster.deploy.rank_report import DEADLINES_S, shown_state
 from cluster.deploy.replica_group import HeldRank, ReplicaGroup
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus, EngineInUse, RankStatus, ReplicaStatus
 
 
 def status_of(
@@ -36,6 +36,11 @@ def status_of(
         tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
         simulated=spec.simulated,
         scale=spec.model.scale,
+        engine=EngineInUse(
+            name=spec.engine, version=spec.engine_version, planned_for=spec.planned_for or spec.engine
+        ),
+        weights=spec.model.weights,
+        remarks=spec.remarks,
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
         planned_bytes_by_gpu={
             place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None

@@ -7,6 +7,7 @@ continued, which loses nothing; one that is stopped again, or silent for too lon
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from cluster.deploy.process_state import ProcessState, end_process, examine
 SAID_S = 3.0
 """Seconds of silence from which a status says so."""
 
-SUSPECT_S = 4.0
+SUSPECT_S = 5.0
 """Seconds of silence after which the process is looked at."""
 
 _AGAIN_S = 1.5
@@ -85,6 +86,10 @@ class StuckWatch:
                 self._pending = self._run_at(place, examine, may_continue=may_continue)
         return reason
 
+    def forget(self) -> None:
+        """Begin anew with another process; what was last wrong stays known."""
+        self._pending, self.suspicion.continued_at_s = None, None
+
     def end(self, actor: Any) -> None:
         """Kill the actor's process where it is; Ray alone takes 5 s for one that is stopped."""
         self.end_at(whereabouts(actor))
@@ -115,10 +120,16 @@ class StuckWatch:
 
         node_id, pid = place
         strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        task = self.ray.remote(function).options(
+        task = _as_task(self.ray, function).options(
             num_cpus=0, num_gpus=0, max_retries=0, scheduling_strategy=strategy
         )
         return task.remote(pid, self.title, **options)
+
+
+@functools.cache
+def _as_task(ray: Any, function: Any) -> Any:
+    """Made once: Ray keeps every remote function for as long as its job lasts."""
+    return ray.remote(function)
 
 
 def whereabouts(actor: Any) -> tuple[str, int] | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import BadInput
 from cluster.text import clean
+
+LONGEST_TEXT = 16 * 1024**2
+"""Characters of a rendered conversation: more than any context holds."""
+_MOST_FILE_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +46,38 @@ class ChatTemplate:
         return self._render_jinja(messages)
 
     def _render_jinja(self, messages: Sequence[ChatMessage]) -> str:
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            template = environment.from_string(self.source or "")
-            return template.render(messages=turns, add_generation_prompt=True, **self.special_tokens)
+            template = _compiled(self.source or "")
+            pieces = template.generate(messages=turns, add_generation_prompt=True, **self.special_tokens)
+            return _joined(pieces)
+        except MemoryError as error:
+            raise BadInput("The model's chat template needs too much memory for these messages") from error
         except Exception as error:
             # A template is a program: it can fail in any way that a program can.
             raise BadInput(
                 f"The model's chat template refuses these messages: {clean(str(error))}"
             ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(source: str) -> Any:
+    """Compile a template. It runs for as long as it likes: render it only where somebody ends it."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _refuse
+    return environment.from_string(source)
+
+
+def _joined(pieces: Iterator[str]) -> str:
+    kept, length = [], 0
+    for piece in pieces:
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            raise ValueError(f"it writes more than {LONGEST_TEXT} characters")
+        kept.append(piece)
+    return "".join(kept)
 
 
 def load_chat_template(folder: Path) -> ChatTemplate:
@@ -65,18 +89,27 @@ def load_chat_template(folder: Path) -> ChatTemplate:
 
     settings = _read_settings(folder / "tokenizer_config.json")
     file = folder / "chat_template.jinja"
-    source = (
-        file.read_text(encoding="utf-8", errors="replace") if file.is_file() else _default_template(settings)
-    )
+    source = _read(file) if file.is_file() else _default_template(settings)
     if not isinstance(source, str) or find_spec("jinja2") is None:
         return ChatTemplate()
     tokens = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")}
     return ChatTemplate(source, tokens)
 
 
+def _read(file: Path) -> str:
+    with file.open("rb") as opened:
+        data = opened.read(_MOST_FILE_BYTES + 1)
+    if len(data) > _MOST_FILE_BYTES:
+        limit = _MOST_FILE_BYTES // 1024**2
+        raise BadInput(f"{clean(str(file))} is larger than {limit} MiB", "Download it again")
+    return data.decode("utf-8", "replace")
+
+
 def _read_settings(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(_read(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return settings if isinstance(settings, dict) else {}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cluster.engine.checkpoint_files import INDEX, SINGLE
 from cluster.engine.weights import Piece
 from cluster.errors import BadInput
+from cluster.json_file import INDEX as INDEX_LIMIT
+from cluster.json_file import read_json
 from cluster.text import clean
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 READABLE_DTYPES = ("F64", "F32", "F16", "BF16")
 
 
@@ -109,11 +109,11 @@ def _weight_map(folder: Path) -> dict[str, str]:
 
 
 def _read_index(index: Path) -> dict[str, str]:
-    try:
-        mapping = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        entries = {str(name): str(file) for name, file in mapping.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{index} is no safetensors index", "Download the checkpoint again") from error
+    held = read_json(index, INDEX_LIMIT)
+    mapping = held.get("weight_map") if isinstance(held, dict) else None
+    if not isinstance(mapping, dict):
+        raise BadInput(f"{index} is no safetensors index", "Download the checkpoint again")
+    entries = {str(name): str(file) for name, file in mapping.items()}
     outside = next((file for file in entries.values() if Path(file).name != file), None)
     if outside is not None:
         raise BadInput(f"{index} names a file outside its folder: {clean(outside)}")

@@ -72,7 +72,7 @@ def read_model_config(config: Mapping[str, Any]) -> ModelConfig:
         qk_norm=architecture.qk_norm,
         windows=_windows(fields, architecture, num_layers),
         eos_token_ids=fields.token_ids("eos_token_id"),
-        dtype=_checkpoint_dtype(config),
+        dtype=_checkpoint_dtype(fields),
     )
     return _checked(model, fields)
 
@@ -110,8 +110,8 @@ def _windows(fields: Fields, architecture: Architecture, num_layers: int) -> tup
     return tuple(window if kind == "sliding_attention" else None for kind in kinds)
 
 
-def _checkpoint_dtype(config: Mapping[str, Any]) -> str:
-    name = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+def _checkpoint_dtype(fields: Fields) -> str:
+    name = (fields.text("dtype") or fields.text("torch_dtype") or "float32").removeprefix("torch.")
     return name if name in ("bfloat16", "float16", "float32") else "float32"
 
 

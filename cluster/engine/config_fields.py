@@ -21,7 +21,7 @@ class Fields:
         self.where = where
 
     def bad(self, name: str, complaint: str) -> BadInput:
-        return BadInput(f"{self.where}: {name} {complaint}", "Mend the field, or download the file again")
+        return BadInput(f"{self.where}: {name} {complaint}", "Fix the field, or download the file again")
 
     def count(self, name: str, *, default: int | None = None, at_most: int = MAX_COUNT) -> int:
         """Return a positive whole number; without a default the field must be there."""
@@ -66,11 +66,18 @@ class Fields:
             raise self.bad(name, f"is {_brief(value)}: expected true or false")
         return bool(value)
 
+    def text(self, name: str) -> str | None:
+        """Return a string; None where it is absent or null."""
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.bad(name, f"is {_brief(value)}: expected a string")
+        return value
+
     def token_ids(self, name: str) -> tuple[int, ...]:
         """Return one id or a list of ids as a tuple; absent is empty."""
         value = self.values.get(name)
         ids = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(_is_whole(token_id) for token_id in ids):
+        if not all(_is_whole(token_id) and abs(token_id) <= MAX_COUNT for token_id in ids):
             raise self.bad(name, f"is {_brief(value)}: expected a token id or a list of them")
         return tuple(int(token_id) for token_id in ids)
 
@@ -87,4 +94,6 @@ def _is_positive(value: float) -> bool:
 
 
 def _brief(value: object) -> str:
-    return clean(str(value), max_length=40)
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number of more than 40 digits"  # str() of a huge integer is slow, then an error
+    return clean(f"a list of {len(value)}" if isinstance(value, list) else str(value), max_length=40)

@@ -37,8 +37,9 @@ def read_rope(config: Mapping[str, Any], max_position: int) -> RopeConfig:
     """Read `rope_parameters` (new files) or `rope_theta` with `rope_scaling` (older ones)."""
     scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(scaling, Mapping):
-        raise BadInput("config.json: rope_scaling is not an object", "Mend the field")
-    kind = str(scaling.get("rope_type") or scaling.get("type") or "default")
+        raise BadInput("config.json: rope_scaling is not an object", "Fix the field")
+    named = Fields(scaling, where="config.json rope")
+    kind = named.text("rope_type") or named.text("type") or "default"
     if kind not in KINDS:
         raise BadInput(
             f"The built-in engine does not know the rope type {clean(kind)}", f"It knows {', '.join(KINDS)}"
@@ -67,6 +68,6 @@ def _stretched(fields: Fields, kind: str, config: Mapping[str, Any], max_positio
         high_freq_factor=fields.number("high_freq_factor", default=None if kind == "llama3" else 4.0),
         beta_fast=fields.number("beta_fast", default=32.0),
         beta_slow=fields.number("beta_slow", default=1.0),
-        truncate=fields.values.get("truncate") is not False,
+        truncate=fields.values.get("truncate") is None or fields.flag("truncate"),
         **optional,
     )

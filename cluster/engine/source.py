@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from cluster.engine.config import ModelConfig
 from cluster.engine.config_fields import Fields
 from cluster.errors import BadInput
+from cluster.json_file import SETTINGS, read_json
 from cluster.text import clean
 
 DTYPES = {
@@ -27,7 +27,7 @@ DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class WeightSource:
-    """A Hugging Face config, and a folder with weights or None for made-up ones."""
+    """A Hugging Face config, and a folder with weights, or None for made-up ones."""
 
     config: Mapping[str, Any]
     path: str | None = None
@@ -35,10 +35,13 @@ class WeightSource:
 
     @classmethod
     def of(cls, source: Mapping[str, Any] | Any) -> WeightSource:
-        """Take anything with `config`, `path` and `seed`, as keys or as attributes."""
-        if isinstance(source, Mapping):
-            return cls(source["config"], source.get("path"), int(source.get("seed") or 0))
-        return cls(source.config, source.path, int(source.seed))
+        """Take anything with `config`, `path`, `hub_id`, `revision` and `seed`, as keys or as attributes.
+
+        Weights named by their hub id are looked for in the hub's cache of this machine; BadInput when they
+        are not there, for nobody asked for made-up ones.
+        """
+        config = source["config"] if isinstance(source, Mapping) else source.config
+        return cls(config, weights_folder(source), int(_field(source, "seed") or 0))
 
     def eos_token_ids(self, config: ModelConfig) -> tuple[int, ...]:
         """Return the tokens that end a text: generation_config.json knows more of them than config.json."""
@@ -46,11 +49,34 @@ class WeightSource:
             return config.eos_token_ids
         file = Path(self.path) / "generation_config.json"
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            values = read_json(file, SETTINGS)
+        except BadInput:
             return config.eos_token_ids
         found = Fields(values, str(file)).token_ids("eos_token_id") if isinstance(values, Mapping) else ()
         return tuple(dict.fromkeys((*config.eos_token_ids, *found)))
+
+
+def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True) -> str | None:
+    """Return the folder on this machine that `source` names by path or hub id; None for made-up weights.
+
+    `with_weights=False`: the tokenizer is enough. Raises BadInput when the hub's cache does not hold it.
+    """
+    path, hub_id = _field(source, "path"), _field(source, "hub_id")
+    if path is not None or hub_id is None:
+        return None if path is None else str(path)
+    from cluster.engine.hub_cache import find_cached
+
+    revision = _field(source, "revision") if with_weights else None
+    found = find_cached(str(hub_id), revision, with_weights=with_weights)
+    if found.path is None:
+        raise BadInput(
+            f"{clean(str(hub_id))} {found.problem}", f"Run there: hf download {clean(str(hub_id))}"
+        )
+    return found.path
+
+
+def _field(source: Mapping[str, Any] | Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
 
 
 def resolve_dtype(name: str, config: ModelConfig) -> str:

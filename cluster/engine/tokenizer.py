@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.engine.chat import ChatMessage, ChatTemplate, load_chat_template
+from cluster.engine.checkpoint_files import TOKENIZER
 from cluster.errors import BadInput
+from cluster.json_file import TOKENIZER_LIMIT, refuse_large
 from cluster.text import clean
 
 # Bytes that stand for no printable text are shown as one of the 94 visible ASCII characters.
@@ -59,7 +61,7 @@ class ModelTokenizer:
     """The tokenizer.json of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._tokenizer = _load(folder / "tokenizer.json")
+        self._tokenizer = _load(folder / TOKENIZER)
         self._template = load_chat_template(folder)
 
     def encode(self, text: str) -> list[int]:
@@ -103,7 +105,7 @@ class StreamDecoder:
 def load_tokenizer(path: str | None, vocab_size: int) -> Tokenizer:
     """Return the folder's tokenizer; the byte tokenizer where there is no folder or no tokenizer.json."""
     folder = Path(path) if path else None
-    if folder is None or not (folder / "tokenizer.json").is_file():
+    if folder is None or not (folder / TOKENIZER).is_file():
         return ByteTokenizer(vocab_size)
     return ModelTokenizer(folder)
 
@@ -111,6 +113,7 @@ def load_tokenizer(path: str | None, vocab_size: int) -> Tokenizer:
 def _load(file: Path) -> Any:
     from tokenizers import Tokenizer as LibraryTokenizer
 
+    refuse_large(file, TOKENIZER_LIMIT)
     try:
         return LibraryTokenizer.from_file(str(file))
     except Exception as error:

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.catalog.engine_catalog import load_engine, parse_version
+from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.gpu_spec import GpuSpec
+from cluster.catalog.engine_version import parse_version
+from cluster.catalog.gpu_spec import DRIVER_RESERVED_BYTES, GpuSpec
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import ModelSpec
 from cluster.errors import ClusterviewError
@@ -73,7 +74,7 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
         engine=engine,
         request=_request(row),
         gpu=gpu,
-        gpu_total_bytes=_total_bytes(row, gpu, engine),
+        gpu_total_bytes=_total_bytes(row, gpu),
     )
 
 
@@ -151,9 +152,9 @@ def _gpu_of_words(words: list[str]) -> GpuSpec | None:
     return None
 
 
-def _total_bytes(row: Row, gpu: GpuSpec | None, engine: EngineProfile) -> int | None:
+def _total_bytes(row: Row, gpu: GpuSpec | None) -> int | None:
     logged = row.get("total_gpu_memory_gib")
     if logged:
         # The log has CUDA's total; NVML's is larger by what the driver keeps.
-        return int(logged * GIB + engine.constants.get("driver_reserved_bytes", 0))
+        return int(logged * GIB + DRIVER_RESERVED_BYTES)
     return gpu.memory_bytes if gpu else None

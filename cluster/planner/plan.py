@@ -41,7 +41,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     if request.workload == "training":
         return _training_plan(context)
     found = search(context)
-    feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request)
+    feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
     ways = () if best else _ways_out(context, found)

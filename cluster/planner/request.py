@@ -7,6 +7,7 @@ from typing import Literal
 
 Objective = Literal["throughput", "latency"]
 Workload = Literal["inference", "training"]
+LoadFormat = Literal["auto", "safetensors", "dummy"]
 EngineName = Literal["builtin", "vllm", "sglang", "tensorrt-llm"]
 
 PINNED_AXES = ("tp", "pp", "dp", "ep")
@@ -42,7 +43,11 @@ class PlanRequest:
     tpot_s: float | None = None
     workload: Workload = "inference"
     engine: EngineName = "vllm"
+    engine_asked: bool = False
+    """The user named the engine; False: it is a default."""
     engine_version: str | None = None
+    load_format: LoadFormat = "auto"
+    """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for made-up ones."""
     top: int = 8
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cluster.catalog.engine_catalog import parse_version
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
@@ -29,8 +29,9 @@ def fitted(request: PlanRequest, model: ModelSpec) -> tuple[PlanRequest, tuple[s
 
 def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ...]:
     """Return what to know of GPUs that are newer than an engine's published builds."""
-    newest = engine.constants.get("newest_capability", float("inf"))
-    newer = {gpu.type for gpu in gpus if 10 * gpu.compute_capability[0] + gpu.compute_capability[1] > newest}
+    published_builds = engine.kernels.published_builds
+    newest = published_builds.newest_capability if published_builds else None
+    newer = {gpu.type for gpu in gpus if newest is not None and gpu.compute_capability > newest}
     if not newer:
         return ()
     named = " and ".join(sorted(newer))
@@ -52,6 +53,6 @@ def format_notes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) 
     notes: tuple[str, ...] = ()
     if engine.newest and parse_version(engine.version) > parse_version(engine.newest):
         notes = (f"{engine.name} {engine.version} is planned with what is known of {engine.newest}",)
-    if quantization is None or not quantization.on_request or wanted in engine.quantizes_on_load:
+    if quantization is None or not quantization.on_request or wanted in engine.quantization.on_load:
         return notes
     return (*notes, f"{engine.name} does not make {wanted} weights on load: it needs a checkpoint stored so")

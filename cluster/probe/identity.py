@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cluster.inventory import Gpu
+from pydantic import ValidationError
+
+from cluster.inventory import MOST_COMPUTE_CAPABILITY, Gpu
 from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
 from cluster.probe.processes import read_processes
 from cluster.probe.query import GpuGone, NvmlQuery
 from cluster.probe.readings import placeholder_uuid
+from cluster.text import clean
 
 _UNKNOWN_PRODUCT = "unknown GPU"
 
@@ -23,6 +26,10 @@ def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
         return _describe(query, device)
     except GpuGone as gone:
         return _gone(device, str(gone), known)
+    except ValidationError as error:
+        # What follows is checked field by field; whatever else is absurd costs this GPU, never its node.
+        field = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"]) or "description"
+        return _gone(device, f"the driver reports an impossible {field}", known)
 
 
 def _describe(query: NvmlQuery, device: Device) -> Gpu:
@@ -35,17 +42,25 @@ def _describe(query: NvmlQuery, device: Device) -> Gpu:
     capability = query.ask(index, "nvmlDeviceGetCudaComputeCapability", pci_handle).value
     return Gpu(
         index=device.index,
-        uuid=str(query.require(index, "nvmlDeviceGetUUID", handle)),
-        type=product or _UNKNOWN_PRODUCT,
+        uuid=clean(str(query.require(index, "nvmlDeviceGetUUID", handle))) or placeholder_uuid(device.index),
+        type=clean(str(product or "")) or _UNKNOWN_PRODUCT,
         memory_total_bytes=memory.total_bytes,
         memory_free_bytes=memory.free_bytes,
-        compute_capability=(int(capability[0]), int(capability[1])) if capability else None,
+        compute_capability=_compute_capability(capability),
         pci_bus_id=bus_id,
         numa_node=_numa_node(bus_id),
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
         unhealthy_reason=_unhealthy_reason(query, index, pci_handle),
         processes=read_processes(query, device, memory)[0],
     )
+
+
+def _compute_capability(answer: Any) -> tuple[int, int] | None:
+    if not answer:
+        return None
+    major, minor = int(answer[0]), int(answer[1])
+    plausible = 0 < major <= MOST_COMPUTE_CAPABILITY and 0 <= minor <= MOST_COMPUTE_CAPABILITY
+    return (major, minor) if plausible else None
 
 
 def _gone(device: Device, reason: str, known: Gpu | None) -> Gpu:
@@ -76,7 +91,7 @@ def _numa_node(bus_id: str | None) -> int | None:
         node = int(path.read_text())
     except (OSError, ValueError):
         return None
-    return node if node >= 0 else None
+    return node if 0 <= node < 2**16 else None
 
 
 def _unhealthy_reason(query: NvmlQuery, index: int, handle: Any) -> str | None:

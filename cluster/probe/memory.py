@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.inventory import MOST_MEMORY_BYTES
 from cluster.probe.nvml import Device
 from cluster.probe.query import PLACEHOLDER, Answer, NvmlQuery, is_placeholder
 
@@ -41,6 +42,8 @@ def _sizes(answer: Answer) -> Memory:
         return Memory(reason=UNIFIED)
     if any(is_placeholder(size) for size in (total, used, free)):
         return Memory(reason=PLACEHOLDER)
+    if total > MOST_MEMORY_BYTES or min(total, used, free) < 0:
+        return Memory(reason="the driver reports an impossible size")
     if max(used, free) > total:
         return Memory(total_bytes=total, reason="used or free exceeds the total")
     return Memory(total, used, free)

@@ -59,7 +59,7 @@ class NodeReader:
             gpu = read_gpu(query, device, self._known.get(device.index))
             island = islands.get(device.index)
             self._known[device.index] = gpu.model_copy(update={"nvlink_island": island})
-        self._known = {device.index: self._known[device.index] for device in self._devices}
+        self._known = _told_apart({device.index: self._known[device.index] for device in self._devices})
         return tuple(self._known.values()), nvlink_domain(query, self._devices)
 
     def _known_gpus(self, reason: str) -> tuple[Gpu, ...]:
@@ -96,3 +96,15 @@ class NodeReader:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _told_apart(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
+    """Set aside a GPU with the UUID of an earlier one: nobody could say which of the two is meant."""
+    first: dict[str, int] = {}
+    apart = {}
+    for index, gpu in gpus.items():
+        earlier = first.setdefault(gpu.uuid, index)
+        reason = f"it reports the UUID of GPU {earlier}"
+        aside = {"uuid": placeholder_uuid(index), "unhealthy_reason": reason}
+        apart[index] = gpu if earlier == index else gpu.model_copy(update=aside)
+    return apart

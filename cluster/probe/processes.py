@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.inventory import GpuProcess
+from cluster.inventory import MOST_MEMORY_BYTES, GpuProcess
 from cluster.probe.memory import Memory
 from cluster.probe.nvml import Device
 from cluster.probe.query import Answer, NvmlQuery, is_placeholder
@@ -52,9 +52,9 @@ def _first(query: NvmlQuery, device: Device, newer: str, older: str) -> Answer:
 def _plausible(pid: int, size: int | None, memory: Memory) -> bool:
     if not 0 < pid <= _MOST_PIDS:
         return False
-    if size is None or is_placeholder(size) or memory.total_bytes is None:
+    if size is None or is_placeholder(size):
         return True
-    return int(size) <= memory.total_bytes
+    return 0 <= int(size) <= (memory.total_bytes or MOST_MEMORY_BYTES)
 
 
 def process_name(pid: int, proc: Path = Path("/proc")) -> str | None:

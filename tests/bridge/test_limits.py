@@ -71,7 +71,8 @@ def test_room_is_asked_for_before_ray_is_started(own_state: Path, monkeypatch: p
         check_room()
     free[Path("/tmp")] = statvfs(2**40)
     check_room()
-    monkeypatch.setattr(limits, "_SHARED_MEMORY", own_state)
-    monkeypatch.setattr(os, "access", lambda path, mode: path != own_state)
+    (own_state / "shm").mkdir()
+    monkeypatch.setattr(limits, "_SHARED_MEMORY", own_state / "shm")
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "shm")
     with pytest.raises(SystemFailed, match="cannot be written, and Ray keeps its objects there"):
         check_room()

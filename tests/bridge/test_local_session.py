@@ -14,6 +14,7 @@ from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
     Event,
+    PreflightSeen,
     Progress,
     ReadingsSeen,
     SessionLost,
@@ -60,6 +61,7 @@ class RayInTheMiddle:
         self.listener: Listener = lambda event: None
         self.started = threading.Event()
         self.specs: list[DeploymentSpec] = []
+        self.checked: list[DeploymentSpec] = []
         self.closed = False
         self.answer: Exception | None = None
 
@@ -72,6 +74,10 @@ class RayInTheMiddle:
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         self.specs.append(spec)
+        return self._done()
+
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        self.checked.append(spec)
         return self._done()
 
     def stop(self, name: str) -> Future[None]:
@@ -168,6 +174,20 @@ def test_a_first_order_starts_ray_and_takes_its_ids(session: Session, ray: RayIn
     places = [(rank.node_id, rank.gpu_index, rank.gpu_uuid) for rank in spec.ranks]
     assert places == [("ray-node-id", 1, "GPU-fake-0"), ("ray-node-id", 0, "GPU-fake-1")]
     recorder.wait_for(is_cluster("ray"))
+
+
+def test_an_order_is_checked_without_starting_ray(session: Session, ray: RayInTheMiddle) -> None:
+    local, recorder = session
+    recorder.wait_for(is_cluster("nvml"))
+    local.check(order("GPU-fake-0")).result(PATIENCE_S)
+    seen = recorder.wait_for(lambda event: isinstance(event, PreflightSeen))
+    assert isinstance(seen, PreflightSeen) and [node.node for node in seen.nodes] == ["here"]
+    assert not ray.started.is_set()
+    local.deploy(order("GPU-fake-0"))
+    assert ray.started.wait(PATIENCE_S)
+    ray.listener(ClusterSeen(cluster=ray_cluster("GPU-fake-0")))
+    local.check(order("GPU-fake-0")).result(PATIENCE_S)
+    assert [rank.node_id for spec in ray.checked for rank in spec.ranks] == ["ray-node-id"]
 
 
 def test_an_earlier_deployment_is_joined_at_once(

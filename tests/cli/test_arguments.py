@@ -14,7 +14,7 @@ SHARED = {
     "--model", "--address", "--simulate", "--cluster", "--tp", "--pp", "--dp", "--ep", "--max-model-len",
     "--max-num-seqs", "--gpu-memory-utilization", "--dtype", "--quantization", "--kv-cache-dtype",
     "--input-tokens", "--output-tokens", "--concurrency", "--objective", "--ttft-ms", "--tpot-ms",
-    "--workload", "--engine", "--engine-version", "--top", "--json",
+    "--workload", "--engine", "--engine-version", "--top", "--json", "--load-format",
 }  # fmt: skip
 
 
@@ -41,6 +41,23 @@ def test_options_hold_before_and_after_the_verb() -> None:
     assert after.input_tokens == 1024 and request_from(after).top == 8
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--input-tokens", "7"), ("--decode-context-parallel-size", "2"), ("--objective", "latency")],
+)
+def test_a_default_of_the_verb_does_not_undo_an_option_before_it(option: str, value: str) -> None:
+    before = request_from(parse_arguments([option, value, "deploy"]))
+    assert (
+        before
+        == request_from(parse_arguments(["deploy", option, value]))
+        != request_from(parse_arguments([]))
+    )
+
+
+def test_an_alias_may_always_ask_for_ascii() -> None:
+    assert parse_arguments(["--ascii", "status"]).verb == "status"
+
+
 def test_a_request_from_options() -> None:
     options = "--dry-run --tp 2 --max-model-len 32K --dtype half --kv-cache-dtype fp8_e4m3 --tpot-ms 40"
     more = "--objective latency --engine sglang --concurrency 7"
@@ -48,6 +65,7 @@ def test_a_request_from_options() -> None:
     assert (request.tp, request.max_model_len) == (2, 32768)
     assert (request.dtype, request.kv_cache_dtype, request.tpot_s) == ("fp16", "fp8", 0.04)
     assert (request.objective, request.engine, request.concurrency) == ("latency", "sglang", 7)
+    assert request.engine_asked and not request_from(parse_arguments([])).engine_asked
     assert request_from(parse_arguments([])).engine == "vllm"
     assert request_from(parse_arguments([]), "builtin").engine == "builtin"
 

@@ -11,13 +11,15 @@ import pytest
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.make_spec import free_name, is_runnable, spec_from
-from cluster.deploy.spec import FULL_SIZE
+from cluster.deploy.model_choice import path_named
+from cluster.deploy.spec import FULL_SIZE, ModelSource
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.plan import plan
 from cluster.planner.request import EngineName, PlanRequest
 from cluster.planner.result import Candidate, Plan
 from tests.ray.support import TINY_LLAMA
 
+CLUSTER = parse_cluster_spec("1x2xA100-80GB", "spec")
 SIMULATED = parse_cluster_spec("2x4xA100-80GB", "simulated")
 
 
@@ -128,3 +130,52 @@ def test_expert_parallel_layouts_run_only_as_stand_ins() -> None:
 )
 def test_names_are_short_and_free(model: str, taken: tuple[str, ...], name: str) -> None:
     assert free_name(model, taken) == name
+
+
+def real(model: str, **request: Any) -> ModelSource:
+    """Return what an order on one real GPU would load of `model`."""
+    answer = plan(CLUSTER, load_model(model), PlanRequest(engine="builtin", tp=1, pp=1, dp=1, **request))
+    assert answer.recommended is not None
+    return spec_from(answer, answer.recommended, model_path=path_named(model)).model
+
+
+def test_on_real_gpus_a_name_means_the_checkpoint_in_the_nodes_hub_caches() -> None:
+    source = real("llama-3.1-8b")
+    assert (source.weights, source.hub_id, source.path) == ("checkpoint", "meta-llama/Llama-3.1-8B", None)
+    made_up = real("llama-3.1-8b", load_format="dummy")
+    assert (made_up.weights, made_up.hub_id, made_up.path) == ("dummy", None, None)
+
+
+def test_on_real_gpus_a_folder_is_loaded_whether_or_not_this_machine_has_its_weights(tmp_path: Path) -> None:
+    """The nodes are asked: what counts is what lies under this path there."""
+    (tmp_path / "config.json").write_text(json.dumps(TINY_LLAMA))
+    for named in (str(tmp_path), str(tmp_path / "config.json")):
+        source = real(named)
+        assert (source.weights, source.path, source.config) == ("checkpoint", str(tmp_path), TINY_LLAMA)
+
+
+def test_a_config_without_weights_needs_dummy_ones(tmp_path: Path) -> None:
+    lone = tmp_path / "lone.json"
+    lone.write_text(json.dumps(TINY_LLAMA))
+    with pytest.raises(BadInput, match=r"lone\.json describes a model and holds no weights") as refused:
+        real(str(lone))
+    assert "--load-format dummy" in refused.value.hint
+    assert real(str(lone), load_format="dummy").config == TINY_LLAMA
+
+
+def test_weights_that_are_quantised_on_paper_do_not_run_unquantised() -> None:
+    answer = plan(CLUSTER, load_model("llama-3.1-8b-awq"), PlanRequest(tp=1, pp=1, dp=1))
+    assert answer.recommended is not None
+    with pytest.raises(BadInput, match="planned with awq weights"):
+        spec_from(answer, answer.recommended)
+
+
+def test_a_simulated_cluster_has_no_weights_to_load_but_small_ones(tmp_path: Path) -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=1, load_format="safetensors")
+    with pytest.raises(BadInput, match="scaled stand-in"):
+        spec_from(answer, candidate, simulated=True)
+    (tmp_path / "config.json").write_text(json.dumps(TINY_LLAMA))
+    answer, candidate = planned(str(tmp_path), tp=2, load_format="dummy")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    spec = spec_from(answer, candidate, model_path=str(tmp_path), simulated=True)
+    assert spec.model.weights == "dummy" and spec.model.path is None

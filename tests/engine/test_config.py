@@ -85,6 +85,43 @@ def test_a_bad_field_is_named_in_one_line(field: str, value: object) -> None:
     assert field in line or "rope" in line or "awq" in line
 
 
+NUMBERS = [name for name in LLAMA if name != "architectures"] + ["head_dim", "max_position_embeddings"]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize(
+    "value", [[4], [4, 4], [1, True], True, "4", 4.0, {}, 10**400], ids=lambda v: str(v)[:9]
+)
+def test_one_number_is_a_number(field: str, value: object) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_model_config(LLAMA | {field: value})
+    assert field in caught.value.one_line()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dtype", ["bfloat16"]),
+        ("torch_dtype", 16),
+        ("tie_word_embeddings", [True]),
+        ("attention_bias", 1),
+        ("eos_token_id", 10**400),
+        ("eos_token_id", [1, True]),
+        ("rms_norm_eps", [1e-5]),
+        ("rope_theta", [1e4]),
+        ("rope_scaling", {"rope_type": ["linear"], "factor": 2.0}),
+        ("rope_scaling", {"rope_type": "linear", "factor": [2.0]}),
+        ("rope_scaling", {"rope_type": "yarn", "factor": 2.0, "truncate": "no"}),
+        ("rope_scaling", {"rope_type": "yarn", "factor": 2.0, "mscale": [1.0]}),
+    ],
+)
+def test_other_kinds_are_refused_by_field(field: str, value: object) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_model_config(LLAMA | {field: value})
+    line = caught.value.one_line()
+    assert field in line or "rope" in line
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

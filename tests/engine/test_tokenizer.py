@@ -95,6 +95,20 @@ def test_a_template_that_fails_or_reaches_out_is_bad_input(folder: Path, templat
         load_tokenizer(str(folder), 300).encode_chat(TALK)
 
 
+@pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer_config.json"])
+def test_a_template_file_that_is_too_large_is_bad_input(folder: Path, name: str) -> None:
+    with (folder / name).open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(BadInput, match=f"{name} is larger than 32 MiB"):
+        load_tokenizer(str(folder), 300)
+
+
+def test_a_template_that_writes_without_end_is_bad_input(folder: Path) -> None:
+    write_settings(folder, chat_template="{% for a in range(99999) %}{{ '%1000d' % a }}{% endfor %}")
+    with pytest.raises(BadInput, match="writes more than 16777216 characters"):
+        load_tokenizer(str(folder), 300).encode_chat(TALK)
+
+
 def test_text_that_is_no_unicode_is_still_text(folder: Path) -> None:
     for path in (None, str(folder)):
         tokenizer = load_tokenizer(path, 320)
@@ -106,6 +120,13 @@ def test_a_damaged_tokenizer_is_bad_input(folder: Path) -> None:
     file = folder / "tokenizer.json"
     file.write_text(file.read_text()[:200])
     with pytest.raises(BadInput, match=r"tokenizer\.json cannot be read"):
+        load_tokenizer(str(folder), 300)
+
+
+def test_a_tokenizer_has_a_largest_size(folder: Path) -> None:
+    with (folder / "tokenizer.json").open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(BadInput, match=r"tokenizer\.json is too large: 1\.0 GiB"):
         load_tokenizer(str(folder), 300)
 
 

@@ -39,7 +39,9 @@ def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionVie
 
 
 def order(cluster: Cluster) -> DeploymentSpec:
-    request = PlanRequest(tp=1, pp=1, dp=1, max_model_len=8192, max_num_seqs=16, engine="builtin")
+    request = PlanRequest(
+        tp=1, pp=1, dp=1, max_model_len=8192, max_num_seqs=16, engine="builtin", load_format="dummy"
+    )
     planned = plan(cluster, load_model(MODEL), request)
     if planned.recommended is None:
         pytest.skip(f"the model does not fit here: {planned.advice}")

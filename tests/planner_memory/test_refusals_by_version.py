@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.catalog.engine_catalog import load_engine, parse_version
+from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.engine_profile.support import NotYet
+from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import Attention, AttentionKind, Quantization, Vision
 from cluster.planner.layout import Layout
@@ -142,10 +144,10 @@ def test_rotary_scaling_came_with_its_model() -> None:
 
 
 def test_every_first_version_is_one() -> None:
-    oldest = load_engine("vllm", "0.0.1").not_yet
+    oldest = load_engine("vllm", "0.0.1").not_yet.architectures
     assert len(oldest) > 50
     assert all(parse_version(first) <= parse_version("0.33.0") for first in oldest.values())
-    assert load_engine("vllm").not_yet == load_engine("sglang", "0.1").not_yet == {}
+    assert load_engine("vllm").not_yet == load_engine("sglang", "0.1").not_yet == NotYet({}, {})
 
 
 @pytest.mark.parametrize(

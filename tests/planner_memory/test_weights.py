@@ -15,7 +15,7 @@ from tests.planner_memory.specs import BF16, attention, expert_layer, halves, ll
 
 VLLM = load_engine("vllm", "0.19.0")
 BUILTIN = load_engine("builtin")
-UNROUNDED = replace(VLLM, version="unrounded", constants={**VLLM.constants, "rounds_allocations": 0})
+UNROUNDED = replace(VLLM, version="unrounded", weights=replace(VLLM.weights, rounds_allocations=False))
 
 
 def test_one_rank_holds_every_parameter_once() -> None:

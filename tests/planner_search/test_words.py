@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from cluster.catalog.engine_catalog import load_engine
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster
 from cluster.planner.reasons.describe import placement_in_words
@@ -230,7 +231,7 @@ def test_a_model_of_several_nodes_gets_tp_in_the_node_and_pp_over_them(
 def test_what_engines_do_by_themselves(
     engine: str, layers: int, stages: int, expected: tuple[int, ...]
 ) -> None:
-    assert own_split(engine, layers, stages) == expected
+    assert own_split(load_engine(engine).parallelism.layer_split, layers, stages) == expected
 
 
 def test_uneven_stages_tell_how_to_get_them() -> None:

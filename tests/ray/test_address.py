@@ -107,7 +107,7 @@ def test_somebody_listens_and_says_nothing() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert "not a Ray head" in lost_reason(f"127.0.0.1:{silent.getsockname()[1]}")
+        assert "takes connections but has said nothing" in lost_reason(f"127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_web_server_is_no_ray_head() -> None:

@@ -108,6 +108,20 @@ def test_interrupting_a_start_leaves_nothing(state_dir: Path) -> None:
     assert wait_until(lambda: not list(state_dir.iterdir()), 10)
 
 
+def test_interrupting_a_join_leaves_nothing_within_seconds(state_dir: Path) -> None:
+    """The cluster is still being started: nobody waits for it any more, so it is not started to its end."""
+    process = spawn(*DEPLOY, "--name", "early")
+    assert process.stderr is not None
+    told = read_to(process.stderr, "starting the cluster's head")
+    assert "starting the cluster's head" in told[-1], told
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=START_S)
+    assert process.returncode == 130
+    # A start that goes on to its end and then waits for a session takes half a minute.
+    assert wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 15)
+    assert wait_until(lambda: not list(state_dir.iterdir()), 10)
+
+
 def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> None:
     """SIGKILL the session's process as it waits; the deployment comes up, and a new session has it."""
     process = spawn(*DEPLOY, "--name", "orphan")

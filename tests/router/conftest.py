@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 
 from cluster.deploy.router.app import make_app
 from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.lane import Preparer
+from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.server import RouterServer, listening_socket
 from tests.router.echo import ByteTokenizer, EchoPool, EchoReplica
 
 MODEL = "echo/echo-1"
 CONTEXT = 200
+VOCAB_SIZE = 257
+
+
+@functools.cache
+def preparer() -> Preparer:
+    """The processes that prepare requests, shared by all tests; they end with this one."""
+    return Preparer(Settings(MODEL, CONTEXT, None, VOCAB_SIZE))
 
 
 @dataclass
@@ -72,9 +82,9 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
 
         def build(*replicas: EchoReplica, **options: Any) -> Served:
             members = replicas or (EchoReplica("0"),)
-            app = _app(members, clock=clock, **options)
+            app = make_router(members, clock=clock, **options)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            client = httpx.AsyncClient(transport=transport, base_url="http://router")
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
             stack.push_async_callback(client.aclose)
             return Served(app, members, client)
 
@@ -83,12 +93,14 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def listen() -> AsyncIterator[Callable[..., Any]]:
-    """Build a router behind uvicorn on a free port of loopback; gives its base URL and the replicas."""
+    """Build a router behind its own server on a free port of loopback; gives its base URL."""
     servers: list[tuple[_Server, asyncio.Task[None]]] = []
 
-    async def build(*replicas: EchoReplica) -> str:
-        sock = socket.create_server(("127.0.0.1", 0))
-        server = _Server(uvicorn.Config(_app(replicas), log_level="warning", lifespan="off"))
+    async def build(*replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any) -> str:
+        limits = limits or ConnectionLimits()
+        sock = listening_socket("127.0.0.1", 0, limits)
+        app = make_router(replicas, **options)
+        server = _Server(app, limits, preparer().limits.max_bytes)
         servers.append((server, asyncio.create_task(server.serve(sockets=[sock]))))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -97,15 +109,17 @@ async def listen() -> AsyncIterator[Callable[..., Any]]:
     yield build
     for server, task in servers:
         server.should_exit = True
+        server.force_exit = True
         await task
 
 
-def _app(replicas: tuple[EchoReplica, ...], **options: Any) -> Starlette:
-    pool = EchoPool(*replicas)
-    return make_app(pool, model_name=MODEL, tokenizer=ByteTokenizer(), max_model_len=CONTEXT, **options)
+def make_router(replicas: tuple[EchoReplica, ...], **options: Any) -> Starlette:
+    """Build the application over replicas; requests are prepared by the shared processes."""
+    options.setdefault("preparer", preparer())
+    return make_app(EchoPool(*replicas), tokenizer=ByteTokenizer(), **options)
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]
+class _Server(RouterServer):  # type: ignore[misc]
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

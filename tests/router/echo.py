@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from cluster.deploy.router.pool import (
     FinishReason,
@@ -34,14 +34,6 @@ class ByteDecoder:
 class ByteTokenizer:
     """One token a byte."""
 
-    vocab_size = 257
-
-    def encode(self, text: str) -> list[int]:
-        return list(text.encode())
-
-    def encode_chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
-        return self.encode("".join(f"<{role}>{text}" for role, text in messages))
-
     def decoder(self) -> ByteDecoder:
         return ByteDecoder()
 
@@ -49,8 +41,11 @@ class ByteTokenizer:
 class EchoReplica:
     """Generates its prompt again, then the end token; can be told to fail, to wait, and to be unready."""
 
-    def __init__(self, name: str, *, fail_at: int | None = None, pace_s: float = 0.0) -> None:
+    def __init__(
+        self, name: str, *, fail_at: int | None = None, pace_s: float = 0.0, repeats: int = 1
+    ) -> None:
         self.name, self.fail_at, self.pace_s = name, fail_at, pace_s
+        self.repeats = repeats
         self.ready = True
         self.in_flight = 0
         self.requests_total = 0
@@ -70,7 +65,7 @@ class EchoReplica:
         self.params.append(params)
         finished = False
         try:
-            for number, token_id in enumerate([*prompt_ids, END], start=1):
+            for number, token_id in enumerate(self._tokens(prompt_ids), start=1):
                 await self.gate.wait()
                 await asyncio.sleep(self.pace_s)
                 if self.fail_at is not None and number > self.fail_at:
@@ -87,6 +82,11 @@ class EchoReplica:
             self.in_flight -= 1
             self.cancelled += not finished
 
+    def _tokens(self, prompt_ids: list[int]) -> Iterator[int]:
+        for _ in range(self.repeats):
+            yield from prompt_ids
+        yield END
+
     def stats(self) -> ReplicaStats:
         return ReplicaStats(
             requests_total=self.requests_total,
@@ -100,12 +100,6 @@ class EchoReplica:
         await self.gate.wait()
         if self.health_error is not None:
             raise ReplicaError(self.health_error)
-
-
-def _finish_reason(token_id: int, number: int, max_tokens: int) -> FinishReason | None:
-    if token_id == END:
-        return "stop"
-    return "length" if number == max_tokens else None
 
 
 class EchoPool:

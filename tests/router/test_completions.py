@@ -25,9 +25,9 @@ async def test_a_chat_answer_has_the_apis_form(serve: Serve) -> None:
     body = (await serve().chat("hi")).json()
     assert body["object"] == "chat.completion"
     assert body["id"].startswith("chatcmpl-")
-    message = {"role": "assistant", "content": "<user>hi", "refusal": None}
+    message = {"role": "assistant", "content": "user: hi\nassistant: ", "refusal": None}
     assert body["choices"] == [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
-    assert body["usage"]["total_tokens"] == 8 + 9
+    assert body["usage"]["total_tokens"] == 20 + 21
 
 
 async def test_message_content_may_come_in_parts(serve: Serve) -> None:
@@ -35,7 +35,7 @@ async def test_message_content_may_come_in_parts(serve: Serve) -> None:
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": parts}]
     body = {"model": MODEL, "messages": messages}
     answer = await serve().client.post("/v1/chat/completions", json=body)
-    assert answer.json()["choices"][0]["message"]["content"] == "<system>s<user>ab"
+    assert answer.json()["choices"][0]["message"]["content"] == "system: s\nuser: ab\nassistant: "
 
 
 async def test_max_tokens_cuts_the_answer(serve: Serve) -> None:
@@ -52,13 +52,13 @@ async def test_without_max_tokens_a_completion_has_sixteen(serve: Serve) -> None
 async def test_without_max_tokens_a_chat_has_the_rest_of_the_context(serve: Serve) -> None:
     served = serve()
     await served.chat("x" * 90)
-    assert served.replicas[0].params[0].max_tokens == CONTEXT - len("<user>") - 90
+    assert served.replicas[0].params[0].max_tokens == CONTEXT - len("user: \nassistant: ") - 90
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 async def test_both_names_of_the_limit_hold_in_a_chat(serve: Serve, field: str) -> None:
     body = (await serve().chat("abc", **{field: 3})).json()
-    assert body["choices"][0]["message"]["content"] == "<us"
+    assert body["choices"][0]["message"]["content"] == "use"
     assert body["choices"][0]["finish_reason"] == "length"
 
 

@@ -28,7 +28,7 @@ async def ask(url: str, **fields: Any) -> tuple[asyncio.StreamReader, asyncio.St
     body = json.dumps({"model": MODEL, "prompt": "x" * 150, "max_tokens": 50, **fields}).encode()
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    head = f"POST /v1/completions HTTP/1.1\r\nhost: router\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     await writer.drain()
     return reader, writer

@@ -39,7 +39,7 @@ async def test_chat(client: openai.AsyncOpenAI) -> None:
     answer = await client.chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "hi"}], stop=["i"]
     )
-    assert answer.choices[0].message.content == "<user>h"
+    assert answer.choices[0].message.content == "user: h"
     assert answer.choices[0].finish_reason == "stop"
 
 
@@ -51,9 +51,9 @@ async def test_streamed_chat_with_usage(client: openai.AsyncOpenAI) -> None:
         stream_options={"include_usage": True},
     )
     parts = [part async for part in stream]
-    assert "".join(part.choices[0].delta.content or "" for part in parts[:-1]) == "<user>hi"
+    assert "".join(part.choices[0].delta.content or "" for part in parts[:-1]) == "user: hi\nassistant: "
     assert parts[-1].usage is not None
-    assert parts[-1].usage.completion_tokens == 9
+    assert parts[-1].usage.completion_tokens == 21
 
 
 async def test_models(client: openai.AsyncOpenAI) -> None:

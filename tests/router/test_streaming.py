@@ -31,7 +31,9 @@ async def test_a_streamed_completion_adds_up(serve: Serve) -> None:
 async def test_a_streamed_chat_opens_with_the_role(serve: Serve) -> None:
     parts = events((await serve().chat("hi", stream=True)).text)
     assert parts[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert "".join(part["choices"][0]["delta"].get("content", "") for part in parts) == "<user>hi"
+    assert (
+        "".join(part["choices"][0]["delta"].get("content", "") for part in parts) == "user: hi\nassistant: "
+    )
     assert parts[-1]["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
     assert {part["object"] for part in parts} == {"chat.completion.chunk"}
 
@@ -42,7 +44,7 @@ async def test_usage_comes_last_when_asked_for(serve: Serve, chat: bool) -> None
     ask = served.chat if chat else served.complete
     *parts, last = events((await ask("abc", stream=True, stream_options={"include_usage": True})).text)
     assert last["choices"] == []
-    prompt = len("<user>abc" if chat else "abc")
+    prompt = len("user: abc\nassistant: " if chat else "abc")
     assert last["usage"] == {
         "prompt_tokens": prompt,
         "completion_tokens": prompt + 1,

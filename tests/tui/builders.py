@@ -296,6 +296,8 @@ def make_spec(plan: Plan, candidate: Candidate, context: OrderContext) -> Deploy
             for place in candidate.placement
         ),
         simulated=context.simulated,
+        engine_version="0.1.0",
+        planned_for=f"{plan.engine_name} {plan.engine_version}",
     )
 
 

@@ -43,6 +43,9 @@ class FakeSession:
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         return self._ordered("deploy", spec)
 
+    def check(self, spec: DeploymentSpec) -> Future[None]:
+        return self._ordered("check", spec)
+
     def stop(self, name: str) -> Future[None]:
         return self._ordered("stop", name)
 

@@ -130,5 +130,7 @@ class MainActions(MainOrders):
         deployment = self.deployment
         if deployment is not None:
             is_scaled = deployment.scale not in (None, FULL_SIZE)
-            remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise." if is_scaled else ""
+            remark = "DUMMY WEIGHTS. Expect noise." if deployment.weights == "dummy" else ""
+            if is_scaled:
+                remark = f"SIMULATED, scaled model: {deployment.scale}. Expect noise."
             self.app.push_screen(PromptScreen(self.view.session, deployment.name, self.view.store, remark))

@@ -101,7 +101,22 @@ def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
         line = Text("SIMULATED ", look.warning, end="")
         line.append(status.scale or "on the CPU", look.muted)
         lines.append(line)
+    if status.engine is not None:
+        lines.append(_what_runs(status, look))
+    lines.extend(Text(f"note: {remark}", look.muted, end="") for remark in status.remarks)
     return lines
+
+
+def _what_runs(status: DeploymentStatus, look: Look) -> Text:
+    """Draw which engine runs, for which one it was planned, and that weights are made up where they are."""
+    assert status.engine is not None
+    dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
+    line = Text(dummy, look.warning, no_wrap=True, end="")
+    runs = f"{status.engine.name} {status.engine.version}".rstrip()
+    line.append(f"engine {runs}", look.muted)
+    if status.engine.planned_for != runs:
+        line.append(f", planned for {status.engine.planned_for}", look.muted)
+    return line
 
 
 def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, look: Look) -> Text:

@@ -32,6 +32,9 @@ class Header(TextPanel):
         line.append("clusterview", look.title).append("  ")
         if self._snapshot.simulated:
             line.append(" SIMULATED ", look.badge).append("  ")
+        elif any(status.weights == "dummy" for status in self._snapshot.deployments):
+            # On a simulated cluster nobody takes the answers for a model's.
+            line.append(" DUMMY WEIGHTS ", look.badge).append("  ")
         if self._snapshot.out_of_touch:
             line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", look.badge)
             line.append("  ")

@@ -48,7 +48,7 @@ def read_heads(
 
 def _kv_heads(fields: Fields, name: str, query: int) -> int:
     # Early multi-query models repeat the number of query heads there.
-    if fields.raw("multi_query") is True and fields.raw("new_decoder_architecture") is not True:
+    if fields.flag("multi_query") and not fields.flag("new_decoder_architecture"):
         return 1
     return fields.integer(name, query)
 

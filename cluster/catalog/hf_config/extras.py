@@ -19,7 +19,7 @@ def extra_tensors(
     """Return the described tensors; one whose `when` field is absent, false or 0 is left out."""
     tensors: list[Tensor] = []
     for item in described:
-        if "when" in item and not fields.raw(item["when"]):
+        if "when" in item and not _is_set(fields, item["when"]):
             continue
         out_features = product(fields, item["out"]) + item.get("out_plus", 0)
         in_features = product(fields, item.get("in", [1]))
@@ -31,6 +31,11 @@ def extra_tensors(
                 item["name"], out_features, in_features, split, bias=item.get("bias", False), plain=plain
             )
     return tensors
+
+
+def _is_set(fields: Fields, name: str) -> bool:
+    value = fields.raw(name)
+    return value if isinstance(value, bool) else fields.integer(name, 0, low=0) > 0
 
 
 def product(fields: Fields, terms: Iterable[str | int]) -> int:

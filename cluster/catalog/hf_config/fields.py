@@ -101,8 +101,24 @@ _LIMITS = {
     "vocab_size": 2**28,
 }
 _LIMIT = 2**24
-# Stated for text and for images apart: an expert's slot holds one of each.
-_BY_MODALITY = frozenset({"moe_intermediate_size"})
+# Some models state these once a layer.
+_BY_LAYER = frozenset(
+    {
+        "intermediate_size",
+        "moe_intermediate_size",
+        "n_shared_experts",
+        "num_attention_heads",
+        "num_experts",
+        "num_experts_per_tok",
+        "num_key_value_heads",
+        "shared_expert_intermediate_size",
+    }
+)
+# Stated for text and for images apart. An expert's slot holds one of each, so that their widths add up.
+_BY_MODALITY = frozenset({"num_experts", "moe_layer_start_index"})
+_ADDED_BY_MODALITY = frozenset({"moe_intermediate_size"})
+# Height and width of an image or of a patch of it.
+_BY_SIDE = frozenset({"image_size", "patch_size", "spatial_patch_size"})
 _SHOWN_LENGTH = 60
 _REQUIRED = object()
 
@@ -141,15 +157,35 @@ class Fields:
         return self.check_integer(name, value, low)
 
     def check_integer(self, name: str, value: Any, low: int = 1) -> int:
-        """Return `value` if it is a whole number within the limits of field `name`."""
+        """Return `value` if it is a whole number within the limits of field `name`.
+
+        A list is taken only for a field that some models state once a layer, modality or side, all alike.
+        """
+        if isinstance(value, list):
+            value = self._one_number(name, value)
+        return self._checked_integer(name, value, low)
+
+    def _checked_integer(self, name: str, value: Any, low: int) -> int:
         high = _LIMITS.get(name, _LIMIT)
-        if isinstance(value, list) and value and all(item == value[0] for item in value):
-            value = value[0]  # stated once a layer, the same for all
-        elif isinstance(value, list) and name in _BY_MODALITY and all(type(item) is int for item in value):
-            value = sum(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if type(value) is not int or not low <= value <= high:
             raise self.bad(name, value, f"a whole number from {low} to {high}")
         return value
+
+    def _one_number(self, name: str, values: list[Any]) -> Any:
+        """Return the number that a list states for every layer or modality; the list where it states none."""
+        if len(values) < 2 or any(type(item) is not int for item in values):
+            return values
+        if len(values) == 2 != self._num_layers() and name in _ADDED_BY_MODALITY:
+            return sum(values)
+        if any(item != values[0] for item in values):
+            return values
+        by_layer = name in _BY_LAYER and len(values) >= self._num_layers()
+        by_pair = len(values) == 2 and name in (_BY_MODALITY | _BY_SIDE)
+        return values[0] if by_layer or by_pair else values
+
+    def _num_layers(self) -> int:
+        layers = self.raw("num_hidden_layers")
+        return layers if type(layers) is int else 2
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """Return a finite number from `low` to `high`."""
@@ -188,7 +224,7 @@ class Fields:
     def integers(self, name: str, low: int = 0) -> list[int] | None:
         """Return a list of whole numbers; None when absent."""
         values = self.items(name)
-        return None if values is None else [self.check_integer(name, value, low) for value in values]
+        return None if values is None else [self._checked_integer(name, value, low) for value in values]
 
     def section(self, name: str) -> Fields | None:
         """Return an object inside this one; None when absent."""

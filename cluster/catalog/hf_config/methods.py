@@ -63,7 +63,7 @@ def _awq(section: Fields, fields: Fields) -> Reading:
 
 def _gptq(section: Fields, fields: Fields) -> Reading:
     bits, group = _bits(section), _group(section)
-    head = section.raw("lm_head") is True
+    head = section.flag("lm_head")
     return Reading("gptq", every_linear(formats.grouped_int(bits, group, True)), converts_head=head)
 
 

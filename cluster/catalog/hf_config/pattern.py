@@ -124,14 +124,14 @@ def _numbered(fields: Fields, count: int) -> list[str] | None:
 
 def _without_window(fields: Fields, kind: str) -> str:
     """A sliding layer without a window attends to everything."""
-    switched_off = fields.raw("use_sliding_window") is False
+    switched_off = not fields.flag("use_sliding_window", True)
     window = fields.integer("sliding_window", 0, low=0)
     return FULL if kind == SLIDING and (switched_off or not window) else kind
 
 
 def feed_forward_kinds(fields: Fields, count: int) -> list[str]:
     """Return DENSE or SPARSE for every layer, from whichever fields the family states it in."""
-    if fields.raw("is_moe") is False or fields.integer("num_experts", 0, low=0) <= 1:
+    if not fields.flag("is_moe", True) or fields.integer("num_experts", 0, low=0) <= 1:
         return [DENSE] * count
     if isinstance(fields.raw("moe_layer_freq"), list):
         flags = fields.integers("moe_layer_freq") or []

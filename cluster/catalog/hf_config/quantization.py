@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.formats import PLAIN
 from cluster.catalog.hf_config.methods import READERS, Reading
 from cluster.catalog.hf_config.other_methods import OTHER_READERS
-from cluster.catalog.hf_config.paths import ModuleSet
+from cluster.catalog.hf_config.paths import ModuleSet, match_cost
 from cluster.catalog.hf_config.scheme import Scheme
 from cluster.catalog.hf_config.variants import variant_reading
 from cluster.catalog.model_spec import Quantization
@@ -32,6 +35,8 @@ _FAMILIES = {
     "fbgemm_fp8": "fp8",
     "compressed_tensors": "compressed-tensors",
 }
+# Real lists hold a few hundred characters. Patterns are matched against every module of every layer.
+_MOST_PATTERN_CHARACTERS = 65_536
 _NOTHING = (None, "", "auto", "none")
 
 
@@ -47,6 +52,7 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
             return Scheme(base)
         reading, left_out = variant_reading(str(wanted)), ModuleSet(())
     else:
+        _refuse_too_many_patterns(section)
         reading, left_out = _read_method(section, fields), ModuleSet(_patterns(section))
         if wanted not in _NOTHING and not _agrees(str(wanted), reading):
             raise BadInput(
@@ -101,6 +107,26 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
 def _agrees(wanted: str, reading: Reading) -> bool:
     names = {reading.method, *(rule.format.name for rule in reading.rules), *reading.also}
     return wanted in names or _FAMILIES.get(wanted) in names
+
+
+def _refuse_too_many_patterns(section: Fields) -> None:
+    """Raise BadInput where a config lists more patterns than can be compiled and matched in a moment."""
+    length = 0
+    pending: list[Any] = [section.values]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            length += sum(match_cost(key) for key in value if isinstance(key, str))
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str):
+            length += match_cost(value)
+    if length > _MOST_PATTERN_CHARACTERS:
+        raise BadInput(
+            f"{section.where} lists module patterns of {length:,} characters",
+            f"The limit is {_MOST_PATTERN_CHARACTERS:,}: list modules by name instead",
+        )
 
 
 def _patterns(section: Fields) -> list[str]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cluster.catalog.hf_config.paths import ModuleSet
 from cluster.catalog.model_spec import Quantization, WeightFormat
+from cluster.errors import BadInput
+
+_MOST_MATCHING_S = 2.0
+"""Processor time for the patterns of one config; real ones take under 0.1 s."""
 
 # Experts' matrices by number, as some checkpoints name them: gate, up, down.
 _NUMBERED = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
@@ -19,6 +26,28 @@ def _spellings(path: str, is_expert: bool) -> tuple[str, ...]:
     if ".shared_experts." in path:
         return path, path.replace(".shared_experts.", ".shared_expert.")
     return path, path.replace(".shared_expert.", ".shared_experts.")
+
+
+class Meter:
+    """Adds up the time that the patterns of a config take: each match is linear, their number is the file's.
+
+    Processor time of this thread, so that a busy machine does not cause a refusal.
+    """
+
+    def __init__(self) -> None:
+        self._spent_s = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what runs inside; raises BadInput once the limit was passed."""
+        begun_s = time.thread_time()
+        yield
+        self._spent_s += time.thread_time() - begun_s
+        if self._spent_s > _MOST_MATCHING_S:
+            raise BadInput(
+                f"quantization_config: its module patterns take more than {_MOST_MATCHING_S:g} s to match",
+                "List fewer patterns, or the modules by name",
+            )
 
 
 @dataclass(frozen=True)
@@ -45,6 +74,7 @@ class Scheme:
     converts_head: bool = False
     """The head is stored like any linear module; the usual schemes leave it out."""
     notes: tuple[str, ...] = ()
+    meter: Meter = field(default_factory=Meter, compare=False, repr=False)
 
     @property
     def depends_on_layer(self) -> bool:
@@ -56,7 +86,10 @@ class Scheme:
         """Return how the linear module at `path` ('layers.0.mlp.down_proj') is stored."""
         if not self.rules:
             return self.base
-        spellings = _spellings(path, is_expert)
+        with self.meter.running():
+            return self._matched(_spellings(path, is_expert), is_expert)
+
+    def _matched(self, spellings: tuple[str, ...], is_expert: bool) -> WeightFormat:
         if any(spelling in self.left_out for spelling in spellings):
             return self.base
         for rule in self.rules:

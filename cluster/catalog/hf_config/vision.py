@@ -80,7 +80,7 @@ def left_out(audio: Fields | None, text: Fields) -> tuple[str, ...]:
     notes = []
     if audio is not None and audio.text("model_type") not in _towers():
         notes.append("The config's audio encoder is of an unknown kind: it is left out")
-    if text.raw("is_encoder_decoder") is True:
+    if text.flag("is_encoder_decoder"):
         notes.append("The encoder is left out: planned as the decoder alone")
     return tuple(notes)
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from cluster.catalog.hf_config.paths import bare_path
 from cluster.catalog.model_spec import ModelSpec
+from cluster.catalog.models.safetensors_header import Held, read_header
+from cluster.catalog.models.shards import Shards, find_shards
 from cluster.errors import BadInput
-from cluster.text import clean
+from cluster.json_file import shown
+from cluster.units import count_of
 
-_MAX_HEADER_BYTES = 100 * 2**20
-_INDEX = "model.safetensors.index.json"
-_HINT = "Is the file cut short? Fetch it again"
-# Rotary tables that old checkpoints carry and engines build themselves.
-_REBUILT = re.compile(r"rotary_emb\.inv_freq$|rotary_pos_emb\.inv_freq$")
-# Adapters beside the weights they change: engines load them apart.
-_ADAPTER = re.compile(r"\.lora_[AB]\.")
-_DRAFT = re.compile(r"(?:^|\.)(?:mtp|nextn|mtp_layers)\.")
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
-_TOWERS = ("vision", "visual", "vit", "audio", "mm_projector", "multi_modal")
+# Not loaded with the weights: tables and masks that old checkpoints carry and engines build themselves,
+# adapters beside the weights they change, draft layers.
+_APART = re.compile(
+    r"rotary_(?:pos_)?emb\.inv_freq$|\.(?:attn|attention)\.(?:masked_)?bias$|\.(?:\w{1,20}_decay|slope_rate)$"
+    r"|\.lora_[AB]\.|(?:^|\.)(?:mtp|nextn|mtp_layers)\."
+)
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,9})\.")
+_DECODER_LAYER = re.compile(r"(?:layers|h|blocks)\.\d{1,9}\.")
+_EMBEDDING = re.compile(r"(?:embed_tokens|wte|word_embeddings|tok_embeddings)\.weight$")
+_TOWER = re.compile("vision|visual|vit|audio|mm_projector|multi_modal")
+_MOST_TENSORS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,13 @@ class Stored:
     """'safetensors headers' or 'index'."""
     layer_bytes: tuple[int, ...] = ()
     """Bytes of each decoder layer; empty where the names do not tell them for every layer."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """One tensor of a file: how its elements are stored, and its bytes."""
-
-    dtype: str
-    size_bytes: int
+    decoder_bytes: int = 0
+    """Bytes of the tensors that are surely the decoder's layers; 0 where the names do not tell."""
+    layers_seen: frozenset[int] = frozenset()
+    """Numbers of the decoder layers of which there are tensors."""
+    embedding: tuple[int, ...] | None = None
+    """Shape of the token embedding; None where none is found by name."""
+    notes: tuple[str, ...] = ()
 
 
 # Dtypes that an engine casts to the one it computes in when it loads an unquantised checkpoint.
@@ -53,27 +55,55 @@ def stored_weights(folder: Path, model: ModelSpec, stated_dtype: str | None) -> 
     """Return what an engine loads of the checkpoint in `folder`; None where it holds no safetensors.
 
     Draft layers, a second copy of a tied head and rebuilt tables are left out; unquantised weights count in
-    the dtype the model computes in. Raises BadInput for a file that is cut short or no safetensors file.
+    the dtype the model computes in. Raises BadInput for a partial download, and for a file that is cut short,
+    damaged or no safetensors file.
     """
     compute_bytes = _PLAIN_BYTES[model.dtype] if model.quantization is None else None
-    index = folder / _INDEX
-    listed = _listed_shards(index) if index.is_file() else None
-    names = listed[0] if listed else [path.name for path in sorted(folder.glob("*.safetensors"))]
-    paths = [folder / name for name in names]
-    if paths and all(path.is_file() for path in paths):
-        held = {name: tensor for path in paths for name, tensor in read_header(path).items()}
-        loaded = {
-            name: _engine_bytes(tensor, compute_bytes)
-            for name, tensor in held.items()
-            if _is_loaded(name, model.num_layers, model.tied_embeddings)
-        }
-        layers = _layer_bytes(loaded, model.num_layers)
-        return Stored(sum(loaded.values()), "safetensors headers", layers)
-    if not listed or not listed[1]:
+    shards = find_shards(folder)
+    if shards.complete:
+        return _from_headers(shards.paths, model, compute_bytes)
+    if not shards.total_bytes:
         return None
     stored_bytes = _PLAIN_BYTES.get(stated_dtype or "", 0)
     scale = (compute_bytes or 0) / stored_bytes if compute_bytes and stored_bytes else 1.0
-    return Stored(round(listed[1] * scale), "index")
+    return Stored(round(shards.total_bytes * scale), "index", notes=(_absent(shards),))
+
+
+def _absent(shards: Shards) -> str:
+    all_of_them = count_of(len(shards.paths) + len(shards.missing), "shard")
+    return (
+        f"The folder lacks {len(shards.missing):,} of {all_of_them}: "
+        "weights are taken from the index; fetch the shards before you deploy"
+    )
+
+
+def _from_headers(paths: Iterable[Path], model: ModelSpec, compute_bytes: int | None) -> Stored:
+    loaded: dict[str, int] = {}
+    embeddings: list[tuple[int, ...]] = []
+    for path in paths:
+        held = read_header(path)
+        if len(loaded) + len(held) > _MOST_TENSORS:
+            raise BadInput(
+                f"{shown(path.parent)} holds more than {_MOST_TENSORS:,} tensors", "Is it one checkpoint?"
+            )
+        for name, tensor in held.items():
+            if _is_loaded(name, model.num_layers, model.tied_embeddings):
+                loaded[name] = _engine_bytes(tensor, compute_bytes)
+        embeddings += [tensor.shape for name, tensor in held.items() if _is_embedding(name, tensor)]
+    layers, decoder_bytes, seen = _by_layer(loaded, model.num_layers)
+    return Stored(
+        sum(loaded.values()),
+        "safetensors headers",
+        layers,
+        decoder_bytes,
+        seen,
+        embeddings[0] if len(embeddings) == 1 else None,
+    )
+
+
+def _is_embedding(name: str, tensor: Held) -> bool:
+    is_table = len(tensor.shape) == 2 and tensor.dtype in _CAST and name.endswith(".weight")
+    return is_table and _EMBEDDING.match(bare_path(name)) is not None
 
 
 def _engine_bytes(tensor: Held, compute_bytes: int | None) -> int:
@@ -82,72 +112,27 @@ def _engine_bytes(tensor: Held, compute_bytes: int | None) -> int:
     return tensor.size_bytes // _CAST[tensor.dtype] * compute_bytes
 
 
-def _layer_bytes(loaded: Mapping[str, int], num_layers: int) -> tuple[int, ...]:
+def _by_layer(loaded: Mapping[str, int], num_layers: int) -> tuple[tuple[int, ...], int, frozenset[int]]:
+    """Return the bytes of each layer, those of layers that are surely the decoder's, and these layers."""
     sums = [0] * num_layers
+    decoder_bytes, seen = 0, set()
     for name, size in loaded.items():
         layer = _LAYER.search(name)
-        if layer is not None and not any(part in name for part in _TOWERS):
-            sums[int(layer.group(1)[:9])] += size
-    return tuple(sums) if all(sums) else ()
-
-
-def _listed_shards(path: Path) -> tuple[list[str], int]:
-    """Return the shard names of an index and its total size (0 where it states none)."""
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        shards = sorted({str(name) for name in index["weight_map"].values()})
-        total = index.get("metadata", {}).get("total_size", 0)
-    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):
-        raise BadInput(f"{clean(str(path))} is no index of safetensors shards", _HINT) from None
-    if any(Path(name).name != name for name in shards):
-        raise BadInput(f"{clean(str(path))} names shards outside its folder", "Shards lie beside their index")
-    return shards, total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else 0
-
-
-def read_header(path: Path) -> dict[str, Held]:
-    """Return every tensor of a safetensors file with its bytes, from its header alone.
-
-    The header is a length of 8 bytes and a JSON object; offsets count from its end.
-    """
-    try:
-        file_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if file_bytes < 8 or length > min(_MAX_HEADER_BYTES, file_bytes - 8):
-                raise BadInput(
-                    f"{clean(str(path))} is no safetensors file or cut short inside its header", _HINT
-                )
-            header: Any = json.loads(file.read(length))
-        spans = {n: entry["data_offsets"] for n, entry in header.items() if n != "__metadata__"}
-        held = {n: Held(str(header[n].get("dtype", "")), _span_bytes(span)) for n, span in spans.items()}
-        end = max((span[1] for span in spans.values()), default=0)
-    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError, IndexError):
-        raise BadInput(
-            f"{clean(str(path))} is no safetensors file: its header cannot be read", _HINT
-        ) from None
-    if file_bytes < 8 + length + end:
-        short = 8 + length + end - file_bytes
-        raise BadInput(f"{clean(str(path))} is cut short: {short:,} bytes of its tensors are missing", _HINT)
-    return held
-
-
-def _span_bytes(span: Any) -> int:
-    start, end = span
-    if (
-        isinstance(start, bool)
-        or not isinstance(start, int)
-        or not isinstance(end, int)
-        or not 0 <= start <= end
-    ):
-        raise ValueError("offsets out of order")
-    return end - start
+        if layer is None or _TOWER.search(name):
+            continue
+        number = int(layer[1])
+        if number < num_layers:
+            sums[number] += size
+            if _DECODER_LAYER.match(bare_path(name)):
+                decoder_bytes += size
+                seen.add(number)
+    return tuple(sums) if all(sums) else (), decoder_bytes, frozenset(seen)
 
 
 def _is_loaded(name: str, num_layers: int, tied: bool) -> bool:
-    if _REBUILT.search(name) or _DRAFT.search(name) or _ADAPTER.search(name):
+    if _APART.search(name):
         return False
     if tied and name.split(".")[-2:] == ["lm_head", "weight"]:
         return False
     layer = _LAYER.search(name)
-    in_tower = any(part in name for part in _TOWERS)
-    return layer is None or in_tower or int(layer.group(1)[:9]) < num_layers
+    return layer is None or int(layer[1]) < num_layers or _TOWER.search(name) is not None

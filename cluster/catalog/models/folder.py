@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import BadInput
-from cluster.text import clean
-
-_MAX_CONFIG_BYTES = 64 * 2**20
-
-
-def shown(path: Path) -> str:
-    """Return a path as it may be printed: file names are outside text too."""
-    return clean(str(path))
+from cluster.json_file import CONFIG, read_json, shown
 
 
 def find_config_file(name_or_path: str) -> Path | None:
@@ -51,19 +43,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise BadInput(f"{shown(path)} is larger than 64 MiB", "That is no config.json")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise BadInput(
-            f"{shown(path)} is not JSON: {error.msg} at line {error.lineno} column {error.colno}",
-            "Is the file cut short? Fetch it again",
-        ) from None
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BadInput(
-            f"{shown(path)} cannot be read: {clean(str(error), 120)}", "A config.json is UTF-8 JSON text"
-        ) from None
+    config = read_json(path, CONFIG)
     if not isinstance(config, dict):
         raise BadInput(
             f"{shown(path)} is not a JSON object", "A config.json holds one object with the model's fields"

@@ -59,7 +59,9 @@ def _find(name_or_path: str) -> _Found:
     path = find_config_file(name_or_path)
     if path is not None:
         name = path.resolve().parent.name if path.name == "config.json" else path.stem
-        return _Found(name, read_config(path), str(path), path.parent)
+        # A config under another name may lie beside the weights of any model.
+        folder = path.parent if path.name == "config.json" else None
+        return _Found(name, read_config(path), str(path), folder)
     known = resolve(name_or_path)
     if known is not None:
         entry = read_entry(known)

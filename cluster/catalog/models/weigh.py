@@ -10,6 +10,7 @@ from typing import Any
 from cluster.catalog.hf_config.formats import plain_dtype
 from cluster.catalog.model_spec import Layer, ModelSpec, Split, Tensor, WeightFormat
 from cluster.catalog.models.checkpoint import Stored, stored_weights
+from cluster.catalog.models.contradictions import refuse_contradictions
 from cluster.catalog.models.shrink import shrunk
 from cluster.units import format_bytes
 
@@ -21,9 +22,15 @@ _BYTES = WeightFormat("bytes", 8)
 
 
 def weigh_folder(model: ModelSpec, folder: Path, config: Mapping[str, Any]) -> ModelSpec:
-    """Return `model` with the bytes of the checkpoint in `folder`; unchanged where it holds none."""
+    """Return `model` with the bytes of the checkpoint in `folder`; unchanged where it holds none.
+
+    Raises BadInput where the weights are incomplete, damaged, or not those that the config describes.
+    """
     stored = stored_weights(folder, model, _stated_dtype(config))
-    return model if stored is None else with_stored(model, stored)
+    if stored is None:
+        return model
+    refuse_contradictions(folder, model, stored)
+    return with_stored(replace(model, notes=(*model.notes, *stored.notes)), stored)
 
 
 def _stated_dtype(config: Mapping[str, Any]) -> str | None:

@@ -11,12 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from cluster.deploy.router.access import AccessRules, CheckAccess
 from cluster.deploy.router.dispatch import Dispatcher
 from cluster.deploy.router.errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.handlers import Handlers
 from cluster.deploy.router.health import HealthCheck
+from cluster.deploy.router.lane import Preparer
 from cluster.deploy.router.metrics import RouterMetrics
-from cluster.deploy.router.middleware import CountResponses, RefuseForeignPages
+from cluster.deploy.router.middleware import CountResponses
 from cluster.deploy.router.pool import ReplicaPool
 from cluster.deploy.router.tokenizer import Tokenizer
 from cluster.errors import BadInput
@@ -25,21 +27,22 @@ from cluster.errors import BadInput
 def make_app(
     pool: ReplicaPool,
     *,
-    model_name: str,
+    preparer: Preparer,
     tokenizer: Tokenizer,
-    max_model_len: int,
+    rules: AccessRules | None = None,
     health_deadline_s: float = 10.0,
     max_in_flight_per_replica: int = 256,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """Return the application that serves `pool` as one OpenAI-style model.
 
+    `preparer` turns bodies into prompts, `tokenizer` tokens into text; without `rules` no key is needed.
     `app.state.dispatcher` counts requests by replica and drains; `clock` is monotonic, in seconds.
     """
     metrics = RouterMetrics(pool)
     dispatcher = Dispatcher(pool, metrics, clock=clock, max_in_flight_per_replica=max_in_flight_per_replica)
     health = HealthCheck(dispatcher, health_deadline_s, clock)
-    handlers = Handlers(dispatcher, health, tokenizer, model_name=model_name, max_model_len=max_model_len)
+    handlers = Handlers(dispatcher, health, tokenizer, preparer)
     handled: dict[Any, Any] = {
         ApiError: on_api_error,
         BadInput: on_bad_input,
@@ -49,9 +52,12 @@ def make_app(
     app = Starlette(
         routes=_routes(handlers),
         exception_handlers=handled,
-        middleware=[Middleware(CountResponses, metrics=metrics), Middleware(RefuseForeignPages)],
+        middleware=[
+            Middleware(CountResponses, metrics=metrics),
+            Middleware(CheckAccess, rules=rules or AccessRules()),
+        ],
     )
-    app.state.dispatcher = dispatcher
+    app.state.dispatcher, app.state.bodies = dispatcher, handlers.bodies
     return app
 
 

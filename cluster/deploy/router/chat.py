@@ -8,13 +8,13 @@ from cluster.deploy.router.answer import Answer, Order, allowed_tokens
 from cluster.deploy.router.openai_types import ChatRequest
 from cluster.deploy.router.pool import SamplingParams
 from cluster.deploy.router.shapes import Head, Json, usage
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.tokenizer import Encoder
 
 _WHOLE = "chat.completion"
 _PART = "chat.completion.chunk"
 
 
-def chat_order(request: ChatRequest, tokenizer: Tokenizer, max_model_len: int) -> Order:
+def chat_order(request: ChatRequest, tokenizer: Encoder, max_model_len: int) -> Order:
     """Return what to generate for a conversation; raise ApiError(400) when it cannot be."""
     prompt_ids = tokenizer.encode_chat([(message.role, message.text) for message in request.messages])
     wanted = request.max_completion_tokens or request.max_tokens

@@ -9,14 +9,14 @@ from cluster.deploy.router.errors import ApiError
 from cluster.deploy.router.openai_types import CompletionRequest
 from cluster.deploy.router.pool import SamplingParams
 from cluster.deploy.router.shapes import Head, Json, usage
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.tokenizer import Encoder
 
 # The API's own default, which its clients count on.
 _DEFAULT_MAX_TOKENS = 16
 _OBJECT = "text_completion"
 
 
-def completion_order(request: CompletionRequest, tokenizer: Tokenizer, max_model_len: int) -> Order:
+def completion_order(request: CompletionRequest, tokenizer: Encoder, max_model_len: int) -> Order:
     """Return what to generate for a completion; raise ApiError(400) when it cannot be."""
     prompt = request.single_prompt()
     prompt_ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing import TYPE_CHECKING
 
 from cluster.errors import BadInput
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
 _TYPES = {
     400: "invalid_request_error",
+    401: "invalid_request_error",
     403: "permission_error",
     404: "invalid_request_error",
     405: "invalid_request_error",
+    408: "invalid_request_error",
     413: "invalid_request_error",
     429: "rate_limit_error",
     500: "server_error",
@@ -44,7 +49,11 @@ class ApiError(Exception):
 
     def response(self) -> Response:
         """Return the HTTP answer."""
+        from starlette.responses import JSONResponse
+
         headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
         return JSONResponse(self.body(), status_code=self.status, headers=headers)
 
 
@@ -68,8 +77,8 @@ async def on_bad_input(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer unknown paths and methods in the same form."""
     status = int(getattr(error, "status_code", 500))
-    words = {404: "there is no such path", 405: "this path takes another method"}
-    message = f"{request.method} {request.url.path}: {words.get(status, 'failed')}"
+    reasons = {404: "there is no such path", 405: "this path takes another method"}
+    message = f"{request.method} {request.url.path[:256]}: {reasons.get(status, 'failed')}"
     return ApiError(status, message).response()
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from cluster.deploy.router.answer import Order, Piece, pieces, whole
-from cluster.deploy.router.chat import ChatShape, chat_order
-from cluster.deploy.router.completions import CompletionShape, completion_order
+from cluster.deploy.router.answer import Piece, pieces, whole
+from cluster.deploy.router.body import BodyReader
+from cluster.deploy.router.chat import ChatShape
+from cluster.deploy.router.completions import CompletionShape
 from cluster.deploy.router.dispatch import Dispatcher, Route
 from cluster.deploy.router.errors import ApiError, unavailable
 from cluster.deploy.router.health import HealthCheck, health_body
-from cluster.deploy.router.openai_types import ChatRequest, CompletionRequest, parse
+from cluster.deploy.router.lane import Preparer
 from cluster.deploy.router.pool import ReplicaError
+from cluster.deploy.router.prepare import Kind, Prepared, check_model
 from cluster.deploy.router.shapes import Head, Shape, new_id, unix_time
 from cluster.deploy.router.streaming import DONE, ClientLeft, EventStream, event, unless_client_leaves
 from cluster.deploy.router.tokenizer import Tokenizer
 
-_MOST_BODY_BYTES = 16 * 1024**2
 _CLIENT_CLOSED_REQUEST = 499
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,36 +30,24 @@ REPLICA_HEADER = "x-clusterview-replica"
 
 
 class Handlers:
-    """The handlers of one deployment. `max_model_len` is the context in tokens."""
+    """The handlers of one deployment."""
 
     def __init__(
-        self,
-        dispatcher: Dispatcher,
-        health: HealthCheck,
-        tokenizer: Tokenizer,
-        *,
-        model_name: str,
-        max_model_len: int,
+        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Tokenizer, preparer: Preparer
     ) -> None:
         self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
-        self._model_name, self._max_model_len = model_name, max_model_len
+        self._preparer, self.bodies = preparer, BodyReader(preparer.limits)
+        self._model_name = preparer.settings.model_name
+        self._max_model_len = preparer.settings.max_model_len
         self._started = unix_time()
 
     async def completions(self, request: Request) -> Response:
         """POST /v1/completions."""
-        wanted = parse(CompletionRequest, await _body(request))
-        self._check_model(wanted.model)
-        order = completion_order(wanted, self._tokenizer, self._max_model_len)
-        shape = CompletionShape(self._head("cmpl"))
-        return await self._answer(request, order, shape, bool(wanted.stream), wanted.include_usage)
+        return await self._serve(request, "completion", CompletionShape(self._head("cmpl")))
 
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
-        wanted = parse(ChatRequest, await _body(request))
-        self._check_model(wanted.model)
-        order = chat_order(wanted, self._tokenizer, self._max_model_len)
-        shape = ChatShape(self._head("chatcmpl"))
-        return await self._answer(request, order, shape, bool(wanted.stream), wanted.include_usage)
+        return await self._serve(request, "chat", ChatShape(self._head("chatcmpl")))
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models."""
@@ -66,7 +55,7 @@ class Handlers:
 
     async def model(self, request: Request) -> Response:
         """GET /v1/models/{model}."""
-        self._check_model(request.path_params["model"])
+        check_model(request.path_params["model"], self._model_name)
         return JSONResponse(self._model())
 
     async def health(self, request: Request) -> Response:
@@ -78,28 +67,28 @@ class Handlers:
         """GET /metrics."""
         return Response(self._dispatcher.metrics.text(), headers={"content-type": _METRICS_TYPE})
 
-    async def _answer(
-        self, request: Request, order: Order, shape: Shape, stream: bool, include_usage: bool
-    ) -> Response:
-        route, num_prompt = Route(), len(order.prompt_ids)
-        parts = pieces(self._dispatcher, self._tokenizer, order, route)
+    async def _serve(self, request: Request, kind: Kind, shape: Shape) -> Response:
         try:
-            if not stream:
-                work = whole(self._dispatcher, self._tokenizer, order, route)
-                answer = await unless_client_leaves(request.receive, work)
-                return JSONResponse(shape.whole(answer, num_prompt), headers=_headers(route))
-            # The status line waits for the first token, so that it can still say 503.
-            first = await unless_client_leaves(request.receive, _next(parts))
-        except ClientLeft:
+            async with self.bodies.read(request) as body:
+                work = self._preparer.prepare(kind, body)
+                prepared = await unless_client_leaves(request.receive, work)
+            return await self._answer(request, prepared, shape)
+        except (ClientLeft, ClientDisconnect):
             self._dispatcher.metrics.client_left()
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
-        events = _events(first, parts, shape, num_prompt, include_usage)
-        return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
 
-    def _check_model(self, name: str) -> None:
-        if name != self._model_name:
-            message = f"this deployment serves '{self._model_name}', not '{name[:256]}'"
-            raise ApiError(404, message, param="model", code="model_not_found")
+    async def _answer(self, request: Request, prepared: Prepared, shape: Shape) -> Response:
+        order, route = prepared.order, Route()
+        num_prompt = len(order.prompt_ids)
+        if not prepared.stream:
+            work = whole(self._dispatcher, self._tokenizer, order, route)
+            answer = await unless_client_leaves(request.receive, work)
+            return JSONResponse(shape.whole(answer, num_prompt), headers=_headers(route))
+        parts = pieces(self._dispatcher, self._tokenizer, order, route)
+        # The status line waits for the first token, so that it can still say 503.
+        first = await unless_client_leaves(request.receive, _next(parts))
+        events = _events(first, parts, shape, num_prompt, prepared.include_usage)
+        return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
 
     def _head(self, prefix: str) -> Head:
         return Head(new_id(prefix), unix_time(), self._model_name)
@@ -150,13 +139,3 @@ async def _events(
     if include_usage:
         yield event(shape.closing(num_prompt, piece.num_tokens))
     yield DONE
-
-
-async def _body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > _MOST_BODY_BYTES:
-            raise ApiError(413, f"the request is larger than {_MOST_BODY_BYTES} bytes")
-    return b"".join(chunks)

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 
 from cluster.deploy.router.errors import ApiError
 
 _MOST_STOPS = 4
+# Every piece of text is compared with every beginning of every stop string.
+_LONGEST_STOP = 256
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (1,),
     "best_of": (1,),
@@ -33,7 +44,32 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-StopStrings = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)]
+_PROMPT_FORMS = frozenset({"text", "texts", "ids", "id lists"})
+
+
+def _prompt_form(value: object) -> str:
+    """Choose one form by the first element, so that errors of the other forms are never collected."""
+    if not isinstance(value, list):
+        return "text"
+    if not value or not isinstance(value[0], str | list):
+        return "ids"
+    if len(value) != 1:
+        raise ApiError(400, "one prompt a request; send several requests at once", param="prompt")
+    return "texts" if isinstance(value[0], str) else "id lists"
+
+
+TokenIds = Annotated[list[int], Field(fail_fast=True)]
+Prompt = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[list[str], Tag("texts")]
+    | Annotated[TokenIds, Tag("ids")]
+    | Annotated[list[TokenIds], Tag("id lists")],
+    Discriminator(_prompt_form),
+]
+StopString = Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]
+StopStrings = Annotated[
+    list[StopString], Field(fail_fast=True), Field(max_length=_MOST_STOPS), BeforeValidator(_as_list)
+]
 Probability = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)]
 TokenCount = Annotated[int, Field(ge=1)]
@@ -56,7 +92,7 @@ class _Request(BaseModel):
     temperature: Temperature | None = None
     top_p: Probability | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: StopStrings | None = Field(default=None, max_length=_MOST_STOPS)
+    stop: StopStrings | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -73,7 +109,7 @@ class _Request(BaseModel):
 class CompletionRequest(_Request):
     """POST /v1/completions."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Prompt
 
     def single_prompt(self) -> str | list[int]:
         """Return the one prompt, as text or as token ids."""
@@ -81,8 +117,6 @@ class CompletionRequest(_Request):
             return self.prompt
         if all(isinstance(part, int) for part in self.prompt):
             return [part for part in self.prompt if isinstance(part, int)]
-        if len(self.prompt) != 1:
-            raise ApiError(400, "one prompt a request; send several requests at once", param="prompt")
         prompt = self.prompt[0]
         assert not isinstance(prompt, int)
         return prompt
@@ -103,7 +137,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(strict=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: str | Annotated[list[TextPart], Field(fail_fast=True)] | None = None
 
     @property
     def text(self) -> str:
@@ -115,7 +149,7 @@ class ChatMessage(BaseModel):
 class ChatRequest(_Request):
     """POST /v1/chat/completions."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True)] = Field(min_length=1)
     max_completion_tokens: TokenCount | None = None
 
     @field_validator("messages")
@@ -135,6 +169,6 @@ def parse(request_type: type[RequestT], body: bytes) -> RequestT:
         return request_type.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"] if part not in _PROMPT_FORMS)
     name = str(first["loc"][0]) if first["loc"] else None
     raise ApiError(400, f"{where or 'the body'}: {first['msg']}", param=name)

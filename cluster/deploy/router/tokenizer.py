@@ -16,8 +16,8 @@ class Decoder(Protocol):
         """Return what was held back, at the end of the answer."""
 
 
-class Tokenizer(Protocol):
-    """Text to token ids and back."""
+class Encoder(Protocol):
+    """Text to token ids."""
 
     @property
     def vocab_size(self) -> int:
@@ -28,6 +28,10 @@ class Tokenizer(Protocol):
 
     def encode_chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
         """Return the ids of a conversation of (role, text), up to where the assistant's answer begins."""
+
+
+class Tokenizer(Protocol):
+    """Token ids back to text."""
 
     def decoder(self) -> Decoder:
         """Return a decoder for one answer."""

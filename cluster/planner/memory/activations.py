@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.engine_profile.overheads import VisionProfile
 from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Vision
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
@@ -33,7 +34,7 @@ def activation_bytes(rank: RankOnGpu) -> float:
     model, tokens = rank.model, rank.limits.max_num_batched_tokens
     widest = _widest_layer(model, rank.layout, rank.engine)
     peak = tokens * widest.forward * rank.dtype_bytes
-    if rank.constant("prompt_mask"):
+    if rank.engine.activations.prompt_mask:
         group = -(-model.num_attention_heads // max(1, model.num_kv_heads))
         peak += group * tokens * rank.limits.max_model_len * rank.dtype_bytes
     if rank.layout.pp > 1:
@@ -57,7 +58,7 @@ def _widest_layer(model: ModelSpec, layout: Layout, engine: EngineProfile) -> _W
         return _WidestLayer(
             max((layer.forward for layer in each), default=0.0),
             max((layer.workspace for layer in each), default=0.0),
-            engine.constants.get("state_profile_bytes", 0) if _has_state(model) else 0.0,
+            engine.activations.state_kernel_bytes if _has_state(model) else 0.0,
         )
 
     return _cache.get(model, key, make)
@@ -68,17 +69,17 @@ def _has_state(model: ModelSpec) -> bool:
 
 
 def _layer_elements(layer: Layer, hidden_size: int, layout: Layout, engine: EngineProfile) -> _WidestLayer:
-    constants = engine.constants
-    residual = constants.get("residual_copies", 3) * hidden_size
+    activations = engine.activations
+    residual = activations.residual_copies * hidden_size
     if not layer.num_experts:
         width = share(layer.intermediate_size, layout.tp)
-        return _WidestLayer(constants.get("mlp_copies", 3) * width + residual, 0.0)
+        return _WidestLayer(activations.mlp_copies * width + residual, 0.0)
     # Two buffers, for gate and up and for the experts' outputs; each token is copied to each of its experts.
     width = layer.intermediate_size if layout.ep > 1 else share(layer.intermediate_size, layout.tp)
     buffers = layer.experts_per_token * (max(width, hidden_size) + max(2 * width, hidden_size))
     formats = {tensor.format.name for tensor in layer.tensors if tensor.is_expert}
-    kept = constants.get("moe_workspace_kept", 0) if "mxfp4" not in formats else 0
-    return _WidestLayer(buffers + residual, kept * buffers)
+    keeps = activations.keeps_expert_workspace and "mxfp4" not in formats
+    return _WidestLayer(buffers + residual, buffers if keeps else 0.0)
 
 
 def _sampler_peak_bytes(rank: RankOnGpu) -> float:
@@ -89,24 +90,35 @@ def _sampler_peak_bytes(rank: RankOnGpu) -> float:
     limits, model = rank.limits, rank.model
     logits = limits.max_num_seqs * model.vocab_size * LOGITS_DTYPE_BYTES
     hidden = (limits.max_num_batched_tokens + limits.max_num_seqs) * model.hidden_size * rank.dtype_bytes
-    return rank.constant("sampler_logits_copies") * logits + hidden
+    return rank.engine.activations.logits_copies * logits + hidden
 
 
-def _with_tower_bytes(peak: float, rank: RankOnGpu, vision: Vision) -> float:
+def _with_tower_bytes(peak: float, rank: RankOnGpu, tower: Vision) -> float:
     """Return the peak of a profile that runs a vision tower first.
 
     A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out.
     Else the encoder's cache and the merged embeddings lie beside the decoder's run.
     """
-    a_token = rank.model.hidden_size * rank.dtype_bytes
-    if not vision.item_tokens:
-        budget = max(rank.limits.max_num_batched_tokens, rank.constant("vision_least_tokens"))
-        return peak + rank.constant("vision_copies") * budget * a_token
-    tokens = min(vision.item_tokens, rank.constant("vision_item_most_tokens", vision.item_tokens))
-    # A film may fill a share of what the longest request leaves beside one image.
-    tokens = max(tokens, rank.constant("video_share") * (rank.limits.max_model_len - vision.item_tokens))
-    split = rank.layout.tp if vision.num_heads % rank.layout.tp == 0 else 1
-    copies = rank.constant("tower_copies") + rank.constant("tower_split_copies") / split
-    films = rank.constant("profiles_films") * vision.film_elements * rank.dtype_bytes
-    held = max(tokens * a_token, films)
-    return max(tokens * vision.token_width * copies * rank.dtype_bytes, peak + held)
+    vision, a_token = rank.engine.vision, rank.model.hidden_size * rank.dtype_bytes
+    if not tower.item_tokens:
+        encoder_cache = vision.encoder_cache if vision else None
+        if encoder_cache is None:
+            return peak
+        budget = max(rank.limits.max_num_batched_tokens, encoder_cache.min_tokens)
+        return peak + encoder_cache.copies * budget * a_token
+    if vision is None:
+        return peak + tower.item_tokens * a_token
+    tokens = _profiled_tokens(rank, vision, tower)
+    split = rank.layout.tp if tower.num_heads % rank.layout.tp == 0 else 1
+    copies = vision.tower_copies + vision.tower_split_copies / split
+    videos = tower.film_elements * rank.dtype_bytes if vision.profiles_videos else 0
+    held = max(tokens * a_token, videos)
+    return max(tokens * tower.token_width * copies * rank.dtype_bytes, peak + held)
+
+
+def _profiled_tokens(rank: RankOnGpu, vision: VisionProfile, tower: Vision) -> float:
+    """Return the tokens of the largest image or video that the profile runs."""
+    largest_item = vision.largest_item
+    image = min(tower.item_tokens, largest_item.tokens) if largest_item else tower.item_tokens
+    # A video may fill a share of what the longest request leaves beside one image.
+    return max(image, vision.video_context_share * (rank.limits.max_model_len - tower.item_tokens))

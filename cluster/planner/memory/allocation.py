@@ -55,13 +55,14 @@ def latent_copy_bytes(layer: Layer, rules: ShardRules, engine: EngineProfile, hi
     if up is None:
         return 0
     out, latent, _ = shard_shape(up, rules, layer.attention)
-    if engine.constants.get("latent_products", 0):
+    latent_projections = engine.weights.latent_projections
+    if latent_projections == "multiplied":
         # Queries times up-projection, and values times output, each head of its own.
         heads = -(-layer.attention.num_heads // rules.tp)
         query = _named(layer, "q_b_proj") or _named(layer, "q_proj")
         width = (query.in_features if query else hidden_size) + hidden_size
         return int(heads * latent * width * min(up.format.bits, _PLAIN_BITS) / 8)
-    if engine.constants.get("latent_up_copies", 0) and up.format.bits < _PLAIN_BITS:
+    if latent_projections == "copied_in_16_bits" and up.format.bits < _PLAIN_BITS:
         return out * latent * _PLAIN_BITS // 8
     return 0
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.engine_profile.stored import Cache, PackedLatents
 from cluster.catalog.model_spec import Attention, AttentionKind, ModelSpec
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.memory.limits import DTYPE_BYTES
@@ -55,9 +56,9 @@ def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRe
     asked = request.kv_cache_dtype
     if asked in (None, "auto"):
         stored = model.quantization.kv_cache_dtype if model.quantization else None
-        asked = stored if stored and engine.constants.get("checkpoint_cache_dtype", 1) else None
+        asked = stored if stored and engine.cache.follows_checkpoint_dtype else None
     if asked is None and _is_narrow_recipe(model, request):
-        asked = "fp8" if engine.constants.get("recipes_quantise_cache") else None
+        asked = "fp8" if engine.cache.fp8_with_quantization else None
     if asked is None:
         return DTYPE_BYTES.get(request.dtype or "", DTYPE_BYTES.get(model.dtype, 2))
     return _PACKED_CACHE_BYTES.get(asked, float(DTYPE_BYTES.get(asked, 2)))
@@ -74,9 +75,7 @@ def cache_layers(
 ) -> CacheLayers:
     """Return what layers `first` to `end` keep on one of `tp` ranks."""
     element_bytes = cache_element_bytes(model, engine, request)
-    packs_sparse = request.kv_cache_dtype in _PACKED_CACHE_BYTES or (
-        request.kv_cache_dtype in (None, "auto") and model.architecture in engine.packs_latents
-    )
+    packs_sparse = _packs_sparse(model, engine.cache.packed_latents, request)
     ranks = request.decode_context_parallel
     key = (tp, first, end, element_bytes, packs_sparse, ranks, engine.name, engine.version)
 
@@ -89,6 +88,16 @@ def cache_layers(
         return tuple(counted.items())
 
     return _cache.get(model, key, make)
+
+
+def _packs_sparse(model: ModelSpec, packed_latents: PackedLatents | None, request: PlanRequest) -> bool:
+    """Whether latents that a sparse indexer reads are kept in the engine's own packed form."""
+    if packed_latents is None:
+        return False
+    by_itself = (
+        request.kv_cache_dtype in (None, "auto") and model.architecture in packed_latents.architectures
+    )
+    return by_itself or request.kv_cache_dtype in _PACKED_CACHE_BYTES
 
 
 def _divided(layer: CacheLayer, ranks: int) -> CacheLayer:
@@ -116,35 +125,32 @@ def cache_layer(
             heads * (attention.head_dim + (attention.v_head_dim or attention.head_dim)) * element_bytes
         )
         per_token += attention.index_dim * attention.index_bytes
-        bounded = attention.kind is not AttentionKind.FULL and engine.constants.get("windowed_cache", 1)
+        bounded = attention.kind is not AttentionKind.FULL and engine.cache.frees_beyond_window
         return CacheLayer(per_token / attention.compress_ratio, attention.window if bounded else None)
-    return _latent_layer(attention, tp, element_bytes, engine, packs_sparse)
+    return _latent_layer(attention, tp, element_bytes, engine.cache, packs_sparse)
 
 
 def _latent_layer(
-    attention: Attention, tp: int, element_bytes: float, engine: EngineProfile, packs_sparse: bool
+    attention: Attention, tp: int, element_bytes: float, cache: Cache, packs_sparse: bool
 ) -> CacheLayer:
-    constants = engine.constants
-    if not constants.get("has_latent_kernel", 1):
+    if cache.full_latents is not None:
         # Without a kernel for the latent, keys and values are made in full, heads padded to a kernel's size.
-        head_dim = int(constants.get("unfolded_latent_head_dim", attention.head_dim + attention.v_head_dim))
-        return CacheLayer(share(attention.num_heads, tp) * 2 * head_dim * element_bytes)
-    step = constants.get("latent_entry_alignment_bytes", 1)
+        return CacheLayer(share(attention.num_heads, tp) * 2 * cache.full_latents.head_dim * element_bytes)
+    step = cache.latent_alignment_bytes
     latent = math.ceil(attention.latent_dim * element_bytes / step) * step
-    if packs_sparse and (attention.index_dim or attention.compress_ratio > 1):
-        latent = constants.get("sparse_latent_bytes", latent)
+    if packs_sparse and cache.packed_latents and (attention.index_dim or attention.compress_ratio > 1):
+        latent = cache.packed_latents.entry_bytes
     per_token = (latent + attention.index_dim * attention.index_bytes) / attention.compress_ratio
-    return CacheLayer(per_token, in_flight_bytes=_compressor_bytes(attention, latent, constants))
+    return CacheLayer(per_token, in_flight_bytes=_compressor_bytes(attention, latent, cache))
 
 
-def _compressor_bytes(attention: Attention, latent_bytes: float, constants: dict[str, float]) -> float:
+def _compressor_bytes(attention: Attention, latent_bytes: float, cache: Cache) -> float:
     """Return what a compressing layer holds a token being computed: its window entry and the float32 states.
 
     Each entry needs a value and a gate; entries that an indexer picks overlap, and so does the indexer's own.
     """
-    pages = constants.get("compressor_pages", 0)
-    if not pages or attention.compress_ratio == 1:
+    if attention.compress_ratio == 1:
         return 0.0
     overlap = 2 if attention.index_dim else 1
     states = 2 * overlap * 4 * (attention.latent_dim + attention.index_dim)
-    return pages * (states + latent_bytes)
+    return cache.compressor_state_factor * (states + latent_bytes)

@@ -8,18 +8,19 @@ _MOST_CAPTURED = 512
 """Batches larger than this run without a graph."""
 
 
-def graph_bytes(rank: RankOnGpu) -> float:
+def graph_bytes(rank: RankOnGpu) -> int:
     """Return the memory of captured CUDA graphs: a share a layer for each captured batch size.
 
     Engines capture decoding whole, prefill mixed with decoding in pieces between attentions, or both.
     """
-    if rank.request.enforce_eager:
-        return 0.0
+    cuda_graphs = rank.engine.cuda_graphs
+    if cuda_graphs is None or rank.request.enforce_eager:
+        return 0
     seqs = rank.limits.max_num_seqs
-    captured = rank.constant("graphs_in_pieces") * _captured_sizes(min(2 * seqs, _MOST_CAPTURED))
-    captured += rank.constant("graphs_whole") * _captured_sizes(min(seqs, _MOST_CAPTURED))
-    piece = rank.constant("graph_piece_bytes") + rank.constant("graph_hidden_bytes") * rank.model.hidden_size
-    return piece * captured * rank.stage.num_layers
+    captured = _captured_sizes(min(2 * seqs, _MOST_CAPTURED)) if cuda_graphs.in_pieces else 0
+    captured += _captured_sizes(min(seqs, _MOST_CAPTURED)) if cuda_graphs.whole else 0
+    layer = cuda_graphs.layer_bytes + cuda_graphs.layer_hidden_bytes * rank.model.hidden_size
+    return layer * captured * rank.stage.num_layers
 
 
 def _captured_sizes(largest: int) -> int:

@@ -65,7 +65,7 @@ def _rooms(replica: ReplicaMemory) -> Iterable[tuple[CachePool, RankMemory]]:
 
 def stated_in_requests(pool: CachePool, engine: EngineProfile) -> bool:
     """Return whether the engine states a pool as requests of max_model_len, not as blocks of each group."""
-    hybrid = pool.num_groups > 1 and bool(engine.constants.get("tokens_by_concurrency", 1))
+    hybrid = pool.num_groups > 1 and engine.cache.capacity_in_requests
     return pool.holds_states_only or hybrid
 
 

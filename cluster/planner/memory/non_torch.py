@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from cluster.catalog.engine_profile.overheads import AllReduce
 from cluster.planner.memory.on_gpu import RankOnGpu
 
 
-def non_torch_bytes(rank: RankOnGpu) -> float:
+def non_torch_bytes(rank: RankOnGpu) -> int:
     """Return the bytes that the driver's context, libraries and collectives hold on one rank."""
-    base = rank.constant_here("non_torch_base_bytes")
+    non_torch = rank.engine.non_torch
+    context = non_torch.context_bytes.at(rank.generation)
     if rank.layout.tp == 1:
         # vLLM counts the libraries' share at the first collective of a pipeline, before its measurement.
-        return base if rank.layout.pp == 1 else rank.constant("non_torch_pipeline_bytes")
-    if not rank.switched and (plain := rank.constant("unswitched_all_reduce_bytes")):
-        return base + plain
-    size = base + rank.constant("all_reduce_base_bytes")
-    size += rank.constant("all_reduce_peer_bytes") * (rank.layout.tp - 2)
-    size += rank.constant_here("fused_all_reduce_bytes")
+        return context if rank.layout.pp == 1 else non_torch.pipeline_bytes
+    if non_torch.all_reduce is None:
+        return context
+    return context + _all_reduce_bytes(rank, non_torch.all_reduce)
+
+
+def _all_reduce_bytes(rank: RankOnGpu, all_reduce: AllReduce) -> int:
+    if not rank.switched and all_reduce.without_switch is not None:
+        return all_reduce.without_switch.bytes
+    size = all_reduce.base_bytes + all_reduce.per_further_rank_bytes * (rank.layout.tp - 2)
+    size += all_reduce.fused_bytes.at(rank.generation)
     if rank.layout.tp > 2 and rank.switched:
         # NCCL reduces in the NVLink switch among more than two GPUs.
-        size += rank.constant_here("switch_reduce_bytes")
+        size += all_reduce.switch_bytes.at(rank.generation)
     return size

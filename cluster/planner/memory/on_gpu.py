@@ -42,12 +42,3 @@ class RankOnGpu:
     def switched(self) -> bool:
         """True where the GPUs of a node are joined by an NVLink switch, or may be."""
         return self.gpu is None or self.gpu.nvlink_topology == "nvswitch"
-
-    def constant(self, name: str, default: float = 0.0) -> float:
-        """Return a constant of the engine."""
-        return self.engine.constants.get(name, default)
-
-    def constant_here(self, name: str, default: float = 0.0) -> float:
-        """Return a constant that an engine's file may give for this GPU's generation: NAME_9 before NAME."""
-        known = self.constant(name, default)
-        return known if self.generation is None else self.constant(f"{name}_{self.generation}", known)

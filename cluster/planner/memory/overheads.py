@@ -24,9 +24,9 @@ class Overheads:
 
 
 def overheads(rank: RankOnGpu) -> Overheads:
-    """Return a rank's overheads from the engine's constants."""
+    """Return a rank's overheads from the engine's profile."""
     return Overheads(
         activation_bytes=int(activation_bytes(rank)),
-        cuda_graph_bytes=int(graph_bytes(rank)),
-        non_torch_bytes=int(non_torch_bytes(rank)),
+        cuda_graph_bytes=graph_bytes(rank),
+        non_torch_bytes=non_torch_bytes(rank),
     )

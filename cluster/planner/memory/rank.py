@@ -39,7 +39,7 @@ def rank_memory(
     budget = rank_budget_bytes(rank, parts, weights)
     fixed = weights + parts.total_bytes
     kv_cache = max(0, budget - fixed)
-    if engine.constants.get("contiguous_cache", 0):
+    if engine.cache.contiguous:
         slot_bytes = stage_pool(model, layout, stage, engine, request, limits).sequence_bytes
         kv_cache = min(kv_cache, limits.max_num_seqs * slot_bytes)
     return RankMemory(

@@ -22,12 +22,12 @@ def stage_pool(
 ) -> CachePool:
     """Return the pool of one stage's rank for requests of max_model_len."""
     layers = cache_layers(model, layout.tp, stage.first, stage.end, engine, request)
-    contiguous = engine.constants.get("contiguous_cache", 0)
+    cache = engine.cache
+    paged_latent = keeps_latent(model) and not cache.contiguous
     rules = PoolRules(
-        block_tokens=limits.max_model_len if contiguous else engine.block_tokens,
+        block_tokens=limits.max_model_len if cache.contiguous else cache.block_tokens,
         in_flight_tokens=limits.max_num_batched_tokens,
-        state_blocks=int(engine.constants.get("state_blocks", 1)),
-        group_tolerance=engine.constants.get("group_tolerance", 1.25),
-        page_step_tokens=int(engine.constants.get("latent_page_tokens", 0)) if keeps_latent(model) else 0,
+        state_blocks=cache.state_blocks,
+        page_step_tokens=cache.latent_page_tokens if paged_latent else 0,
     )
     return cache_pool(layers, limits.max_model_len, rules)

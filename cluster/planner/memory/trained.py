@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import Layer, ModelSpec, Tensor, WeightFormat
 from cluster.planner.identity_cache import IdentityCache
 
 PARAMETER_BYTES = 2
-
-TRAINER = EngineProfile(
-    name="trainer",
-    version="",
-    budget_rule="fraction_of_total",
-    default_memory_utilization=1.0,
-    graphs_inside_budget=True,
-    default_max_num_seqs=1,
-    default_max_num_batched_tokens=1,
-    block_tokens=1,
-    vocab_padding=1,
-    # What the driver keeps of a GPU is the same under any program; the rotary table is no parameter.
-    constants={"driver_reserved_bytes": 500e6, "counts_rotary": 0},
-)
-"""A trainer in the terms of an engine: shapes must divide, and nothing is padded, packed or copied."""
 
 _FORMAT = WeightFormat("bf16", 8 * PARAMETER_BYTES)
 _cache: IdentityCache[ModelSpec] = IdentityCache(max_entries=64)

@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.catalog.engine_catalog import load_trainer
 from cluster.catalog.model_spec import ModelSpec, Split
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.trained import PARAMETER_BYTES, TRAINER, in_16_bits
+from cluster.planner.memory.trained import PARAMETER_BYTES, in_16_bits
 from cluster.planner.memory.weights import sharded_weights, stage_weights_bytes
 from cluster.planner.request import PlanRequest
 
@@ -69,7 +70,7 @@ def training_memory(
 
     Parameters are counted, not the bytes of the checkpoint: a quantised model is trained in 16 bits.
     """
-    parameter_bytes = stage_weights_bytes(in_16_bits(model), layout, stage, TRAINER)
+    parameter_bytes = stage_weights_bytes(in_16_bits(model), layout, stage, load_trainer())
     parameters = parameter_bytes // PARAMETER_BYTES
     gradients = parameters * GRADIENT_BYTES
     ranks = layout.dp
@@ -91,7 +92,7 @@ def training_memory(
 
 def _gathered_bytes(model: ModelSpec, layout: Layout, stage: StageRange) -> int:
     """Return what ZeRO-3 gathers and scatters a layer at a time: twice the largest layer of the stage."""
-    sums = sharded_weights(in_16_bits(model), layout, TRAINER).cumulative_layer_bytes
+    sums = sharded_weights(in_16_bits(model), layout, load_trainer()).cumulative_layer_bytes
     largest = max(sums[layer + 1] - sums[layer] for layer in range(stage.first, stage.end))
     return largest * (PARAMETER_BYTES + GRADIENT_BYTES) // PARAMETER_BYTES
 

@@ -36,12 +36,12 @@ def shard_rules(
     layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None = None
 ) -> ShardRules:
     """Return how this engine divides weights under this layout; its kernels pad by the GPU's generation."""
-    constants = engine.constants
-    width = constants.get("mxfp4_width_padding", 1)
-    if capability is not None:
-        width = constants.get(f"mxfp4_width_padding_{capability[0]}", width)
-    hidden = int(constants.get("mxfp4_hidden_padding", 1))
-    return ShardRules(layout.tp, layout.ep, engine.vocab_padding, hidden, int(width))
+    weights = engine.weights
+    mxfp4_padding = weights.mxfp4_padding
+    if mxfp4_padding is None:
+        return ShardRules(layout.tp, layout.ep, weights.vocab_padding)
+    width = mxfp4_padding.width.at(capability[0] if capability else None)
+    return ShardRules(layout.tp, layout.ep, weights.vocab_padding, mxfp4_padding.hidden, width)
 
 
 def sharded_weights(
@@ -77,18 +77,18 @@ def layer_bytes(layer: Layer, rules: ShardRules) -> int:
 
 
 def _beside(layer: Layer, rules: ShardRules, engine: EngineProfile, hidden_size: int) -> int:
-    rounding = rounding_bytes(layer, rules) if engine.constants.get("rounds_allocations", 0) else 0
+    rounding = rounding_bytes(layer, rules) if engine.weights.rounds_allocations else 0
     return rounding + latent_copy_bytes(layer, rules, engine, hidden_size)
 
 
 def _buffer_bytes(model: ModelSpec, engine: EngineProfile) -> int:
-    rest = int(engine.constants.get("weights_rest_bytes", 0))
-    return rest + (model.buffer_bytes if engine.constants.get("counts_rotary", 1) else 0)
+    weights = engine.weights
+    return weights.extra_bytes + (model.buffer_bytes if weights.counts_rotary_tables else 0)
 
 
 def _table_bytes(table: Tensor, rules: ShardRules, engine: EngineProfile) -> int:
     size = shard_bytes(table, rules)
-    return size + (kept_rest_bytes(size) if engine.constants.get("rounds_allocations", 0) else 0)
+    return size + (kept_rest_bytes(size) if engine.weights.rounds_allocations else 0)
 
 
 def _vision_bytes(vision: Vision | None, rules: ShardRules) -> int:

@@ -66,7 +66,7 @@ def whole_experts(case: Case) -> Iterator[str]:
 def fewer_expert_ranks(case: Case) -> Iterator[str]:
     """The most expert ranks below this many, then none."""
     form = case.form
-    for ep in range(form.ep - 1, 0, -1):
+    for ep in range(min(form.ep - 1, form.tp, case.context.survey.num_usable_gpus), 0, -1):
         plain = Form.plain(form.tp, form.pp, ep)
         if (ep == 1 or form.tp % ep == 0) and case.holds(plain):
             yield f"EP={ep}" if ep > 1 else f"{in_words(plain)} without expert parallelism"
@@ -94,6 +94,8 @@ def fewer_stages(case: Case) -> Iterator[str]:
 
 def fewer_replicas(case: Case) -> Iterator[str]:
     """As many replicas as there is room for."""
+    if case.form.gpus > case.context.survey.num_usable_gpus:
+        return
     held = case.trials.replicas(case.context, case.form, case.replicas)
     if 0 < held < case.replicas:
         yield case.form.layout(held).label + (" (one replica)" if held == 1 else "")

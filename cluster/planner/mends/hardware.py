@@ -32,7 +32,7 @@ def other_engine(case: Case) -> Iterator[str]:
     for name in engine_names():
         engine = load_engine(name)
         if name != now.name and case.holds(engine=engine):
-            uneven = " (splits unevenly)" if engine.uneven_heads and not now.uneven_heads else ""
+            uneven = " (splits unevenly)" if engine.parallelism.uneven and not now.parallelism.uneven else ""
             yield f"--engine {name}{uneven}"
 
 

@@ -55,7 +55,7 @@ PROPOSERS: Proposers = {
     "crosses_node": _PLACE,
     "crosses_island": _PLACE,
     "mixed_gpus": _PLACE,
-    "not_enough_gpus": _PLACE,
+    "not_enough_gpus": (room.other_context_ranks, degrees.fewer_expert_ranks, *_PLACE),
     "gpu_unhealthy": _PLACE,
     "gpu_unknown": _PLACE,
     "gpu_busy": (room.shorter, room.packed_cache, room.lower_fraction, *_PLACE),
@@ -70,6 +70,7 @@ _DIVIDE = (degrees.narrower, degrees.wider)
 TRAINING_PROPOSERS: Proposers = {
     **{rule: _DIVIDE for rule, kinds in PROPOSERS.items() if kinds is _SPLIT},
     **{rule: _PLACE for rule, kinds in PROPOSERS.items() if kinds is _PLACE},
+    "not_enough_gpus": _PLACE,
     "too_few_layers": (degrees.fewer_stages,),
     "weights_do_not_fit": (degrees.wider,),
 }

@@ -53,7 +53,11 @@ def packed_cache(case: Case) -> Iterator[str]:
 def other_context_ranks(case: Case) -> Iterator[str]:
     """The nearest numbers of ranks, below and above, that divide the copies of the cache."""
     asked = case.context.request.decode_context_parallel
-    for others in (range(asked - 1, 0, -1), range(asked + 1, case.form.tp + 1)):
+    if asked == 1:
+        return
+    # No group is wider than its tensor-parallel one, which may be pinned beyond what there is.
+    widest = min(case.form.tp, case.context.survey.num_usable_gpus)
+    for others in (range(min(asked - 1, widest), 0, -1), range(asked + 1, widest + 1)):
         held = next((ranks for ranks in others if case.holds(decode_context_parallel=ranks)), None)
         if held is not None:
             yield f"--decode-context-parallel-size {held}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from cluster.catalog.engine_profile import EngineProfile
 from cluster.planner.reasons.describe import made_of
 from cluster.planner.reasons.notes import with_notes
 from cluster.planner.reasons.passed_over import compared, latency, limits, reasons_against
@@ -14,12 +15,14 @@ from cluster.planner.result import Candidate
 from cluster.planner.search.rank import SAME, Narrowest, Rule, benefit, broken_rules, keeps_limits, narrowest
 
 
-def explained(feasible: Sequence[Candidate], request: PlanRequest) -> tuple[Candidate, ...]:
+def explained(
+    feasible: Sequence[Candidate], request: PlanRequest, engine: EngineProfile
+) -> tuple[Candidate, ...]:
     """Return the candidates with their `why`; the first is the one that leads."""
     if not feasible:
         return ()
     needed = narrowest(feasible)
-    best, *others = (with_notes(candidate, request) for candidate in feasible)
+    best, *others = (with_notes(candidate, request, engine) for candidate in feasible)
     lead = replace(best, why=_why_best(best, _next(others, request), request, needed))
     return (lead, *(replace(other, why=_why_not(other, best, request, needed)) for other in others))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.catalog.engine_profile import EngineProfile
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.rank import keeps_limits
@@ -12,9 +13,9 @@ from cluster.planner.search.stage_split import split_note
 from cluster.units import format_duration
 
 
-def with_notes(candidate: Candidate, request: PlanRequest) -> Candidate:
+def with_notes(candidate: Candidate, request: PlanRequest, engine: EngineProfile) -> Candidate:
     """Return the candidate with notes on its stages and on limits that it may still miss."""
-    notes = (*split_note(request.engine, candidate.stages), *_may_miss(candidate, request))
+    notes = (*split_note(engine, candidate.stages), *_may_miss(candidate, request))
     return replace(candidate, notes=(*candidate.notes, *notes)) if notes else candidate
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.engine_profile.support import Capability, Quantization
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
@@ -12,6 +13,7 @@ from cluster.planner.result import Rejection
 
 _BF16_NAMES = ("bf16", "bfloat16")
 _BF16_CAPABILITY = (8, 0)
+_ANY_GPU: Capability = (0, 0)
 _FP16_NAMES = ("fp16", "float16")
 LONG_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 """Compute dtypes as engines spell them."""
@@ -26,13 +28,13 @@ def capability_rejections(
     yield from _computed_in(model, engine, request)
     if gpu is None:
         return
-    if gpu.compute_capability < engine.min_capability:
+    if gpu.compute_capability < engine.kernels.min_capability:
         yield Rejection(
             "engine_unsupported",
-            f"{engine.name} {engine.version} needs compute capability {_text(engine.min_capability)}, "
-            f"{gpu.type} has {_text(gpu.compute_capability)}",
+            f"{engine.name} {engine.version} needs compute capability "
+            f"{_text(engine.kernels.min_capability)}, {gpu.type} has {_text(gpu.compute_capability)}",
         )
-    least = engine.architecture_capabilities.get(model.architecture)
+    least = engine.kernels.architectures.get(model.architecture)
     if least is not None and gpu.compute_capability < least:
         yield Rejection(
             "engine_unsupported",
@@ -47,10 +49,10 @@ def capability_rejections(
 def _cache_dtype(
     model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
-    if request.kv_cache_dtype not in _FP8_NAMES:
+    fp8_cache = engine.kernels.fp8_cache
+    if fp8_cache is None or request.kv_cache_dtype not in _FP8_NAMES:
         return
-    for_any = engine.constants.get("cache_fp8_capability", 0)
-    least = _capability(engine.constants.get(f"cache_fp8_capability_{model.architecture}", for_any))
+    least = fp8_cache.architectures.get(model.architecture, fp8_cache.min_capability)
     if gpu.compute_capability < least:
         yield Rejection(
             "dtype_unsupported",
@@ -62,15 +64,14 @@ def _cache_dtype(
 def _dtype(
     model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
-    has_bf16 = engine.constants.get("emulates_bf16", 0) or gpu.compute_capability >= _BF16_CAPABILITY
-    overflows = model.architecture in engine.refuses_fp16
+    has_bf16 = engine.kernels.emulates_bf16 or gpu.compute_capability >= _BF16_CAPABILITY
+    overflows = model.architecture in engine.kernels.refuses_fp16
     if overflows and (request.dtype in _FP16_NAMES or (request.dtype is None and not has_bf16)):
         name = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
         yield Rejection("dtype_unsupported", name if has_bf16 else f"{name}, and {gpu.type} has no bf16")
     if has_bf16:
         return
-    falls_back = engine.constants.get("falls_back_to_fp16", 0)
-    asked = request.dtype or ("" if falls_back else model.dtype)
+    asked = request.dtype or ("" if engine.kernels.falls_back_to_fp16 else model.dtype)
     if asked in _BF16_NAMES:
         yield Rejection(
             "dtype_unsupported",
@@ -86,8 +87,8 @@ def _unknown_quantization(
     model: ModelSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
     method = _method(model, request)
-    if method and method not in engine.quantizations:
-        known = ", ".join(sorted(engine.quantizations)) or "none"
+    if method and method not in engine.quantization.min_capability:
+        known = ", ".join(sorted(engine.quantization.min_capability)) or "none"
         yield Rejection(
             "quantization_unsupported",
             f"{engine.name} {engine.version} does not run {method} weights, only {known}",
@@ -97,8 +98,8 @@ def _unknown_quantization(
 def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> Iterator[Rejection]:
     """Yield that the kernels of this quantisation do not compute in the dtype that was asked for."""
     method = _method(model, request) or ""
-    by_name = engine.compute_dtypes.get(f"named_{request.quantization}")
-    allowed = by_name or engine.compute_dtypes.get(method)
+    by_name = engine.quantization.compute_dtypes_by_name.get(request.quantization or "")
+    allowed = by_name or engine.quantization.compute_dtypes.get(method)
     # What a config states is replaced by what the kernels have; what a user states is not.
     if request.dtype is None or allowed is None or request.dtype in allowed:
         return
@@ -114,13 +115,9 @@ def _quantization(
     model: ModelSpec, gpu: GpuSpec, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
     method = _method(model, request)
-    least = engine.quantizations.get(method or "")
-    if method is None or least is None:
+    least = _least_capability(model, method, engine.quantization) if method else None
+    if least is None:
         return
-    activation = model.quantization.activation_dtype if model.quantization else None
-    if model.is_moe:
-        least = max(least, _capability(engine.constants.get(f"moe_{activation}_capability_{method}", 0)))
-    least = max(least, _capability(engine.constants.get(_scheme_key(model, method), 0)))
     if gpu.compute_capability < least:
         weight = model.quantization.weight_format.name if model.quantization else method
         rule = "dtype_unsupported" if weight in _FP8_NAMES else "quantization_unsupported"
@@ -132,16 +129,21 @@ def _quantization(
         )
 
 
-def _scheme_key(model: ModelSpec, method: str) -> str:
-    """Return the name under which an engine's file bounds one scheme of a method, as in w4a16."""
-    if model.quantization is None:
-        return ""
-    weight = model.quantization.weight_format.name
-    return f"capability_{method}_{weight}" + ("" if model.quantization.activation_dtype else "_alone")
-
-
-def _capability(tens: float) -> tuple[int, int]:
-    return int(tens) // 10, int(tens) % 10
+def _least_capability(model: ModelSpec, method: str, quantization: Quantization) -> Capability | None:
+    """Return the least capability of a method and of its scheme in this model; None for an unknown method."""
+    stored, least = model.quantization, quantization.min_capability.get(method)
+    if stored is None or least is None:
+        return least
+    by_scheme = (
+        quantization.activations_capability
+        if stored.activation_dtype
+        else quantization.weight_only_capability
+    )
+    least = max(least, by_scheme.get(method, {}).get(stored.weight_format.name, _ANY_GPU))
+    if model.is_moe and stored.activation_dtype:
+        by_activation = quantization.experts_capability.get(method, {})
+        least = max(least, by_activation.get(stored.activation_dtype, _ANY_GPU))
+    return least
 
 
 def _text(capability: tuple[int, int]) -> str:

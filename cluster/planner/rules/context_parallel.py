@@ -20,7 +20,7 @@ def context_rejections(
     """Yield why the cache of this layout cannot be divided over so many ranks."""
     if ranks == 1:
         return
-    if not engine.constants.get("decode_context_parallel", 0):
+    if not engine.parallelism.decode_context:
         name = f"{engine.name} {engine.version}"
         yield Rejection("engine_unsupported", f"{name} has no decode context parallelism")
         return

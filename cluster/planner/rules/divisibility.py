@@ -24,7 +24,7 @@ _cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
 
 def split_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Rejection, ...]:
     """Return the shapes of `model` that this engine cannot divide so, heads first and one a rule."""
-    key = (layout.tp, layout.ep, engine.uneven_heads, engine.name, engine.version)
+    key = (layout.tp, layout.ep, engine.parallelism.uneven, engine.name, engine.version)
     return _cache.get(model, key, lambda: _one_a_rule(_find(model, layout, engine)))
 
 
@@ -38,7 +38,7 @@ def _one_a_rule(found: Iterable[Rejection]) -> tuple[Rejection, ...]:
 def _find(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     layers = tuple({id(layer): layer for layer in model.layers}.values())
     for layer in layers:
-        yield from _head_rejections(layer, layout.tp, engine.uneven_heads)
+        yield from _head_rejections(layer, layout.tp, engine.parallelism.uneven)
     for layer in layers:
         yield from _expert_count_rejections(layer, layout.ep)
         for tensor in layer.tensors:
@@ -68,12 +68,7 @@ def _head_rejections(layer: Layer, tp: int, uneven: bool) -> Iterator[Rejection]
 
 def _tower_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
     tower = model.vision
-    if (
-        tower
-        and tower.divides_heads
-        and tower.num_heads % tp
-        and engine.constants.get("tower_heads_must_divide")
-    ):
+    if tower and tower.divides_heads and tower.num_heads % tp and engine.parallelism.tower_heads_must_divide:
         yield Rejection(
             "heads_not_divisible", f"TP={tp} splits the vision tower's {tower.num_heads} heads unevenly"
         )
@@ -85,7 +80,7 @@ def _expert_count_rejections(layer: Layer, ep: int) -> Iterator[Rejection]:
 
 
 def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
-    if engine.uneven_heads or _is_padded(tensor, engine):
+    if engine.parallelism.uneven or _is_padded(tensor, engine):
         return
     width = {Split.COLUMN: tensor.out_features, Split.ROW: tensor.in_features}.get(tensor.split)
     if width is not None and width % tp:
@@ -98,14 +93,10 @@ def _is_weight_only(model: ModelSpec) -> bool:
 
 
 def _vocab_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
-    rows = padded_vocab(model.vocab_size, engine.vocab_padding)
-    if engine.constants.get("vocab_must_divide", 0) and rows % tp:
+    rows = padded_vocab(model.vocab_size, engine.weights.vocab_padding)
+    if engine.parallelism.vocab_must_divide and rows % tp:
         yield Rejection("vocab_not_divisible", f"TP={tp} splits the padded vocabulary of {rows} unevenly")
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:
-    return (
-        tensor.is_expert
-        and tensor.format.name == "mxfp4"
-        and engine.constants.get("mxfp4_width_padding", 0) > 1
-    )
+    return tensor.is_expert and tensor.format.name == "mxfp4" and engine.weights.mxfp4_padding is not None

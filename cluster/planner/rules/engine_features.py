@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.catalog.engine_profile import EngineProfile
+from cluster.catalog.engine_profile.support import Models, Pipeline
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
@@ -13,9 +14,7 @@ from cluster.planner.result import Rejection
 def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
     """Yield the axes of this layout that the model or the engine does not have."""
     name = f"{engine.name} {engine.version}"
-    # An engine of others may know a model whose config leaves its architecture out.
-    named = bool(model.architecture) or engine.deployable
-    if named and engine.architectures and model.architecture not in engine.architectures:
+    if not _runs(model.architecture, engine.models):
         yield Rejection(
             "engine_unsupported",
             f"{name} does not run {model.architecture or 'this architecture'}",
@@ -26,38 +25,51 @@ def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -
             "too_few_layers",
             f"PP={layout.pp} is more than the {model.num_layers} layers",
         )
-    if layout.pp > 1 and not model.supports_pp:
-        yield Rejection("pp_unsupported", f"{model.architecture} has no pipeline parallelism")
-    elif layout.pp > 1 and not engine.supports_pp:
-        yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism")
-    elif layout.pp > 1 and not _has_stages(model.architecture, engine):
-        yield Rejection("pp_unsupported", f"{name} has no pipeline parallelism for {model.architecture}")
-    if layout.tp > 1 and (method := _stored_method(model)) in engine.undivided_quantizations:
+    if layout.pp > 1:
+        yield from _pipeline_rejections(model, engine.parallelism.pipeline, name)
+    if layout.tp > 1 and (method := _stored_method(model)) in engine.quantization.undivided:
         yield Rejection(
             "quantization_unsupported", f"{name} does not divide weights stored by {method} over TP ranks"
         )
     if layout.ep > 1 and not model.is_moe:
         yield Rejection("engine_unsupported", f"EP={layout.ep} on a model without experts")
-    elif layout.ep > 1 and not engine.supports_ep:
+    elif layout.ep > 1 and not engine.parallelism.experts:
         yield Rejection("engine_unsupported", f"{name} has no expert parallelism")
-    if layout.dp_attention and not engine.supports_dp_attention:
+    if layout.dp_attention and not engine.parallelism.attention_dp:
         yield Rejection("engine_unsupported", f"{name} has no data-parallel attention")
 
 
 def _too_early(model: ModelSpec, engine: EngineProfile) -> Iterator[Rejection]:
     """Yield that a later version of the engine was the first to run this model."""
-    first, what = engine.not_yet.get(model.architecture), model.architecture
+    not_yet = engine.not_yet
+    first, what = not_yet.architectures.get(model.architecture), model.architecture
     if first is None:
-        first, what = engine.not_yet.get(f"rope {model.rope_type}"), f"{model.rope_type} rotary scaling"
+        first, what = not_yet.rope_types.get(model.rope_type), f"{model.rope_type} rotary scaling"
     if first is not None:
         text = f"{engine.name} {engine.version} does not run {what}: {engine.name} has it from {first} on"
         yield Rejection("engine_unsupported", text)
 
 
-def _has_stages(architecture: str | None, engine: EngineProfile) -> bool:
-    if engine.with_pp and architecture not in engine.with_pp:
+def _runs(architecture: str, models: Models) -> bool:
+    """Whether the engine runs an architecture; '' is a config that names none, which it may know anyway."""
+    if not models.architectures or architecture in models.architectures:
+        return True
+    return not architecture and not models.needs_architecture
+
+
+def _pipeline_rejections(model: ModelSpec, pipeline: Pipeline | None, engine: str) -> Iterator[Rejection]:
+    if not model.supports_pp:
+        yield Rejection("pp_unsupported", f"{model.architecture} has no pipeline parallelism")
+    elif pipeline is None:
+        yield Rejection("pp_unsupported", f"{engine} has no pipeline parallelism")
+    elif not _has_stages(model.architecture, pipeline):
+        yield Rejection("pp_unsupported", f"{engine} has no pipeline parallelism for {model.architecture}")
+
+
+def _has_stages(architecture: str, pipeline: Pipeline) -> bool:
+    if pipeline.only_architectures and architecture not in pipeline.only_architectures:
         return False
-    return architecture not in engine.without_pp
+    return architecture not in pipeline.except_architectures
 
 
 def _stored_method(model: ModelSpec) -> str | None:

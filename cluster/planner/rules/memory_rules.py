@@ -64,7 +64,7 @@ def _too_long(replica: ReplicaMemory) -> Iterator[Rejection]:
 
 def _shortens(replica: ReplicaMemory) -> bool:
     """Whether the engine starts with less cache than its longest request, and turns such requests away."""
-    return bool(replica.engine.constants.get("shortens_requests", 0))
+    return replica.engine.cache.limits_requests_to_cache
 
 
 def _missing_bytes(replica: ReplicaMemory) -> float:

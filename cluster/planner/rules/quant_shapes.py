@@ -26,11 +26,11 @@ def quant_rejections(
     """
     if tensor.format.name in _PADDED_FORMATS:
         return
-    out, inner, _ = shard_shape(tensor, ShardRules(tp, 1, engine.vocab_padding), attention)
+    out, inner, _ = shard_shape(tensor, ShardRules(tp, 1, engine.weights.vocab_padding), attention)
     if tensor.format.block is not None:
         yield from _block_rejections(tensor, out, inner, tensor.format.block, tp)
         return
-    step = int(engine.constants.get("weight_only_step", 1)) if weight_only else 1
+    step = engine.quantization.weight_only_step if weight_only else 1
     # A whole weight was quantised in groups that fit it; only a kernel's step can be wrong for it.
     if tensor.format.name in _INTEGER_FORMATS and (tp > 1 or step > 1):
         yield from _group_rejections(tensor, inner, max(tensor.format.group_size or 1, step), tp)

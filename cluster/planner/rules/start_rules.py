@@ -28,7 +28,7 @@ def gpu_busy_rejection(
     (vLLM: "Free memory on device is less than desired GPU memory utilization".)
     """
     wanted = startup_free_bytes(engine, request, gpu_total_bytes)
-    total = usable_total_bytes(gpu_total_bytes, engine)
+    total = usable_total_bytes(gpu_total_bytes)
     # What the driver keeps counts as used in NVML's reading of a GPU that nobody uses.
     free = min(gpu_free_bytes, total)
     if not wanted or free >= wanted or not total:
@@ -54,10 +54,10 @@ def loading_rejection(
     (vLLM's documentation of FP8: the model is loaded in its original precision first.)
     """
     made_on_load = model.quantization is not None and model.quantization.on_request
-    if not made_on_load or request.quantization not in engine.quantizes_on_load:
+    if not made_on_load or request.quantization not in engine.quantization.on_load:
         return None
-    share = engine.constants.get("reads_whole_first", 0)
-    whole_bytes = int(share * stage_weights_bytes(stored_as(model, FULL_SIZE), layout, stage, engine))
+    copies = engine.weights.wide_copies_while_quantizing
+    whole_bytes = int(copies * stage_weights_bytes(stored_as(model, FULL_SIZE), layout, stage, engine))
     if whole_bytes <= free_bytes:
         return None
     return Rejection(
@@ -69,9 +69,9 @@ def loading_rejection(
 
 def late_bytes(engine: EngineProfile, memory: RankMemory, gpu_total_bytes: int, gpu_free_bytes: int) -> int:
     """Return by how much what an engine captures after sizing its cache exceeds what is left beside it."""
-    if engine.graphs_inside_budget or not memory.cuda_graph_bytes:
+    if engine.budget.graphs_inside or not memory.cuda_graph_bytes:
         return 0
-    return max(0, memory.budget_bytes - min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes, engine)))
+    return max(0, memory.budget_bytes - min(gpu_free_bytes, usable_total_bytes(gpu_total_bytes)))
 
 
 def graphs_rejection(

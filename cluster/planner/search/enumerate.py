@@ -53,12 +53,12 @@ def expert_forms(
         yield _pinned_form(request.ep, survey, tp, pp)
         return
     yield plain
-    if not model.is_moe or not engine.supports_ep:
+    if not model.is_moe or not engine.parallelism.experts:
         return
     if tp > 1:
         yield Form.plain(tp, pp, ep=tp)
     # Engines share experts over attention replicas only without pipeline stages.
-    if pp == 1 and engine.supports_dp_attention and _worth_sharing_experts(model, tp):
+    if pp == 1 and engine.parallelism.attention_dp and _worth_sharing_experts(model, tp):
         for width in expert_widths(model, survey, tp, request.tp == tp):
             yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
 

@@ -109,7 +109,7 @@ def _fitting_request(context: Context, pools: Sequence[Pool], frees: Sequence[in
     for pool, free in zip(pools, frees, strict=True):
         wanted = startup_free_bytes(engine, request, pool.total_bytes)
         if free < wanted:
-            usable = max(1, usable_total_bytes(pool.total_bytes, engine))
+            usable = max(1, usable_total_bytes(pool.total_bytes))
             # What the check wants beside the fraction stays as it is when the fraction is lowered.
             beside = wanted - int(usable * utilization(engine, request))
             fraction = int((free - beside - _START_MARGIN_BYTES) * 100 / usable) / 100

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.planner.result import Candidate
+from cluster.planner.search.beyond import beyond_the_gpus
 from cluster.planner.search.busy import MEMORY_RULES
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
@@ -66,6 +67,10 @@ def _named(context: Context, form: Form, refused: Candidate) -> Candidate:
 
 
 def _judge_all(context: Context) -> Iterator[Pair]:
+    beyond = beyond_the_gpus(context)
+    if beyond is not None:
+        yield beyond
+        return
     for tp in tensor_degrees(context.survey, context.request):
         most_stages = context.survey.num_usable_gpus // tp
         enough: dict[tuple[int, int], int] = {}

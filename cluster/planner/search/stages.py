@@ -59,7 +59,7 @@ def split_layers(
             low = middle
         else:
             best, high = ends, middle
-    own = list(accumulate(own_split(engine.name, model.num_layers, num_stages)))
+    own = list(accumulate(own_split(engine.parallelism.layer_split, model.num_layers, num_stages)))
     if own and (_fullness(loads, room, own) - high) * sum(room) <= _WORTH_A_SETTING * loads.spare:
         best = own
     firsts = [0, *best[:-1]]

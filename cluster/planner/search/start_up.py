@@ -22,7 +22,7 @@ def start_rejections(
 ) -> Iterator[Rejection]:
     """Yield why a stage's ranks run out of memory while they load or capture their graphs."""
     engine = context.engine
-    free = min(free_bytes, usable_total_bytes(pool.total_bytes, engine))
+    free = min(free_bytes, usable_total_bytes(pool.total_bytes))
     for found in (
         loading_rejection(context.model, layout, stage, engine, context.request, free),
         graphs_rejection(engine, memory, pool.total_bytes, free_bytes),
@@ -45,7 +45,7 @@ def leaving_room_for_graphs(
     for memory, pool, free in zip(memories, pools, frees, strict=True):
         late = late_bytes(engine, memory, pool.total_bytes, free)
         if late:
-            usable = max(1, usable_total_bytes(pool.total_bytes, engine))
+            usable = max(1, usable_total_bytes(pool.total_bytes))
             fraction = int(100 * (utilization(engine, request) - late / usable)) / 100
             if fraction >= LEAST_UTILIZATION:
                 request = replace(request, gpu_memory_utilization=fraction)

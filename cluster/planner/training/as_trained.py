@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.catalog.engine_catalog import load_trainer
 from cluster.planner.layout import Layout
-from cluster.planner.memory.trained import TRAINER, in_16_bits
+from cluster.planner.memory.trained import in_16_bits
 from cluster.planner.result import Rejection
 from cluster.planner.rules.divisibility import split_rejections
 from cluster.planner.search.context import Context
@@ -14,7 +15,7 @@ from cluster.planner.search.context import Context
 
 def as_trained(context: Context) -> Context:
     """Return the same question of the model in 16 bits, for a trainer in place of the engine."""
-    return replace(context, model=in_16_bits(context.model), engine=TRAINER)
+    return replace(context, model=in_16_bits(context.model), engine=load_trainer())
 
 
 def notes_for(context: Context) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.search.absent import absent_rejection
+from cluster.planner.search.beyond import beyond_the_gpus
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.form import Form
@@ -39,6 +40,10 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
 
 
 def _candidates(context: Context) -> Iterator[Candidate]:
+    beyond = beyond_the_gpus(context)
+    if beyond is not None:
+        yield beyond[1]
+        return
     for tp in tensor_degrees(context.survey, context.request):
         fitting = 0
         for pp in pipeline_degrees(context.model, context.request, context.survey.num_usable_gpus // tp):

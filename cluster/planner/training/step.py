@@ -80,7 +80,7 @@ def _stages(context: Context, form: Form) -> tuple[StageRange, ...]:
 
 
 def _room_bytes(context: Context, total_bytes: int, frees: tuple[int, ...]) -> int:
-    return max(0, min(usable_total_bytes(total_bytes, context.engine), *frees))
+    return max(0, min(usable_total_bytes(total_bytes), *frees))
 
 
 def _as_rank(memory: TrainingMemory, budget_bytes: int) -> RankMemory:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.catalog.engine_catalog import engine_names, load_engine, parse_version
+from cluster.catalog.engine_catalog import engine_names, load_engine
+from cluster.catalog.engine_version import parse_version
 from cluster.errors import BadInput, UnknownName
 
 
@@ -14,24 +15,23 @@ def test_every_engine_can_be_read() -> None:
     assert engine_names() == ("builtin", "sglang", "tensorrt-llm", "vllm")
     for name in engine_names():
         profile = load_engine(name)
-        assert 0 < profile.default_memory_utilization <= 1
-        assert profile.block_tokens >= 1
+        assert 0 < profile.budget.default_utilization <= 1
+        assert profile.cache.block_tokens >= 1
 
 
 @pytest.mark.parametrize(
     ("version", "utilization"), [("0.21.1", 0.9), ("0.22", 0.92), ("v0.24.0", 0.92), ("9.0", 0.92)]
 )
 def test_the_default_utilization_follows_the_version(version: str, utilization: float) -> None:
-    assert load_engine("vllm", version).default_memory_utilization == utilization
+    assert load_engine("vllm", version).budget.default_utilization == utilization
 
 
 def test_an_older_version_than_any_known_is_the_oldest_known() -> None:
-    assert load_engine("vllm", "0.0.1").constants == load_engine("vllm", "0.2.0").constants
+    assert load_engine("vllm", "0.0.1").non_torch == load_engine("vllm", "0.2.0").non_torch
 
 
-def test_what_only_this_product_can_do() -> None:
-    assert load_engine("builtin").uneven_heads and load_engine("builtin").deployable
-    assert not load_engine("tensorrt-llm").deployable
+def test_only_the_built_in_engine_divides_unevenly() -> None:
+    assert [name for name in engine_names() if load_engine(name).parallelism.uneven] == ["builtin"]
 
 
 def test_bad_names_and_versions_are_told() -> None:

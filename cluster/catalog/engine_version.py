@@ -1,0 +1,27 @@
+"""Engine versions as users and release pages write them."""
+
+from __future__ import annotations
+
+import re
+
+from cluster.errors import BadInput
+
+Version = tuple[int, ...]
+
+_VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
+# Builds between releases, named after the last one, already run what the next one brings.
+_BUILD = re.compile(r"dev|rc|nightly|\+")
+
+
+def parse_version(text: str) -> Version:
+    """Read '0.11', 'v0.11.0' or '~0.6.3.post1' as three numbers or more; raise BadInput without a number."""
+    found = _VERSION.match(text)
+    if found is None:
+        raise BadInput(f"engine version {text!r} is not a version", "Write it as in 0.11.0")
+    numbers = [int(part) for part in found.group(1).split(".")]
+    return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def is_between_releases(text: str) -> bool:
+    """Return whether a version names a build after one release and before the next."""
+    return _BUILD.search(text) is not None

@@ -1,0 +1,109 @@
+"""`clusterview deploy --dry-run`: plan, order and preflight of a deployment; nothing is started."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cluster.bridge.session import Session
+from cluster.cli.deploy_plan import check_options, choose, order_from, plan_on
+from cluster.cli.dry_run import most_in_json
+from cluster.cli.print_order import order_lines, order_to_json
+from cluster.cli.resolve import planning_cluster_from, ray_address_from
+from cluster.cli.session_view import SessionView, finish, say
+from cluster.deploy.preflight import NodeVerdict, verdicts_here, verdicts_not_checked
+from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import DeployFailed
+from cluster.inventory import Cluster
+from cluster.planner.result import Plan
+from cluster.text import clean
+
+_CHECK_S = 150.0
+_NOT_RUNNING = "the simulated cluster does not run: its nodes will use this Python, which was checked"
+_DESCRIBED = "not checked: --cluster describes a cluster. Its nodes are checked where it runs, with --address"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A cluster as an order meets it."""
+
+    title: str
+    cluster: Cluster
+    taken: tuple[str, ...]
+    """Names of deployments."""
+    preflight: Callable[[DeploymentSpec], tuple[NodeVerdict, ...]]
+    note: str = ""
+    """Why the nodes themselves were not asked."""
+
+
+def run_deploy_dry_run(arguments: argparse.Namespace) -> int:
+    """Print plan, order and preflight; 0 when the deployment could start, 1 when not."""
+    described = planning_cluster_from(arguments)
+    simulated = arguments.simulate is not None or (described is not None and described.simulated)
+    check_options(arguments, simulated=simulated)
+    with _look(arguments, described) as looked:
+        plan = plan_on(arguments, looked.cluster, looked.title)
+        try:
+            spec = order_from(arguments, plan, choose(plan, looked.cluster.simulated), looked.taken)
+        except DeployFailed as error:
+            _print(arguments, plan, None, (), "")
+            say(error.one_line())
+            return 1
+        verdicts = looked.preflight(spec)
+    _print(arguments, plan, spec, verdicts, looked.note)
+    return 1 if any(verdict.problems for verdict in verdicts) else 0
+
+
+def _print(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    spec: DeploymentSpec | None,
+    verdicts: tuple[NodeVerdict, ...],
+    note: str,
+) -> None:
+    if arguments.json:
+        from cluster.cli.print_json import print_json
+
+        print_json(plan, arguments.top or most_in_json(plan), order_to_json(spec, verdicts, note))
+        return
+    from cluster.cli.print_plan import print_plan
+
+    print_plan(plan)
+    if spec is not None:
+        print("\n".join(order_lines(spec, verdicts, note)))
+
+
+@contextmanager
+def _look(arguments: argparse.Namespace, described: Cluster | None) -> Iterator[Looked]:
+    if described is not None:
+        yield Looked(clean(arguments.cluster, 80), described, (), verdicts_not_checked, _DESCRIBED)
+        return
+    session = _session(arguments)
+    if session is None:
+        from cluster.cluster_spec import parse_cluster_spec
+
+        cluster = parse_cluster_spec(arguments.simulate, "simulated")
+        yield Looked(f"simulated {arguments.simulate}", cluster, (), verdicts_here, _NOT_RUNNING)
+        return
+    with SessionView(session) as view:
+        cluster = view.settled_cluster()
+        taken = tuple(status.name for status in view.settled_deployments())
+        yield Looked(session.title, cluster, taken, lambda spec: _preflight(view, spec))
+
+
+def _session(arguments: argparse.Namespace) -> Session | None:
+    """Return a session that starts no cluster; None for a simulated cluster that does not run."""
+    if arguments.simulate is not None:
+        from cluster.cli.places import running_sessions
+
+        return next((session for _, session in running_sessions(arguments)), None)
+    from cluster.bridge import open_session
+
+    return open_session(address=ray_address_from(arguments), simulate=None)
+
+
+def _preflight(view: SessionView, spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
+    finish(view.session.check(spec), _CHECK_S)
+    return view.preflight

@@ -1,0 +1,95 @@
+"""What a deployment would start, and what its nodes have of it: as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cluster.cli.deploy_plan import engine_in_words, weights_in_words
+from cluster.cli.style import style_for_stdout
+from cluster.deploy.preflight import NodeVerdict
+from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.units import count_of, format_gib
+
+Json = dict[str, Any]
+
+
+def order_to_json(spec: DeploymentSpec | None, verdicts: Sequence[NodeVerdict], note: str) -> Json:
+    """Return what a dry run of a deployment adds to the plan; `note` says why nodes were not asked."""
+    return {
+        "order": None if spec is None else _order(spec),
+        "preflight": [verdict.model_dump(mode="json") for verdict in verdicts],
+        "preflight_note": note or None,
+    }
+
+
+def _order(spec: DeploymentSpec) -> Json:
+    source = spec.model
+    return {
+        "name": spec.name,
+        "model": source.name,
+        "weights": source.weights,
+        "weights_folder": source.path,
+        "hub_id": source.hub_id,
+        "engine": {"name": spec.engine, "version": spec.engine_version, "planned_for": spec.planned_for},
+        **spec.model_dump(
+            mode="json",
+            include={"label", "tp", "pp", "dp", "device", "dtype", "max_model_len", "max_num_seqs"},
+        ),
+        "router_port": spec.router_port or None,
+        "simulated": spec.simulated,
+        "scale": source.scale,
+        "remarks": list(spec.remarks),
+        "ranks": [_rank(place) for place in spec.ranks],
+    }
+
+
+def _rank(place: RankPlace) -> Json:
+    return {
+        "replica": place.replica,
+        "stage": place.stage,
+        "rank": place.rank,
+        "node": place.node_name,
+        "node_id": place.node_id,
+        "gpu_index": place.gpu_index,
+        "gpu_uuid": place.gpu_uuid,
+        "planned_bytes": place.planned_bytes,
+    }
+
+
+def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str) -> Iterator[str]:
+    """Yield the order and the preflight line by line."""
+    style = style_for_stdout()
+    yield ""
+    yield style.bold(f"Deployment {spec.name}: {spec.label} on {count_of(len(spec.ranks), 'GPU')}")
+    scale = f", SIMULATED, {spec.model.scale}" if spec.simulated else ""
+    yield f"  model   {spec.model.name}, {weights_in_words(spec)}{scale}"
+    yield f"  engine  {engine_in_words(spec)}"
+    sequences = count_of(spec.max_num_seqs, "sequence")
+    yield f"  limits  {sequences} of {spec.max_model_len:,} tokens a replica, {spec.dtype}"
+    yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"
+    yield from (f"  note    {remark}" for remark in spec.remarks)
+    yield from (f"  {_rank_in_words(place)}" for place in spec.ranks)
+    yield ""
+    yield style.bold("Preflight")
+    if note:
+        yield f"  {note}"
+    for verdict in verdicts:
+        yield from (f"  {line}" for line in _verdict_lines(verdict))
+    yield ""
+    yield "Nothing was started."
+
+
+def _rank_in_words(place: RankPlace) -> str:
+    held = f", {format_gib(place.planned_bytes)} planned" if place.planned_bytes is not None else ""
+    where = f"{place.node_name} GPU {place.gpu_index}"
+    return f"replica {place.replica} stage {place.stage} rank {place.rank}  {where}{held}"
+
+
+def _verdict_lines(verdict: NodeVerdict) -> Iterator[str]:
+    if verdict.problems:
+        yield from verdict.problems
+        return
+    packages = ", ".join(f"{name} {version}" for name, version in verdict.packages.items())
+    python = f": Python {verdict.python_version} ({verdict.python}), {packages}" if verdict.python else ""
+    yield f"node {verdict.node}: {verdict.state}{python}"

@@ -1,0 +1,41 @@
+"""Which failures of a rank starting again cannot cure, and how a failure is told with its node. Pure."""
+
+from __future__ import annotations
+
+import sys
+
+from cluster.deploy.preflight_lines import requirement
+from cluster.errors import BadInput, ClusterviewError
+
+_KINDS = (BadInput, ImportError, FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+_WORDS = ("not compiled with cuda", "no kernel image is available", "no nvidia driver")
+"""What torch says, in errors of no particular kind, of a build that does not match the machine."""
+
+
+def is_permanent(error: BaseException) -> bool:
+    """True for an error, or one that it was raised from, that the next start would meet again."""
+    seen: set[int] = set()
+    now: BaseException | None = error
+    while now is not None and id(now) not in seen:
+        seen.add(id(now))
+        if isinstance(now, _KINDS) or any(words in str(now).lower() for words in _WORDS):
+            return True
+        now = now.__cause__
+    return False
+
+
+def told_with_node(error: BaseException, node_name: str) -> str:
+    """Say an error in one line; where the node's Python is the cause, name both and how to fix it."""
+    if isinstance(error, ClusterviewError):
+        return error.one_line()
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    told = f"{type(error).__name__}: {first_line}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return (
+            f"{package} is missing from the Python of node {node_name} ({sys.executable}). "
+            f"Run there: {sys.executable} -m pip install '{requirement(package)}'"
+        )
+    if is_permanent(error):
+        return f"{told} on node {node_name} ({sys.executable})"
+    return told

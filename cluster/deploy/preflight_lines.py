@@ -1,0 +1,90 @@
+"""What is missing on a node and how to get it, a line each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion
+
+_DUMMY = "or use --load-format dummy for made-up weights"
+
+
+def problems_of(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
+    """Yield a line for each thing that keeps the deployment from running on this node."""
+    for problem in (*_package_problems(facts), *_other_problems(needs, facts)):
+        yield f"node {needs.name}: {problem}"
+
+
+def _package_problems(facts: NodeFacts) -> Iterator[str]:
+    missing = [package for package, version in facts.versions.items() if version is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        named = " and ".join(missing)
+        yield f"{named} {verb} missing from its Python ({facts.python}). {_install(facts, missing)}"
+    again = _install(facts, ["torch"], "--force-reinstall ")
+    if facts.torch_error:
+        yield f"torch cannot be imported by its Python ({facts.python}): {facts.torch_error}. {again}"
+    elif facts.torch_cuda == "":
+        torch = f"torch {facts.versions.get('torch')} of its Python ({facts.python})"
+        yield f"{torch} is built without CUDA, and its GPUs need it. {again} (a CUDA build)"
+
+
+def _other_problems(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
+    if needs.has_ranks and facts.weights_problem:
+        yield _weights_problem(needs.question, facts)
+    if facts.port_taken:
+        yield f"port {needs.question.port} is taken. Choose another --port, or leave it out for a free one"
+
+
+def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
+    if question.hub_id is None:
+        return (
+            f"{facts.weights_problem}. Give the node the whole folder under the same path, name another "
+            f"with --model FOLDER, {_DUMMY}"
+        )
+    name = question.hub_id
+    return (
+        f"{name} {facts.weights_problem}. Run there: hf download {name} "
+        f"(older: huggingface-cli download {name}), name a folder with --model FOLDER, {_DUMMY}"
+    )
+
+
+def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
+    """Say that the nodes hold different commits of a model; `revisions` maps each to a node that has it."""
+    told = ", ".join(f"{revision} on {node}" for revision, node in revisions.items())
+    name = needs.question.hub_id
+    return (
+        f"node {needs.name}: the nodes hold different revisions of {name} ({told}). "
+        f"Run on each: hf download {name} --revision COMMIT, with the same commit"
+    )
+
+
+def tokenizer_problem(needs: NodeNeeds) -> str:
+    """Say that the node of the router lacks the tokenizer that the ranks' nodes have."""
+    question = needs.question
+    if question.hub_id is None:
+        missing, remedy = f"{question.folder} has none there", "Give the node a copy under the same path"
+    else:
+        missing = f"{question.hub_id} is not in its hub cache"
+        remedy = f"Run there: hf download {question.hub_id} --include '*.json' '*.jinja'"
+    return f"node {needs.name}: the router runs there and needs the model's tokenizer; {missing}. {remedy}"
+
+
+def _install(facts: NodeFacts, packages: Sequence[str], options: str = "") -> str:
+    wanted = " ".join(f"'{requirement(package)}'" for package in packages)
+    return f"Run there: {facts.python} -m pip install {options}{wanted}"
+
+
+def requirement(package: str) -> str:
+    """Return a package with the versions that clusterview takes, as pip reads it: 'torch>=2.6,<2.14'."""
+    try:
+        required = importlib.metadata.requires("clusterview") or []
+    except importlib.metadata.PackageNotFoundError:
+        return package
+    for line in required:
+        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?([^;]*)", line)
+        if match and match[1].lower().replace("-", "_") == package:
+            return f"{match[1]}{match[2].strip()}"
+    return package

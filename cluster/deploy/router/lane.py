@@ -1,0 +1,155 @@
+"""Requests prepared one by one, small ones first, in a process that is replaced when one costs too much."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.limits import LARGE_LANE, SMALL_LANE, BodyLimits, LaneLimits, body_limits
+from cluster.deploy.router.prepare import Kind, Prepared, Settings
+from cluster.deploy.router.prepare_child import PrepareChild
+
+
+@dataclass(order=True, slots=True)
+class _Job:
+    """A piece of work in the order of its size: what is small waits for what runs, not for what is large."""
+
+    size: int
+    number: int
+    work: Callable[[], Any] = field(compare=False)
+    future: Future[Any] = field(compare=False, default_factory=Future)
+
+
+class Lane:
+    """One queue, and one thread that talks to the process behind it."""
+
+    def __init__(self, settings: Settings, limits: LaneLimits) -> None:
+        self._settings, self._limits = settings, limits
+        self._child: PrepareChild | None = None
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self._closed = False
+        # It waits for the process, so that the event loop does not.
+        self._thread = threading.Thread(target=self._work, name="prepare", daemon=True)
+        self._thread.start()
+
+    def warm_up(self) -> None:
+        """Start the process before the first request comes. Returns at once."""
+        self._put(0, self._running)
+
+    async def prepare(self, kind: Kind, body: bytes) -> Prepared:
+        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
+        if self._closed or self._jobs.qsize() >= self._limits.max_waiting:
+            raise _busy()
+        job = self._put(len(body), lambda: self._ask(kind, body))
+        answer = asyncio.wrap_future(job.future)
+        try:
+            await asyncio.wait({answer}, timeout=self._limits.queue_s)
+            # Only what has not begun can be cancelled.
+            if job.future.cancel():
+                raise _busy()
+            prepared: Prepared = await answer
+            return prepared
+        finally:
+            answer.cancel()
+
+    def close(self) -> None:
+        """End the process; what is being prepared, or waits, fails."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._child is not None:
+            self._child.kill()
+        self._put(-1, self._end)
+        self._thread.join()
+
+    def _put(self, size: int, work: Callable[[], Any]) -> _Job:
+        job = _Job(size, next(self._numbers), work)
+        self._jobs.put(job)
+        return job
+
+    def _work(self) -> None:
+        while not (self._closed and self._jobs.empty()):
+            job = self._jobs.get()
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            try:
+                job.future.set_result(job.work())
+            except BaseException as error:
+                job.future.set_exception(error)
+
+    def _ask(self, kind: Kind, body: bytes) -> Prepared:
+        if self._closed:
+            raise _busy()
+        child = self._running()
+        try:
+            return child.ask(kind, body)
+        finally:
+            if child.ended and not self._closed:
+                # Started again at once, so that the next request finds it ready.
+                self._end()
+                with contextlib.suppress(OSError):
+                    self._child = PrepareChild(self._settings, self._limits)
+
+    def _running(self) -> PrepareChild:
+        try:
+            if self._child is None or self._child.ended:
+                self._end()
+                self._child = PrepareChild(self._settings, self._limits)
+            self._child.await_ready()
+        except OSError as error:
+            message = f"the router cannot start a process to prepare requests: {error.strerror}"
+            raise ApiError(503, message, code="preparation_failed", retry_after_s=5) from error
+        except ApiError:
+            self._end()
+            raise
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+
+class Preparer:
+    """Three lanes, so that neither large bodies nor a slow chat template hold up the other requests."""
+
+    def __init__(
+        self, settings: Settings, *, small: LaneLimits = SMALL_LANE, large: LaneLimits = LARGE_LANE
+    ) -> None:
+        self.settings = settings
+        self.limits: BodyLimits = body_limits(settings.max_model_len)
+        self._completions, self._chats = Lane(settings, small), Lane(settings, small)
+        self._large = Lane(settings, large)
+
+    def warm_up(self) -> None:
+        """Start the processes that most requests need; the one for large bodies starts with the first."""
+        self._completions.warm_up()
+        self._chats.warm_up()
+
+    async def prepare(self, kind: Kind, body: bytes) -> Prepared:
+        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
+        return await self._lane(kind, len(body)).prepare(kind, body)
+
+    def _lane(self, kind: Kind, size: int) -> Lane:
+        if size > self.limits.small_bytes:
+            return self._large
+        return self._chats if kind == "chat" else self._completions
+
+    def close(self) -> None:
+        """End all processes."""
+        for lane in (self._completions, self._chats, self._large):
+            lane.close()
+
+
+def _busy() -> ApiError:
+    message = "too many requests are waiting to be prepared; try again later"
+    return ApiError(503, message, code="busy", retry_after_s=1)

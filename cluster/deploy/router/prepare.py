@@ -1,0 +1,87 @@
+"""From a request's body to what is to be generated. Runs in a process of its own, because it can be slow.
+
+Parsing, the model's chat template and its tokenizer work on what clients and model folders bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.deploy.router.answer import Order
+from cluster.deploy.router.body import check_num_values
+from cluster.deploy.router.chat import chat_order
+from cluster.deploy.router.completions import completion_order
+from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.limits import body_limits
+from cluster.deploy.router.openai_types import ChatRequest, CompletionRequest, parse
+from cluster.deploy.router.pool import SamplingParams
+from cluster.deploy.router.tokenizer import Encoder
+
+Kind = Literal["completion", "chat", "text"]
+"""What a body is: a request of the API, or a plain prompt from a screen."""
+
+PARSING = "JSON"
+TEMPLATE = "chat template and tokenizer"
+TOKENIZER = "tokenizer"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The deployment whose requests are prepared. `path` is the model's folder, None for dummy weights."""
+
+    model_name: str
+    max_model_len: int
+    path: str | None
+    vocab_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What to generate, and how to answer."""
+
+    order: Order
+    stream: bool = False
+    include_usage: bool = False
+
+
+def prepare(
+    kind: Kind, body: bytes, settings: Settings, tokenizer: Encoder, enter: Callable[[str], None]
+) -> Prepared:
+    """Return what a body asks for; ApiError or BadInput says what is wrong. `enter` is told each step."""
+    if kind == "text":
+        enter(TOKENIZER)
+        return _plain(tokenizer.encode(body.decode()), settings)
+    enter(PARSING)
+    check_num_values(body, body_limits(settings.max_model_len).max_values)
+    if kind == "completion":
+        completion = parse(CompletionRequest, body)
+        _check_model(completion.model, settings)
+        enter(TOKENIZER)
+        order = completion_order(completion, tokenizer, settings.max_model_len)
+        return Prepared(order, bool(completion.stream), completion.include_usage)
+    chat = parse(ChatRequest, body)
+    _check_model(chat.model, settings)
+    enter(TEMPLATE)
+    order = chat_order(chat, tokenizer, settings.max_model_len)
+    return Prepared(order, bool(chat.stream), chat.include_usage)
+
+
+def _plain(prompt_ids: list[int], settings: Settings) -> Prepared:
+    # How much a screen asks for is its own business; the engine checks it.
+    if len(prompt_ids) >= settings.max_model_len:
+        message = f"the prompt has {len(prompt_ids)} tokens; the context holds {settings.max_model_len}"
+        raise ApiError(400, message, param="prompt", code="context_length_exceeded")
+    return Prepared(Order(prompt_ids, SamplingParams(max_tokens=1)))
+
+
+def _check_model(name: str, settings: Settings) -> None:
+    check_model(name, settings.model_name)
+
+
+def check_model(name: str, served: str) -> None:
+    """Raise ApiError(404) for a model that is not served here."""
+    if name != served:
+        message = f"this deployment serves '{served}', not '{name[:256]}'"
+        raise ApiError(404, message, param="model", code="model_not_found")

@@ -1,0 +1,57 @@
+"""The router's HTTP server: uvicorn with bounded connections."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from typing import Any
+
+import uvicorn
+
+from cluster.deploy.router.connections import BoundedProtocol
+from cluster.deploy.router.limits import ConnectionLimits
+
+_TICKS_PER_LOOK = 5
+
+
+class RouterServer(uvicorn.Server):  # type: ignore[misc]
+    """Serves `app`; looks at all connections twice a second."""
+
+    def __init__(self, app: Any, limits: ConnectionLimits, most_body_bytes: int) -> None:
+        protocol = functools.partial(BoundedProtocol, limits=limits, most_body_bytes=most_body_bytes)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol,
+                # Without this, packages that happen to be installed decide what the router speaks.
+                ws="none",
+                loop="asyncio",
+                log_level="critical",
+                access_log=False,
+                lifespan="off",
+                proxy_headers=False,
+                timeout_keep_alive=limits.keep_alive_s,
+            )
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is done ten times a second (called by uvicorn)."""
+        if counter % _TICKS_PER_LOOK == 0:
+            now_s = time.monotonic()
+            for connection in list(self.server_state.connections):
+                connection.look(now_s)
+        return bool(await super().on_tick(counter))
+
+
+def listening_socket(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
+    """Return a socket bound to `port`, or to a free one where that is taken (0: any)."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by every connection: what a client leaves unread waits in the router, where it is seen.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.bind((host, 0))
+    return listener

@@ -1,0 +1,1 @@
+"""Answers of the planner, kept to notice when one changes."""
