@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from cluster.deploy import router_actor
 from cluster.deploy.api_keys import hashed_keys
 from cluster.deploy.router_actor import RouterActor
 from cluster.deploy.spec import DeploymentSpec, ModelSource
@@ -14,7 +15,9 @@ from cluster.errors import BadInput, Unreachable
 
 
 @pytest.fixture
-def actor() -> Iterator[RouterActor]:
+def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
+    # There is no controller here to follow.
+    monkeypatch.setattr(router_actor, "ControllerWatch", lambda pid, gcs_address: None)
     spec = DeploymentSpec(
         name="a",
         model=ModelSource(name="m", config={"vocab_size": 320}),
@@ -27,7 +30,7 @@ def actor() -> Iterator[RouterActor]:
         api_key_sha256=hashed_keys(["a-key"], None, {}),
         allowed_hosts=("llm.example",),
     )
-    actor = RouterActor(spec)
+    actor = RouterActor(spec, 0, "")
     yield actor
     actor._preparer.close()
 
