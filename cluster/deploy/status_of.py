@@ -40,7 +40,7 @@ def status_of(
             name=spec.engine, version=spec.engine_version, planned_for=spec.planned_for or spec.engine
         ),
         weights=spec.model.weights,
-        remarks=spec.remarks,
+        remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
         planned_bytes_by_gpu={
             place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None
@@ -48,6 +48,13 @@ def status_of(
         router=router.status(),
         controller_restarts=controller_restarts,
     )
+
+
+def other_port(asked: int, endpoint: str | None) -> tuple[str, ...]:
+    """Say that the router listens on another port than was asked for; nothing where none was (0), or yet."""
+    if not asked or endpoint is None or endpoint.endswith(f":{asked}"):
+        return ()
+    return (f"port {asked} was taken: the router listens on {endpoint.rpartition(':')[2]}",)
 
 
 def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:

@@ -67,6 +67,13 @@ def test_a_layout_that_does_not_fit_is_status_1_with_the_plan() -> None:
     assert answer["order"] is None and answer["recommended"] is None and answer["candidates"]
 
 
+def test_advice_to_plan_for_another_engine_says_that_it_cannot_be_started() -> None:
+    mixture = ("--cluster", "1x2xA100-80GB", "--model", "Qwen/Qwen3-30B-A3B")
+    done = run_clusterview("deploy", "--dry-run", *mixture)
+    assert done.returncode == 1
+    assert "--engine vllm; other engines are for planning only, they cannot be started" in done.stderr
+
+
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
 @pytest.mark.parametrize(
     ("options", "told"),

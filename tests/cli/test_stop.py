@@ -13,7 +13,7 @@ from cluster.bridge.session import Listener
 from cluster.cli import stop
 from cluster.cli.arguments import parse_arguments
 from cluster.cli.faults import guarded
-from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus
 from cluster.errors import ClusterviewError, Unreachable
 
 
@@ -46,9 +46,27 @@ class FakeSession:
         pass
 
 
+RANK = RankStatus(
+    replica=0,
+    stage=0,
+    rank=0,
+    node_id="n",
+    node_name="n",
+    gpu_index=0,
+    gpu_uuid="GPU-0",
+    state=RankState.READY,
+)
+
+
 def status(name: str) -> DeploymentStatus:
     return DeploymentStatus(
-        name=name, state=DeploymentState.READY, model="m", label="TP=2", age_s=1.0, endpoint="http://h:1"
+        name=name,
+        state=DeploymentState.READY,
+        model="m",
+        label="TP=1",
+        age_s=1.0,
+        endpoint="http://h:1",
+        ranks=(RANK,),
     )
 
 

@@ -24,6 +24,7 @@ from cluster.deploy.preflight import (
 from cluster.deploy.preflight_lines import requirement
 from cluster.deploy.rank_report import RankReport, RankStep
 from cluster.deploy.spec import DeploymentSpec, ModelSource
+from cluster.deploy.status_of import other_port
 from cluster.errors import BadInput, DeployFailed, Unreachable
 from tests.ray.support import TINY_LLAMA, order
 
@@ -103,6 +104,12 @@ def test_a_taken_port_is_said() -> None:
     assert not look_at_node(NodeQuestion((), port=port)).port_taken
     (line,) = verdict_on(node(NodeQuestion((), port=8000)), facts(port_taken=True)).problems
     assert "port 8000 is taken" in line and "--port" in line
+
+
+def test_a_port_that_was_taken_in_between_is_said() -> None:
+    assert other_port(8000, "http://127.0.0.1:8000") == other_port(0, "http://127.0.0.1:4711") == ()
+    assert other_port(8000, None) == ()
+    assert other_port(8000, "http://127.0.0.1:4711") == ("port 8000 was taken: the router listens on 4711",)
 
 
 def _verdict(name: str, **changes: Any) -> NodeVerdict:

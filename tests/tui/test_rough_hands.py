@@ -70,9 +70,10 @@ def test_a_screen_on_which_nothing_changes_writes_nothing(nodes: int) -> None:
         for key in ARROWS:
             before = len(terminal.output)
             terminal.send(key)
+            assert terminal.read_for(30.0), "the key was answered"
             terminal.read_while_busy(0.4, 5.0)
             sizes.append(len(terminal.output) - before)
-        assert min(sizes) > 0 and max(sizes) < MOST_BYTES_A_KEY
+        assert max(sizes) < MOST_BYTES_A_KEY
         terminal.send(b"q")
         assert terminal.wait() == 0
 

@@ -28,7 +28,7 @@ KEYS = (
     ("v", "draw the map another way, tiles to one sign a GPU"),
     ("/", "find a node by a part of its name"),
     ("t", "next theme: dark, light, colour-blind, high contrast"),
-    ("R", "join the cluster again, after its connection was lost for good"),
+    ("R", "join the cluster again, once it was given up"),
     ("ctrl+l", "draw the screen anew, where something else wrote on it"),
     ("s", "open a simulated cluster, where no GPU is found"),
     ("q", "quit; deployments go on"),
