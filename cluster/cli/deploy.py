@@ -8,6 +8,7 @@ import signal
 
 from cluster.cli.ask import confirmed
 from cluster.cli.deploy_plan import (
+    check_name,
     check_options,
     choose,
     engine_in_words,
@@ -67,9 +68,11 @@ def _check_this_python() -> None:
 
 
 def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
-    plan = plan_on(arguments, view.settled_cluster(), view.session.title)
-    candidate = choose(plan, plan.cluster.simulated)
+    cluster = view.settled_cluster()
     taken = [status.name for status in view.settled_deployments()]
+    check_name(arguments, taken)
+    plan = plan_on(arguments, cluster, view.session.title)
+    candidate = choose(plan, plan.cluster.simulated)
     spec = order_from(arguments, plan, candidate, taken)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
     say(f"{engine_in_words(spec)}; {weights_in_words(spec)}")

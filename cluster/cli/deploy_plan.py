@@ -63,6 +63,12 @@ def choose(plan: Plan, simulated: bool) -> Candidate:
     return candidate
 
 
+def check_name(arguments: argparse.Namespace, taken: Collection[str]) -> None:
+    """Refuse a name that a deployment has: with it may go the GPUs that the plan would name as missing."""
+    if arguments.name in taken:
+        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
+
+
 def order_from(
     arguments: argparse.Namespace, plan: Plan, candidate: Candidate, taken: Collection[str]
 ) -> DeploymentSpec:
@@ -70,8 +76,7 @@ def order_from(
     from cluster.deploy.make_spec import spec_from
     from cluster.deploy.model_choice import path_named
 
-    if arguments.name in taken:
-        raise BadInput(f"there is a deployment named {arguments.name} already", "Stop it, or choose a name")
+    check_name(arguments, taken)
     return spec_from(
         plan,
         candidate,

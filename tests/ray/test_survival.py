@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
 from cluster.bridge.records import read_record, read_records
+from cluster.bridge.state_folder import state_path
 from cluster.bridge.state_logs import log_path
 from cluster.cli.session_view import SessionView
 from tests.cli.run_clusterview import one_line_error, run_clusterview
@@ -35,6 +37,8 @@ def fresh_ground(state_dir: Path) -> Iterator[None]:
     for record in read_records():
         os.kill(record.pid, signal.SIGTERM)
     wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 60)
+    # What was lost is noted for a day.
+    shutil.rmtree(state_path(), ignore_errors=True)
 
 
 def temp_dir() -> str:
