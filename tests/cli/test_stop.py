@@ -95,7 +95,7 @@ def test_a_person_is_asked(
     session = FakeSession("a", "b")
     assert run(monkeypatch, session, "stop a", typed) == 0
     out, err = capsys.readouterr()
-    assert "Stop a (ready, m, http://h:1)? [y/N] " in err
+    assert "Stop a (ready, m, 1 GPU, http://h:1)? [y/N] " in err
     assert session.stopped == (["a"] if stopped else [])
     assert (out, "nothing was stopped" in err) == (("stopped a\n", False) if stopped else ("", True))
 
@@ -126,7 +126,7 @@ def test_a_dry_run_stops_nothing(
 ) -> None:
     session = FakeSession("a")
     assert run(monkeypatch, session, command) == 0
-    assert capsys.readouterr().out == "would stop a (ready, m, http://h:1)\n" and session.stopped == []
+    assert capsys.readouterr().out == "would stop a (ready, m, 1 GPU, http://h:1)\n" and session.stopped == []
 
 
 def test_one_failure_does_not_spare_the_rest(
