@@ -54,7 +54,9 @@ class MainActions(MainOrders):
 
     def action_move(self, lines: int) -> None:
         """Move the cursor in the list of layouts."""
-        self.query_one(Alternatives).move(lines)
+        # At once rather than by a message: list, map and note then change in one picture, not in two.
+        if self.query_one(Alternatives).move(lines):
+            self.show_candidate()
 
     def action_scroll_map(self, pages: int) -> None:
         """Turn the pages of what runs where it is in front and does not fit, else those of the map."""

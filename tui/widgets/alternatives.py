@@ -104,20 +104,21 @@ class Alternatives(LineView):
             return None
         return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
 
-    def move(self, lines: int) -> None:
-        """Move the cursor."""
+    def move(self, lines: int) -> bool:
+        """Move the cursor; returns whether another layout is highlighted now."""
         keys = self._keys()
         if not keys:
-            return
+            return False
         position = keys.index(self.key) if self.key in keys else 0
-        self._highlight(keys[max(0, min(len(keys) - 1, position + lines))])
+        return self._highlight(keys[max(0, min(len(keys) - 1, position + lines))])
 
-    def _highlight(self, key: str) -> None:
-        if key != self.key:
-            self.key = key
-            self._reveal()
-            self.redraw()
-            self.post_message(CandidateHighlighted(key))
+    def _highlight(self, key: str) -> bool:
+        if key == self.key:
+            return False
+        self.key = key
+        self._reveal()
+        self.redraw()
+        return True
 
     def _keys(self) -> list[str]:
         return [candidate_key(item) for item in self._plan.candidates] if self._plan else []
@@ -138,8 +139,8 @@ class Alternatives(LineView):
     def on_click(self, event: events.Click) -> None:
         keys = self._keys()
         index = self.top + event.y - 1
-        if event.y > 0 and 0 <= index < len(keys):
-            self._highlight(keys[index])
+        if event.y > 0 and 0 <= index < len(keys) and self._highlight(keys[index]):
+            self.post_message(CandidateHighlighted(keys[index]))
 
     def num_lines(self, width: int) -> int:
         return len(self._plan.candidates) + 1 if self._plan and self._plan.candidates else 0
