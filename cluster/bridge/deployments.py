@@ -28,6 +28,8 @@ _FIRST_ANSWER_S = 1.5
 # A controller's router looks after it first, and is nearer.
 _SUSPECT_S = 7.0
 _ACCEPTED_S = 5.0
+_PROMPT_S = 1.0
+"""An answer that takes no longer is no silence."""
 _BORN_S = 30.0
 _STOPPED_S = 40.0
 _FREED_S = 20.0
@@ -201,19 +203,19 @@ class Deployments:
             )
 
     def _await_orderly_end(self, name: str, actor: Any) -> bool:
-        """Wait while the controller ends its deployment; False when it takes too long or falls silent."""
-        until_s, asked, asked_at_s = time.monotonic() + _STOPPED_S, None, 0.0
+        """Wait while the controller ends its deployment; False when it takes too long or is often silent."""
+        until_s, asked, asked_at_s, silent_s = time.monotonic() + _STOPPED_S, None, 0.0, 0.0
         while name in self._names():
             now_s = time.monotonic()
             if asked is None:
                 asked, asked_at_s = actor.status.remote(), now_s
             ready, _ = self._ray.wait([asked], timeout=0)
+            waited_s = now_s - asked_at_s
+            # Silences add up: a controller that is stopped again and again answers now and then.
+            if now_s > until_s or silent_s + waited_s > _ACCEPTED_S:
+                return False
             if ready:
-                asked = None
-            elif now_s - asked_at_s > _ACCEPTED_S:
-                return False
-            if now_s > until_s:
-                return False
+                asked, silent_s = None, silent_s + (waited_s if waited_s > _PROMPT_S else 0.0)
             time.sleep(_LOOK_S)
         return True
 

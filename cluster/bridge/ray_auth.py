@@ -28,7 +28,7 @@ def look_for_token() -> TokenSearch:
         return TokenSearch(True, f"the token in {_TOKEN}")
     if path := os.environ.get(_PATH):
         trouble = _trouble_with(Path(path))
-        shown = clean(path, 80)
+        shown = clean(path, 400)
         if trouble:
             return TokenSearch(False, f"no token: {shown}, which {_PATH} names, {trouble}")
         return TokenSearch(True, f"the token in {shown}, which {_PATH} names")

@@ -153,7 +153,12 @@ NOT_OURS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [(name, content) for name, contents in NOT_OURS.items() for content in contents]
+    ("name", "content"),
+    [
+        pytest.param(name, content, id=f"{name}-{number}")
+        for name, contents in NOT_OURS.items()
+        for number, content in enumerate(contents)
+    ],
 )
 def test_in_our_own_folder_what_has_no_mark_is_left_alone_and_named(name: str, content: bytes) -> None:
     own = state_dir()
