@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from cluster.bridge.session import Session
     from tui.app import Setup
     from tui.planner.process import PlannerProcess
+
+_GARBAGE_THRESHOLDS = (5_000, 20, 200)
+"""Of the three generations, as gc.set_threshold takes them."""
 
 
 def open_app(arguments: argparse.Namespace) -> int:
@@ -87,6 +91,8 @@ def run_screen(session: Session, setup: Setup) -> int:
     from tui.app import ClusterviewApp
 
     app = ClusterviewApp(session, setup)
+    # A full collection walks every object of a large cluster, which a key would wait for: make it rare.
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     try:
         app.run()
     finally:
