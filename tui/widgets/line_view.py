@@ -25,6 +25,12 @@ def cut_to(line: Text, width: int) -> None:
         line.truncate(width, overflow="ellipsis")
 
 
+def _is_same(text: Text | None, other: Text | None) -> bool:
+    if text is None or other is None:
+        return text is other
+    return text.style == other.style and text == other
+
+
 class LineView(Widget):
     """Base of the map and the lists: subclasses say how many lines there are and draw one."""
 
@@ -35,7 +41,7 @@ class LineView(Widget):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._shown: dict[int, Strip] = {}
+        self._shown: dict[int, tuple[Text | None, Strip]] = {}
         self._shown_at: tuple[object, ...] = ()
 
     def num_lines(self, width: int) -> int:
@@ -59,9 +65,10 @@ class LineView(Widget):
             self.refresh()
             return
         for y in range(self.size.height):
-            strip = self._draw(y)
-            if strip != self._shown.get(y):
-                self._shown[y] = strip
+            text = self._text(y)
+            # Texts are compared because turning one into a strip costs more than making it.
+            if y not in self._shown or not _is_same(text, self._shown[y][0]):
+                self._shown[y] = (text, self._strip(text))
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, **more: bool) -> Self:
@@ -75,21 +82,27 @@ class LineView(Widget):
             self._shown_at = self._place()
             self._shown.clear()
         if y not in self._shown:
-            self._shown[y] = self._draw(y)
-        return self._shown[y]
+            text = self._text(y)
+            self._shown[y] = (text, self._strip(text))
+        return self._shown[y][1]
 
     def _place(self) -> tuple[object, ...]:
         """Return what the drawn lines depend on beside the data."""
         return (self.size, self.top, self.app.theme, self.visual_style.rich_style)
 
-    def _draw(self, y: int) -> Strip:
-        width = self.size.width
-        base = self.visual_style.rich_style
-        index = y + self.top
+    def _text(self, y: int) -> Text | None:
+        """Return what stands on a visible line; None beyond the last one."""
+        width, index = self.size.width, y + self.top
         if width <= 0 or not 0 <= index < self.num_lines(width):
-            return Strip.blank(width, base)
+            return None
         line = self.draw_line(index, width, look_of(self))
         cut_to(line, width)
+        return line
+
+    def _strip(self, line: Text | None) -> Strip:
+        width, base = self.size.width, self.visual_style.rich_style
+        if line is None:
+            return Strip.blank(width, base)
         # Text without spans renders without its own style.
         style = base + line.style if isinstance(line.style, Style) else base
         segments = [
