@@ -188,7 +188,7 @@ def _read_living(path: Path) -> ClusterRecord | None:
     with contextlib.suppress(OSError), hold_lock(record.key) as lock:
         if lock is not None:
             if path.suffix == _RECORD:
-                # Retired records are of keepers that were on their way out.
+                # Retired records belong to keepers that were already ending.
                 note_loss(record.key, "its keeper was killed", deployments_on(record.temp_dir))
             sweep(record.temp_dir)
             _remove(path)
