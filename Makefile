@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gpu check format bench fuzz evidence corpus screenshots modules test-snapshot-update clean
+.PHONY: help setup run test test-gpu check format bench fuzz evidence corpus screenshots test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -62,7 +62,7 @@ check: $(VENV)/.check ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-format: $(VENV)/.check ## mend what a formatter can mend
+format: $(VENV)/.check ## fix formatting and what ruff can fix by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -73,16 +73,13 @@ fuzz: $(VENV)/.test ## 20,000 generated models, clusters and options through the
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 evidence: $(VENV)/.test ## the planner against what real engines reported: the accuracy table (and ACCURACY.md)
-	@$(BIN)/python -m cluster.evidence tests/evidence ACCURACY.md
+	@$(BIN)/python -m tests.evidence tests/evidence/data ACCURACY.md
 
 corpus: $(VENV)/.test ## which of the stored planner answers differ now (ARGS=--accept stores today's)
 	@$(BIN)/python -m tests.corpus $(ARGS)
 
 screenshots: $(VENV)/.test ## regenerate the pictures in assets/
 	@$(BIN)/python -m tests.screenshots $(ARGS)
-
-modules: $(VENV)/.test ## bring the list of modules in ARCHITECTURE.md up to date
-	@$(BIN)/python -m tests.module_list
 
 test-snapshot-update: $(VENV)/.test ## accept the screens as they are now (look at the pictures first)
 	@$(BIN)/python -m pytest tests/tui --snapshot-update $(ARGS)

@@ -14,7 +14,7 @@ from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import Candidate
 from cluster.units import count_of
 from tui.format import fit, span
-from tui.look import Look
+from tui.styles import Look
 
 _BOX = 24
 _GAP = 2

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
-from tui.farewell import farewell
+from tui.exit_message import farewell
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session

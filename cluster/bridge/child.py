@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from cluster.bridge.event_writer import Outbox
 from cluster.bridge.events import SessionLost
-from cluster.bridge.outbox import Outbox
 from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.ray_place import RayPlace

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 
 from cluster.bridge.attach import ANOTHER_KEEPER, CANNOT_START
-from cluster.bridge.audience import Audience
 from cluster.bridge.embedded import (
     GPU_TYPE_LABEL,
     NAME_LABEL,
@@ -28,8 +27,9 @@ from cluster.bridge.embedded import (
     simulated_nodes,
 )
 from cluster.bridge.guarded import await_guarded, start_guarded
+from cluster.bridge.in_use import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
+from cluster.bridge.keeper_clients import Audience
 from cluster.bridge.losses import deployments_on, note_loss
-from cluster.bridge.need import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
 from cluster.bridge.process_table import end_descendants
 from cluster.bridge.records import (
     LOCAL_KEY,

@@ -19,8 +19,8 @@ from cluster.bridge.events import (
     ReadingsSeen,
     SessionLost,
 )
-from cluster.bridge.places import on_cluster
 from cluster.bridge.protocol import Target, lost_error
+from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
 from cluster.deploy.preflight import verdicts_here

@@ -8,10 +8,10 @@ import time
 from typing import Any
 
 from cluster.bridge.attach import Attachment, attach
-from cluster.bridge.change import worth_telling
 from cluster.bridge.deployments import Deployments
 from cluster.bridge.discovery import Discovery
 from cluster.bridge.embedded import canonical_spec, ray_environment
+from cluster.bridge.event_writer import Send
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -20,14 +20,14 @@ from cluster.bridge.events import (
     ReadingsSeen,
     SessionLost,
 )
-from cluster.bridge.outbox import Send
+from cluster.bridge.inventory_diff import worth_telling
 from cluster.bridge.preflight import ask_nodes
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.ray_link import check_answers, enter, leave
 from cluster.bridge.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
-from cluster.deploy.guard import check_order
+from cluster.deploy.order_check import check_order
 from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec

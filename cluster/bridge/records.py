@@ -14,6 +14,7 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
+from cluster.bridge.cleanup import sweep
 from cluster.bridge.losses import deployments_on, is_our_loss, note_loss
 from cluster.bridge.process_table import process_exists
 from cluster.bridge.state_folder import (
@@ -26,7 +27,6 @@ from cluster.bridge.state_folder import (
     state_path,
 )
 from cluster.bridge.state_logs import is_our_log
-from cluster.bridge.sweep import sweep
 from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import signal
 
-from cluster.cli.ask import confirmed
+from cluster.cli.ask_user import confirmed
 from cluster.cli.deploy_plan import (
     check_name,
     check_options,

@@ -96,7 +96,7 @@ def _look(arguments: argparse.Namespace, described: Cluster | None) -> Iterator[
 def _session(arguments: argparse.Namespace) -> Session | None:
     """Return a session that starts no cluster; None for a simulated cluster that does not run."""
     if arguments.simulate is not None:
-        from cluster.cli.places import running_sessions
+        from cluster.cli.known_clusters import running_sessions
 
         return next((session for _, session in running_sessions(arguments)), None)
     from cluster.bridge import open_session

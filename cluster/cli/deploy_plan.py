@@ -11,7 +11,7 @@ from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import check_lengths, model_from, request_from
 from cluster.cli.session_view import say
 from cluster.deploy.api_keys import hashed_keys
-from cluster.deploy.asked import check_asked
+from cluster.deploy.request_check import check_asked
 from cluster.errors import BadInput, DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.request import EngineName

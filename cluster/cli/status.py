@@ -9,10 +9,10 @@ from contextlib import ExitStack
 
 from cluster.bridge.losses import read_losses
 from cluster.catalog.nearest import nearest_names
-from cluster.cli.foreign import name_foreign_files
-from cluster.cli.places import running_sessions
+from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, say
 from cluster.cli.troubles import loss_line, trouble_lines
+from cluster.cli.unknown_files import name_foreign_files
 from cluster.deploy.status import DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.errors import ClusterGone, ClusterviewError, UnknownName
 from cluster.units import count_of, format_bytes, format_duration

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from cluster.bridge.records import keeper_lives, read_record
-from cluster.cli.ask import confirmed
-from cluster.cli.foreign import name_foreign_files
-from cluster.cli.places import running_sessions
+from cluster.cli.ask_user import confirmed
+from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.cli.status import unknown_deployment
+from cluster.cli.unknown_files import name_foreign_files
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput, ClusterGone, ClusterviewError
 from cluster.units import count_of

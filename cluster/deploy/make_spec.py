@@ -7,10 +7,10 @@ import time
 from collections.abc import Collection
 
 from cluster.catalog.engine_catalog import load_engine
-from cluster.deploy.asked import check_asked
 from cluster.deploy.model_choice import RunningModel, choose_model
 from cluster.deploy.own_engine import OWN_ENGINE, judged_for_own_engine
 from cluster.deploy.remarks import remarks_on
+from cluster.deploy.request_check import check_asked
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, DeployFailed
 from cluster.planner.result import Candidate, Plan

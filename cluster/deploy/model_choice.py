@@ -35,7 +35,7 @@ def choose_model(plan: Plan, model_path: str | None, tp: int, pp: int, *, simula
     `model_path` is the folder or file that the user named, None for a name. On real GPUs the weights are a
     checkpoint's unless dummy ones were asked for.
     """
-    from cluster.engine.config import read_model_config
+    from cluster.runtime.config import read_model_config
 
     config = _config_of(plan, model_path)
     source = _stand_in(plan, model_path, config, tp, pp) if simulated else _real(plan, model_path, config)
@@ -52,7 +52,7 @@ def path_named(model: str | None) -> str | None:
 
 def _stand_in(plan: Plan, model_path: str | None, config: Mapping[str, Any], tp: int, pp: int) -> ModelSource:
     """Return the checkpoint where it is small enough for the CPU, else a scaled model with dummy weights."""
-    from cluster.engine.scale import scale_config
+    from cluster.runtime.scale import scale_config
 
     folder = _folder_with_weights(model_path)
     fits = folder is not None and plan.model.weights_bytes <= LARGEST_ON_CPU_BYTES

@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.engine.checkpoint_files import checkpoint_problem, tokenizer_problem
-from cluster.engine.hub_cache import find_cached
+from cluster.runtime.checkpoint_files import checkpoint_problem, tokenizer_problem
+from cluster.runtime.hub_cache import find_cached
 
 IMPORT_S = 45.0
 """How long importing torch may take before it is left to the rank: a cold network disk is slow."""

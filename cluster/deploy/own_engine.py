@@ -10,7 +10,7 @@ from cluster.planner.request import EngineName
 from cluster.planner.result import Candidate, Plan
 
 OWN_ENGINE: EngineName = "builtin"
-"""What the ranks run: `cluster/engine`."""
+"""What the ranks run: `cluster/runtime`."""
 
 
 def judged_for_own_engine(

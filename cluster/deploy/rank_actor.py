@@ -62,7 +62,7 @@ class RankActor:
 
     def open_meeting(self) -> str:
         """On the leader, once started: open the place where the group meets and return its address."""
-        from cluster.engine.rendezvous import find_free_port
+        from cluster.runtime.rendezvous import find_free_port
 
         host, port = find_free_port(self._address)
         return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
@@ -146,7 +146,7 @@ class RankActor:
     def _submit(
         self, prompt_ids: list[int], max_tokens: int, temperature: float, top_p: float, seed: int | None
     ) -> Any:
-        from cluster.engine.generation import GenerationRequest, SamplingParams
+        from cluster.runtime.generation import GenerationRequest, SamplingParams
 
         sampling = SamplingParams(temperature=temperature, top_p=top_p, seed=seed)
         return self._engine.submit(GenerationRequest(tuple(prompt_ids), max_tokens, sampling))
@@ -201,7 +201,7 @@ class RankActor:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         import torch
 
-        from cluster.engine.rank import RankEngine
+        from cluster.runtime.rank import RankEngine
 
         if spec.device == "cpu":
             torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.deploy.asked import planned_only
+from cluster.deploy.request_check import planned_only
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.units import format_gib

@@ -154,7 +154,7 @@ class RouterActor:
         from cluster.deploy.router.lane import Preparer
         from cluster.deploy.router.model_tokenizer import ModelTokenizer
         from cluster.deploy.router.prepare import Settings
-        from cluster.engine.source import weights_folder
+        from cluster.runtime.source import weights_folder
 
         vocab_size = int(spec.model.config["vocab_size"])
         self._pool = RayPool()

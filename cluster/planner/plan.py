@@ -8,9 +8,10 @@ from dataclasses import replace
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
+from cluster.planner.fixes import TRAINING_PROPOSERS, mended
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
-from cluster.planner.mends import TRAINING_PROPOSERS, mended
+from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.reasons.compare import compare
 from cluster.planner.reasons.crossing import told_what_crossing_costs
 from cluster.planner.reasons.decision import decide
@@ -20,7 +21,6 @@ from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import Found, search
-from cluster.planner.search.survey import survey_cluster
 from cluster.planner.workload import build_notes, context_notes, fitted, format_notes
 
 _NO_WAY_OUT = "another model, or other GPUs"

@@ -10,7 +10,7 @@ from cluster.inventory import Node
 from cluster.probe.child import Place, ProbeChild
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.nvml import OPENING
-from cluster.probe.strikes import Strikes
+from cluster.probe.quarantine import Strikes
 from cluster.telemetry import NodeReading, NodeState
 
 Listener = Callable[[Node, NodeReading], None]

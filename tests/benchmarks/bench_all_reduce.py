@@ -41,8 +41,8 @@ def _play_rank(rank: int, pipe: Connection) -> None:
     import torch
     import torch.distributed as dist
 
-    from cluster.engine.group import RankGroup
-    from cluster.engine.rendezvous import find_free_port
+    from cluster.runtime.group import RankGroup
+    from cluster.runtime.rendezvous import find_free_port
 
     if rank == 0:
         host, port = find_free_port()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.timing import paired_ratio
-from tests.engine.checkpoints import make_checkpoint, read_config
+from tests.cluster.runtime.checkpoints import make_checkpoint, read_config
 
 PROMPT = tuple(range(1, 33))
 NUM_TOKENS = 96
@@ -56,8 +56,8 @@ def main() -> None:
 @contextmanager
 def engine_decode(checkpoint: Path) -> Iterator[Callable[[], object]]:
     """Run a one-rank engine; what is yielded generates once through its queue, scheduler and sampler."""
-    from cluster.engine.generation import GenerationRequest
-    from cluster.engine.rank import RankEngine
+    from cluster.runtime.generation import GenerationRequest
+    from cluster.runtime.rank import RankEngine
 
     source = {"config": read_config(checkpoint), "path": str(checkpoint), "seed": 0}
     engine = RankEngine(

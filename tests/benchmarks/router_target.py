@@ -11,8 +11,8 @@ from cluster.deploy.router.lane import Preparer
 from cluster.deploy.router.limits import connection_limits
 from cluster.deploy.router.prepare import Settings
 from cluster.deploy.router.server import RouterServer, listening_socket
-from tests.router.echo import ByteTokenizer, EchoPool, EchoReplica
-from tests.router.hostile import write_model_folder
+from tests.cluster.deploy.router.echo import ByteTokenizer, EchoPool, EchoReplica
+from tests.cluster.deploy.router.hostile import write_model_folder
 
 MODEL = "echo"
 CONTEXT = 262_144

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.checkpoints import make_checkpoint
+from tests.cluster.runtime.checkpoints import make_checkpoint
 from tests.ray.support import wait_until
 
 

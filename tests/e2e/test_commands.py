@@ -11,8 +11,8 @@ from typing import Any
 import openai
 import pytest
 
-from cluster.engine.tokenizer import ByteTokenizer
-from tests.engine.checkpoints import reference
+from cluster.runtime.tokenizer import ByteTokenizer
+from tests.cluster.runtime.checkpoints import reference
 from tests.ray.support import wait_until
 
 PROMPT = tuple(b"two replicas, each split over two GPUs")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.catalog.models.catalogue import catalogue_names, read_entry
-from tests.catalog.configs import EVERY, sized
+from tests.cluster.catalog.configs import EVERY, sized
 from tests.fuzz.values import ABSURD, changed, damaged_text
 
 _ATOMS = (

@@ -48,7 +48,7 @@ class RealNode:
     num_cpus: int = 4
     labels: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
-    """Further environment, such as FAKE_HANG (see tests/probe/fake_nvml.c)."""
+    """Further environment, such as FAKE_HANG (see tests/cluster/probe/fake_nvml.c)."""
     lacks: tuple[str, ...] = ()
     """Packages that the node's Python does not have, such as 'torch'."""
 

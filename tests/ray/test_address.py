@@ -18,7 +18,7 @@ from cluster.bridge.embedded import ray_environment
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.errors import BadInput, Unreachable
-from tests.cli.run_clusterview import one_line_error, run_clusterview
+from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.support import START_S, order, processes_of, wait_until
 
 pytestmark = pytest.mark.ray

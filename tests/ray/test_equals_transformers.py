@@ -11,7 +11,7 @@ import pytest
 from cluster.cli.session_view import SessionView
 from cluster.deploy.router.model_tokenizer import ModelTokenizer
 from cluster.deploy.spec import ModelSource
-from tests.engine.checkpoints import make_checkpoint, read_config, reference
+from tests.cluster.runtime.checkpoints import make_checkpoint, read_config, reference
 from tests.ray.support import START_S, order
 
 pytestmark = pytest.mark.ray

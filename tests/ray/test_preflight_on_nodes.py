@@ -15,7 +15,7 @@ from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.deploy.status import DeploymentState
 from cluster.errors import DeployFailed
-from tests.engine.test_hub_cache import cached
+from tests.cluster.runtime.test_hub_cache import cached
 from tests.ray.real_ray import RealNode, RealRay
 from tests.ray.support import TINY_LLAMA, order
 

@@ -15,7 +15,7 @@ import pytest
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.inventory import Cluster
-from tests.cli.run_clusterview import one_line_error, run_clusterview
+from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.real_ray import RealNode, RealRay, new_token
 from tests.ray.support import START_S
 

@@ -21,7 +21,7 @@ from cluster.cli.session_view import SessionView
 from cluster.deploy.process_state import ProcessState, state_of
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
-from tests.cli.run_clusterview import run_clusterview
+from tests.cluster.cli.run_clusterview import run_clusterview
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, order, wait_until
 from tests.ray.victims import held, victim, zombies_of

@@ -20,7 +20,7 @@ from cluster.bridge.records import read_record, read_records
 from cluster.bridge.state_folder import state_path
 from cluster.bridge.state_logs import log_path
 from cluster.cli.session_view import SessionView
-from tests.cli.run_clusterview import one_line_error, run_clusterview
+from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, pids_of_actor, processes_of, wait_until
 

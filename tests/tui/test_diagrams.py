@@ -8,7 +8,7 @@ from cluster.planner.layout import Layout
 from tests.tui.builders import make_cluster, make_model, make_placement, make_plan
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.format import role_name
-from tui.look import Look
+from tui.styles import Look
 from tui.themes import DARK
 
 LOOK = Look(DARK)

@@ -9,8 +9,8 @@ from cluster.deploy.status import DeploymentState
 from tests.tui.builders import make_cluster, make_deployment, make_readings, opening_events
 from tests.tui.conftest import make_app, opened, screen_text, until
 from tests.tui.fake_session import FakeSession
-from tui.farewell import farewell
-from tui.obstacles import INTERRUPTED
+from tui.exit_message import farewell
+from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
 from tui.store import Snapshot, Store
 

@@ -13,8 +13,8 @@ from cluster.units import count_of
 from tui.diagrams import replica_places
 from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
-from tui.look import Look
 from tui.screens.page import Page
+from tui.styles import Look
 from tui.widgets.candidate_note import refused_note
 
 _BAR_CELLS = 32

@@ -12,8 +12,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from tui.look import look_of
 from tui.screens.dialog import Dialog
+from tui.styles import look_of
 
 _DIALOG_SHARE = 0.94
 """As .dialog's max-height in app.tcss."""

@@ -17,12 +17,12 @@ from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from tui.background import in_background
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
-from tui.look import Look
 from tui.planner.by_name import PlanFunction
 from tui.screens.page import Page
+from tui.styles import Look
 from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import path_tree
-from tui.widgets.lessons import lessons_table, rules_text
+from tui.widgets.rules_of_thumb import lessons_table, rules_text
 
 
 @dataclass(frozen=True, slots=True)

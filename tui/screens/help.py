@@ -9,8 +9,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from tui.glyphs import FREE, OK, PLANNED, ROLE_PLANNED, STALE, TICK, TROUBLE, USED
-from tui.look import Look
 from tui.screens.page import Page
+from tui.styles import Look
 
 KEYS = (
     ("↑ ↓", "highlight a layout; the map shows where it would go"),

@@ -25,9 +25,9 @@ from tui.widgets.deployment_panel import DeploymentPanel
 from tui.widgets.empty_state import EmptyState
 from tui.widgets.header import Header
 from tui.widgets.key_bar import KeyBar
-from tui.widgets.lessons import Lessons
 from tui.widgets.pictures import Pictures
 from tui.widgets.plan_summary import PlanSummary
+from tui.widgets.rules_of_thumb import Lessons
 from tui.widgets.section import Section
 from tui.widgets.status_line import StatusLine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import work
 
 from cluster.deploy.spec import FULL_SIZE
-from tui.obstacles import Situation, obstacle
+from tui.key_availability import Situation, obstacle
 from tui.planning import Question
 from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.explain import ExplainScreen

@@ -13,7 +13,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
 from tui.background import in_background
 from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
-from tui.obstacles import INTERRUPTED
+from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
 from tui.planning import OrderContext, Question, model_path
 from tui.scene import used_by_deployments

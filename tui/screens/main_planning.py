@@ -24,9 +24,9 @@ from tui.widgets.candidate_note import CandidateNote
 from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.comparison import Comparison
 from tui.widgets.decision_path import DecisionPath
-from tui.widgets.lessons import Lessons
 from tui.widgets.pictures import Pictures
 from tui.widgets.plan_summary import PlanSummary
+from tui.widgets.rules_of_thumb import Lessons
 
 _LONG_S = 3.0
 """A plan that takes longer is spoken of."""

@@ -14,8 +14,8 @@ from textual.widgets import Input, Static
 
 from tui.format import fit
 from tui.glyphs import CURSOR
-from tui.look import Look
 from tui.screens.dialog import Dialog
+from tui.styles import Look
 from tui.widgets.line_view import LineView
 
 

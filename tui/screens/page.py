@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.look import Look, look_of
 from tui.screens.dialog import Dialog
+from tui.styles import Look, look_of
 
 
 class Drawn(Widget):

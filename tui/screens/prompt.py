@@ -18,9 +18,9 @@ from cluster.bridge.events import TokenSeen
 from cluster.bridge.session import Session
 from cluster.errors import ClusterviewError
 from tui.glyphs import CURSOR
-from tui.look import look_of
 from tui.screens.dialog import Dialog
 from tui.store import Store
+from tui.styles import look_of
 
 MAX_TOKENS = 64
 _POLL_S = 0.05

@@ -13,8 +13,8 @@ from textual.widgets import Input, Static
 
 from cluster.errors import BadInput
 from cluster.planner.request import PlanRequest
-from tui.look import look_of
 from tui.screens.dialog import Dialog
+from tui.styles import look_of
 from tui.workload import FIELDS, request_of, words_of
 
 

@@ -12,9 +12,9 @@ from textual import events
 from cluster.planner.result import Candidate, Plan
 from tui.format import duration_band, fit, memory_of, rate, throughput_band
 from tui.glyphs import CROSS, CURSOR, TICK
-from tui.look import Look
 from tui.messages import CandidateHighlighted
 from tui.planning import candidate_key
+from tui.styles import Look
 from tui.widgets.line_view import LineView
 
 _GAP = 2

@@ -11,7 +11,7 @@ from cluster.planner.result import Candidate, Estimate, RankMemory
 from cluster.units import in_tenths
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 from tui.widgets.text_panel import TextPanel
 
 

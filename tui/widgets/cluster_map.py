@@ -12,8 +12,8 @@ from rich.text import Text
 from textual.geometry import Size
 
 from cluster.inventory import Cluster, Node
-from tui.look import Look
 from tui.scene import Scene
+from tui.styles import Look
 from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
 from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
 from tui.widgets.heat_line import HeatColumns, heat_columns, heat_line

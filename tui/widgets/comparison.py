@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from cluster.planner.result import Plan
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 
 
 class Comparison(Widget):

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from cluster.planner.result import DecisionStep, Plan
 from tui.glyphs import ARROW, LAST_BRANCH
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 from tui.widgets.plan_summary import answer_line
 
 

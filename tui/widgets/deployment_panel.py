@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus
 from tui.glyphs import CURSOR, ROLE_PLANNED
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 

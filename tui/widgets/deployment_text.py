@@ -17,7 +17,7 @@ from cluster.deploy.status import (
 from cluster.units import NOT_AVAILABLE
 from tui.format import age, fit, gib, rate
 from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
-from tui.look import Look
+from tui.styles import Look
 from tui.widgets.rank_text import ROW_WIDTH, rank_cells, rank_rows
 
 _STATE_STYLE = {

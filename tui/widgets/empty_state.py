@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.cluster_spec import EXAMPLE
-from tui.look import Look
 from tui.store import Snapshot
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 _WAYS = (

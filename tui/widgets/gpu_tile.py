@@ -8,8 +8,8 @@ from rich.text import Text
 
 from tui.format import fit, percent, power, temperature
 from tui.glyphs import SPARK, TROUBLE
-from tui.look import Look
 from tui.scene import GpuView
+from tui.styles import Look
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
 
 TILE_LINES = 6

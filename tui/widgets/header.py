@@ -8,8 +8,8 @@ from rich.text import Text
 from cluster.inventory import Cluster
 from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
-from tui.look import Look, look_of
 from tui.store import Snapshot
+from tui.styles import Look, look_of
 from tui.widgets.text_panel import TextPanel
 
 

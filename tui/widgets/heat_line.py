@@ -16,8 +16,8 @@ from rich.text import Text
 from cluster.inventory import Cluster, Node
 from tui.format import fit
 from tui.glyphs import DOT, FREE, STALE, TROUBLE, USED
-from tui.look import Look
 from tui.scene import GpuView, NodeHealth, Scene
+from tui.styles import Look
 
 _GAP = 2
 _LONGEST_NAME = 12

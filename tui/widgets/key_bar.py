@@ -9,8 +9,8 @@ from textual import events
 from textual.binding import Binding
 from textual.screen import Screen
 
-from tui.look import Look
 from tui.messages import DisabledKeyClicked
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 

@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 
 _WHEEL_LINES = 3
 

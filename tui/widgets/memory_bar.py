@@ -7,8 +7,8 @@ from rich.text import Text
 
 from tui.format import bar_cells, fit, gib
 from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, TROUBLE, USED
-from tui.look import Look
 from tui.scene import GpuView, Role
+from tui.styles import Look
 
 
 def memory_bar(view: GpuView, width: int, look: Look) -> Text:

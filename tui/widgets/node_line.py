@@ -10,8 +10,8 @@ from rich.text import Text
 from cluster.inventory import Node
 from tui.format import age, fit
 from tui.glyphs import CROSS, DOT, OK, STALE, TROUBLE
-from tui.look import Look
 from tui.scene import NodeHealth, Scene
+from tui.styles import Look
 from tui.widgets.memory_bar import memory_bar
 
 

@@ -8,7 +8,7 @@ from textual.geometry import Size
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.result import Candidate
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
-from tui.look import Look
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 

@@ -10,7 +10,7 @@ from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.look import Look
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 

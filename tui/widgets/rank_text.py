@@ -9,7 +9,7 @@ from rich.text import Text
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
 from tui.format import age, fit, gib, role_name
 from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, USED
-from tui.look import Look
+from tui.styles import Look
 
 _BAR_CELLS = 8
 _CELL_WIDTH = 38

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from tui.look import Look
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 

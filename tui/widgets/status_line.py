@@ -9,7 +9,7 @@ from textual.timer import Timer
 
 from cluster.bridge.events import Progress, SessionLost
 from tui.glyphs import FREE, TROUBLE, USED
-from tui.look import Look
+from tui.styles import Look
 from tui.widgets.text_panel import TextPanel
 
 Kind = Literal["info", "good", "warning", "bad"]

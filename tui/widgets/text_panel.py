@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widget import Widget
 
-from tui.look import Look, look_of
+from tui.styles import Look, look_of
 
 
 class TextPanel(Widget):

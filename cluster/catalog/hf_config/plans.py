@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.latent import has_indexer
+from cluster.catalog.hf_config.layers.latent import has_indexer
 from cluster.catalog.hf_config.pattern import (
     DENSE,
     FULL,

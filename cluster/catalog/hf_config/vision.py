@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cluster.catalog.hf_config.builder import TensorBuilder
-from cluster.catalog.hf_config.extras import extra_tensors
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.scheme import Scheme
+from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.model_spec import Split, Tensor, Vision
 
 _DATA = Path(__file__).with_name("towers.toml")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.deploy.router.tokenizer import Decoder
-from cluster.engine.chat import ChatMessage
-from cluster.engine.tokenizer import StreamDecoder, load_tokenizer
+from cluster.runtime.chat import ChatMessage
+from cluster.runtime.tokenizer import StreamDecoder, load_tokenizer
 
 
 class ModelTokenizer:

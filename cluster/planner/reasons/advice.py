@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_catalog import engine_names, engine_versions, load_engine
-from cluster.planner.mends.case import Case, Trials
-from cluster.planner.mends.room import longest_that_holds
+from cluster.planner.fixes.case import Case, Trials
+from cluster.planner.fixes.room import longest_that_holds
+from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.result import Candidate
 from cluster.planner.rules.capability import LONG_NAMES
-from cluster.planner.search.asked import count_fitting
-from cluster.planner.search.busy import MEMORY_RULES
+from cluster.planner.search.busy_memory import MEMORY_RULES
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
-from cluster.planner.search.holders import release
+from cluster.planner.search.memory_holders import release
+from cluster.planner.search.pins import count_fitting
 from cluster.planner.search.run import Found, search
-from cluster.planner.search.survey import survey_cluster
 from cluster.planner.variants import smaller_variants, stored_as
 from cluster.planner.what_if import emptied, enlarged
 from cluster.units import count_of, format_gib

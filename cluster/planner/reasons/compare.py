@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
 from cluster.planner.reasons.describe import column_number, column_spans, duration_in_words, rate_in_words
 from cluster.planner.reasons.facts import Facts, at_own_length, single_replica
 from cluster.planner.result import Candidate, ComparisonColumn, Estimate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of, tensor_degrees
-from cluster.planner.search.form import Form
 from cluster.planner.search.rank import rank
 from cluster.units import count_of, format_duration, format_gib
 

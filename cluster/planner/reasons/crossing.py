@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from cluster.catalog.link_spec import load_links
 from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Band, Candidate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.placement import LazyPlacement
 from cluster.units import format_duration
 
 _BETWEEN = {"islands": "between NVLink islands, over PCIe,", "nodes": "across nodes"}

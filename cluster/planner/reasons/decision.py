@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.reasons.describe import made_of
 from cluster.planner.reasons.division import inside, over_nodes, still_spread, within_node
 from cluster.planner.reasons.facts import Facts, nodes_per_replica
 from cluster.planner.result import Candidate, DecisionStep
-from cluster.planner.search.busy import MEMORY_RULES
+from cluster.planner.search.busy_memory import MEMORY_RULES
 from cluster.planner.search.context import Context
-from cluster.planner.search.placement import LazyPlacement
 from cluster.units import format_gib
 
 FITS_GPU = "Does the model fit on 1 GPU?"

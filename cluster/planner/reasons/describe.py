@@ -9,8 +9,8 @@ from itertools import groupby
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement
+from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Band, Candidate, Estimate
-from cluster.planner.search.placement import LazyPlacement
 from cluster.units import count_of, format_duration
 
 _REPLICAS_TOLD = 8

@@ -9,7 +9,7 @@ from math import prod
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.planner.reasons.describe import made_of
 from cluster.planner.reasons.notes import with_notes
-from cluster.planner.reasons.passed_over import compared, latency, limits, reasons_against
+from cluster.planner.reasons.versus_best import compared, latency, limits, reasons_against
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from cluster.planner.search.rank import SAME, Narrowest, Rule, benefit, broken_rules, keeps_limits, narrowest

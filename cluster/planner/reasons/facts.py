@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Candidate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.placement import LazyPlacement
 from cluster.planner.search.run import Found, search
 
 

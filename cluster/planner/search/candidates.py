@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.ranks import LazyPlacement
+from cluster.planner.placement.replicas import take
 from cluster.planner.result import Candidate, RankMemory, Rejection
-from cluster.planner.search.absent import absent_rejection
-from cluster.planner.search.asked import over_joined_links, wanted_replicas
-from cluster.planner.search.busy import busy_rejections, partly_used_note
+from cluster.planner.search.busy_memory import busy_rejections, partly_used_note
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
 from cluster.planner.search.judge import Judgement
 from cluster.planner.search.judged import Judged, judge_form, refused_anywhere
-from cluster.planner.search.placement import LazyPlacement
-from cluster.planner.search.replicas import take
+from cluster.planner.search.not_placeable import absent_rejection
+from cluster.planner.search.pins import over_joined_links, wanted_replicas
 from cluster.planner.search.timing import Share, estimate_shares
 from cluster.units import count_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
+from cluster.planner.placement.machines import Survey
 from cluster.planner.request import PINNED_AXES, PlanRequest
-from cluster.planner.search.machines import Survey
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.machines import Survey
 from cluster.planner.request import PlanRequest
-from cluster.planner.search.form import Form
-from cluster.planner.search.machines import Survey
 
 _EVERY_TP_UP_TO = 8
 _PP_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)

@@ -14,14 +14,14 @@ from cluster.planner.memory.budget import (
     usable_total_bytes,
     utilization,
 )
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.machines import Pool
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory, Rejection
 from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.machines import Pool
 from cluster.planner.search.stages import split_layers
-from cluster.planner.search.start_up import LEAST_UTILIZATION, leaving_room_for_graphs, start_rejections
+from cluster.planner.search.startup_checks import LEAST_UTILIZATION, leaving_room_for_graphs, start_rejections
 
 _SPLIT_RESERVE_BYTES = 3 * 1024**3
 _START_MARGIN_BYTES = 256 * 1024**2

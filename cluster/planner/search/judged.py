@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from cluster.planner.placement.classes import ReplicaClass, classify, gather
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.result import Rejection
 from cluster.planner.rules import layout_rejections
-from cluster.planner.search.busy import MEMORY_RULES, startup_rejections
-from cluster.planner.search.classes import ReplicaClass, classify, gather
+from cluster.planner.search.busy_memory import MEMORY_RULES, startup_rejections
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
 from cluster.planner.search.judge import Judgement, judge
-from cluster.planner.search.replicas import form_replicas
 
 _JUDGED_ONE_BY_ONE = 8
 _PARTLY_USED_BELOW = 0.97

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 
 from cluster.planner.cost import meets_limits
+from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
-from cluster.planner.search.placement import LazyPlacement
 
 SAME = 0.10
 """Estimates nearer than this are taken as equal: the simpler layout goes first."""

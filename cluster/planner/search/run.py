@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cluster.planner.placement.form import Form
 from cluster.planner.result import Candidate
-from cluster.planner.search.beyond import beyond_the_gpus
-from cluster.planner.search.busy import MEMORY_RULES
+from cluster.planner.search.busy_memory import MEMORY_RULES
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import expert_forms, pipeline_degrees, tensor_degrees
-from cluster.planner.search.form import Form
+from cluster.planner.search.oversized import beyond_the_gpus
 from cluster.planner.search.rank import rank
 from cluster.planner.search.refusals import nearest_refusals
 

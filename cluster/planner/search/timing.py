@@ -8,15 +8,15 @@ from dataclasses import replace
 from cluster.planner.cost import Topology, estimate
 from cluster.planner.cost.topology import TpLink
 from cluster.planner.memory import engine_limits
+from cluster.planner.placement.classes import ReplicaClass
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.machines import Machine
+from cluster.planner.placement.replicas import ReplicaSet
+from cluster.planner.placement.wide_chunks import Chunk
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Band, Estimate
-from cluster.planner.search.classes import ReplicaClass
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
 from cluster.planner.search.judge import Judgement
-from cluster.planner.search.machines import Machine
-from cluster.planner.search.replicas import ReplicaSet
-from cluster.planner.search.wide_chunks import Chunk
 
 Share = tuple[ReplicaClass, Judgement, int]
 """So many replicas of a class, under the class's judgement."""

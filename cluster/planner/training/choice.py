@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.replicas import ReplicaSet, take
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.replicas import ReplicaSet, take
 from cluster.planner.training.exchange import Placed
 from cluster.planner.training.step import Step, make_step
 from cluster.planner.training.words import SHARDINGS

@@ -9,11 +9,11 @@ from itertools import islice
 from cluster.planner.cost import Link, Topology, gradient_all_reduce_time_s, link_for
 from cluster.planner.memory import TrainingMemory
 from cluster.planner.memory.training import RING_PASSES
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.machines import Machine
+from cluster.planner.placement.replicas import ReplicaSet
+from cluster.planner.placement.wide_chunks import Chunk
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.machines import Machine
-from cluster.planner.search.replicas import ReplicaSet
-from cluster.planner.search.wide_chunks import Chunk
 
 Placed = Sequence[tuple[ReplicaSet, int]]
 """Of each set so many replicas, the first of them."""

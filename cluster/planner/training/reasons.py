@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.replicas import form_replicas, take
 from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep, RankMemory
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
-from cluster.planner.search.replicas import form_replicas, take
 from cluster.planner.training.as_trained import format_note
 from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step

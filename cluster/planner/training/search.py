@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.ranks import LazyPlacement
+from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.result import Candidate, Rejection
-from cluster.planner.search.absent import absent_rejection
-from cluster.planner.search.beyond import beyond_the_gpus
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
-from cluster.planner.search.form import Form
-from cluster.planner.search.placement import LazyPlacement
+from cluster.planner.search.not_placeable import absent_rejection
+from cluster.planner.search.oversized import beyond_the_gpus
 from cluster.planner.search.refusals import nearest_refusals
-from cluster.planner.search.replicas import form_replicas
 from cluster.planner.search.run import Found
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose

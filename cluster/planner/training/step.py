@@ -9,9 +9,9 @@ from cluster.planner.layout import StageRange
 from cluster.planner.memory import TrainingMemory, training_memory
 from cluster.planner.memory.budget import usable_total_bytes
 from cluster.planner.memory.training import Sharding
+from cluster.planner.placement.form import Form
 from cluster.planner.result import RankMemory
 from cluster.planner.search.context import Context
-from cluster.planner.search.form import Form
 from cluster.planner.search.stages import split_layers
 from cluster.planner.training.as_trained import as_trained
 from cluster.planner.training.exchange import Placed, data_link, exchange_time_s

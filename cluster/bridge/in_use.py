@@ -1,0 +1,67 @@
+"""Whether anybody needs an embedded cluster: a session that is connected, or a deployment that runs on it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from cluster.bridge.embedded import EmbeddedCluster
+from cluster.bridge.keeper_clients import Audience
+from cluster.bridge.losses import note_deployments
+from cluster.bridge.process_table import reap_orphans
+from cluster.deploy.names import CONTROLLER_PREFIX
+
+UNWANTED = "nobody waits for it"
+
+_FIRST_SESSION_S = 20.0
+_UNUSED_S = 1.0
+_LOOK_S = 0.5
+
+
+class HeadEnded(RuntimeError):
+    """The cluster's head is gone, and with it the cluster."""
+
+
+def watch_start(audience: Audience, end: Callable[[str], None]) -> None:
+    """End a cluster that is still being started when all who waited for it have left."""
+    left_at_s: float | None = None
+    while not audience.is_up:
+        time.sleep(_LOOK_S)
+        alone = audience.had_sessions and audience.count() == 0
+        left_at_s = (left_at_s or time.monotonic()) if alone else None
+        if left_at_s is not None and time.monotonic() - left_at_s > _UNUSED_S and not audience.is_up:
+            end(UNWANTED)
+            return
+
+
+def wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience, temp_dir: str) -> None:
+    """Wait until no session is connected and nothing is deployed; raises HeadEnded when the head is first.
+
+    Meanwhile what has ended is reaped, and what is deployed is noted for whoever has to say that it was lost.
+    """
+    unneeded_at_s = time.monotonic() + (_UNUSED_S if audience.had_sessions else _FIRST_SESSION_S)
+    deployed: list[str] = []
+    while True:
+        time.sleep(_LOOK_S)
+        reap_orphans(cluster.pids())
+        if audience.count() > 0:
+            unneeded_at_s = time.monotonic() + _UNUSED_S
+        if not cluster.head_lives():
+            raise HeadEnded("the processes of the cluster's head ended")
+        before, deployed = deployed, _deployed(cluster, deployed)
+        if deployed != before:
+            note_deployments(temp_dir, deployed)
+        if time.monotonic() > unneeded_at_s:
+            if not deployed:
+                return
+            unneeded_at_s = time.monotonic() + _UNUSED_S
+
+
+def _deployed(cluster: EmbeddedCluster, before: list[str]) -> list[str]:
+    """Return the names of the deployments, as they were before where Ray's head cannot say it now."""
+    try:
+        return cluster.named_actors(CONTROLLER_PREFIX)
+    except Exception as error:  # whether the head lives is seen at the next look
+        sys.stderr.write(f"keeper: {error!r}\n")
+        return before

@@ -1,0 +1,1 @@
+"""Tensors of one decoder layer: attention variants, recurrent mixers, feed-forward parts."""

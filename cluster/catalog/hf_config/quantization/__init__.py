@@ -1,0 +1,1 @@
+"""Read quantization_config: the storage format of every module, and the modules left unconverted."""

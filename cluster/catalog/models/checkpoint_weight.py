@@ -1,0 +1,66 @@
+"""Put the real weight of a checkpoint into a ModelSpec that was read from its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cluster.catalog.hf_config.quantization.formats import plain_dtype
+from cluster.catalog.model_spec import Layer, ModelSpec, Split, Tensor, WeightFormat
+from cluster.catalog.models.checkpoint import Stored, stored_weights
+from cluster.catalog.models.contradictions import refuse_contradictions
+from cluster.catalog.models.scale_to_checkpoint import shrunk
+from cluster.units import format_bytes
+
+# Below this share a difference is norms, scales and padding that no plan turns on.
+_NEGLIGIBLE = 0.002
+# Up to this share, tensors that a checkpoint leaves out say nothing about the rest of the description.
+_TOLERABLE = 0.02
+_BYTES = WeightFormat("bytes", 8)
+
+
+def weigh_folder(model: ModelSpec, folder: Path, config: Mapping[str, Any]) -> ModelSpec:
+    """Return `model` with the bytes of the checkpoint in `folder`; unchanged where it holds none.
+
+    Raises BadInput where the weights are incomplete, damaged, or not those that the config describes.
+    """
+    stored = stored_weights(folder, model, _stated_dtype(config))
+    if stored is None:
+        return model
+    refuse_contradictions(folder, model, stored)
+    return with_stored(replace(model, notes=(*model.notes, *stored.notes)), stored)
+
+
+def _stated_dtype(config: Mapping[str, Any]) -> str | None:
+    name = config.get("dtype") or config.get("torch_dtype")
+    return plain_dtype(name) if isinstance(name, str) else None
+
+
+def with_stored(model: ModelSpec, stored: Stored) -> ModelSpec:
+    """Return `model` weighing what was stored, in total and in every part that a plan counts.
+
+    Bytes that the architecture does not explain are spread over the layers. Where it explains more than there
+    are, its tensors shrink to the stored bytes, layer by layer where the headers tell them; the model then
+    counts as one whose architecture is not known.
+    """
+    excess = stored.size_bytes - model.weights_bytes
+    weighed = replace(model, weights_bytes=stored.size_bytes, weights_source=stored.source)
+    if abs(excess) <= _NEGLIGIBLE * model.weights_bytes:
+        return weighed
+    note = (
+        f"The checkpoint holds {format_bytes(stored.size_bytes, 2)}, "
+        f"its architecture explains {format_bytes(model.weights_bytes, 2)}"
+    )
+    if excess > 0:
+        return replace(weighed, layers=_spread(model.layers, excess), notes=(*model.notes, note))
+    known = model.known_architecture and -excess <= _TOLERABLE * model.weights_bytes
+    note += ": planned with the checkpoint's sizes" + ("" if known else ", expect a wider error")
+    return replace(shrunk(weighed, stored), known_architecture=known, notes=(*model.notes, note))
+
+
+def _spread(layers: tuple[Layer, ...], excess_bytes: int) -> tuple[Layer, ...]:
+    extra = Tensor("unexplained", max(1, excess_bytes // len(layers)), 1, Split.COLUMN, _BYTES)
+    heavier = {layer: replace(layer, tensors=(*layer.tensors, extra)) for layer in set(layers)}
+    return tuple(heavier[layer] for layer in layers)

@@ -1,5 +1,0 @@
-"""What would make a refused layout valid: every change that is named was tried, and held."""
-
-from cluster.planner.mends.mended import TRAINING_PROPOSERS, mended
-
-__all__ = ["TRAINING_PROPOSERS", "mended"]

@@ -1,0 +1,146 @@
+"""Groups wider than any NVLink island or node, for a user who asks for them.
+
+Islands are joined within a node over PCIe, and where that is still too narrow, nodes over the network. Only
+GPUs of one type join; slices of a GPU never do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from cluster.planner.identity_cache import IdentityCache
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.machines import Domain, Joins, Machine, MachineShape, Pool, Spot, Survey
+
+Kind = tuple[str, int]
+"""What GPUs of one group share: type and memory."""
+
+_FEW = 16
+"""A survey of a large cluster is large, so only the last few are remembered."""
+_surveys: IdentityCache[Survey] = IdentityCache(_FEW)
+
+
+def widened(survey: Survey, form: Form, replicas: int) -> Survey:
+    """Join what must be joined for so many replicas of this form; the same survey when that helps nothing.
+
+    A GPU type whose islands hold the chunks as they are stays as it is.
+    """
+    needed = form.num_chunks * replicas
+    levels = [survey, _remembered(survey, "islands"), _remembered(survey, "nodes")]
+    level_of: dict[Kind, int] = {}
+    for kind in _kinds(survey):
+        counts = [_count_chunks(level, kind, form.chunk_gpus) for level in levels]
+        enough = (number for number, count in enumerate(counts) if count >= needed)
+        level_of[kind] = next(enough, counts.index(max(counts)))
+    if not any(level_of.values()):
+        return survey
+    shapes = [
+        part
+        for number, level in enumerate(levels)
+        for shape in level.shapes
+        for part in _only(shape, {kind for kind, chosen in level_of.items() if chosen == number})
+    ]
+    return replace(survey, shapes=tuple(shapes))
+
+
+def counts_by_type(survey: Survey) -> dict[str, int]:
+    """Return the GPUs of each type that may join a group."""
+    counts: dict[str, int] = defaultdict(int)
+    for shape in survey.shapes:
+        for domain in shape.domains:
+            if domain.pool.link != "none":
+                counts[domain.pool.spec.type] += len(domain.spots) * len(shape.machines)
+    return counts
+
+
+def _remembered(survey: Survey, joins: Joins) -> Survey:
+    join = _join_islands if joins == "islands" else _join_nodes
+    return _surveys.get(survey, joins, lambda: join(survey))
+
+
+def _kinds(survey: Survey) -> list[Kind]:
+    domains = (domain for shape in survey.shapes for domain in shape.domains)
+    return list(dict.fromkeys(_kind(domain) for domain in domains if domain.pool.link != "none"))
+
+
+def _kind(domain: Domain) -> Kind:
+    return domain.pool.spec.type, domain.pool.total_bytes
+
+
+def _count_chunks(survey: Survey, kind: Kind, size: int) -> int:
+    return sum(
+        len(domain.spots) // size * len(shape.machines)
+        for shape in survey.shapes
+        for domain in shape.domains
+        if domain.pool.link != "none" and _kind(domain) == kind
+    )
+
+
+def _only(shape: MachineShape, kinds: set[Kind]) -> Iterator[MachineShape]:
+    domains = tuple(one for one in shape.domains if _kind(one) in kinds and one.pool.link != "none")
+    if domains:
+        yield MachineShape(domains, shape.machines)
+
+
+def _join_islands(survey: Survey) -> Survey:
+    pools: dict[Pool, Pool] = {}
+    shapes = tuple(MachineShape(tuple(_islands_of(shape, pools)), shape.machines) for shape in survey.shapes)
+    return replace(survey, shapes=shapes)
+
+
+def _islands_of(shape: MachineShape, pools: dict[Pool, Pool]) -> Iterator[Domain]:
+    """Join domains that lie in one node; those of NVLink over nodes, and slices, stay as they are."""
+    by_node: dict[tuple[Kind, int], list[Domain]] = defaultdict(list)
+    for domain in shape.domains:
+        offsets = {spot.node_offset for spot in domain.spots}
+        if domain.pool.link == "none" or len(offsets) > 1:
+            yield domain
+        else:
+            by_node[_kind(domain), offsets.pop()].append(domain)
+    for parts in by_node.values():
+        yield parts[0] if len(parts) == 1 else _join(parts, "islands", pools)
+
+
+def _join_nodes(survey: Survey) -> Survey:
+    """Make one machine of all nodes there are."""
+    nodes: list[int] = []
+    orders: list[tuple[int, ...]] = []
+    by_kind: dict[Kind, list[Domain]] = defaultdict(list)
+    for shape in survey.shapes:
+        for machine in shape.machines:
+            for domain in shape.domains:
+                if domain.pool.link != "none":
+                    by_kind[_kind(domain)].append(_moved(domain, len(nodes)))
+            nodes.extend(machine.nodes)
+            orders.extend(machine.orders)
+    pools: dict[Pool, Pool] = {}
+    domains = (parts[0] if len(parts) == 1 else _join(parts, "nodes", pools) for parts in by_kind.values())
+    whole = Machine(tuple(nodes), tuple(orders))
+    return replace(survey, shapes=(MachineShape(tuple(domains), (whole,)),))
+
+
+def _moved(domain: Domain, by: int) -> Domain:
+    spots = (Spot(spot.node_offset + by, spot.gpu_position, spot.free_bytes) for spot in domain.spots)
+    return replace(domain, spots=tuple(spots))
+
+
+def _join(parts: list[Domain], joins: Joins, pools: dict[Pool, Pool]) -> Domain:
+    first = parts[0].pool
+    pool = Pool(
+        first.spec,
+        first.total_bytes,
+        "pcie" if joins == "islands" else "network",
+        _slowest_network(part.pool for part in parts),
+        joins,
+    )
+    spots = tuple(spot for part in parts for spot in part.spots)
+    per_node = max(part.gpus_per_node for part in parts)
+    return Domain(pools.setdefault(pool, pool), spots, per_node, tuple(parts))
+
+
+def _slowest_network(pools: Iterable[Pool]) -> float | None:
+    rates = [pool.network_bytes_per_s for pool in pools]
+    known = [rate for rate in rates if rate is not None]
+    return min(known) if known and len(known) == len(rates) else None

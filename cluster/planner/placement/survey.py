@@ -1,0 +1,193 @@
+"""Which GPUs may be planned on, and which of them reach each other: one pass over the cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from operator import attrgetter
+
+from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.placement.gpu_types import Resolved, SpecBook
+from cluster.planner.placement.machines import (
+    Domain,
+    LeftOut,
+    Link,
+    Machine,
+    MachineShape,
+    Pool,
+    Spot,
+    Survey,
+)
+
+MOST_SHAPES = 48
+_GRAINS_BYTES = (1, 64 * 1024**2, 1024**3, 8 * 1024**3, 32 * 1024**3)
+_IDLE_SHARE = 0.9
+_IDLE_GRAIN_BYTES = 1024**3
+
+GpuKey = tuple[Hashable, ...]
+Group = tuple[int, ...]
+"""Positions in Cluster.nodes of the nodes that make up one machine."""
+
+
+def survey_cluster(cluster: Cluster) -> Survey:
+    """Sort the cluster's usable GPUs into machine shapes; the rest is left out, each with its reason.
+
+    Free memory is taken as read. Only where more than MOST_SHAPES machines differ in it is it rounded down,
+    by more on GPUs that are partly used than on idle ones.
+    """
+    groups = _machine_groups(cluster.nodes)
+    for grain in _GRAINS_BYTES:
+        by_shape = _sort_by_shape(cluster.nodes, groups, grain)
+        if by_shape is not None:
+            break
+    book, pools = SpecBook(cluster.measured_rates), dict[Hashable, Pool]()
+    shapes = []
+    for machines in (by_shape or {}).values():
+        domains = _domains(cluster.nodes, machines[0], grain, book, pools)
+        if domains:
+            shapes.append(MachineShape(domains, tuple(machines)))
+    return Survey(tuple(shapes), tuple(_left_out(cluster.nodes, book)), book.notes)
+
+
+def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
+    groups: dict[Hashable, list[int]] = {}
+    for position, node in enumerate(nodes):
+        if node.gpus:
+            groups.setdefault(node.nvlink_domain or position, []).append(position)
+    return [tuple(group) for group in groups.values()]
+
+
+def _sort_by_shape(
+    nodes: tuple[Node, ...], groups: list[Group], grain: int
+) -> dict[Hashable, list[Machine]] | None:
+    """Gather machines of one shape; None when there would be too many shapes and a coarser grain is left."""
+    by_shape: dict[Hashable, list[Machine]] = defaultdict(list)
+    look = _Look(grain)
+    for group in groups:
+        seen = [look.at(nodes[position]) for position in group]
+        shape = tuple(kind for kind, _ in seen)
+        by_shape[shape].append(Machine(group, tuple(order for _, order in seen)))
+        if len(by_shape) > MOST_SHAPES and grain != _GRAINS_BYTES[-1]:
+            return None
+    return by_shape
+
+
+class _Look:
+    """Numbers the kinds of node: alike whatever the order of their GPUs. Most nodes equal the one before."""
+
+    def __init__(self, grain: int) -> None:
+        self._grain = grain
+        self._kinds: dict[Hashable, int] = {}
+        self._last: object = None
+        self._answer: tuple[int, tuple[int, ...]] = (-1, ())
+
+    def at(self, node: Node) -> tuple[int, tuple[int, ...]]:
+        """Return the number of the node's kind, and the order of its GPUs that makes equal nodes equal."""
+        about = (node.network_bytes_per_s, node.nvlink_domain is not None)
+        raw = (about, [_what_counts(gpu) for gpu in node.gpus])
+        if raw != self._last:
+            keys = [_gpu_key(gpu, self._grain) for gpu in node.gpus]
+            order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
+            kind = (about, tuple([keys[position] for position in order]))
+            self._last = raw
+            self._answer = self._kinds.setdefault(kind, len(self._kinds)), order
+        return self._answer
+
+
+_what_counts = attrgetter(
+    "type",
+    "memory_total_bytes",
+    "memory_free_bytes",
+    "nvlink_island",
+    "claimed_by",
+    "unhealthy_reason",
+    "mig_parent_uuid",
+)
+
+
+def _gpu_key(gpu: Gpu, grain: int) -> GpuKey:
+    total = gpu.memory_total_bytes
+    return (
+        gpu.type,
+        -1 if total is None else total,
+        -1 if gpu.memory_free_bytes is None else _rounded(gpu.memory_free_bytes, total, grain),
+        gpu.nvlink_island or "",
+        gpu.claimed_by is None and gpu.unhealthy_reason is None,
+        gpu.mig_parent_uuid is None,
+    )
+
+
+def _rounded(free_bytes: int, total_bytes: int | None, grain: int) -> int:
+    if total_bytes and free_bytes >= _IDLE_SHARE * total_bytes:
+        grain = min(grain, _IDLE_GRAIN_BYTES)
+    return free_bytes // grain * grain
+
+
+def _domains(
+    nodes: tuple[Node, ...], machine: Machine, grain: int, book: SpecBook, pools: dict[Hashable, Pool]
+) -> tuple[Domain, ...]:
+    """Group the usable GPUs of one machine by pool and by what they reach each other over."""
+    members: dict[Hashable, list[Spot]] = defaultdict(list)
+    pool_of: dict[Hashable, Pool] = {}
+    for offset, (position, order) in enumerate(zip(machine.nodes, machine.orders, strict=True)):
+        node = nodes[position]
+        for place, index in enumerate(order):
+            gpu = node.gpus[index]
+            resolved = book.resolve(gpu) if _usable(gpu) else None
+            if resolved is None:
+                continue
+            link, reach = _reach(node, offset, gpu, resolved)
+            key = (_pool_key(node, resolved, link), reach)
+            pool = Pool(resolved.spec, resolved.total_bytes, link, node.network_bytes_per_s)
+            pool_of[key] = pools.setdefault(key[0], pool)
+            members[key].append(Spot(offset, place, _free_bytes(gpu, resolved, grain)))
+    return tuple(_domain(pool_of[key], spots, len(machine.nodes)) for key, spots in members.items())
+
+
+def _pool_key(node: Node, resolved: Resolved, link: Link) -> Hashable:
+    return (resolved.spec.type, resolved.total_bytes, link, node.network_bytes_per_s)
+
+
+def _domain(pool: Pool, spots: list[Spot], num_nodes: int) -> Domain:
+    ordered = tuple(sorted(spots, key=lambda spot: (-spot.free_bytes, spot.node_offset, spot.gpu_position)))
+    if num_nodes == 1:
+        return Domain(pool, ordered, len(ordered))
+    counts: dict[int, int] = defaultdict(int)
+    for spot in spots:
+        counts[spot.node_offset] += 1
+    return Domain(pool, ordered, max(counts.values()))
+
+
+def _reach(node: Node, offset: int, gpu: Gpu, resolved: Resolved) -> tuple[Link, Hashable]:
+    if gpu.mig_parent_uuid is not None:
+        return "none", gpu.uuid
+    if node.nvlink_domain is not None and resolved.spec.nvlink_bytes_per_s > 0:
+        return "nvlink", node.nvlink_domain
+    if gpu.nvlink_island is not None:
+        return "nvlink", (offset, gpu.nvlink_island)
+    return "pcie", offset
+
+
+def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
+    free = min(max(0, gpu.memory_free_bytes or 0), resolved.total_bytes)
+    return _rounded(free, resolved.total_bytes, grain)
+
+
+def _usable(gpu: Gpu) -> bool:
+    # What is free is what was read; without a reading nothing may be planned on.
+    known = gpu.memory_free_bytes is not None
+    return known and gpu.claimed_by is None and gpu.unhealthy_reason is None
+
+
+def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
+    any_unknown = book.any_unknown
+    for node in nodes:
+        for gpu in node.gpus:
+            if gpu.unhealthy_reason is not None:
+                yield LeftOut(node.name, gpu.index, "gpu_unhealthy", gpu.unhealthy_reason)
+            elif gpu.claimed_by is not None:
+                yield LeftOut(node.name, gpu.index, "gpu_busy", f"claimed by {gpu.claimed_by}")
+            elif gpu.memory_free_bytes is None:
+                yield LeftOut(node.name, gpu.index, "gpu_unknown", "its free memory was not read")
+            elif any_unknown and book.resolve(gpu) is None:
+                yield LeftOut(node.name, gpu.index, "gpu_unknown", "neither its type nor its memory is known")

@@ -1,0 +1,111 @@
+"""What a layout gives and costs beside the one that leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.planner.placement.ranks import LazyPlacement
+from cluster.planner.reasons.describe import duration_in_words, rate_in_words
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate, Estimate
+from cluster.planner.search.rank import SAME, benefit, request_latency_s
+from cluster.units import count_of, format_duration
+
+_AT_THE_LIMIT = 0.97
+"""A figure this near to its limit was brought there by a smaller batch."""
+
+
+def compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
+    """Say the other's figure, and by how much it differs from the best one's."""
+    ratio = benefit(other, request) / max(benefit(best, request), 1e-12)
+    if request.objective == "latency":
+        ours, theirs = request_latency_s(other, request), request_latency_s(best, request)
+        told = f"{format_duration(ours)} a request against {format_duration(theirs)}"
+    else:
+        told = f"{_rate(other)}, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
+    return f"{told} (within the estimate's error)" if 1 - SAME <= ratio <= 1 / (1 - SAME) else told
+
+
+def reasons_against(other: Candidate, best: Candidate, request: PlanRequest) -> str:
+    """Say what the other layout costs that the best one does not; '' where nothing stands out."""
+    reasons = [*_costs(other, best), *_structure(other, best)]
+    if request.objective == "throughput":
+        reasons += _sizes(other, best, request)
+    elif other.layout.tp < best.layout.tp:
+        few, many = count_of(other.layout.tp, "GPU"), f"instead of {best.layout.tp}"
+        verb = "does" if other.layout.tp == 1 else "share"
+        reasons.append(f"{few} {verb} the work of a token {many}")
+    return ", ".join(reasons)
+
+
+def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
+    ours, theirs, estimate = other.layout, best.layout, other.estimate
+    if ours.gpus < theirs.gpus:
+        yield f"uses {ours.gpus} of the {theirs.gpus} GPUs"
+    if ours.pp > theirs.pp:
+        yield f"{ours.pp} stages to keep filled"
+    if estimate and ours.tp > theirs.tp:
+        with_experts = " and the all-to-all" if ours.dp_attention else ""
+        share = f"{estimate.all_reduce_share:.0%} of a step"
+        yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+
+
+def _structure(other: Candidate, best: Candidate) -> Iterator[str]:
+    ours, theirs, placement = other.layout, best.layout, other.placement
+    if ours.dp_attention and not theirs.dp_attention:
+        across = isinstance(placement, LazyPlacement) and placement.crosses_network
+        where = "and every token crosses the network at every layer" if across else ""
+        yield f"attention ranks run in lockstep {where}".rstrip()
+    elif ours.ep > theirs.ep:
+        yield "the busiest expert rank sets the pace"
+    if isinstance(placement, LazyPlacement) and placement.shares_nodes:
+        yield "replicas share nodes, so one lost node ends two"
+
+
+def _sizes(other: Candidate, best: Candidate, request: PlanRequest) -> Iterator[str]:
+    ours, theirs = other.layout, best.layout
+    if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
+        yield f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}"
+    held = _limit_at_work(other.estimate, request)
+    if held:
+        yield held
+    elif ours.gpus_per_replica < theirs.gpus_per_replica and _kv(other) < _kv(best):
+        yield f"only {_kv(other):,} tokens of KV room a replica"
+
+
+def _limit_at_work(estimate: Estimate | None, request: PlanRequest) -> str:
+    """Say which limit holds the batch down: the estimate was taken at the largest batch that keeps it."""
+    if estimate is None or request.concurrency is not None or request.objective == "latency":
+        return ""
+    for name, band, limit in (
+        ("TPOT", estimate.tpot_s, request.tpot_s),
+        ("TTFT", estimate.ttft_s, request.ttft_s),
+    ):
+        if limit is not None and _AT_THE_LIMIT * limit < band.value <= limit:
+            held = f"the {name} limit of {format_duration(limit)} holds its batch to {estimate.batch:,}"
+            return f"{held} a replica"
+    return ""
+
+
+def _kv(candidate: Candidate) -> int:
+    return candidate.kv_cache_tokens or 0
+
+
+def _rate(candidate: Candidate) -> str:
+    return rate_in_words(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
+
+
+def latency(candidate: Candidate) -> str:
+    """Say how long the first token takes, and each one after it."""
+    estimate = candidate.estimate
+    if estimate is None:
+        return "no estimate"
+    first, next_ones = duration_in_words(estimate.ttft_s), duration_in_words(estimate.tpot_s)
+    return f"first token {first}, then {next_ones} a token"
+
+
+def limits(request: PlanRequest) -> str:
+    """Say the limits that were asked for."""
+    told = [f"TTFT {format_duration(request.ttft_s)}"] if request.ttft_s else []
+    told += [f"TPOT {format_duration(request.tpot_s)}"] if request.tpot_s else []
+    return f" (limits: {', '.join(told)})"

@@ -1,0 +1,98 @@
+"""Why no replica of a form can be put together from the GPUs there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.joined import counts_by_type
+from cluster.planner.placement.machines import MachineShape, Survey
+from cluster.planner.result import Rejection
+from cluster.planner.search.context import Context
+from cluster.units import count_of
+
+
+def absent_rejection(context: Context, form: Form) -> Rejection:
+    """Return the rule that keeps even one replica of this form from being placed."""
+    survey, label = context.survey, form.layout().label
+    widest = survey.largest_domain
+    if survey.num_usable_gpus >= form.gpus > sum(counts_by_type(survey).values()):
+        return _slices(label)
+    if form.chunk_gpus > widest and survey.num_usable_gpus >= form.chunk_gpus:
+        return _group_too_wide(context, form, label)
+    have, need = survey.num_usable_gpus, form.gpus
+    if have >= need:
+        return _no_such_groups(survey, form, label)
+    out = survey.left_out
+    if have + len(out) >= need:
+        first = out[0]
+        return Rejection(
+            first.rule,
+            f"{label} needs {need} GPUs and {have} can be used: {first.node_name} GPU {first.gpu_index} "
+            f"is out ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
+        )
+    return Rejection("not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}")
+
+
+def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
+    survey = context.survey
+    widest, tp = survey.largest_domain, form.chunk_gpus
+    if context.request.tp == form.tp:
+        return _cannot_be_joined(survey, form, label)
+    per_machine = [_machine_counts(shape) for shape in survey.shapes]
+    if any(count >= tp for counts in per_machine for count in counts.values()):
+        return Rejection(
+            "crosses_island",
+            f"{label} would join GPUs of different NVLink islands; "
+            f"the largest island has {count_of(widest, 'GPU')}",
+        )
+    if any(sum(counts.values()) >= tp for counts in per_machine):
+        return Rejection(
+            "mixed_gpus",
+            f"{label} would mix GPU types in one group; the largest group of one type in a node has {widest}",
+        )
+    return Rejection(
+        "crosses_node",
+        f"{label} would all-reduce across nodes at every layer; "
+        f"the largest group inside one node has {count_of(widest, 'GPU')}",
+    )
+
+
+def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
+    """Say why not even joined islands and nodes hold a group that the user asked for."""
+    counts = counts_by_type(survey)
+    there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    if sum(counts.values()) >= form.chunk_gpus:
+        message = f"{label} would mix GPU types in one group; there are {there}"
+        return Rejection("mixed_gpus", message)
+    return _slices(label)
+
+
+def _slices(label: str) -> Rejection:
+    message = f"{label} would join slices of GPUs, and a slice cannot join a group"
+    return Rejection("crosses_island", message)
+
+
+def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
+    """There are GPUs enough, but not enough groups of the width that one stage needs."""
+    size = form.chunk_gpus
+    there = sum(
+        len(domain.spots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
+    )
+    if len(counts_by_type(survey)) > 1:
+        rule, where = "mixed_gpus", "of one type "
+    else:
+        rule, where = ("crosses_island" if survey.num_nodes == 1 else "crosses_node"), ""
+    return Rejection(
+        rule,
+        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')} {where}in one node; "
+        f"the {survey.num_usable_gpus} GPUs here make {there}",
+    )
+
+
+def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:
+    counts: Counter[tuple[str, int]] = Counter()
+    for domain in shape.domains:
+        if domain.pool.link != "none":
+            counts[domain.pool.spec.type, domain.pool.total_bytes] += len(domain.spots)
+    return counts

@@ -1,0 +1,32 @@
+"""Degrees that ask for more GPUs than the cluster has: refused before anything is tried."""
+
+from __future__ import annotations
+
+from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
+from cluster.planner.result import Candidate, Rejection
+from cluster.planner.search.context import Context
+from cluster.planner.search.enumerate import form_of
+from cluster.units import count_of
+
+Pair = tuple[Form, Candidate]
+
+
+def beyond_the_gpus(context: Context) -> Pair | None:
+    """Return the refused layout where one replica alone asks for more GPUs than there are; else None.
+
+    More replicas than there is room for are counted by the search, which then says how many do fit.
+    """
+    request, have = context.request, context.cluster.num_gpus
+    tp, pp, ep = request.tp or 1, request.pp or 1, request.ep or 1
+    ranks = request.decode_context_parallel
+    need = max(tp, ep, ranks) * pp
+    if need <= max(1, have):
+        return None
+    form = form_of(Layout(tp, pp, 1, ep, dp_attention=ep > tp), context.survey)
+    layout = form.layout()
+    asked, fix = layout.label, ""
+    if ranks > max(tp, ep):
+        asked, fix = f"--decode-context-parallel-size {ranks}", "leave that option out"
+    message = f"{asked} needs {count_of(need, 'GPU')}, and there {'is' if have == 1 else 'are'} {have:,}"
+    return form, Candidate(layout, False, (Rejection("not_enough_gpus", message, fix),))

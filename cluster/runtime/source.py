@@ -1,0 +1,90 @@
+"""Where a rank's weights come from, and in which dtype they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import BadInput
+from cluster.json_file import SETTINGS, read_json
+from cluster.runtime.config import ModelConfig
+from cluster.runtime.config_fields import Fields
+from cluster.text import clean
+
+DTYPES = {
+    "fp32": "float32",
+    "float32": "float32",
+    "float": "float32",
+    "bf16": "bfloat16",
+    "bfloat16": "bfloat16",
+    "fp16": "float16",
+    "float16": "float16",
+    "half": "float16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSource:
+    """A Hugging Face config, and a folder with weights, or None for made-up ones."""
+
+    config: Mapping[str, Any]
+    path: str | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, source: Mapping[str, Any] | Any) -> WeightSource:
+        """Take anything with `config`, `path`, `hub_id`, `revision` and `seed`, as keys or as attributes.
+
+        Weights named by their hub id are looked for in the hub's cache of this machine; BadInput when they
+        are not there, for nobody asked for made-up ones.
+        """
+        config = source["config"] if isinstance(source, Mapping) else source.config
+        return cls(config, weights_folder(source), int(_field(source, "seed") or 0))
+
+    def eos_token_ids(self, config: ModelConfig) -> tuple[int, ...]:
+        """Return the tokens that end a text: generation_config.json knows more of them than config.json."""
+        if self.path is None:
+            return config.eos_token_ids
+        file = Path(self.path) / "generation_config.json"
+        try:
+            values = read_json(file, SETTINGS)
+        except BadInput:
+            return config.eos_token_ids
+        found = Fields(values, str(file)).token_ids("eos_token_id") if isinstance(values, Mapping) else ()
+        return tuple(dict.fromkeys((*config.eos_token_ids, *found)))
+
+
+def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True) -> str | None:
+    """Return the folder on this machine that `source` names by path or hub id; None for made-up weights.
+
+    `with_weights=False`: the tokenizer is enough. Raises BadInput when the hub's cache does not hold it.
+    """
+    path, hub_id = _field(source, "path"), _field(source, "hub_id")
+    if path is not None or hub_id is None:
+        return None if path is None else str(path)
+    from cluster.runtime.hub_cache import find_cached
+
+    revision = _field(source, "revision") if with_weights else None
+    found = find_cached(str(hub_id), revision, with_weights=with_weights)
+    if found.path is None:
+        raise BadInput(
+            f"{clean(str(hub_id))} {found.problem}", f"Run there: hf download {clean(str(hub_id))}"
+        )
+    return found.path
+
+
+def _field(source: Mapping[str, Any] | Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
+
+
+def resolve_dtype(name: str, config: ModelConfig) -> str:
+    """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own."""
+    if name == "auto":
+        return config.dtype
+    if name not in DTYPES:
+        raise BadInput(
+            f"The built-in engine does not compute in {clean(name)}", "Use auto, bfloat16, float16 or float32"
+        )
+    return DTYPES[name]

@@ -1,0 +1,121 @@
+"""`deploy --dry-run`: the same before and after the verb, and nothing is started; options of other verbs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.bridge.process_table import processes_with
+from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
+
+SIMULATED = ("--simulate", "1x2xL4", "--model", "llama-3.1-8b")
+DESCRIBED = ("--cluster", "2x4xA100-80GB", "--model", "llama-3.1-8b", "--tp", "4")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> dict[str, str]:
+    """A state folder of its own, in whose name no process may be left."""
+    return {"CLUSTERVIEW_STATE_DIR": str(tmp_path)}
+
+
+def answer_of(*arguments: str, **environment: str) -> dict[str, Any]:
+    done = run_clusterview(*arguments, "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_both_spellings_are_a_dry_run_of_the_deployment(state: dict[str, str]) -> None:
+    before = answer_of("--dry-run", "deploy", *SIMULATED, "--name", "mine", **state)
+    after = answer_of("deploy", "--dry-run", *SIMULATED, "--name", "mine", **state)
+    assert before["order"] == after["order"] and before["preflight"] == after["preflight"]
+    assert not processes_with("CLUSTERVIEW_STATE_DIR", state["CLUSTERVIEW_STATE_DIR"])
+    assert not list(Path(state["CLUSTERVIEW_STATE_DIR"]).iterdir())
+    order = after["order"]
+    assert (order["name"], order["weights"], order["simulated"]) == ("mine", "dummy", True)
+    assert order["engine"]["name"] == "builtin" and order["engine"]["planned_for"].startswith("vllm ")
+    assert [(rank["node"], rank["gpu_index"]) for rank in order["ranks"]] == [("node-1", 0), ("node-1", 1)]
+    (node,) = after["preflight"]
+    assert node["state"] == "ok" and node["packages"]["torch"] and node["python"]
+    assert "does not run" in after["preflight_note"]
+    assert after["recommended"]["label"] == order["label"]
+
+
+def test_on_a_described_cluster_the_nodes_cannot_be_asked() -> None:
+    done = run_clusterview("deploy", "--dry-run", *DESCRIBED)
+    assert (done.returncode, done.stderr) == (0, "")
+    for told in (
+        "Deployment llama-3.1-8b: TP=4, DP=2 on 8 GPUs",
+        "weights of each node's hub cache",
+        "replica 1 stage 0 rank 3  node-2 GPU 3",
+        "not checked: --cluster describes a cluster",
+        "Nothing was started.",
+    ):
+        assert told in done.stdout
+    order = answer_of("deploy", "--dry-run", *DESCRIBED, "--load-format", "dummy")["order"]
+    assert (order["weights"], order["hub_id"]) == ("dummy", None)
+
+
+def test_a_layout_that_does_not_fit_is_status_1_with_the_plan() -> None:
+    arguments = ("deploy", "--dry-run", "--cluster", "1xL4", "--model", "llama-3.1-70b", "--json")
+    done = run_clusterview(*arguments)
+    assert done.returncode == 1 and "no layout fits" in done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["order"] is None and answer["recommended"] is None and answer["candidates"]
+
+
+def test_advice_to_plan_for_another_engine_says_that_it_cannot_be_started() -> None:
+    mixture = ("--cluster", "1x2xA100-80GB", "--model", "Qwen/Qwen3-30B-A3B")
+    done = run_clusterview("deploy", "--dry-run", *mixture)
+    assert done.returncode == 1
+    assert "--engine vllm; other engines are for planning only, they cannot be started" in done.stderr
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ("--engine", "vllm"),
+            "only the built-in engine can be started, not vllm. Deploy with --engine builtin",
+        ),
+        (("--engine", "tensorrt-llm"), "not tensorrt-llm"),
+        (("--engine-version", "0.11.0"), "--engine-version"),
+        (("--workload", "training"), "training is planned, but cannot be started"),
+        (("--load-format", "pt"), "invalid choice: 'pt' (choose from 'auto', 'safetensors', 'dummy')"),
+        (("--port", "70000"), "'70000' is not a port"),
+    ],
+)
+def test_what_would_not_be_done_as_asked_is_refused(
+    dry_run: tuple[str, ...], options: tuple[str, ...], told: str, state: dict[str, str]
+) -> None:
+    """Before anything is started: in one line, also on a simulated cluster."""
+    done = run_clusterview("deploy", *dry_run, *SIMULATED, *options, **state)
+    assert told in one_line_error(done)
+
+
+@pytest.mark.parametrize(
+    "option", ["--quantization fp8", "--kv-cache-dtype fp8", "--max-num-batched-tokens 9"]
+)
+def test_what_the_engine_does_not_support_is_refused_on_real_gpus(option: str) -> None:
+    done = run_clusterview("deploy", "--dry-run", *DESCRIBED, *option.split())
+    assert f"the built-in engine does not support {option}" in one_line_error(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--dry-run", "status"), "--dry-run has no meaning for status. It changes nothing anyway"),
+        (("--dry-run", "snapshot"), "--dry-run has no meaning for snapshot"),
+        (("doctor", "--dry-run"), "--dry-run"),
+        (("--model", "m", "status"), "--model has no meaning for status"),
+        (("--tp", "2", "stop", "--all"), "--tp has no meaning for stop"),
+        (("--demo", "deploy"), "--demo has no meaning for deploy"),
+        (("--json", "snapshot"), "--json has no meaning for snapshot"),
+    ],
+)
+def test_an_option_before_a_verb_means_what_it_means_after_it(arguments: tuple[str, ...], told: str) -> None:
+    assert told in one_line_error(run_clusterview(*arguments))

@@ -1,0 +1,94 @@
+"""Scaled stand-ins: small, split like the real model, and honest about what they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.runtime.config import read_model_config
+from cluster.runtime.parameter_estimate import count_dense, estimate_parameters
+from cluster.runtime.partition import rank_part
+from cluster.runtime.scale import scale_config
+
+LLAMA_70B: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+}
+SPARSE = LLAMA_70B | {"architectures": ["MixtralForCausalLM"], "num_local_experts": 8}
+LATENT = LLAMA_70B | {
+    "architectures": ["DeepseekV3ForCausalLM"],
+    "kv_lora_rank": 512,
+    "num_key_value_heads": 64,
+}
+NESTED = {"architectures": ["Llama4ForConditionalGeneration"], "text_config": SPARSE}
+
+
+def test_70b_keeps_its_heads_and_says_its_scale() -> None:
+    config, sentence = scale_config(LLAMA_70B, tp=4)
+    assert (config["num_attention_heads"], config["num_key_value_heads"]) == (64, 8)
+    assert config["intermediate_size"] % 4 == 0
+    assert sentence == "about 1/250,000 of the parameters (4 of 80 layers, hidden 64 of 8192)"
+    assert estimate_parameters(LLAMA_70B) == pytest.approx(70.6e9, rel=0.01)
+
+
+def test_a_known_count_is_no_estimate() -> None:
+    _, sentence = scale_config(LLAMA_70B, tp=4, parameters=70_553_706_496)
+    assert sentence.startswith("1/250,000 of the parameters")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (SPARSE, "runs no experts"),
+        (LATENT, "runs no latent attention"),
+        (NESTED, "runs no experts"),
+        ({"architectures": ["MambaForCausalLM"], "hidden_size": 4096}, "does not run this architecture"),
+        ({}, "names no architecture"),
+    ],
+)
+def test_what_the_engine_does_not_run_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:
+    scaled, sentence = scale_config(config, tp=2)
+    assert scaled["architectures"] == ["LlamaForCausalLM"]
+    assert "stand-in" in sentence
+    assert words in sentence
+
+
+def test_an_mlp_that_does_not_divide_still_does_not() -> None:
+    scaled, _ = scale_config(LLAMA_70B | {"intermediate_size": 11008}, tp=3)
+    assert scaled["intermediate_size"] % 3
+
+
+@given(
+    st.sampled_from([LLAMA_70B, SPARSE, LATENT, NESTED, {}]),
+    st.integers(1, 8),
+    st.integers(1, 6),
+    st.sampled_from(["Qwen2ForCausalLM", "Qwen3ForCausalLM", "MistralForCausalLM", "Other"]),
+)
+def test_every_stand_in_is_small_and_can_be_split(
+    config: dict[str, Any], tp: int, pp: int, architecture: str
+) -> None:
+    scaled, _ = scale_config({**config, "architectures": [architecture]}, tp, pp)
+    model = read_model_config(scaled)
+    assert 4 * count_dense(scaled) < 4 * 2**20
+    for stage in range(pp):
+        for rank in range(tp):
+            rank_part(model, tp=tp, pp=pp, tp_rank=rank, stage=stage)
+
+
+def test_planning_parts_do_not_import_torch() -> None:
+    """A fresh process, because this one has torch already."""
+    modules = (
+        "config, partition, scale, tokenizer, chat, generation, scheduler, source, rank, rendezvous, stats"
+    )
+    code = f"import sys\nfrom cluster.runtime import {modules}\nsys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,116 @@
+"""Start-up logs against the memory model: weights, KV tokens from logged bytes, KV bytes from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
+from cluster.planner.result import RankMemory
+from cluster.units import GIB
+from tests.evidence.figures import Miss, summary
+from tests.evidence.models import EvidenceModels
+from tests.evidence.rows import Row, named_rows
+from tests.evidence.setups import Setup, read_setup
+
+_PARTS = ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAccuracy:
+    """Predictions beside measurements, by quantity."""
+
+    weights: list[Miss]
+    activation: list[Miss]
+    tokens: list[Miss]
+    room: list[Miss]
+
+
+def memory_accuracy(folder: Path) -> MemoryAccuracy:
+    """Plan every start of the folder's logs whose model and layout are known."""
+    models = EvidenceModels(folder)
+    found = MemoryAccuracy([], [], [], [])
+    for name, row in named_rows(folder, "startup_logs*.jsonl"):
+        setup = read_setup(row, models, folder)
+        if setup is None:
+            continue
+        found.weights.extend(weights_miss(name, row, setup))
+        found.activation.extend(activation_miss(name, row, setup))
+        found.tokens.extend(tokens_miss(name, row, setup))
+        found.room.extend(room_miss(name, row, setup))
+    return found
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines on memory."""
+    found = memory_accuracy(folder)
+    return [
+        "Memory against start-up logs",
+        *summary("weights a GPU", found.weights, "GiB", relative=True),
+        *summary("activation peak a GPU", found.activation, "GiB", relative=False),
+        *summary("KV tokens from the logged KV bytes", found.tokens, "tokens", relative=True),
+        *summary("KV GiB a GPU from scratch", found.room, "GiB", relative=False),
+    ]
+
+
+def stage_memories(setup: Setup, total_bytes: int) -> tuple[RankMemory, ...]:
+    """Return each stage's memory on an otherwise empty GPU of this total."""
+    return tuple(
+        rank_memory(
+            setup.model, setup.layout, stage, setup.engine, setup.request, total_bytes, total_bytes, setup.gpu
+        )
+        for stage in setup.stages
+    )
+
+
+def weights_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
+    """Return the error of the weights, of the first stage as the log shows it."""
+    measured = row.get("weights_gib_per_gpu")
+    if not measured:
+        return []
+    memory = stage_memories(setup, setup.gpu_total_bytes or 80 * GIB)[0]
+    return [Miss(name, memory.weights_bytes / GIB, measured)]
+
+
+def activation_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
+    """Return the error of the activation peak, of the first stage as the log shows it."""
+    measured = row.get("activation_peak_gib")
+    if measured is None or setup.gpu_total_bytes is None:
+        return []
+    memory = stage_memories(setup, setup.gpu_total_bytes)[0]
+    return [Miss(name, memory.activation_bytes / GIB, measured)]
+
+
+def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
+    """Return the error of the tokens that the logged KV bytes hold."""
+    measured, logged = row.get("kv_tokens"), row.get("kv_cache_gib_per_gpu")
+    if not measured or not logged:
+        return []
+    total = setup.gpu_total_bytes or 24 * GIB
+    given = tuple(
+        replace(memory, kv_cache_bytes=int(logged * GIB)) for memory in stage_memories(setup, total)
+    )
+    limits = engine_limits(setup.model, setup.engine, setup.request, total, setup.gpu)
+    predicted = kv_cache_tokens(
+        ReplicaMemory.of(setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits)
+    )
+    return [Miss(name, predicted, measured)]
+
+
+def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
+    """Return the error of the KV room predicted from nothing but the command line."""
+    measured = row.get("kv_cache_gib_per_gpu")
+    if not measured or measured < 0 or setup.gpu_total_bytes is None or row.get("room_unknown"):
+        return []
+    used = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
+    memory = min(stage_memories(used, setup.gpu_total_bytes), key=lambda stage: stage.kv_cache_bytes)
+    return [Miss(name, memory.kv_cache_bytes / GIB, measured)]
+
+
+def utilization_of(row: Row) -> float | None:
+    """Return the utilisation: what the row's own parts add up to, where it has all of them."""
+    total = row.get("total_gpu_memory_gib")
+    if not total or any(part not in row for part in _PARTS):
+        stated: float | None = row.get("gpu_memory_utilization")
+        return stated
+    return float(round(sum(float(row[part]) for part in _PARTS) / float(total), 2))

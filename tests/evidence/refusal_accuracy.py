@@ -1,0 +1,102 @@
+"""Layouts that real engines refused against the rules, and layouts that ran against false refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster.planner.memory import ReplicaMemory, engine_limits
+from cluster.planner.result import Rejection
+from cluster.planner.rules import graphs_rejection, layout_rejections, memory_rejections
+from tests.evidence.memory_accuracy import stage_memories, utilization_of
+from tests.evidence.models import EvidenceModels
+from tests.evidence.rows import Row, named_rows
+from tests.evidence.setups import Setup, read_setup
+
+RULES_OF_CATEGORY = {
+    "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
+    "kv_need_gt_available": {"max_len_exceeds_kv", "no_kv_memory"},
+    "oom_load": {"weights_do_not_fit"},
+    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit", "max_len_exceeds_kv"},
+    "dtype_unsupported": {"dtype_unsupported", "quantization_unsupported"},
+}
+"""Rules that say what a category of the evidence says; any other category is a rule's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalAccuracy:
+    """How the rules judged layouts that engines refused, and layouts that ran."""
+
+    right: int
+    wrong: list[str]
+    unknown: int
+    """Rows that name no model or layout."""
+    refused_though_run: list[str]
+
+
+def refusal_accuracy(folder: Path) -> RefusalAccuracy:
+    """Judge every layout of the folder whose model and degrees are known."""
+    models = EvidenceModels(folder)
+    right, wrong, unknown = 0, [], 0
+    for name, row in named_rows(folder, "failing_layouts*.jsonl"):
+        setup = read_setup(row, models, folder)
+        if setup is None:
+            unknown += 1
+            continue
+        found = [rejection.rule for rejection in rejections(setup)]
+        if RULES_OF_CATEGORY.get(row["category"], {row["category"]}) & set(found):
+            right += 1
+        else:
+            said = ", ".join(found) or "runs"
+            wrong.append(f"    {name}: {row['category']}, the planner says {said}")
+    return RefusalAccuracy(right, wrong, unknown, false_refusals(folder, models))
+
+
+def section(folder: Path) -> list[str]:
+    """Return the lines on refusals."""
+    found = refusal_accuracy(folder)
+    judged = found.right + len(found.wrong)
+    unknown = f"({found.unknown} rows name no model or layout)"
+    return [
+        "Layouts that engines refuse",
+        f"{'refused with the right rule':<44} {found.right} of {judged} {unknown}",
+        *found.wrong,
+        f"{'layouts known to run that are refused':<44} {len(found.refused_though_run)}",
+        *found.refused_though_run,
+    ]
+
+
+def rejections(setup: Setup) -> tuple[Rejection, ...]:
+    """Return every rule a setup breaks, memory included where the GPU is known."""
+    shape = layout_rejections(setup.model, setup.layout, setup.gpu, setup.engine, setup.request)
+    if setup.gpu_total_bytes is None or shape:
+        return shape
+    memories = stage_memories(setup, setup.gpu_total_bytes)
+    limits = engine_limits(setup.model, setup.engine, setup.request, setup.gpu_total_bytes, setup.gpu)
+    total = setup.gpu_total_bytes
+    late = (graphs_rejection(setup.engine, memory, total, total) for memory in memories)
+    found = memory_rejections(
+        ReplicaMemory.of(
+            setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
+        )
+    )
+    return found or tuple(rejection for rejection in late if rejection)
+
+
+def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
+    """Return the starts that succeeded and that the planner refuses."""
+    lines = []
+    for name, row in named_rows(folder, "startup_logs*.jsonl"):
+        setup = read_setup(row, models, folder) if _started(row) else None
+        if setup is None:
+            continue
+        setup = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
+        found = rejections(setup)
+        if found:
+            lines.append(f"    {name}: {found[0].rule}: {found[0].message}")
+    return lines
+
+
+def _started(row: Row) -> bool:
+    fits = float(row.get("max_concurrency", 1)) >= 1 and not row.get("room_unknown")
+    return fits and row.get("kv_cache_gib_per_gpu", 1) > 0 and "fails" not in str(row.get("note", ""))

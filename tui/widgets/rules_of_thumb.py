@@ -1,0 +1,63 @@
+"""Training against inference, and the rules of thumb, in the terms of the plan on screen."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+from textual.widget import Widget
+
+from cluster.planner.result import Plan
+from cluster.units import format_gib
+from tui.styles import Look, look_of
+
+_BYTES_A_GRADIENT = 2
+
+RULES = (
+    "Data parallel: a full copy on each replica, no communication, throughput grows with the copies.",
+    "Tensor parallel: one model split over GPUs, two all-reduces in every layer.",
+    "Fits on 1 GPU: data parallel. Does not: tensor parallel. Both: TP inside a node, DP over nodes.",
+    "Tensor parallel wants NVLink; keep it inside a node.",
+)
+
+
+class Lessons(Widget):
+    """What holds beyond this plan."""
+
+    DEFAULT_CSS = """
+    Lessons { height: auto; margin: 1 0 0 0; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plan: Plan | None = None
+
+    def show(self, plan: Plan | None) -> None:
+        """Fill in a plan's figures."""
+        self._plan = plan
+        self.refresh(layout=True)
+
+    def render(self) -> Table | Text:
+        return Text() if self._plan is None else lessons_table(self._plan, look_of(self))
+
+
+def lessons_table(plan: Plan, look: Look) -> Table:
+    """Build the contrast and the rules as one table of two columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    table.add_column(Text(""), min_width=14, no_wrap=True)
+    table.add_column(Text("Data parallel in training", look.strong), ratio=6)
+    table.add_column(Text("Data parallel in inference", look.strong), ratio=6)
+    gradients = format_gib(plan.model.parameters * _BYTES_A_GRADIENT) if plan.model.parameters else "all"
+    rows = (
+        ("Each GPU", "full copy of the model", "full copy of the model"),
+        ("Work", "each copy takes a part of the batch", "each request goes to any copy"),
+        ("Between GPUs", f"all-reduce of {gradients} of gradients a step", "nothing"),
+        ("Gains", "faster training", "more throughput"),
+    )
+    for name, training, inference in rows:
+        table.add_row(Text(name, look.muted), Text(training, look.plain), Text(inference, look.plain))
+    return table
+
+
+def rules_text(look: Look) -> Text:
+    """Draw the rules of thumb, a line each."""
+    return Text("\n".join(RULES), look.plain)
