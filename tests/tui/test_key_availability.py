@@ -149,7 +149,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         shown = make_deployment(CLUSTER, serving=False)
         session.say(DeploymentsSeen(deployments=(shown,)))
         await settle(pilot)
-        assert app.screen.orders.ordered == ""
+        assert app.screen.orders.open.ordered == ""
         assert "placing" in screen_text(app)
 
 

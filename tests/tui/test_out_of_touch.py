@@ -70,7 +70,7 @@ async def test_an_order_confirmed_during_a_break_is_refused_in_a_line() -> None:
         await until(pilot, lambda: app.screen is app.main_screen)
         await pilot.pause(0.1)
         assert session.orders == []
-        assert not app.main_screen.orders.deploying
+        assert not app.main_screen.orders.open.deploying
 
 
 async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() -> None:
@@ -85,11 +85,11 @@ async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() ->
         assert "R Reconnect" in screen_text(app)
         await pilot.press("R")
         await until(pilot, lambda: "RECONNECTING" in screen_text(app))
-        assert app.session is second
+        assert app.context.session is second
         await until(pilot, lambda: first.closed)
-        assert "node-0" in screen_text(app) and app.store.snapshot.deployments == (status,)
+        assert "node-0" in screen_text(app) and app.context.store.snapshot.deployments == (status,)
         first.say(DeploymentsSeen(deployments=()))
-        assert app.store.snapshot.deployments, "the old session is not heard any more"
+        assert app.context.store.snapshot.deployments, "the old session is not heard any more"
         second.say(*opening_events(CLUSTER))
         await until(pilot, lambda: "RECONNECTING" not in screen_text(app))
         assert "NOT CONNECTED" not in screen_text(app)

@@ -15,7 +15,7 @@ from cluster.errors import BadInput
 from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
 from tests.tui.conftest import make_app, opened, screen_text
 from tui.confirmations import confirm_deploy
-from tui.planning import OrderContext, spec_with_scale
+from tui.deploy_spec import OrderContext, spec_with_scale
 from tui.styles import Look
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines

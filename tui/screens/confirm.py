@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,23 +11,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from tui.confirmations import Confirmation
 from tui.screens.dialog import Dialog
 from tui.styles import look_of
 
 _DIALOG_SHARE = 0.94
 """As .dialog's max-height in app.tcss."""
 _LINES_AROUND_FACTS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What a dialog says. Rows are (name, value)."""
-
-    title: str
-    rows: tuple[tuple[str, str], ...]
-    yes: str
-    no: str = "Cancel"
-    remark: str = ""
 
 
 class ConfirmScreen(Dialog[bool]):

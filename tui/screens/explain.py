@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
@@ -19,20 +18,11 @@ from tui.background import in_background
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.planner.by_name import PlanFunction
 from tui.screens.page import Page
+from tui.setup import Example
 from tui.styles import Look
 from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import path_tree
 from tui.widgets.rules_of_thumb import lessons_table, rules_text
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One of the textbook questions: a model and a cluster in words."""
-
-    model: str
-    cluster: str
-    answer: str = ""
-    why: str = ""
 
 
 class ExplainScreen(Page):

@@ -13,7 +13,7 @@ from cluster.planner.result import Candidate, Plan
 from tui.format import duration_band, fit, memory_of, rate, throughput_band
 from tui.glyphs import CROSS, CURSOR, TICK
 from tui.messages import CandidateHighlighted
-from tui.planning import candidate_key
+from tui.question import candidate_key
 from tui.styles import Look
 from tui.widgets.line_view import LineView
 
