@@ -203,7 +203,7 @@ async def test_a_node_is_found_by_a_part_of_its_name() -> None:
         await pilot.press("slash", *"nowhere", "enter")
         await pilot.pause()
         await pilot.pause()
-        assert "No node is named like nowhere." in screen_text(app)
+        assert "No node has 'nowhere' in its name." in screen_text(app)
 
 
 async def test_every_way_of_drawing_names_the_replicas() -> None:
