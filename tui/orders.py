@@ -77,7 +77,7 @@ class Orders:
 
     async def deploy(self, spec: DeploymentSpec) -> None:
         """Send an order. Until the deployment shows, the key that sent it is dimmed."""
-        if self._is_out_of_touch():
+        if self._refuse_if_disconnected():
             return
         self.open.deploy(spec.name)
         self._view.show_deployments(True)
@@ -98,7 +98,7 @@ class Orders:
 
     async def stop(self, name: str) -> None:
         """Order the end of a deployment. Until it has ended, the key that ordered it is dimmed."""
-        if self._is_out_of_touch():
+        if self._refuse_if_disconnected():
             return
         self.open.stop(name)
         self._view.show_orders()
@@ -110,12 +110,12 @@ class Orders:
         self.open.close(name)
         self._view.show_orders()
 
-    def _is_out_of_touch(self) -> bool:
+    def _refuse_if_disconnected(self) -> bool:
         """Refuse an order that was confirmed while the connection broke: sent late, it would surprise."""
         snapshot = self._context.store.snapshot
-        if snapshot.out_of_touch:
+        if snapshot.disconnected:
             self._view.say(snapshot.lost.reason if snapshot.lost is not None else INTERRUPTED, "bad")
-        return snapshot.out_of_touch
+        return snapshot.disconnected
 
     async def _finish(self, future: Future[None], done: str) -> bool:
         """Wait for an order without blocking the screen, and show how it ended."""

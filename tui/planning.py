@@ -19,7 +19,7 @@ class Planning:
         self._context = context
         self.question = question
         self.plan: Plan | None = None
-        self.as_if_stopped = ""
+        self.assumed_stopped = ""
         """Names of deployments that the plan treats as stopped."""
         self.failure = ""
         """Why there is no plan, in one line; '' when there is one, or none was asked for."""
@@ -62,11 +62,11 @@ class Planning:
         try:
             found = await in_background(answer_beside_deployments, self.question, snapshot, ask)
         except Exception as error:
-            self.plan, self.as_if_stopped, self.failure = None, "", _one_line(error)
+            self.plan, self.assumed_stopped, self.failure = None, "", _one_line(error)
             return True
         if found is None:
             return False
-        self.plan, self.as_if_stopped, self.failure = found.plan, found.as_if_stopped, ""
+        self.plan, self.assumed_stopped, self.failure = found.plan, found.assumed_stopped, ""
         return True
 
     async def plan_on_latest(self, wanted: Candidate) -> tuple[Plan, Candidate | None]:
@@ -78,7 +78,7 @@ class Planning:
         assert cluster is not None and self.plan is not None
         question = Question(self.models, self.question.request)
         plan = await in_background(answer, question, cluster, self._context.setup.plan)
-        self.plan, self.as_if_stopped, self.failure = plan, "", ""
+        self.plan, self.assumed_stopped, self.failure = plan, "", ""
         return plan, find_candidate(plan, candidate_key(wanted))
 
 

@@ -34,7 +34,7 @@ class Answer:
     """A plan, and the deployments of ours that it treats as stopped ('' when there are none)."""
 
     plan: Plan
-    as_if_stopped: str = ""
+    assumed_stopped: str = ""
 
 
 def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: PlanFunction) -> Answer | None:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
-from tui.exit_message import farewell
+from tui.exit_message import exit_lines
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
@@ -100,7 +100,7 @@ def run_screen(session: Session, setup: Setup) -> int:
             signal.signal(number, signal.SIG_IGN)
         app.context.session.close()
     left, orders = app.context, app.main_screen.orders.open
-    for line in farewell(left.store.snapshot, orders, left.address_options):
+    for line in exit_lines(left.store.snapshot, orders, left.address_options):
         sys.stdout.write(f"{line}\n")
     if app.fault is not None:
         raise app.fault

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from cluster.bridge.events import Progress
 from tui.confirmations import Confirmation
 from tui.context import AppContext
-from tui.key_availability import Situation, obstacle
+from tui.key_availability import KeyContext, why_disabled
 from tui.messages import (
     CandidateHighlighted,
     DisabledKeyClicked,
@@ -159,7 +159,7 @@ class MainScreen(Screen[None]):
             return self.has_class("-empty") and setup.open_simulated is not None
         if action == "reconnect":
             return self.app_context.store.snapshot.lost is not None and setup.reopen is not None
-        return None if obstacle(action, self._situation()) else True
+        return None if why_disabled(action, self._key_context()) else True
 
     def on_key(self, event: events.Key) -> None:
         """Answer a key that is dimmed; the others find their way through the bindings."""
@@ -171,15 +171,15 @@ class MainScreen(Screen[None]):
         self._answer_disabled(message.action)
 
     def _answer_disabled(self, action: str) -> None:
-        self.panels.status.answer(obstacle(action.partition("(")[0], self._situation()))
+        self.panels.status.answer(why_disabled(action.partition("(")[0], self._key_context()))
 
-    def _situation(self) -> Situation:
-        return Situation(
+    def _key_context(self) -> KeyContext:
+        return KeyContext(
             snapshot=self.app_context.store.snapshot,
             can_deploy=self.app_context.session.can_deploy,
             plan=self.planning.plan,
             candidate=self.panels.candidate,
-            as_if_stopped=self.planning.as_if_stopped,
+            assumed_stopped=self.planning.assumed_stopped,
             deployment=self.panels.deployment,
             ordered=self.orders.open.ordered,
             stopping=self.orders.open.stopping,

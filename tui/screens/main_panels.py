@@ -73,7 +73,7 @@ class MainPanels:
         """Divide a screen of `width` cells and `height` lines among the panels."""
         tall, both = height >= TALL_LINES, shows_both(width, height)
         room = height * 3 // 5 if both else height - (28 if tall else 13)
-        self.map.give_room(max(2, room), height // 3 if both else room)
+        self.map.set_max_lines(max(2, room), height // 3 if both else room)
         self.plan.fit(tall, width >= WIDE_CELLS)
         self._share_column(width, height)
 
@@ -103,7 +103,7 @@ class MainPanels:
     def show_plan(self) -> None:
         """Show the latest plan, or why there is none."""
         planning = self._planning
-        self.plan.show(planning.plan, planning.failure, planning.as_if_stopped)
+        self.plan.show(planning.plan, planning.failure, planning.assumed_stopped)
         self._explanations.show(planning.plan)
         self.show_candidate()
 

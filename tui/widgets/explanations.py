@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from cluster.planner.result import Candidate, Plan
 from tui.widgets.comparison import Comparison
 from tui.widgets.pictures import Pictures
-from tui.widgets.rules_of_thumb import Lessons
+from tui.widgets.rules_of_thumb import TrainingContrast
 from tui.widgets.section import Section
 
 
@@ -15,13 +15,13 @@ class Explanations(VerticalScroll, can_focus=False):
     """Keeps its parts on the same plan."""
 
     def __init__(self, id: str | None = None) -> None:
-        self._comparison, self._lessons, self._pictures = Comparison(), Lessons(), Pictures()
-        super().__init__(Section("Side by side"), self._comparison, self._lessons, self._pictures, id=id)
+        self._comparison, self._training, self._pictures = Comparison(), TrainingContrast(), Pictures()
+        super().__init__(Section("Side by side"), self._comparison, self._training, self._pictures, id=id)
 
     def show(self, plan: Plan | None) -> None:
         """Show another plan."""
         self._comparison.show(plan)
-        self._lessons.show(plan)
+        self._training.show(plan)
 
     def show_candidate(self, plan: Plan | None, candidate: Candidate | None) -> None:
         """Draw the highlighted layout."""

@@ -26,10 +26,10 @@ class PlanPanel(Vertical):
         super().__init__(self.summary, self.path, self.alternatives, self.note, id=id)
         self._plan: Plan | None = None
 
-    def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
-        """Show a plan, or why there is none; `as_if_stopped` names deployments it treats as stopped."""
+    def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
+        """Show a plan, or why there is none; `assumed_stopped` names deployments it treats as stopped."""
         self._plan = plan
-        self.summary.show(plan, waiting, as_if_stopped)
+        self.summary.show(plan, waiting, assumed_stopped)
         self.path.show(plan)
         self.alternatives.show(plan)
 
@@ -40,9 +40,9 @@ class PlanPanel(Vertical):
 
     def fit(self, tall: bool, wide: bool) -> None:
         """Choose the form of each part for a screen of this kind."""
-        self.path.make_roomy(tall, wide)
-        self.note.give_room(10 if tall else 3)
-        self.summary.make_roomy(tall)
+        self.path.set_roomy(tall, wide)
+        self.note.set_max_lines(10 if tall else 3)
+        self.summary.set_roomy(tall)
 
     def limit(self, shared_lines: int | None, with_deployments: bool) -> None:
         """Limit the list of layouts so that the note on one stays on screen.
