@@ -33,7 +33,8 @@ class MainDialogs:
 
     async def confirm(self, confirmation: Confirmation) -> bool:
         """Ask the user; False unless they agree."""
-        return bool(await self._app.push_screen_wait(ConfirmScreen(confirmation)))
+        answer = await self._app.push_screen_wait(ConfirmScreen(confirmation))
+        return answer is True
 
     async def find_node(self) -> None:
         """Ask for a part of a node's name and bring that node to the top of the map."""
