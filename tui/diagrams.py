@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import takewhile
 
 from rich.style import Style
 from rich.text import Text
@@ -26,18 +27,17 @@ def replica_places(candidate: Candidate, most: int) -> dict[int, list[Placement]
     groups: dict[int, list[Placement]] = {
         replica: [] for replica in range(min(most, candidate.layout.num_replicas))
     }
-    for place in candidate.placement:
-        if place.replica in groups:
-            groups[place.replica].append(place)
+    # Ranks are ordered by replica, and there may be thousands of them.
+    for place in takewhile(lambda place: place.replica < most, candidate.placement):
+        groups[place.replica].append(place)
     return groups
 
 
 def attention_places(candidate: Candidate) -> dict[int, list[Placement]]:
     """Group the first replica's placement by data-parallel attention rank."""
     groups: dict[int, list[Placement]] = defaultdict(list)
-    for place in candidate.placement:
-        if place.replica == 0:
-            groups[place.rank // candidate.layout.tp].append(place)
+    for place in takewhile(lambda place: place.replica == 0, candidate.placement):
+        groups[place.rank // candidate.layout.tp].append(place)
     return groups
 
 
@@ -74,7 +74,7 @@ def data_parallel_picture(candidate: Candidate, width: int, styles: Styles) -> T
 def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, styles: Styles) -> Text:
     """Draw one layer split over the ranks of the first replica, and the all-reduces that join them."""
     layout = candidate.layout
-    first = [place for place in candidate.placement if place.replica == 0 and place.stage == 0]
+    first = list(takewhile(lambda place: place.replica == place.stage == 0, candidate.placement))
     ranges = column_ranges(model.hidden_size, layout.tp)
     shown = list(range(layout.tp))[: max(1, (width - 6) // (_BOX + _GAP))]
     boxes = []

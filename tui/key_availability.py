@@ -61,7 +61,7 @@ def why_disabled(action: str, now: KeyContext) -> str:
 
 def _why_not_deploy(now: KeyContext) -> str:
     cluster, candidate = now.snapshot.cluster, now.candidate
-    if cluster is not None and not cluster.num_gpus:
+    if cluster is not None and not any(node.gpus for node in cluster.nodes):
         return "There is no GPU here to deploy on."
     if not now.can_deploy:
         return "This cluster is only described: layouts are planned here, not deployed."

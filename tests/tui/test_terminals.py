@@ -167,13 +167,13 @@ async def test_trouble_is_told_in_words() -> None:
 
 async def test_ten_thousand_gpus_cost_no_more_than_what_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     joined: Counter[str] = Counter()
-    original = Scene.gpu_view
+    original = Scene.reading
 
     def counted(self: Scene, node, gpu):  # type: ignore[no-untyped-def]
         joined[node.node_id] += 1
         return original(self, node, gpu)
 
-    monkeypatch.setattr(Scene, "gpu_view", counted)
+    monkeypatch.setattr(Scene, "reading", counted)
     cluster = make_cluster(1250, 8)
     app = make_app(opening_events(cluster))
     async with opened(app, (120, 40)) as pilot:

@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from cluster.bridge.events import Progress
+from tui.background import in_background
 from tui.confirmations import Confirmation
 from tui.context import AppContext
 from tui.key_availability import KeyContext, why_disabled
@@ -81,7 +82,7 @@ class MainScreen(Screen[None]):
     def _show_whether_empty(self) -> None:
         """Show what to type where there is no GPU; a demo opens its simulated cluster instead."""
         cluster, setup = self.app_context.store.snapshot.cluster, self.app_context.setup
-        empty = cluster is not None and cluster.num_gpus == 0
+        empty = cluster is not None and not any(node.gpus for node in cluster.nodes)
         if empty and setup.simulate_without_gpus and not self._simulating:
             self.action_simulate()
         else:
@@ -93,6 +94,14 @@ class MainScreen(Screen[None]):
     def _show_candidate(self) -> None:
         self.panels.show_candidate()
         self.refresh_bindings()
+        self._prepare_neighbors()
+
+    def _prepare_neighbors(self) -> None:
+        """Place the layouts that the next key may highlight, so that it need not wait for them."""
+        missing = self.panels.unprepared_neighbors()
+        if missing:
+            work = in_background(self.panels.prepare, missing)
+            self.run_worker(work, group="prepare", exclusive=True, exit_on_error=False)
 
     def _ask(self, question: Question | None) -> None:
         """Plan something else."""
@@ -138,6 +147,7 @@ class MainScreen(Screen[None]):
         if self.planning.failure:
             self.say(self.planning.failure, "bad")
         self.refresh_bindings()
+        self._prepare_neighbors()
 
     def show_orders(self) -> None:
         """Show which orders are open, and which keys wait for them."""
@@ -163,9 +173,9 @@ class MainScreen(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Answer a key that is dimmed; the others find their way through the bindings."""
-        active = self.active_bindings.get(event.key)
-        if active is not None and not active.enabled:
-            self._answer_disabled(active.binding.action)
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if self.check_action(binding.action.partition("(")[0], ()) is None:
+                self._answer_disabled(binding.action)
 
     def on_disabled_key_clicked(self, message: DisabledKeyClicked) -> None:
         self._answer_disabled(message.action)

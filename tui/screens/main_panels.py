@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from cluster.bridge.events import Progress
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Candidate
+from tui.background import is_abandoned
 from tui.context import AppContext
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
@@ -112,6 +113,18 @@ class MainPanels:
         self.plan.show_candidate()
         self._explanations.show_candidate(self._planning.plan, self.candidate)
         self.redraw_map()
+
+    def unprepared_neighbors(self) -> tuple[Candidate, ...]:
+        """Return the layouts next to the highlighted one that the map cannot draw at once."""
+        neighbors = self.plan.alternatives.neighbors
+        return tuple(item for item in neighbors if not self._scenes.is_prepared(item))
+
+    def prepare(self, candidates: tuple[Candidate, ...]) -> None:
+        """Place layouts ahead of the key that highlights them. Runs in a worker thread."""
+        for candidate in candidates:
+            if is_abandoned():
+                return
+            self._scenes.prepare(candidate)
 
     def redraw_map(self) -> None:
         """Draw the map as of now, so that ages grow."""

@@ -104,6 +104,15 @@ class Alternatives(LineView):
             return None
         return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
 
+    @property
+    def neighbors(self) -> tuple[Candidate, ...]:
+        """The layouts that one key highlights next."""
+        keys = self._keys()
+        if self._plan is None or self.key not in keys:
+            return ()
+        position = keys.index(self.key)
+        return tuple(self._plan.candidates[max(0, position - 1) : position + 2])
+
     def move(self, lines: int) -> bool:
         """Move the cursor; returns whether another layout is highlighted now."""
         keys = self._keys()

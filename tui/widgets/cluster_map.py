@@ -78,6 +78,8 @@ class ClusterMap(LineView):
         self._history = history
         self._scene: Scene | None = None
         self._grids: dict[tuple[Density, int], Grid] = {}
+        self._chosen: dict[tuple[object, ...], Grid] = {}
+        self._is_mixed: bool | None = None
         self.density: Density | None = None
         """None: chosen by the room there is."""
         self._room, self._room_for_large = 24, 24
@@ -91,6 +93,8 @@ class ClusterMap(LineView):
         old, self._scene = self._scene, scene
         if old is None or scene is None or scene.cluster is not old.cluster:
             self._grids.clear()
+            self._chosen.clear()
+            self._is_mixed = None
             self.refresh(layout=True)
         elif scene.readings or not scene.differs_only_in_time(old):
             # Without readings no age grows on the map.
@@ -119,6 +123,13 @@ class ClusterMap(LineView):
         """Return the layout of the map at a width: the roomiest that fits, else the densest."""
         if self._scene is None:
             return None
+        # Asked for each line that is drawn.
+        key = (width, self.density, self._room, self._room_for_large)
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(width)
+        return self._chosen[key]
+
+    def _choose(self, width: int) -> Grid:
         choices: tuple[Density, ...] = (self.density,) if self.density else DENSITIES
         for density in choices:
             grid = self._grid(density, width)
@@ -156,8 +167,9 @@ class ClusterMap(LineView):
 
     def _heading(self, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
-        heading = row_heading(row_columns(width, self._mixed), styles)
-        if grid.density != "rows":
+        if grid.density == "rows":
+            heading = row_heading(row_columns(width, self._mixed), styles)
+        else:
             heading = Text(" ", no_wrap=True, end="").append_text(legend(styles, width - 1))
         if grid.density == "heat":
             heading.append("  0–9 replica", styles.muted)
@@ -172,8 +184,11 @@ class ClusterMap(LineView):
 
     @property
     def _mixed(self) -> bool:
-        scene = self._scene
-        return scene is not None and any(len({gpu.type for gpu in n.gpus}) > 1 for n in scene.cluster.nodes)
+        """Some node has GPUs of different types."""
+        if self._is_mixed is None and self._scene is not None:
+            nodes = self._scene.cluster.nodes
+            self._is_mixed = any(len({gpu.type for gpu in node.gpus}) > 1 for node in nodes)
+        return bool(self._is_mixed)
 
     def _node_line(self, node: Node, line: int, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
