@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except ImportError as error:
-        # Another package named `cluster` came first on the path, say: nothing of ours can word this.
+        # For example another package named `cluster` came first on the path.
         sys.stderr.write(f"clusterview: its own modules cannot be imported: {error}. {_imported_from()}\n")
         return _SYSTEM_FAILED
     settle_streams()

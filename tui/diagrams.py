@@ -19,7 +19,7 @@ from tui.styles import Styles
 
 _BOX = 24
 _GAP = 2
-_SHARED_EXPERTS = "Tokens travel to their experts and back in every MoE layer: these ranks are one engine."
+_SHARED_EXPERTS = "Every MoE layer sends tokens to their experts and back: these ranks form one engine."
 
 
 def replica_places(candidate: Candidate, most: int) -> dict[int, list[Placement]]:
@@ -85,7 +85,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
         boxes.append((f"rank T{rank}", columns, heads, _place(place)))
     total = len(shown) * (_BOX + _GAP) - _GAP
     text = Text()
-    text.append("one request, every layer on all ranks".center(total).rstrip() + "\n", styles.plain)
+    text.append("one request: every layer runs on all ranks".center(total).rstrip() + "\n", styles.plain)
     text.append(_forks(len(shown)) + "\n", styles.faint)
     text.append_text(_boxes(boxes, [styles.replica(0)] * len(shown), styles))
     text.append(
@@ -95,7 +95,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     if layout.tp > len(shown):
         text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", styles.muted)
     reduces = candidate.estimate.all_reduces_per_token if candidate.estimate else 2 * model.num_layers
-    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", styles.muted)
+    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces per token.", styles.muted)
     return text
 
 
@@ -129,7 +129,7 @@ def _boxes(boxes: Sequence[tuple[str, ...]], label_styles: Sequence[Style], styl
 
 
 def _holding(candidate: Candidate) -> tuple[str, str]:
-    """Say what one data-parallel rank holds."""
+    """Describe what one data-parallel rank holds."""
     layout = candidate.layout
     if layout.dp_attention:
         return "attention (copy)", f"1/{layout.ep} of the experts"

@@ -1,4 +1,4 @@
-"""What the map shows: hardware, live readings and the parts of layouts, joined GPU by GPU on demand.
+"""What the map shows: hardware, live readings and roles in layouts, joined GPU by GPU on demand.
 
 Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than the lines that are visible.
 """
@@ -24,7 +24,7 @@ _NO_ROLES: Mapping[str, Role] = {}
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A GPU's part in a layout."""
+    """A GPU's role in a layout."""
 
     name: str
     replica: int
@@ -64,7 +64,7 @@ class GpuView:
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """State of a node's readings in a word, and how old they are."""
+    """State of a node's readings as one word, and their age."""
 
     word: str
     """'' when all is well."""
@@ -89,7 +89,7 @@ class ReadingIndex:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that the map needs, frozen."""
+    """Everything that the map draws, frozen."""
 
     cluster: Cluster
     readings: Mapping[str, NodeReading] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Scene:
     """Shared by the scenes of one map."""
 
     def differs_only_in_time(self, other: Scene) -> bool:
-        """Tell whether only time passed between two scenes."""
+        """Return whether only time passed between two scenes."""
         return (
             self.cluster is other.cluster
             and self.readings is other.readings
@@ -129,7 +129,7 @@ class Scene:
         )
 
     def health(self, node: Node) -> NodeHealth:
-        """Say how far a node's readings can be trusted."""
+        """Return how fresh a node's readings are."""
         reading = self.readings.get(node.node_id)
         if reading is None:
             return NodeHealth("unread" if node.error else "", node.error or "", None)
@@ -140,7 +140,7 @@ class Scene:
         return NodeHealth(word, reading.reason or node.error or "", age_s)
 
     def role(self, gpu: Gpu) -> Role | None:
-        """Return a GPU's part in what runs there, else in the highlighted layout."""
+        """Return a GPU's role in what runs there, else in the highlighted layout."""
         return self.live.get(gpu.uuid) or self.planned.get(gpu.uuid)
 
     def reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
@@ -161,7 +161,7 @@ def used_bytes(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int |
 
 
 class PlannedRoles(Mapping[str, Role]):
-    """GPU uuid to its part in a layout that is only planned; each role is made when it is asked for.
+    """GPU uuid to its role in a planned layout; each role is made when it is asked for.
 
     A layout on ten thousand GPUs has as many roles, and the map shows a few hundred.
     """
@@ -200,7 +200,7 @@ class PlannedRoles(Mapping[str, Role]):
 
 
 def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
-    """Map GPU uuid to its part in what runs there."""
+    """Map GPU uuid to its role in the deployment that runs there."""
     roles = {}
     for status in deployments:
         tp = 1 + max((rank.rank for rank in status.ranks), default=0)

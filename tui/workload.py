@@ -1,4 +1,4 @@
-"""From the words in a form to a request of the planner. Pure."""
+"""The fields of the workload form, and the planner request they make. Pure."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Field:
 
 
 FIELDS = (
-    Field("input_tokens", "tokens in", "count", "length of a prompt", required=True),
-    Field("output_tokens", "tokens out", "count", "length of an answer", required=True),
-    Field("concurrency", "requests at a time", "count", "empty: as many as fit"),
-    Field("max_model_len", "longest request", "count", "tokens; empty: the model's own"),
-    Field("objective", "best means", "choice", "throughput or latency", ("throughput", "latency"), True),
-    Field("ttft_s", "first token within", "milliseconds", "ms; empty: no limit"),
-    Field("tpot_s", "next tokens within", "milliseconds", "ms each; empty: no limit"),
+    Field("input_tokens", "input tokens", "count", "prompt length", required=True),
+    Field("output_tokens", "output tokens", "count", "answer length", required=True),
+    Field("concurrency", "concurrency", "count", "empty: as many as fit"),
+    Field("max_model_len", "max model length", "count", "tokens; empty: the model's limit"),
+    Field("objective", "optimize for", "choice", "throughput or latency", ("throughput", "latency"), True),
+    Field("ttft_s", "TTFT limit", "milliseconds", "ms; empty: no limit"),
+    Field("tpot_s", "TPOT limit", "milliseconds", "ms; empty: no limit"),
     Field("workload", "workload", "choice", "inference or training", ("inference", "training"), True),
     Field(
         "engine",
@@ -42,27 +42,27 @@ FIELDS = (
         ("vllm", "sglang", "tensorrt-llm", "builtin"),
         True,
     ),
-    Field("tp", "tensor parallel", "count", "empty: free"),
-    Field("pp", "pipeline parallel", "count", "empty: free"),
-    Field("dp", "data parallel", "count", "empty: free"),
-    Field("ep", "expert parallel", "count", "empty: free"),
+    Field("tp", "tensor parallel", "count", "empty: any"),
+    Field("pp", "pipeline parallel", "count", "empty: any"),
+    Field("dp", "data parallel", "count", "empty: any"),
+    Field("ep", "expert parallel", "count", "empty: any"),
 )
 
 
 def form_values(request: PlanRequest) -> dict[str, str]:
     """Return what the form shows for a request."""
-    words = {}
+    values = {}
     for field in FIELDS:
         value: Any = getattr(request, field.name)
         if value is not None and field.kind == "milliseconds":
             value = f"{value * 1000:g}"
-        words[field.name] = "" if value is None else str(value)
-    return words
+        values[field.name] = "" if value is None else str(value)
+    return values
 
 
-def request_from_form(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
+def request_from_form(values: Mapping[str, str], base: PlanRequest) -> PlanRequest:
     """Return `base` with the form's values; raises BadInput that names the line."""
-    changes: dict[str, Any] = {field.name: _value(field, words.get(field.name, "")) for field in FIELDS}
+    changes: dict[str, Any] = {field.name: _value(field, values.get(field.name, "")) for field in FIELDS}
     if changes["engine"] != base.engine:
         changes.update(engine_version=None, engine_asked=True)
     return replace(base, **changes)
@@ -72,18 +72,18 @@ def _value(field: Field, typed: str) -> object:
     text = typed.strip().lower()
     if not text:
         if field.required:
-            raise BadInput(f"{field.label} is empty", f"Give {field.hint}")
+            raise BadInput(f"{field.label} is empty", f"Enter {field.hint}")
         return None
     if field.kind == "choice":
         if text not in field.choices:
-            raise BadInput(f"{field.label} is '{text}'", f"It is one of {', '.join(field.choices)}")
+            raise BadInput(f"{field.label} is '{text}'", f"Choose {', '.join(field.choices)}")
         return text
     try:
         number = float(text.replace(",", "").replace("_", ""))
     except ValueError:
-        raise BadInput(f"{field.label} is '{text}', not a number", f"Give {field.hint}") from None
+        raise BadInput(f"{field.label} is '{text}'", "Enter a number") from None
     if field.kind == "count" and not (1 <= number <= _MOST and number == int(number)):
-        raise BadInput(f"{field.label} is {text}", f"It is a whole number from 1 to {_MOST:,}")
+        raise BadInput(f"{field.label} is {text}", f"Enter a whole number from 1 to {_MOST:,}")
     if field.kind == "milliseconds" and not 0 < number <= _MOST:
-        raise BadInput(f"{field.label} is {text}", "It is a number of milliseconds above 0")
+        raise BadInput(f"{field.label} is {text}", "Enter a number of milliseconds above 0")
     return int(number) if field.kind == "count" else number / 1000

@@ -217,9 +217,9 @@ def test_an_order_is_open_until_its_ranks_show_or_it_fails() -> None:
     orders = OpenOrders()
     orders.deploy("llama-1")
     bare = status_of(DeploymentState.STARTING).model_copy(update={"ranks": ()})
-    orders.see(Snapshot(CLUSTER, deployments=(bare,)))
+    orders.update(Snapshot(CLUSTER, deployments=(bare,)))
     assert orders.ordered == "llama-1"
-    orders.see(Snapshot(CLUSTER, deployments=(bare.model_copy(update={"state": DeploymentState.FAILED}),)))
+    orders.update(Snapshot(CLUSTER, deployments=(bare.model_copy(update={"state": DeploymentState.FAILED}),)))
     assert orders.ordered == ""
     orders.deploy("llama-2")
     orders.close("llama-2")

@@ -94,7 +94,8 @@ class MainScreen(Screen[None]):
     def _show_candidate(self) -> None:
         self.panels.show_candidate()
         self.refresh_bindings()
-        self._prepare_neighbors()
+        # Placing shares the interpreter with drawing, so the picture comes first.
+        self.call_after_refresh(self._prepare_neighbors)
 
     def _prepare_neighbors(self) -> None:
         """Place the layouts that the next key may highlight, so that it need not wait for them."""
@@ -125,9 +126,9 @@ class MainScreen(Screen[None]):
 
     def _say_still_planning(self) -> None:
         name = self.planning.question.models[-1]
-        self.say(f"Still planning {name}. m takes another model, w another workload.")
+        self.say(f"Still planning {name}. Press m for another model, w for another workload.")
 
-    # What orders ask of the screen: tui.orders.OrdersView.
+    # What orders need from the screen: tui.orders.OrdersView.
 
     def say(self, message: str, kind: Kind = "info") -> None:
         """Put a message on the status line."""
@@ -147,10 +148,11 @@ class MainScreen(Screen[None]):
         if self.planning.failure:
             self.say(self.planning.failure, "bad")
         self.refresh_bindings()
-        self._prepare_neighbors()
+        # Placing shares the interpreter with drawing, so the picture comes first.
+        self.call_after_refresh(self._prepare_neighbors)
 
     def show_orders(self) -> None:
-        """Show which orders are open, and which keys wait for them."""
+        """Show the open orders, and dim the keys that wait for them."""
         self.panels.show_orders()
         self.refresh_bindings()
 
@@ -172,7 +174,7 @@ class MainScreen(Screen[None]):
         return None if why_disabled(action, self._key_context()) else True
 
     def on_key(self, event: events.Key) -> None:
-        """Answer a key that is dimmed; the others find their way through the bindings."""
+        """Show why a dimmed key does nothing; bindings handle the others."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if self.check_action(binding.action.partition("(")[0], ()) is None:
                 self._answer_disabled(binding.action)
@@ -216,7 +218,7 @@ class MainScreen(Screen[None]):
     def action_replan(self) -> None:
         """Plan again on the latest readings."""
         self.replan()
-        self.say("Planned again on the readings of this moment.")
+        self.say("Replanning with current free memory.")
 
     def action_toggle_panel(self) -> None:
         """Switch between the plan and the deployments, where there is room for one only."""

@@ -36,10 +36,10 @@ class MainPanels:
         self._header = Header()
         self.map = ClusterMap(self._history, id="map")
         self._explanations = Explanations(id="comparison-box")
-        self.plan = PlanPanel("Joining the cluster. The plan follows.", id="plan")
+        self.plan = PlanPanel("Connecting to the cluster. The plan will appear here.", id="plan")
         self.deployments = DeploymentPanel(id="deployments")
         self._empty = EmptyState(id="empty")
-        self.status = StatusLine(Progress(message="joining the cluster"))
+        self.status = StatusLine(Progress(message="connecting to the cluster"))
 
     def compose(self) -> ComposeResult:
         """Arrange the widgets: one column or two, as the style sheet has it for the screen's size."""
@@ -90,7 +90,7 @@ class MainPanels:
         self.status.show(snapshot.progress, snapshot.lost)
         if bool(snapshot.deployments) != (self.deployment is not None):
             self._share_column(width, height)
-        self._orders.see(snapshot)
+        self._orders.update(snapshot)
         self.show_orders()
         self._empty.show(snapshot, self._context.setup.simulated_name)
         self.redraw_map()
@@ -133,5 +133,5 @@ class MainPanels:
 
 
 def shows_both(width: int, height: int) -> bool:
-    """Tell whether a screen has room for the plan and the deployments at once."""
+    """Return whether a screen has room for the plan and the deployments at once."""
     return width >= WIDE_CELLS and height >= TALL_LINES

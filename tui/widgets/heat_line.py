@@ -1,6 +1,6 @@
-"""Many nodes on one line, one sign a GPU, for clusters that no other way of drawing shows at once.
+"""Many nodes on one line, one character per GPU, for clusters too large for any other view.
 
-A digit is the last one of the replica that is planned there; where it runs, the digit is reversed.
+A digit is the last digit of the replica planned there; it is reversed where the replica runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GAP = 2
 _LONGEST_NAME = 12
 _REVERSED = Style(reverse=True)
 _IN_USE = 0.05
-"""Part of the memory from which a GPU counts as used."""
+"""Share of the memory above which a GPU counts as used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def heat_line(nodes: Sequence[Node], scene: Scene, columns: HeatColumns, styles:
 
 
 def _line_of(runs: Iterable[tuple[str, Style | None]]) -> Text:
-    """Join runs of cells. A press of a key draws thousands, for which Text.append is slow."""
+    """Join runs of cells. One key press draws thousands, for which Text.append is too slow."""
     texts, spans, start = [], [], 0
     for text, style in runs:
         texts.append(text)

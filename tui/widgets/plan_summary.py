@@ -15,22 +15,22 @@ from tui.widgets.text_panel import TextPanel
 
 
 class PlanSummary(TextPanel):
-    """Two lines: what was asked, and the answer."""
+    """What was asked: the model and the workload."""
 
     def __init__(self, waiting: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
-        self._waiting, self._as_if_stopped = waiting, ""
+        self._waiting, self._assumed_stopped = waiting, ""
         self._moved = 0
 
     def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
-        """Show a plan, or what is waited for; `assumed_stopped` names deployments it takes for stopped."""
-        self._plan, self._waiting, self._as_if_stopped = plan, waiting, assumed_stopped
+        """Show a plan, or why there is none; `assumed_stopped` names deployments it assumes are stopped."""
+        self._plan, self._waiting, self._assumed_stopped = plan, waiting, assumed_stopped
         self._moved = 0
         self.changed()
 
     def show_moved(self, gpus: int) -> None:
-        """Say that the plan is old: the free memory of some GPUs is not what it was."""
+        """Mark the plan as old: the free memory of some GPUs has changed."""
         if gpus != self._moved:
             self._moved = gpus
             self.changed()
@@ -41,10 +41,12 @@ class PlanSummary(TextPanel):
             return Text(self._waiting, styles.muted)
         text = Text()
         text.append(plan.model.name, styles.title)
-        if self._as_if_stopped:
-            text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
+        if self._assumed_stopped:
+            text.append(f"  assuming {self._assumed_stopped} is stopped", styles.warning)
         if self._moved:
-            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
+            text.append(
+                f"  free memory changed on {count_of(self._moved, 'GPU')} (r to replan)", styles.warning
+            )
         text.append(f"  {describe_model(plan.model)}", styles.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"
@@ -73,7 +75,7 @@ def answer_line(plan: Plan, styles: Styles) -> Text:
 
 
 def describe_model(model: ModelSpec) -> str:
-    """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
+    """Describe a model's size: '70.6 B, bf16, 131.4 GiB'."""
     parts = [format_count(model.parameters) if model.parameters else ""]
     if model.active_parameters and model.active_parameters < model.parameters * 0.95:
         parts.append(f"{format_count(model.active_parameters)} active")
@@ -83,23 +85,23 @@ def describe_model(model: ModelSpec) -> str:
 
 
 def describe_request(request: PlanRequest) -> str:
-    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+    """Describe a request: '1,024 tokens in, 512 out · as many requests as fit · optimize throughput'."""
     if request.workload == "training":
         return "training"
     many = (
         "as many requests as fit"
         if request.concurrency is None
-        else f"{count_of(request.concurrency, 'request')} at a time"
+        else f"{count_of(request.concurrency, 'concurrent request')}"
     )
     pins = [
         f"{name}={value}"
         for name, value in (("TP", request.tp), ("PP", request.pp), ("DP", request.dp), ("EP", request.ep))
         if value is not None
     ]
-    length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
+    length = [f"max length {request.max_model_len:,}"] if request.max_model_len else []
     parts = [
         f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
         many,
-        f"for {request.objective}",
+        f"optimize {request.objective}",
     ]
     return f" {DOT} ".join([*parts, *length, *([f"pinned {' '.join(pins)}"] if pins else [])])
