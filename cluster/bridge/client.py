@@ -36,6 +36,7 @@ from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.packages import require
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,6 +132,7 @@ class RaySession:
 
     def _run(self) -> None:
         try:
+            require("ray")
             allow_open_files()
             sweep_session_logs()
             while not self._closing.is_set() and self._lost is None:

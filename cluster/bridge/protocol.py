@@ -11,6 +11,7 @@ from cluster.bridge.events import Event, SessionLost
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
+from cluster.packages import import_failed
 from cluster.text import CleanStr, clean
 
 _LONGEST_MESSAGE = 2000
@@ -94,6 +95,8 @@ def to_failure(error: Exception) -> Failure:
     """Say any exception as data; one that is not ours is told by its first line."""
     if isinstance(error, ClusterviewError):
         return Failure(type=type(error).__name__, message=error.message, hint=error.hint)
+    if isinstance(error, ImportError) and error.name:
+        return to_failure(import_failed(error))
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
         name = f" {error.filename}" if error.filename else ""
         return to_failure(system_failed(f"the system refused{name or ' a request'}", error))

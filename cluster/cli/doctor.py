@@ -15,8 +15,12 @@ from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
+from cluster.packages import distribution_name, is_installed, missing
 from cluster.planner.reasons.describe import cluster_in_words
 from cluster.units import count_of
+
+_SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
+"""Come with every whole installation, so only their absence is worth a line."""
 
 State = Literal["ok", "warn", "fail"]
 
@@ -45,19 +49,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("Python", "ok", sys.version.split()[0])
-    yield _package("ray", "fail", "needed to deploy: pip install 'ray[default]'")
-    yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
+    yield _package("textual", "fail")
+    yield _package("ray", "fail")
+    yield _package("torch", "warn")
+    yield from (_package(name, "warn") for name in _SMALL_PACKAGES if not is_installed(name))
     yield _terminal()
     yield _state_folder()
     yield _limits()
     yield from _cluster(arguments)
 
 
-def _package(name: str, state_without: State, without: str) -> Finding:
+def _package(name: str, state_without: State) -> Finding:
+    """Look for a package, named as it is imported."""
+    if not is_installed(name):
+        return Finding(distribution_name(name), state_without, missing(name).one_line())
     try:
-        return Finding(name, "ok", version(name))
+        return Finding(distribution_name(name), "ok", version(distribution_name(name)))
     except PackageNotFoundError:
-        return Finding(name, state_without, f"not installed; {without}")
+        return Finding(distribution_name(name), "ok", "installed, version unknown")
 
 
 def _terminal() -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.errors import ClusterviewError, SystemFailed, system_failed
+from cluster.packages import import_failed
 from cluster.streams import stdout_failure
 from cluster.text import clean
 
@@ -56,7 +57,7 @@ def report(error: Exception) -> int:
 def _known(error: Exception) -> ClusterviewError | None:
     if isinstance(error, ClusterviewError):
         stdout_failure()
-        return error
+        return error if error.exit_status != OUR_FAULT else _replaced_files() or error
     if isinstance(error, OSError):
         return _refusal(error)
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
@@ -65,10 +66,19 @@ def _known(error: Exception) -> ClusterviewError | None:
         )
     if isinstance(error, MemoryError):
         return SystemFailed("the machine is out of memory", "See ulimit -v, or use a machine with more")
-    if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):
-        package = error.name.partition(".")[0]
-        return SystemFailed(f"the Python package {package} is not installed", "Install clusterview again")
-    return None
+    if isinstance(error, ImportError) and error.name and not _is_ours(error.name):
+        return import_failed(error)
+    return _replaced_files()
+
+
+def _replaced_files() -> SystemFailed | None:
+    """Return the error for an installation that another package has overwritten in part."""
+    from cluster.cli.replaced_files import replaced_files_error
+
+    try:
+        return replaced_files_error()
+    except Exception:  # the fault that is being reported matters more
+        return None
 
 
 def _refusal(error: OSError) -> SystemFailed:

@@ -110,7 +110,7 @@ def verdicts_here(spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
 
 def check_python_here() -> None:
     """Raise DeployFailed when this Python lacks a package that ranks and router on this machine need."""
-    facts = look_at_node(NodeQuestion(("torch", *ROUTER_PACKAGES)))
+    facts = look_at_node(NodeQuestion(("ray", "torch", *ROUTER_PACKAGES)))
     problems = tuple(problems_of(NodeNeeds("", "this machine", NodeQuestion(()), False), facts))
     if problems:
         raise DeployFailed("; ".join(problems).removeprefix("node "), "Nothing was started")
