@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cluster.bridge.attach import sweep_dead_keepers
 from cluster.bridge.child_process import ChildProcess
 from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
+from cluster.bridge.keeper.attach import sweep_dead_keepers
 from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
@@ -31,7 +31,7 @@ from cluster.bridge.protocol import (
 )
 from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
-from cluster.bridge.state_logs import has_words, remove_log, sweep_session_logs
+from cluster.bridge.state.logs import has_words, remove_log, sweep_session_logs
 from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S

@@ -8,7 +8,7 @@ import resource
 import tempfile
 from pathlib import Path
 
-from cluster.bridge.state_folder import VARIABLE, nearest_existing, state_path
+from cluster.bridge.state.folder import VARIABLE, nearest_existing, state_path
 from cluster.errors import SystemFailed
 from cluster.units import format_bytes
 

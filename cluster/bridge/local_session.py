@@ -21,8 +21,8 @@ from cluster.bridge.events import (
 )
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
-from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
+from cluster.bridge.state.records import LOCAL_KEY, read_record
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable

@@ -79,7 +79,7 @@ def _terminal() -> Finding:
 
 
 def _state_folder() -> Finding:
-    from cluster.bridge.state_folder import check_usable, state_path
+    from cluster.bridge.state.folder import check_usable, state_path
     from cluster.cli.unknown_files import foreign_in_words
 
     try:

@@ -7,7 +7,7 @@ import argparse
 from cluster.bridge.client import RaySession
 from cluster.bridge.open_session import ray_session, simulated_key
 from cluster.bridge.protocol import Target
-from cluster.bridge.records import LOCAL_KEY, read_record, read_records
+from cluster.bridge.state.records import LOCAL_KEY, read_record, read_records
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import say
 from cluster.errors import BadInput

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from cluster.bridge.losses import read_losses
+from cluster.bridge.state.losses import read_losses
 from cluster.catalog.nearest import nearest_names
 from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, say

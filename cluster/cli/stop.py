@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cluster.bridge.records import keeper_lives, read_record
+from cluster.bridge.state.records import keeper_lives, read_record
 from cluster.cli.ask_user import confirmed
 from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, finish, say

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from cluster.bridge.losses import ClusterLoss
-from cluster.bridge.records import LOCAL_KEY
+from cluster.bridge.state.losses import ClusterLoss
+from cluster.bridge.state.records import LOCAL_KEY
 from cluster.deploy.status import DeploymentStatus, ReplicaStatus, RouterStatus
 from cluster.units import count_of, format_duration
 

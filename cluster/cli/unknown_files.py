@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.bridge.records import foreign_files
-from cluster.bridge.state_folder import state_path
+from cluster.bridge.state.folder import state_path
+from cluster.bridge.state.records import foreign_files
 from cluster.cli.session_view import say
 from cluster.text import clean
 from cluster.units import count_of

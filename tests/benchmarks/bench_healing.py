@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import keeper_lives, read_record
+from cluster.bridge.state.records import keeper_lives, read_record
 from cluster.cli.session_view import SessionView
 from cluster.deploy.process_state import ProcessState, state_of
 from cluster.deploy.status import DeploymentStatus

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import read_record
+from cluster.bridge.state.records import read_record
 from cluster.cli.session_view import SessionView
 from cluster.deploy.spec import DeploymentSpec
 from tests.ray.support import order, processes_of, ray_holds, wait_until

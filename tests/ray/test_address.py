@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.attach import attach
-from cluster.bridge.embedded import ray_environment
+from cluster.bridge.keeper.attach import attach
+from cluster.bridge.keeper.embedded import ray_environment
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.errors import BadInput, Unreachable
@@ -55,7 +55,7 @@ def test_joining_and_deploying_by_address(
 
 WHERE = """
 import sys
-from cluster.bridge.ray_link import enter
+from cluster.bridge.driver.ray_link import enter
 ray = enter(sys.argv[1], ship_package=True)
 @ray.remote(num_cpus=0)
 def where():

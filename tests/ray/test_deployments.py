@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.attach import attach
 from cluster.bridge.events import Event, TokenSeen
+from cluster.bridge.keeper.attach import attach
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.deploy.status import DeploymentStatus

@@ -16,9 +16,9 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
-from cluster.bridge.records import read_record, read_records
-from cluster.bridge.state_folder import state_path
-from cluster.bridge.state_logs import log_path
+from cluster.bridge.state.folder import state_path
+from cluster.bridge.state.logs import log_path
+from cluster.bridge.state.records import read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
@@ -181,7 +181,7 @@ def test_two_screens_share_one_cluster(state_dir: Path) -> None:
             nodes = {node.node_id for node in first.settled_cluster(START_S).nodes}
             assert {node.node_id for node in second.settled_cluster(START_S).nodes} == nodes
             folder = temp_dir()
-        assert len([pid for pid in processes_of(folder).values() if "cluster.bridge.keeper" in pid]) <= 1
+        assert len([pid for pid in processes_of(folder).values() if "cluster.bridge.keeper.main" in pid]) <= 1
         before = len(first.readings)
         assert before and read_record(SPEC) is not None
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.bridge.embedded import canonical_spec
+from cluster.bridge.driver.inventory_diff import worth_telling
+from cluster.bridge.driver.other_jobs import FOREIGN, ForeignClaims
+from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import ClusterSeen, Progress, SessionLost, TokenSeen
-from cluster.bridge.inventory_diff import worth_telling
+from cluster.bridge.keeper.embedded import canonical_spec
 from cluster.bridge.open_session import open_session
-from cluster.bridge.other_jobs import FOREIGN, ForeignClaims
 from cluster.bridge.protocol import (
     ANSWER,
     ORDER,
@@ -20,7 +21,6 @@ from cluster.bridge.protocol import (
     to_error,
     to_failure,
 )
-from cluster.bridge.simulated_loads import loads_of
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.errors import BadInput, ClusterviewError, DeployFailed, UnknownName, Unreachable

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from cluster.bridge.process_table import process_exists
-from cluster.bridge.state_folder import (
+from cluster.bridge.state.folder import (
     create_marked,
     existing_state_dir,
     in_state_dir,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster.bridge import watched_node
-from cluster.bridge.watched_node import FIRST_ANSWER_S, WatchedNode, watch
+from cluster.bridge.driver import watched_node
+from cluster.bridge.driver.watched_node import FIRST_ANSWER_S, WatchedNode, watch
 from cluster.inventory import Gpu, Node
 from cluster.probe.query import NO_GPUS, NO_LIBRARY
 from cluster.telemetry import NodeReading, NodeState

@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from cluster.bridge.state_folder import create_marked, read_marked
+from cluster.bridge.state.folder import create_marked, read_marked
 
 TEMP_PREFIX = "cv-"
 TEMP_DIR_VARIABLE = "RAY_TMPDIR"

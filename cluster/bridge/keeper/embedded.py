@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bridge.process_table import end_descendants
-from cluster.bridge.temp_dir import TEMP_DIR_VARIABLE, remove_temp_dir
+from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, remove_temp_dir
 from cluster.inventory import Cluster as Inventory
 
 NAME_LABEL = "clusterview.io/node"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.bridge.reviver import Stops
+from cluster.bridge.keeper.reviver import Stops
 from cluster.deploy.process_state import ProcessState
 
 PATIENCE_S = 2.0

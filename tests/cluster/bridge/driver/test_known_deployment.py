@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cluster.bridge.known_deployment import Known
+from cluster.bridge.driver.known_deployment import Known
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.stuck import StuckWatch, Suspicion
 

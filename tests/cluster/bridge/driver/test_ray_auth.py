@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.ray_auth import look_for_token, refusal, use_token_if_found
+from cluster.bridge.driver.ray_auth import look_for_token, refusal, use_token_if_found
 
 SECRET = "s3cret"
 

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from cluster.bridge.embedded import EmbeddedCluster
-from cluster.bridge.keeper_clients import Audience
-from cluster.bridge.losses import note_deployments
+from cluster.bridge.keeper.clients import Audience
+from cluster.bridge.keeper.embedded import EmbeddedCluster
 from cluster.bridge.process_table import reap_orphans
+from cluster.bridge.state.losses import note_deployments
 from cluster.deploy.names import CONTROLLER_PREFIX
 
 UNWANTED = "nobody waits for it"

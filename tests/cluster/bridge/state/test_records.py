@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from cluster.bridge.process_table import descendants, end_processes, processes_with
-from cluster.bridge.records import (
+from cluster.bridge.state.folder import check_usable, state_dir, state_path, state_root
+from cluster.bridge.state.logs import new_session_log, remove_log, sweep_session_logs
+from cluster.bridge.state.records import (
     LOCAL_KEY,
     ClusterRecord,
     any_ending,
@@ -27,9 +29,7 @@ from cluster.bridge.records import (
     retire_record,
     write_record,
 )
-from cluster.bridge.state_folder import check_usable, state_dir, state_path, state_root
-from cluster.bridge.state_logs import new_session_log, remove_log, sweep_session_logs
-from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
+from cluster.bridge.state.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cli.unknown_files import foreign_in_words
 from cluster.errors import BadInput, SystemFailed
 

@@ -6,12 +6,12 @@ import threading
 import time
 from typing import Any
 
-from cluster.bridge.embedded import NAME_LABEL
-from cluster.bridge.event_writer import Send
+from cluster.bridge.driver.event_writer import Send
+from cluster.bridge.driver.known_deployment import Known
+from cluster.bridge.driver.node_probe import GpuLoad
+from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import TokenSeen
-from cluster.bridge.known_deployment import Known
-from cluster.bridge.node_probe import GpuLoad
-from cluster.bridge.simulated_loads import loads_of
+from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.catalog.nearest import nearest_names
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE

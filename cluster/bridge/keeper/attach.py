@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cluster.bridge.limits import check_room
-from cluster.bridge.records import ClusterRecord, any_ending, read_record, read_records
-from cluster.bridge.state_folder import VARIABLE, state_root
-from cluster.bridge.state_logs import has_words, log_path
+from cluster.bridge.state.folder import VARIABLE, state_root
+from cluster.bridge.state.logs import has_words, log_path
+from cluster.bridge.state.records import ClusterRecord, any_ending, read_record, read_records
 from cluster.errors import SystemFailed
 from cluster.text import clean
 
@@ -147,7 +147,7 @@ def _start_keeper(key: str) -> _Starting:
     words, said = os.pipe()
     os.set_blocking(words, False)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cluster.bridge.keeper", key],
+        [sys.executable, "-P", "-m", "cluster.bridge.keeper.main", key],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=said,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cluster.bridge.process_table import descendants, end_all, processes_titled, processes_with
-from cluster.bridge.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our_temp_dir, remove_temp_dir
+from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our_temp_dir, remove_temp_dir
 
 
 def sweep(temp_dir: str) -> None:

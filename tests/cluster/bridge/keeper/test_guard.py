@@ -18,7 +18,7 @@ MARK = "CLUSTERVIEW_TEST_MARK"
 # The worker starts processes that leave their session, ignore SIGTERM, and have children of their own.
 SCRIPT = """
 import os, pathlib, signal, subprocess, sys, time
-from cluster.bridge.guarded import await_guarded, start_guarded
+from cluster.bridge.keeper.guard import await_guarded, start_guarded
 from cluster.bridge.process_table import end_descendants
 
 STUBBORN = "trap '' TERM; setsid sleep 600 & sleep 600"

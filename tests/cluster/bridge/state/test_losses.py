@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.losses import deployments_on, note_deployments, note_loss, read_losses
-from cluster.bridge.records import foreign_files
-from cluster.bridge.state_folder import state_dir
+from cluster.bridge.state.folder import state_dir
+from cluster.bridge.state.losses import deployments_on, note_deployments, note_loss, read_losses
+from cluster.bridge.state.records import foreign_files
 from cluster.cli.troubles import loss_line
 from tests.cluster.cli.run_clusterview import run_clusterview
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from cluster.bridge import ray_link
+from cluster.bridge.driver import ray_link
 from cluster.errors import Unreachable
 
 VERSIONS = """Version mismatch: The cluster was started with:

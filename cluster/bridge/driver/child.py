@@ -1,4 +1,4 @@
-"""The process that is the Ray driver: `python -m cluster.bridge.child ORDERS_FD EVENTS_FD TARGET LOG`.
+"""The process that is the Ray driver: `python -m cluster.bridge.driver.child ORDERS_FD EVENTS_FD TARGET LOG`.
 
 It lives exactly as long as the pipe that orders come through. Whatever Ray prints goes to a log file.
 """
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cluster.bridge.event_writer import Outbox
+from cluster.bridge.driver.event_writer import Outbox
+from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
 from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
-from cluster.bridge.ray_place import RayPlace
-from cluster.bridge.state_logs import remove_log
+from cluster.bridge.state.logs import remove_log
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16

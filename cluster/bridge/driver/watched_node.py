@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.bridge.embedded import NAME_LABEL
-from cluster.bridge.gpu_counts import count_disagreement, short_disagreement
+from cluster.bridge.driver.gpu_counts import count_disagreement, short_disagreement
+from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.deploy.stuck import StuckWatch
 from cluster.inventory import Node
 from cluster.probe.naming import with_catalogue_types

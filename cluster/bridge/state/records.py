@@ -14,10 +14,9 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from cluster.bridge.cleanup import sweep
-from cluster.bridge.losses import deployments_on, is_our_loss, note_loss
 from cluster.bridge.process_table import process_exists
-from cluster.bridge.state_folder import (
+from cluster.bridge.state.cleanup import sweep
+from cluster.bridge.state.folder import (
     create_marked,
     existing_state_dir,
     in_state_dir,
@@ -26,7 +25,8 @@ from cluster.bridge.state_folder import (
     slug,
     state_path,
 )
-from cluster.bridge.state_logs import is_our_log
+from cluster.bridge.state.logs import is_our_log
+from cluster.bridge.state.losses import deployments_on, is_our_loss, note_loss
 from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
 

@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from cluster.bridge.driver.ray_auth import refusal, use_token_if_found
 from cluster.bridge.ray_address import RayAddress
-from cluster.bridge.ray_auth import refusal, use_token_if_found
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.text import clean
 
@@ -89,7 +89,7 @@ def enter(address: str, *, ship_package: bool) -> Any:
 
     options: dict[str, Any] = {}
     if ship_package:
-        package = Path(__file__).resolve().parents[1]
+        package = Path(__file__).resolve().parents[2]
         options["runtime_env"] = {"py_modules": [str(package)], "excludes": ["**/__pycache__"]}
     try:
         ray.init(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cluster.bridge.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
-from cluster.bridge.other_jobs import ForeignClaims
-from cluster.bridge.watched_node import WatchedNode, watch
+from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
+from cluster.bridge.driver.other_jobs import ForeignClaims
+from cluster.bridge.driver.watched_node import WatchedNode, watch
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading

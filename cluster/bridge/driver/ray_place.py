@@ -7,11 +7,12 @@ import threading
 import time
 from typing import Any
 
-from cluster.bridge.attach import Attachment, attach
-from cluster.bridge.deployments import Deployments
-from cluster.bridge.discovery import Discovery
-from cluster.bridge.embedded import canonical_spec, ray_environment
-from cluster.bridge.event_writer import Send
+from cluster.bridge.driver.deployments import Deployments
+from cluster.bridge.driver.discovery import Discovery
+from cluster.bridge.driver.event_writer import Send
+from cluster.bridge.driver.inventory_diff import worth_telling
+from cluster.bridge.driver.preflight import ask_nodes
+from cluster.bridge.driver.ray_link import check_answers, enter, leave
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -20,12 +21,11 @@ from cluster.bridge.events import (
     ReadingsSeen,
     SessionLost,
 )
-from cluster.bridge.inventory_diff import worth_telling
-from cluster.bridge.preflight import ask_nodes
+from cluster.bridge.keeper.attach import Attachment, attach
+from cluster.bridge.keeper.embedded import canonical_spec, ray_environment
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
-from cluster.bridge.ray_link import check_answers, enter, leave
-from cluster.bridge.records import LOCAL_KEY
+from cluster.bridge.state.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.order_check import check_order
 from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of

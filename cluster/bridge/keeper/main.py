@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from cluster.bridge.attach import ANOTHER_KEEPER, CANNOT_START
-from cluster.bridge.embedded import (
+from cluster.bridge.keeper.attach import ANOTHER_KEEPER, CANNOT_START
+from cluster.bridge.keeper.clients import Audience
+from cluster.bridge.keeper.embedded import (
     GPU_TYPE_LABEL,
     NAME_LABEL,
     EmbeddedCluster,
@@ -26,12 +27,13 @@ from cluster.bridge.embedded import (
     ray_environment,
     simulated_nodes,
 )
-from cluster.bridge.guarded import await_guarded, start_guarded
-from cluster.bridge.in_use import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
-from cluster.bridge.keeper_clients import Audience
-from cluster.bridge.losses import deployments_on, note_loss
+from cluster.bridge.keeper.guard import await_guarded, start_guarded
+from cluster.bridge.keeper.in_use import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
+from cluster.bridge.keeper.reviver import Reviver
 from cluster.bridge.process_table import end_descendants
-from cluster.bridge.records import (
+from cluster.bridge.state.logs import log_path, open_keeper_log, remove_log
+from cluster.bridge.state.losses import deployments_on, note_loss
+from cluster.bridge.state.records import (
     LOCAL_KEY,
     ClusterRecord,
     forget_record,
@@ -39,9 +41,7 @@ from cluster.bridge.records import (
     retire_record,
     write_record,
 )
-from cluster.bridge.reviver import Reviver
-from cluster.bridge.state_logs import log_path, open_keeper_log, remove_log
-from cluster.bridge.temp_dir import new_temp_dir, remove_temp_dir
+from cluster.bridge.state.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import ClusterviewError, system_failed
 from cluster.streams import print_to_log

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from cluster.bridge.state_folder import (
+from cluster.bridge.state.folder import (
     create_marked,
     existing_state_dir,
     in_state_dir,
