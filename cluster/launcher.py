@@ -52,26 +52,17 @@ def _import_from(home: Path) -> None:
 
 
 def _what_is_wrong() -> str:
-    here = Path(__file__).resolve().parent
-    package = next((here / name for name in _PACKAGES if not _is_ours(here / name)), here)
-    owner = owner_of(package / "__init__.py")
-    if owner:
-        return (
-            f"{package} was overwritten by the Python package {owner}. Run: pip uninstall {owner}, "
-            "then install clusterview again"
-        )
-    state = "was overwritten by another package" if (package / "__init__.py").exists() else "is missing"
-    return f"{package} {state}. Install clusterview again"
+    """Say which file is not ours any more, found by a module of ours that is run from its file."""
+    import runpy
+
+    again = "Install clusterview again"
+    try:
+        damage = runpy.run_path(str(Path(__file__).with_name("cluster") / "installation.py"))["damage"]()
+    except Exception:
+        damage = None
+    message, hint = damage or ("its packages cluster and tui are missing or were overwritten", again)
+    return f"{message}. {hint}"
 
 
-def owner_of(file: Path) -> str:
-    """Return the name of another installed distribution that `file` belongs to, '' when there is none."""
-    from importlib.metadata import distributions
-
-    for distribution in distributions():
-        name = distribution.metadata["Name"] or ""
-        if name != "clusterview" and any(
-            Path(str(distribution.locate_file(entry))) == file for entry in distribution.files or ()
-        ):
-            return name
-    return ""
+if __name__ == "__main__":
+    sys.exit(main())

@@ -32,19 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _why_not_imported(error: Exception) -> str:
     try:
-        from cluster.cli.replaced_files import replaced_files_error
+        from cluster.installation import damage
         from cluster.packages import import_failed
 
         if isinstance(error, ImportError) and (error.name or "cluster").partition(".")[0] not in _OURS:
             return import_failed(error).one_line()
-        if (replaced := replaced_files_error()) is not None:
-            return replaced.one_line()
+        if (found := damage()) is not None:
+            return ". ".join(found)
     except Exception:
         pass
-    return _who_else_is_named_so(error)
+    return _other_package(error)
 
 
-def _who_else_is_named_so(error: Exception) -> str:
+def _other_package(error: Exception) -> str:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     module = sys.modules.get("cluster")
     place = f" from {next(iter(module.__path__))}" if module else ""

@@ -1,4 +1,4 @@
-"""The child process from its session's side: started, heard line by line, continued or ended when silent."""
+"""The child process from its session's side: started, read line by line, continued or ended when silent."""
 
 from __future__ import annotations
 

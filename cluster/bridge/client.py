@@ -1,4 +1,4 @@
-"""The session's side of the bridge: keeps a child process, sends it orders, hands its events on. No ray."""
+"""The client side of the bridge: runs a child process, sends it orders, passes its events on. No ray."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from cluster.packages import require
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 _CUT_OFF = Unreachable(
-    "the connection to the cluster was lost while this was under way",
-    "It may have taken effect: see clusterview status",
+    "the connection to the cluster was lost during this operation",
+    "It may have taken effect; check with: clusterview status",
 )
 
 
@@ -180,7 +180,7 @@ class RaySession:
             return
         remove_log(child.log)
         self._fail_open(_CUT_OFF)
-        self._tell(Progress(message=f"{reason}; joining again", interrupted=self._rejoin.joined))
+        self._tell(Progress(message=f"{reason}; reconnecting", interrupted=self._rejoin.joined))
         self._closing.wait(pause_s)
 
     def _give_up(self, child: ChildProcess, last_words: SessionLost | None, reason: str) -> None:
@@ -188,14 +188,14 @@ class RaySession:
             remove_log(child.log)
             self._lose(last_words)
             return
-        hint = f"What it last said is in {child.log}" if has_words(child.log) else ""
+        hint = f"Its output is in {child.log}" if has_words(child.log) else ""
         self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
 
     def _hear(self, line: bytes | float) -> SessionLost | None:
         """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
         if isinstance(line, float):
             if SAID_S < line <= SAID_S + 1:
-                message = f"the connection process has not answered for {line:.0f} s"
+                message = f"the connection process has not responded for {line:.0f} s"
                 self._tell(Progress(message=message, interrupted=self._rejoin.joined))
             return None
         try:
@@ -204,7 +204,7 @@ class RaySession:
             return None
         if isinstance(answer, SessionLost):
             if self._rejoin.words_are_final():
-                # The child may take seconds to leave Ray: nobody has to wait for that.
+                # The child may take seconds to leave Ray; do not wait for that.
                 self._lose(answer)
             return answer
         if isinstance(answer, ClusterSeen):

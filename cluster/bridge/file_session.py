@@ -1,4 +1,4 @@
-"""A session over a saved snapshot or a spec: there is nothing to deploy on, so it only plans."""
+"""A session on a saved snapshot or a spec: for planning only."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ class FileSession:
 
 def _refused() -> Future[None]:
     future: Future[None] = Future()
-    future.set_exception(BadInput("this cluster is a description, not a running one", _HINT))
+    future.set_exception(BadInput("this cluster comes from a file or a spec, so nothing runs on it", _HINT))
     return future

@@ -1,4 +1,4 @@
-"""What Ray needs of this machine before it starts: without it Ray fails late, or waits without a reason."""
+"""Check what Ray needs on this machine; without it Ray fails late, or hangs without a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session on this machine: its GPUs are shown at once; Ray starts when something is to be deployed."""
+"""A session on this machine: its GPUs are shown at once; Ray is started for the first deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what the user typed to a session."""
+"""Open the session that the options name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether and when a session's next child joins the cluster again after one has ended."""
+"""Decides whether and when a session's next child reconnects after one has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clusterview doctor`: what of this machine and its cluster can be used, and what is in the way."""
+"""`clusterview doctor`: check this machine and its cluster, and report problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     state: State
@@ -71,10 +71,12 @@ def _package(name: str, state_without: State) -> Finding:
 
 def _terminal() -> Finding:
     if not sys.stdout.isatty():
-        return Finding("terminal", "ok", "none: plans are printed as plain text")
+        return Finding("terminal", "ok", "not a terminal: plans are printed as plain text")
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if encoding != "utf8":
-        return Finding("terminal", "warn", f"{sys.stdout.encoding} cannot show every sign; use --ascii")
+        return Finding(
+            "terminal", "warn", f"{sys.stdout.encoding} cannot display every character; use --ascii"
+        )
     return Finding("terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, UTF-8")
 
 
@@ -98,7 +100,9 @@ def _limits() -> Finding:
         check_room()
     except ClusterviewError as error:
         return Finding("limits", "fail", error.one_line())
-    return Finding("limits", "ok", f"{open_files:,} open files, room for a Ray cluster on this machine")
+    return Finding(
+        "limits", "ok", f"{open_files:,} open files, enough space for a Ray cluster on this machine"
+    )
 
 
 def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -136,7 +140,7 @@ def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
 
 def _where_none(cluster: Cluster) -> str:
     if cluster.source == "ray" and not any(node.error for node in cluster.nodes):
-        return f"neither Ray nor NVML shows one on {count_of(len(cluster.nodes), 'node')}"
+        return f"neither Ray nor NVML reports one on {count_of(len(cluster.nodes), 'node')}"
     return "see below" if cluster.source == "ray" else "try --simulate"
 
 

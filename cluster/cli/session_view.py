@@ -1,4 +1,4 @@
-"""A session as a command sees it: the latest of everything, and waiting for something to become true."""
+"""A session as a command uses it: the latest state, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
 LOOK_S = 75.0
-"""How long joining may take: Ray itself gives up after 60 s on a machine that is none of the cluster's."""
+"""How long joining may take: Ray itself gives up after 60 s on a machine outside the cluster."""
 PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
 _SILENT = ("stale", "hung", "lost")
@@ -44,7 +44,7 @@ class SessionView:
         self.readings: tuple[NodeReading, ...] = ()
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self.preflight: tuple[NodeVerdict, ...] = ()
-        """What the nodes of the last order have of what it needs."""
+        """Results of the last preflight, one per node."""
         self._tells_progress = tells_progress
         self._lost: SessionLost | None = None
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
@@ -89,7 +89,7 @@ class SessionView:
                     raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
-                # A wait without end would not let Ctrl-C through on every platform.
+                # An unlimited wait would block Ctrl-C on some platforms.
                 self._news.wait(_WAIT_S)
         return True
 
@@ -132,7 +132,7 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     """Return the cluster with an error on each node whose readings cannot be trusted now."""
     late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
     nodes = tuple(
-        node.model_copy(update={"error": f"not read now: {late[node.node_id].reason}"})
+        node.model_copy(update={"error": f"no current reading: {late[node.node_id].reason}"})
         if node.node_id in late and not node.error
         else node
         for node in cluster.nodes
@@ -141,11 +141,11 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
 
 
 def finish(future: Future[None], timeout_s: float) -> None:
-    """Wait for an order; raises what it failed with, or Unreachable after the timeout."""
+    """Wait for a request; raises its error, or Unreachable after the timeout."""
     try:
         future.result(timeout_s)
     except TimeoutError:
-        raise Unreachable(f"the order was not answered within {timeout_s:.0f} s") from None
+        raise Unreachable(f"no response within {timeout_s:.0f} s") from None
 
 
 def say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Colour on a terminal, plain text everywhere else."""
+"""Color on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ class Style:
 
 
 def style_for_stdout() -> Style:
-    """Colour only where stdout is a terminal that shows it and NO_COLOR is not set."""
+    """Use color only if stdout is a terminal that supports it and NO_COLOR is not set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
     return Style(coloured=not plain)

@@ -1,4 +1,4 @@
-"""Naming what lies in clusterview's own folder and is not clusterview's: it is left alone, never silently."""
+"""Report files in clusterview's own folder that clusterview did not write; they are left alone."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def foreign_in_words() -> str:
 
 
 def name_foreign_files() -> None:
-    """Say on stderr which files are left alone."""
+    """Report on stderr which files are left alone."""
     if words := foreign_in_words():
         say(words)

@@ -1,4 +1,4 @@
-"""Fold text to a width. Standard textwrap costs more to import than a plan takes to make."""
+"""Wrap text to a width. The standard textwrap takes longer to import than a plan takes to make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A probe process from its parent's side: start, lines with a deadline, where it is stuck, how it ended."""
+"""A probe process from its parent's side: its lines with a deadline, where it is stuck, how it ended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Place:
 
 
 class ProbeChild:
-    """One probe process. Nothing here waits longer than it is told to, not even for the process to end."""
+    """One probe process. No call waits longer than its timeout, not even for the process to end."""
 
     def __init__(self, order: ProbeOrder, env: Mapping[str, str] | None = None) -> None:
         self._mark = _file_in_memory("clusterview-mark")
@@ -82,13 +82,13 @@ class ProbeChild:
         return [ProbeLine.model_validate_json(line) for line in whole]
 
     def place(self) -> Place:
-        """Tell which NVML call the process is in, or was in when it died."""
+        """Return which NVML call the process is in, or was in when it died."""
         mark = os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ")
         calls, index, function = [*mark.split(" "), "", "", ""][:3]
         return Place(int(index) if index else None, function or None, int(calls or 0))
 
     def how_it_ended(self, timeout_s: float = 1.0) -> str:
-        """Say in words why the process is gone; its lines must have ended."""
+        """Describe why the process is gone; its lines must have ended."""
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -104,7 +104,7 @@ class ProbeChild:
         return lines[-1] if lines else ""
 
     def end(self) -> None:
-        """End the process now, without waiting: one stuck in the kernel would keep us waiting for ever."""
+        """Kill the process without waiting: one that is stuck in the kernel may never end."""
         if self.alive:
             self._process.kill()
 

@@ -1,4 +1,4 @@
-"""One node as NVML shows it: what is there and what it is doing.
+"""One node as NVML reports it: its GPUs, and what they are doing.
 
 Needs only this package, the root types and pydantic, so that it can be shipped to a node alone.
 """

@@ -84,7 +84,9 @@ def test_a_wrong_token_is_told(head: tuple[str, dict[str, str]], monkeypatch: py
     for name, value in {**environment, "RAY_AUTH_TOKEN": "wrong"}.items():
         monkeypatch.setenv(name, value)
     with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
-        with pytest.raises(Unreachable, match=r"does not let us in: the token in RAY_AUTH_TOKEN") as refused:
+        with pytest.raises(
+            Unreachable, match=r"rejected the connection: the token in RAY_AUTH_TOKEN"
+        ) as refused:
             view.settled_cluster(START_S)
         assert "wrong" not in refused.value.one_line()
 

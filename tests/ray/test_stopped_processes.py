@@ -95,7 +95,7 @@ def test_a_router_that_is_stopped_again_is_replaced_on_its_port(serving: Session
     assert serving.wait(lambda: is_ready(serving), HEALED_S), status(serving)
     assert ask(serving)["choices"]
     assert (status(serving).endpoint, state_of(pid)) == (endpoint, ProcessState.GONE)
-    assert "router: 1 restart; last trouble" in run_clusterview("status", "pair").stdout
+    assert "router: 1 restart; last problem" in run_clusterview("status", "pair").stdout
 
 
 def test_a_stopped_rank_is_said_and_continued(serving: SessionView) -> None:

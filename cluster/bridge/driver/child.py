@@ -46,7 +46,7 @@ def main() -> None:
                 sys.stderr.write(f"not an order: {error}\n")
                 continue
             pool.submit(_carry_out, order, place, outbox, entered)
-    # Nobody is left to read why something failed.
+    # The parent is gone, so nobody will read the log.
     remove_log(Path(sys.argv[4]))
     _end(place)
 

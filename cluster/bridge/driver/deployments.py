@@ -1,4 +1,4 @@
-"""Deployments of ours on a cluster: found and ordered through their controllers."""
+"""The deployments on a cluster: found, started and stopped through their controllers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ORPHAN_LOOKS = 15
 
 
 class Deployments:
-    """Looks at every controller each second; one that does not answer holds up nobody."""
+    """Polls every controller each second; one that does not respond does not delay the others."""
 
     def __init__(self, ray: Any, send: Send) -> None:
         self._ray, self._send = ray, send
@@ -93,7 +93,7 @@ class Deployments:
             known.status, known.heard_at_s = self._ray.get(ref), time.monotonic()
         except Exception as error:
             if known.status is not None:
-                reason = f"its controller starts again ({type(error).__name__})"
+                reason = f"its controller is restarting ({type(error).__name__})"
                 update = {"reason": reason, "state": DeploymentState.STARTING}
                 known.status, known.restarts = known.status.model_copy(update=update), True
                 return
@@ -147,7 +147,7 @@ class Deployments:
 
         from cluster.deploy.controller import Controller
 
-        # Ray takes a soft wish lightly; without its head a cluster is lost anyway.
+        # Ray often ignores soft affinity; without its head a cluster is lost anyway.
         node_id, _ = self.router_node()
         options = self._ray.remote(Controller).options(
             name=controller_name(spec.name),
@@ -161,9 +161,7 @@ class Deployments:
         try:
             actor = options.remote(spec)
         except ValueError:
-            raise BadInput(
-                f"there is a deployment named {spec.name} already", "Choose another name"
-            ) from None
+            raise BadInput(f"a deployment named {spec.name} already exists", "Choose another name") from None
         with self._lock:
             self._known[spec.name] = self._new(spec.name, actor)
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
@@ -182,7 +180,7 @@ class Deployments:
         names = self._names()
         if name not in names:
             nearest = ", ".join(nearest_names(name, names)) or "none is running"
-            raise UnknownName(f"no deployment named {name}", f"Running: {nearest}")
+            raise UnknownName(f"there is no deployment named {name}", f"Running: {nearest}")
         actor = self._ray.get_actor(controller_name(name))
         watch = self._new(name, actor).watch
         try:
@@ -191,7 +189,7 @@ class Deployments:
         except Exception:
             orderly = False
         if not orderly:
-            # Asked first where the process is: Ray forgets that once it has called it dead.
+            # Find out first where the process is: Ray forgets that once it considers the actor dead.
             where = whereabouts(actor)
             self._ray.kill(actor, no_restart=True)
             watch.end_at(where)
@@ -199,7 +197,7 @@ class Deployments:
             remove_status(name)
         if not remove_groups(self._ray, groups_of(self._ray, name), _FREED_S):
             raise DeployFailed(
-                f"{name} was stopped, but Ray has not freed its GPUs", "Look again in a minute"
+                f"{name} was stopped, but Ray has not freed its GPUs yet", "Check again in a minute"
             )
 
     def _await_orderly_end(self, name: str, actor: Any) -> bool:
@@ -249,7 +247,7 @@ class Deployments:
                 self._find(name)
             known = self._known.get(name)
         if known is None:
-            raise UnknownName(f"no deployment named {name}", ", ".join(sorted(self._known)))
+            raise UnknownName(f"there is no deployment named {name}", ", ".join(sorted(self._known)))
         try:
             router = self._ray.get(known.actor.router.remote(), timeout=_ACCEPTED_S)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What is on a Ray cluster now: its nodes, and a probe on each; a late probe holds up nobody."""
+"""The nodes of a Ray cluster, with a probe on each; a slow probe does not delay the others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Discovery:
         shown = self._in_order()
         simulated = any(is_simulated(watched.labels) for watched in shown)
         if simulated:
-            # The head of an embedded cluster is no machine of the cluster that it simulates.
+            # The head of an embedded cluster is not part of the cluster that it simulates.
             shown = [watched for watched in shown if watched.shows_gpus]
         known = [watched.shown() for watched in shown]
         claims = self._foreign.add(known, claims, self._num_free())

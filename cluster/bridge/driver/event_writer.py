@@ -1,4 +1,4 @@
-"""The child's only way to speak: whole lines on its private pipe, from any thread."""
+"""Writes messages to the parent: whole lines on a private pipe, from any thread."""
 
 from __future__ import annotations
 

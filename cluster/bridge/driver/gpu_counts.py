@@ -1,4 +1,4 @@
-"""Ray's count of a node's GPUs against NVML's: where the two differ, what is said and what would help."""
+"""Compare the number of GPUs that Ray and NVML report on a node, and say what to do where they differ."""
 
 from __future__ import annotations
 

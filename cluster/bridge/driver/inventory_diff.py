@@ -1,4 +1,4 @@
-"""When an inventory differs enough from the last one told to be told again."""
+"""When to re-send the inventory: whether it differs enough from the last one sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deployment as a session knows it: what its controller last said, and for how long it has been silent."""
+"""A deployment as a session knows it: the last status from its controller, and how old that is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Known:
         """Return the status to show: as last heard, with the controller's silence where there is one."""
         status = self.status
         if status is None:
-            reason = "its controller starts"
+            reason = "its controller is starting"
             return DeploymentStatus(
                 name=self.name, model="", label="", state=DeploymentState.STARTING, reason=reason
             )
@@ -44,7 +44,7 @@ class Known:
         silent_s = max(time.monotonic() - self.heard_at_s, self.silent_s())
         if self.asked is None or silent_s < _SILENT_S or self.restarts:
             return status
-        reason = f"its controller has not answered for {silent_s:.0f} s; all else is as it last said"
-        # Replicas go on without their controller, and yet nothing would be replaced now.
+        reason = f"its controller has not responded for {silent_s:.0f} s; the rest is its last known state"
+        # Replicas keep running without their controller, but failed ones would not be replaced.
         state = DeploymentState.DEGRADED if status.state is DeploymentState.READY else status.state
         return status.model_copy(update={"reason": reason, "state": state})

@@ -1,4 +1,4 @@
-"""GPUs that Ray has given to somebody else's job: free by NVML's count, and yet not to be had."""
+"""GPUs that another Ray job holds, although NVML reports them free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LASTS_S = 5.0
 
 
 class ForeignClaims:
-    """Tells which nodes have every GPU that is not ours in other jobs' hands.
+    """Finds nodes on which other jobs hold every GPU that is not ours.
 
     Ray says how many GPUs of a node are taken, not which; only when all are is each of them known. Its count
     lags behind our own claims, so it must say the same for some seconds.

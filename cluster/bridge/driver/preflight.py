@@ -1,4 +1,4 @@
-"""Asking the nodes of an order what they have, in the Python of its ranks, before anything is claimed."""
+"""Preflight: check on each node, in the Python of its ranks, what a deployment needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token with which a Ray cluster lets us in: where Ray looks for it, and saying so without its value."""
+"""The token for a Ray cluster: looked for where Ray looks, and described without its value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class TokenSearch:
-    """What came of looking for a token, in Ray's order of places."""
+    """The result of looking for a token, in Ray's order of places."""
 
     found: bool
     where: str
@@ -41,19 +41,19 @@ def look_for_token() -> TokenSearch:
 def use_token_if_found() -> None:
     """Make Ray send a token that is there; without RAY_AUTH_MODE it would not. Call before `import ray`.
 
-    A cluster that asks for no token does not mind one.
+    A cluster without tokens ignores it.
     """
     if not os.environ.get(_MODE, "").strip() and look_for_token().found:
         os.environ[_MODE] = "token"
 
 
 def refusal() -> tuple[str, str]:
-    """Return why a cluster did not let us in (what was sent, never its value), and what to do."""
+    """Return why a cluster rejected us (what was sent, never its value), and what to do."""
     if os.environ.get(_MODE, "").strip().lower() == "disabled":
         return f"{_MODE}=disabled, so no token was sent", f"Unset {_MODE}, or set it to token"
     search = look_for_token()
     if search.found:
-        return f"{search.where} is not the cluster's", "Put the cluster's token there"
+        return f"{search.where} is not the cluster's token", "Put the cluster's token there"
     return search.where, f"Put the cluster's token into {_DEFAULT} or {_TOKEN}"
 
 

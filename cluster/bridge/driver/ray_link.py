@@ -1,4 +1,4 @@
-"""Entering a Ray cluster as its driver: quick checks first, so that failures come in seconds and in words."""
+"""Join a Ray cluster as its driver, with quick checks first so that errors come early and are readable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOG_TAIL_BYTES = 4000
 _HEAD_PORT = "Give the port of the head (6379 unless chosen otherwise), not of the dashboard"
 _OTHER_VERSIONS = (
     "Run clusterview from the cluster's own environment: pip install clusterview into it (Ray keeps its "
-    "version), and start it there with `python -m tui`"
+    "version), and start it there with `python -m clusterview`"
 )
 
 
@@ -37,7 +37,7 @@ def check_answers(address: RayAddress) -> None:
                 _check_speaks_http2(connection, address)
     except TimeoutError:
         reason = f"nothing answered at {address} within {_CONNECT_S:.0f} s"
-        raise Unreachable(reason, "Check the address and that no firewall is between") from None
+        raise Unreachable(reason, "Check the address, and that no firewall blocks it") from None
     except OSError as error:
         reason = f"no Ray cluster at {address}: {(error.strerror or str(error)).lower()}"
         raise Unreachable(reason, "Check the address and that `ray start --head` runs there") from None
@@ -45,13 +45,13 @@ def check_answers(address: RayAddress) -> None:
 
 def _check_speaks_http2(connection: socket.socket, address: RayAddress) -> None:
     """A Ray head speaks gRPC; Ray itself would wait 40 s for one that does not."""
-    wrong = Unreachable(f"what answers at {address} is not a Ray head", _HEAD_PORT)
+    wrong = Unreachable(f"the service at {address} is not a Ray head", _HEAD_PORT)
     connection.sendall(_HTTP2_PREFACE)
     try:
         header = connection.recv(9)
     except TimeoutError:
-        reason = f"{address} takes connections but has said nothing for {_CONNECT_S:.0f} s"
-        hint = "The Ray head there is stopped or overloaded, or the port is not a Ray head's"
+        reason = f"{address} accepts connections but did not respond within {_CONNECT_S:.0f} s"
+        hint = "The Ray head there may be stopped or overloaded, or the port belongs to another service"
         raise Unreachable(reason, hint) from None
     if len(header) < 4 or header[3] != _HTTP2_SETTINGS:
         raise wrong
@@ -73,7 +73,7 @@ def _is_raylet(entry: Path) -> bool:
 
 def _not_a_node(address: str) -> Unreachable:
     hint = "Run clusterview on a node of the cluster, such as its head (in the container where Ray runs)"
-    return Unreachable(f"this machine is no node of the Ray cluster at {address}", hint)
+    return Unreachable(f"this machine is not a node of the Ray cluster at {address}", hint)
 
 
 def enter(address: str, *, ship_package: bool) -> Any:
@@ -83,7 +83,7 @@ def enter(address: str, *, ship_package: bool) -> Any:
     """
     check_is_node(address)
     use_token_if_found()
-    # Somebody answers there: one second a try is enough, and Ray's own 20 tries only make a wrong token slow.
+    # The head responds, so one second per try is enough; Ray's default of 20 tries makes a wrong token slow.
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(_CONNECT_TRIES))
     import ray
 
@@ -109,20 +109,22 @@ def _told(error: Exception, address: str) -> ClusterviewError:
     text = " ".join(clean(f"{error} {error.__cause__ or error.__context__ or ''}", 2000).split())
     if "Version mismatch" in text:
         words = text.partition("Version mismatch:")[2].strip()
-        return Unreachable(f"the cluster at {address} runs other versions: {words}", _OTHER_VERSIONS)
+        return Unreachable(
+            f"the versions differ from those of the cluster at {address}: {words}", _OTHER_VERSIONS
+        )
     last_words = _last_words()
     if type(error).__name__ == "AuthenticationError" or "Unauthenticated" in last_words:
         reason, hint = refusal()
-        return Unreachable(f"the Ray head at {address} does not let us in: {reason}", hint)
+        return Unreachable(f"the Ray head at {address} rejected the connection: {reason}", hint)
     if "No node info found" in text:
         return _not_a_node(address)
     if "Method not found" in last_words:
-        return Unreachable(f"what answers at {address} is not a Ray head", f"{_HEAD_PORT}, nor of Ray Client")
+        return Unreachable(f"the service at {address} is not a Ray head", f"{_HEAD_PORT}, nor of Ray Client")
     return Unreachable(f"joining {address} failed: {clean(text, 200)}", "")
 
 
 def _last_words() -> str:
-    """Return what Ray's C++ part last wrote to this process's log: its exceptions leave the reason out."""
+    """Return the end of this process's log: Ray's C++ part writes reasons there that its exceptions lack."""
     with contextlib.suppress(OSError):
         size = os.fstat(_STDERR_FD).st_size
         return os.pread(_STDERR_FD, _LOG_TAIL_BYTES, max(0, size - _LOG_TAIL_BYTES)).decode(

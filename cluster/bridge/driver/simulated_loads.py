@@ -1,4 +1,4 @@
-"""What simulated GPUs should show for the deployments that are on them."""
+"""The load that simulated GPUs show for the deployments on them."""
 
 from __future__ import annotations
 

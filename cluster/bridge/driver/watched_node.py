@@ -1,4 +1,4 @@
-"""One node of a Ray cluster as it is watched: what Ray says of it, what its probe answers, what to show."""
+"""One node of a Ray cluster: what Ray reports, what its probe reads, and what to show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.probe.query import NO_GPUS, NO_LIBRARY
 from cluster.telemetry import NodeReading, NodeState
 
 FIRST_ANSWER_S = 40.0
-"""How long a new probe may take: Ray ships the code and starts a process, the driver wakes its GPUs."""
+"""How long a new probe may take: Ray ships the code and starts a process, the driver initializes its GPUs."""
 
 _STALE_S = 3.0
 _HUNG_S = 30.0
@@ -90,7 +90,7 @@ class WatchedNode:
 
     def _error_of(self, node: Node, reading: NodeReading) -> str | None:
         if reading.state in ("stale", "hung") and not node.gpus:
-            return f"its GPUs could not be read, Ray counts {self.num_gpus}: {node.error or reading.reason}"
+            return f"its GPUs could not be read (Ray counts {self.num_gpus}): {node.error or reading.reason}"
         # A machine without a GPU, of which Ray counts none either, is as it should be.
         quiet = not self.num_gpus and not node.gpus and node.error in (NO_LIBRARY, NO_GPUS)
         return None if quiet else count_disagreement(self.num_gpus, node, self.labels) or node.error
@@ -104,10 +104,10 @@ class WatchedNode:
 
     def _why_unread(self) -> str:
         if self.failed_starts:
-            return f"the probe on this node does not start: {self.trouble}"
+            return f"the probe on this node cannot start: {self.trouble}"
         if self._given_up():
-            return f"the probe on this node has not answered within {FIRST_ANSWER_S:.0f} s"
-        return "the probe on this node has not answered yet"
+            return f"the probe on this node did not respond within {FIRST_ANSWER_S:.0f} s"
+        return "the probe on this node has not responded yet"
 
     def reading_now(self) -> NodeReading:
         """Return the latest reading, marked where it is late or the node is gone.
@@ -121,7 +121,7 @@ class WatchedNode:
             return self._marked("stale", "not read yet") if waits else self._marked("lost", "never read")
         late_s = self.late_s()
         if late_s > _STALE_S:
-            return self._marked("stale", self.trouble or f"the probe has not answered for {late_s:.0f} s")
+            return self._marked("stale", self.trouble or f"the probe has not responded for {late_s:.0f} s")
         return self.reading
 
     def _marked(self, state: NodeState, reason: str) -> NodeReading:

@@ -1,4 +1,4 @@
-"""Finding the keeper of an embedded cluster, or starting one, and holding on to it."""
+"""Find the keeper process of an embedded cluster, or start one, and stay connected to it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from cluster.text import clean
 _RECORD_APPEARS_S = 15.0
 _LINE_COMES_S = 60.0
 ANOTHER_KEEPER = 3
-"""Status of a keeper that found another one at work on the same cluster."""
+"""Exit status of a keeper that found another keeper for the same cluster."""
 CANNOT_START = 74
-"""Status of a keeper that cannot start; its last words say why."""
+"""Exit status of a keeper that cannot start; its last line says why."""
 
 OnProgress = Callable[[str, float | None], None]
 
@@ -59,8 +59,8 @@ def attach(key: str, on_progress: OnProgress, *, start: bool = True) -> Attachme
         address = _follow(connection, key, on_progress)
         if address is not None:
             return Attachment(record, connection, address)
-        # That keeper was on its way out when we came; the next one is new.
-    raise _not_started(key, "its keeper ended while it started")
+        # That keeper was already ending; the next one is new.
+    raise _not_started(key, "its keeper process exited during startup")
 
 
 def _follow(connection: socket.socket, key: str, on_progress: OnProgress) -> str | None:
@@ -75,7 +75,7 @@ def _follow(connection: socket.socket, key: str, on_progress: OnProgress) -> str
 
 def _not_started(key: str, reason: str) -> SystemFailed:
     log = log_path(key)
-    hint = f"What Ray said is in {log}" if has_words(log) else "Try again, or see: clusterview doctor"
+    hint = f"Ray's output is in {log}" if has_words(log) else "Try again, or see: clusterview doctor"
     return SystemFailed(f"embedded cluster {key}: {reason}", hint)
 
 
@@ -90,11 +90,11 @@ def _enter(key: str, start: bool) -> tuple[ClusterRecord, socket.socket] | None:
         if not start:
             return None
         if keeper is not None and keeper.process.poll() in (1, CANNOT_START):
-            raise _not_started(key, keeper.last_words() or "its keeper ended as it started")
+            raise _not_started(key, keeper.last_line() or "its keeper process exited during startup")
         if keeper is None or keeper.process.poll() is not None:
             keeper = _start_keeper(key)
         time.sleep(0.05)
-    raise _not_started(key, "its keeper did not come up")
+    raise _not_started(key, "its keeper process did not start")
 
 
 def _connect(record: ClusterRecord) -> socket.socket | None:
@@ -108,7 +108,7 @@ def _connect(record: ClusterRecord) -> socket.socket | None:
 
 
 def sweep_dead_keepers(timeout_s: float = 10.0) -> None:
-    """Remove what keepers left that were killed together with their guards.
+    """Clean up after keepers that were killed together with their guards.
 
     A killed process may hold its lock a while longer, when the machine is busy: until then its record stays.
     """
@@ -128,13 +128,13 @@ def _answers(record: ClusterRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Starting:
-    """A keeper that was started, and a pipe for what it says before it has a log."""
+    """A keeper that was started, and a pipe for its output before it has a log."""
 
     process: subprocess.Popen[bytes]
     words: int
 
-    def last_words(self) -> str:
-        """Return the last line it said."""
+    def last_line(self) -> str:
+        """Return the last line it wrote."""
         try:
             text = os.read(self.words, 2**16).decode(errors="replace")
         except BlockingIOError:
@@ -167,7 +167,7 @@ def _lines(connection: socket.socket, key: str) -> Iterator[dict[str, object]]:
         try:
             received = connection.recv(4096)
         except TimeoutError:
-            raise _not_started(key, f"no news from its keeper for {_LINE_COMES_S:.0f} s") from None
+            raise _not_started(key, f"no message from its keeper process for {_LINE_COMES_S:.0f} s") from None
         except OSError:
             return
         if not received:

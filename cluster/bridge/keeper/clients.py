@@ -1,4 +1,4 @@
-"""The sessions connected to a keeper: told how far the start has come, and counted."""
+"""The sessions connected to a keeper: they receive its startup progress, and are counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOOK_S = 0.5
 
 
 class Audience:
-    """The sessions connected to the keeper. A thread of its own welcomes them while nodes start."""
+    """The sessions connected to the keeper, accepted by a thread of its own while nodes start."""
 
     def __init__(self, path: str) -> None:
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -73,7 +73,7 @@ class Audience:
         session.close()
 
     def close(self) -> None:
-        """Take no more sessions; those there are see the connection end."""
+        """Accept no more sessions and close the connections."""
         with self._lock:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(self._server)

@@ -1,4 +1,4 @@
-"""A Ray cluster of our own on this machine: real raylets, one a node, bound to loopback, locked with a token.
+"""A Ray cluster on this machine: one real raylet per node, bound to loopback, protected by a token.
 
 A simulated node is a raylet with logical GPUs and labels that say which GPU type it stands for.
 """
@@ -51,7 +51,7 @@ def simulated_nodes(inventory: Inventory) -> tuple[NodePlan, ...]:
 
 
 def canonical_spec(inventory: Inventory) -> str:
-    """Return the one spelling of a cluster spec: equal neighbours are counted together."""
+    """Return the canonical form of a cluster spec: adjacent equal nodes are counted together."""
     groups: list[list[Any]] = []
     for node in inventory.nodes:
         shape = f"{len(node.gpus)}x{node.gpus[0].type}"
@@ -63,7 +63,7 @@ def canonical_spec(inventory: Inventory) -> str:
 
 
 def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
-    """Return what a process must have in its environment, before it imports ray, to enter such a cluster."""
+    """Return the environment that a process needs, before it imports ray, to join such a cluster."""
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": auth_token,

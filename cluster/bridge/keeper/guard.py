@@ -1,4 +1,4 @@
-"""A process and its guard: whichever of the two is killed, nothing that was started is left."""
+"""A worker process and its guard: if either is killed, everything they started is ended."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _STOPS_WITHIN_S = 60.0
 def start_guarded(work: Callable[[], int]) -> int:
     """Run `work` in a process of its own and return its pid; this process becomes its guard.
 
-    What the worker leaves behind when it is killed comes to the guard, to be ended. When the guard is killed,
-    the worker gets SIGTERM. Forks, so call it before any thread starts.
+    If the worker is killed, the guard adopts and ends its children. If the guard is killed, the worker gets
+    SIGTERM. Forks, so call it before any thread starts.
     """
     guard = os.getpid()
     # Orphans come to the nearest ancestor that adopts: nothing can leave this tree.
@@ -35,7 +35,7 @@ def start_guarded(work: Callable[[], int]) -> int:
 
 
 def _exit_with(work: Callable[[], int]) -> None:
-    """End this process without unwinding what its guard has yet to leave."""
+    """Run the work and exit without unwinding the stack that was forked from the guard."""
     status = 1
     try:
         status = work()
@@ -58,7 +58,7 @@ def await_guarded(worker: int) -> int:
 
     signal.signal(signal.SIGTERM, pass_on)
     status = _wait_for(worker)
-    # From here on there is only cleaning up, which no signal may cut short.
+    # Only cleanup follows, which no signal may interrupt.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return os.waitstatus_to_exitcode(status)
 

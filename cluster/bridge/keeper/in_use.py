@@ -1,4 +1,4 @@
-"""Whether anybody needs an embedded cluster: a session that is connected, or a deployment that runs on it."""
+"""Whether an embedded cluster is in use: a session is connected, or a deployment runs on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.bridge.process_table import reap_orphans
 from cluster.bridge.state.losses import note_deployments
 from cluster.deploy.names import CONTROLLER_PREFIX
 
-UNWANTED = "nobody waits for it"
+UNWANTED = "no session is waiting for it"
 
 _FIRST_SESSION_S = 20.0
 _UNUSED_S = 1.0
@@ -20,11 +20,11 @@ _LOOK_S = 0.5
 
 
 class HeadEnded(RuntimeError):
-    """The cluster's head is gone, and with it the cluster."""
+    """The processes of the cluster's head ended, so the cluster is lost."""
 
 
 def watch_start(audience: Audience, end: Callable[[str], None]) -> None:
-    """End a cluster that is still being started when all who waited for it have left."""
+    """End a cluster that is still starting when all sessions that waited for it have left."""
     left_at_s: float | None = None
     while not audience.is_up:
         time.sleep(_LOOK_S)

@@ -1,7 +1,7 @@
-"""The process that owns an embedded cluster: it outlives screens and ends when nobody needs the cluster.
+"""The process that owns an embedded cluster: it outlives screens and ends when the cluster is not needed.
 
-Needed means: a session is connected to its socket, or a controller of ours lives on the cluster. Whoever
-connects is told, one JSON line each, how far the start has come and then the address.
+Needed means that a session is connected to its socket or that a deployment runs on the cluster. Each session
+receives the startup progress, one JSON line each, and then the address.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LOCK_TRIES = 10
 
 
 class _Ended(Exception):
-    """The keeper was told to end, or nobody wants its cluster any more."""
+    """The keeper received SIGTERM, or its cluster is not needed any more."""
 
 
 _why_ended = ""
@@ -61,7 +61,7 @@ def _end(signal_number: int, frame: FrameType | None) -> None:
 
 
 def _end_because(reason: str) -> None:
-    """Let the main thread end as if it had been told to; the reason is noted."""
+    """Make the main thread end as on SIGTERM, and keep the reason."""
     global _why_ended
     _why_ended = reason
     os.kill(os.getpid(), signal.SIGTERM)
@@ -92,7 +92,7 @@ def _keep_locked(key: str) -> int:
 
 
 def _write_to_log(key: str) -> int:
-    """Send what is printed from here on to the log; returns where the one who started this keeper reads."""
+    """Redirect output to the log; returns the descriptor that the process that started this keeper reads."""
     starter, log = os.dup(2), open_keeper_log(key)
     for fd in (1, 2):
         os.dup2(log, fd)
@@ -129,7 +129,7 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
         # Ray's own handler of SIGTERM, in place while it starts a node, raises SystemExit.
         _note_end(key, temp_dir, guard)
         if _why_ended != UNWANTED:
-            audience.tell(failed="the embedded cluster was told to end")
+            audience.tell(failed="the embedded cluster was stopped")
     except HeadEnded as error:
         note_loss(key, str(error), deployments_on(temp_dir))
         audience.tell(failed=str(error))
@@ -150,7 +150,7 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
 
 
 def _note_end(key: str, temp_dir: str, guard: int) -> None:
-    """Note why the cluster ends before anybody wanted it to, unless nobody loses anything by it."""
+    """Record why the cluster ends early, if deployments are lost by it or something failed."""
     deployments = deployments_on(temp_dir)
     if _why_ended == UNWANTED:
         remove_log(log_path(key))
@@ -159,7 +159,7 @@ def _note_end(key: str, temp_dir: str, guard: int) -> None:
     elif os.getppid() != guard:
         note_loss(key, "its guard was killed", deployments)
     elif deployments:
-        note_loss(key, "its keeper was told to end (SIGTERM)", deployments)
+        note_loss(key, "its keeper received SIGTERM", deployments)
 
 
 def _reason(error: Exception) -> str:
@@ -200,7 +200,7 @@ def main() -> None:
     try:
         sys.exit(keep(key))
     except (OSError, ClusterviewError) as error:
-        # The one who started this keeper reads its last line.
+        # The process that started this keeper reads its last line.
         sys.stderr.write(f"{_reason(error)}\n")
         sys.exit(CANNOT_START)
 

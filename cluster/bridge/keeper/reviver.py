@@ -1,7 +1,7 @@
-"""A keeper's eye on the processes of its cluster: what a signal stopped is continued, or ended.
+"""Watches the processes of an embedded cluster: one stopped by a signal is continued, or ended.
 
-Ray's own processes and the keeper's guard are helped after seconds. Actors have others who look after them
-(controller and router look after each other and after the ranks), and are helped here only when those cannot.
+Ray's own processes and the keeper's guard are handled after seconds. Actors are watched by others first
+(controller and router watch each other and the ranks), and are handled here only if those fail.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Stops:
 
 
 class Reviver:
-    """Looks each second, in a thread of its own that never asks Ray. `head_lost` is called once, with why."""
+    """Checks each second, in a thread that never calls Ray. `head_lost` is called once, with the reason."""
 
     def __init__(self, guard_pid: int, head_lost: Callable[[str], None]) -> None:
         self._guard_pid, self._head_lost = guard_pid, head_lost
@@ -87,7 +87,7 @@ class Reviver:
             if action == "wait":
                 continue
             sys.stderr.write(f"process {pid} was stopped by a signal: {action}\n")
-            # Without its guard a cluster works; ended, the guard would take the cluster along.
+            # A cluster works without its guard, but ending the guard would end the cluster.
             if action == "continue" or pid == self._guard_pid:
                 examine(pid, "", may_continue=True)
             else:
@@ -102,7 +102,7 @@ class Reviver:
             self._head_answered_s = time.monotonic()
         elif time.monotonic() - self._head_answered_s > _HEAD_SILENT_S:
             self._head = None
-            self._head_lost(f"the cluster's head did not answer for {_HEAD_SILENT_S:.0f} s")
+            self._head_lost(f"the cluster's head did not respond for {_HEAD_SILENT_S:.0f} s")
 
 
 def _patience_s(pid: int) -> float:

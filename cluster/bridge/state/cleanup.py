@@ -1,4 +1,4 @@
-"""Ending what was left running by a keeper that was killed, and removing its folder."""
+"""Clean up after a killed keeper: end the processes it left, and remove its folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our
 
 
 def sweep(temp_dir: str) -> None:
-    """End the processes that have this folder as theirs, and remove it; a folder that is not ours is left."""
+    """End the processes that use this folder, and remove it; a folder that is not ours is left alone."""
     folder = Path(temp_dir)
     if not folder.is_absolute() or not folder.name.startswith(TEMP_PREFIX):
         return

@@ -1,7 +1,7 @@
-"""The private folder of records, locks and logs: inside the place the user chose, and only ever our own.
+"""The private folder of records, locks and logs, inside the place that the user chose.
 
-Nothing that clusterview did not write is removed or changed. The place keeps its mode and its files; in the
-folder every file carries a mark, which is looked for before the file is used, replaced or removed.
+Nothing that clusterview did not write is removed or changed. The place keeps its mode and its files. Every
+file in the folder starts with a mark, which is checked before the file is used, replaced or removed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def slug(text: str) -> str:
 
 
 def state_root() -> Path:
-    """Return the place that holds our folder, absolute; it may be anybody's, and may not exist yet."""
+    """Return the place that holds our folder, absolute; it may be shared, and may not exist yet."""
     chosen = os.environ.get(VARIABLE)
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     try:
@@ -43,7 +43,7 @@ def state_root() -> Path:
             return Path(runtime).absolute()
         return Path.home() / ".cache"
     except (OSError, RuntimeError) as error:
-        raise SystemFailed(f"no place for the state of running clusters: {error}", _ANOTHER) from None
+        raise SystemFailed(f"no folder for the state of running clusters: {error}", _ANOTHER) from None
 
 
 def state_path() -> Path:

@@ -1,4 +1,4 @@
-"""Logs in the state folder: what Ray says to a keeper or to a session's child. Each begins with a mark."""
+"""Logs in the state folder: Ray's output in a keeper or a session's child. Each starts with a mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedded clusters that ended though they were wanted: noted in the state folder, for `status` to say."""
+"""Embedded clusters that were lost: recorded in the state folder, for `status` to report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which embedded clusters of this user run: one record file each, in a folder only the user can read."""
+"""Records of this user's running embedded clusters: one file each, in a folder only the user can read."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def retire_record(key: str) -> None:
-    """Let nobody find a cluster that is on its way out; what is left of it can still be swept up."""
+    """Hide a cluster that is ending from sessions; it can still be cleaned up if its keeper is killed."""
     path = record_path(key)
     if _is_ours(path):
         path.replace(path.with_suffix(_ENDING))
@@ -106,7 +106,7 @@ def _remove(path: Path) -> None:
 
 
 def any_ending() -> bool:
-    """True while some cluster is on its way out, or was until its keeper was killed."""
+    """True while some cluster is ending, or was ending when its keeper was killed."""
     return any(_is_ours(path) for path in _entries(_ENDING))
 
 

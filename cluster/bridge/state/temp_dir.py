@@ -1,4 +1,4 @@
-"""The folder of an embedded cluster's files: made here, marked as ours, and removed only by that mark."""
+"""The temporary folder of an embedded cluster: created here with a mark, removed only if it has the mark."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def remove_temp_dir(folder: Path) -> None:
     if not is_our_temp_dir(folder):
         return
     with contextlib.suppress(OSError):
-        # The mark goes last: whoever is killed meanwhile leaves what the next one may remove.
+        # The mark is removed last, so that the next cleanup can continue an interrupted one.
         for entry in sorted(folder.iterdir(), key=lambda path: path.name == _MARK_NAME):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

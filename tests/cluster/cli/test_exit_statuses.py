@@ -126,7 +126,7 @@ def test_characters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
             3,
             "package textual is not install",
         ),
-        (ValueError("a\nb\x1b[31m"), 4, "a fault in clusterview itself: ValueError: a b[31m in"),
+        (ValueError("a\nb\x1b[31m"), 4, "a bug in clusterview: ValueError: a b[31m in"),
         (RecursionError(), 4, "RecursionError"),
         (AssertionError(), 4, "AssertionError"),
     ],
@@ -195,4 +195,4 @@ def test_another_package_of_our_name_is_explained(tmp_path: Path) -> None:
 
 def test_the_statuses_are_in_the_help() -> None:
     told = run_clusterview("--help").stdout
-    assert "3 the system refused" in told and "4 a fault of clusterview" in told
+    assert "3 system error" in told and "4 a bug in clusterview" in told

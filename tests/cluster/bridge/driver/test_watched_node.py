@@ -90,16 +90,16 @@ def test_ray_counts_a_gpu_once_that_is_cut_into_slices() -> None:
 @pytest.mark.parametrize("state", ["stale", "hung"])
 def test_gpus_not_read_yet_are_no_matter_of_counts(state: NodeState) -> None:
     error = error_after(4, node(), state)
-    assert error == "its GPUs could not be read, Ray counts 4: why not"
+    assert error == "its GPUs could not be read (Ray counts 4): why not"
 
 
 def test_a_late_probe_is_waited_for_and_then_given_up() -> None:
     one = watched(4)
     assert (one.settled, one.reading_now().state) == (False, "stale")
-    assert one.shown().error == "the probe on this node has not answered yet"
+    assert one.shown().error == "the probe on this node has not responded yet"
     one.first_seen_s -= FIRST_ANSWER_S + 1
     assert (one.settled, one.reading_now().state) == (True, "lost")
-    assert one.shown().error == "the probe on this node has not answered within 40 s"
+    assert one.shown().error == "the probe on this node did not respond within 40 s"
 
 
 def test_a_probe_that_cannot_start_is_tried_again_after_longer_and_longer_pauses(
@@ -115,7 +115,7 @@ def test_a_probe_that_cannot_start_is_tried_again_after_longer_and_longer_pauses
     assert one.settled
     assert one.reading_now().state == "lost"
     assert one.shown().error == (
-        "the probe on this node does not start: ModuleNotFoundError: No module named 'pydantic'"
+        "the probe on this node cannot start: ModuleNotFoundError: No module named 'pydantic'"
     )
     one.answered(node(4), reading(), 100.0)
     assert (one.shown().error, one.failed_starts) == (None, 0)
