@@ -8,21 +8,15 @@ from pathlib import Path
 import pytest
 
 from cluster.packages import requirement
-from tests.packaging.installed import Installed, build_wheel, install
+from tests.packaging.installed import Installed
 
 PLAN = ("--dry-run", "--model", "llama-3.1-70b", "--cluster", "2x4xA100-80GB")
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    folder = tmp_path_factory.mktemp("alone")
-    return install(build_wheel(folder), folder / "env")
-
-
-def test_a_plan_needs_pydantic_alone(alone: Installed) -> None:
-    done = alone.run(*PLAN)
+def test_a_plan_needs_pydantic_alone(installed: Installed) -> None:
+    done = installed.run(*PLAN)
     assert (done.returncode, done.stderr) == (0, "") and "TP=4, DP=2" in done.stdout
-    answer = json.loads(alone.run(*PLAN, "--json").stdout)
+    answer = json.loads(installed.run(*PLAN, "--json").stdout)
     assert answer["recommended"]["layout"]["tp"] == 4
 
 
@@ -37,14 +31,14 @@ def test_a_plan_needs_pydantic_alone(alone: Installed) -> None:
         (("snapshot", "--cluster", "1xL4"), 0, '"nodes"'),
     ],
 )
-def test_these_work(alone: Installed, arguments: tuple[str, ...], status: int, words: str) -> None:
-    done = alone.run(*arguments)
+def test_these_work(installed: Installed, arguments: tuple[str, ...], status: int, words: str) -> None:
+    done = installed.run(*arguments)
     assert done.returncode == status, done.stderr
     assert words in done.stdout and "Traceback" not in done.stderr
 
 
-def test_the_doctor_says_what_is_missing_and_how_to_get_it(alone: Installed) -> None:
-    done = alone.run("doctor", "--cluster", "1xL4", "--json")
+def test_the_doctor_says_what_is_missing_and_how_to_get_it(installed: Installed) -> None:
+    done = installed.run("doctor", "--cluster", "1xL4", "--json")
     findings = {one["subject"]: one for one in json.loads(done.stdout)["findings"]}
     assert done.returncode == 1 and done.stderr == ""
     for package in ("ray", "torch", "textual"):
@@ -64,19 +58,21 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(alone: Installed) -> 
     ],
 )
 def test_what_needs_a_package_says_in_one_line_how_to_get_it(
-    alone: Installed, arguments: tuple[str, ...], package: str, tmp_path: Path
+    installed: Installed, arguments: tuple[str, ...], package: str, tmp_path: Path
 ) -> None:
     (tmp_path / "PATTERNS.json").write_text(json.dumps(WITH_PATTERNS))
     arguments = tuple(word.replace("PATTERNS", str(tmp_path / "PATTERNS.json")) for word in arguments)
-    done = alone.run(*arguments)
+    done = installed.run(*arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
-    assert f"{alone.folder}/bin/python" in done.stderr
+    assert f"{installed.folder}/bin/python" in done.stderr
     assert f"-m pip install '{requirement(package)}'" in done.stderr
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_deploying_here_names_all_that_is_missing_at_once(alone: Installed, more: tuple[str, ...]) -> None:
-    done = alone.run("deploy", *more, "--simulate", "1xL4", "--model", "llama-3.2-1b")
+def test_deploying_here_names_all_that_is_missing_at_once(
+    installed: Installed, more: tuple[str, ...]
+) -> None:
+    done = installed.run("deploy", *more, "--simulate", "1xL4", "--model", "llama-3.2-1b")
     line = next(line for line in (done.stdout + done.stderr).splitlines() if "pip install" in line)
     assert done.returncode == 1 and done.stderr.count("\n") == (0 if more else 1), done.stderr
     for package in ("ray", "torch", "starlette", "uvicorn", "prometheus_client"):

@@ -122,9 +122,14 @@ def test_characters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
         (RuntimeError("can't start new thread"), 3, "limit on processes"),
         (MemoryError(), 3, "out of memory"),
         (
-            ModuleNotFoundError("No module named 'textual'", name="textual"),
+            ModuleNotFoundError("No module named 'not_there'", name="not_there.part"),
             3,
-            "package textual is not install",
+            "package not-there is not installed. Run: ",
+        ),
+        (
+            ImportError("cannot import name 'X' from 'textual.app'", name="textual.app"),
+            3,
+            "package textual cannot be imported: cannot import name 'X'",
         ),
         (ValueError("a\nb\x1b[31m"), 4, "a bug in clusterview: ValueError: a b[31m in"),
         (RecursionError(), 4, "RecursionError"),
