@@ -92,7 +92,7 @@ def encode(message: FrozenModel) -> bytes:
 
 
 def to_failure(error: Exception) -> Failure:
-    """Say any exception as data; one that is not ours is told by its first line."""
+    """Return any exception as data; one that is not ours by its first line."""
     if isinstance(error, ClusterviewError):
         return Failure(type=type(error).__name__, message=error.message, hint=error.hint)
     if isinstance(error, ImportError) and error.name:

@@ -128,8 +128,8 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    told = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
-    yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
+    summary = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
+    yield Finding(subject, "ok" if cluster.num_gpus else "warn", summary)
     for node in cluster.nodes:
         if node.error:
             yield Finding(node.name, "warn", node.error)

@@ -19,7 +19,7 @@ def read_ray_cluster(address: str) -> Cluster:
     A node that is late, or left meanwhile, is there with its error. Unreachable when there is no cluster.
     """
     session = open_session(address=address, simulate=None)
-    with SessionView(session, tells_progress=sys.stderr.isatty()) as view:
+    with SessionView(session, shows_progress=sys.stderr.isatty()) as view:
         return view.settled_cluster()
 
 

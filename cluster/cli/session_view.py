@@ -38,17 +38,17 @@ _WAIT_S = 0.2
 class SessionView:
     """Collects a session's events. Use it in a `with` block, which starts and closes the session."""
 
-    def __init__(self, session: Session, *, tells_progress: bool = True) -> None:
+    def __init__(self, session: Session, *, shows_progress: bool = True) -> None:
         self.session = session
         self.cluster: Cluster | None = None
         self.readings: tuple[NodeReading, ...] = ()
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self.preflight: tuple[NodeVerdict, ...] = ()
         """Results of the last preflight, one per node."""
-        self._tells_progress = tells_progress
+        self._shows_progress = shows_progress
         self._lost: SessionLost | None = None
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
 
     def __enter__(self) -> SessionView:
         self.session.start(self._take)
@@ -63,7 +63,7 @@ class SessionView:
             wait_closed(_CLOSE_S)
 
     def _take(self, event: Event) -> None:
-        with self._news:
+        with self._changed:
             if isinstance(event, ClusterSeen):
                 self.cluster = event.cluster
             elif isinstance(event, ReadingsSeen):
@@ -76,21 +76,21 @@ class SessionView:
                 self.preflight = event.nodes
             elif isinstance(event, SessionLost):
                 self._lost = event
-            self._news.notify_all()
-        if isinstance(event, Progress) and self._tells_progress:
+            self._changed.notify_all()
+        if isinstance(event, Progress) and self._shows_progress:
             say(event.message)
 
     def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._news:
+        with self._changed:
             while not is_true():
                 if self._lost is not None:
                     raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
                 # An unlimited wait would block Ctrl-C on some platforms.
-                self._news.wait(_WAIT_S)
+                self._changed.wait(_WAIT_S)
         return True
 
     def find(self, name: str) -> DeploymentStatus | None:

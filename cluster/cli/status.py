@@ -44,7 +44,7 @@ def _look(arguments: argparse.Namespace) -> Iterator[Found]:
     sessions = running_sessions(arguments)
     name_foreign_files()
     with ExitStack() as stack:
-        views = [stack.enter_context(SessionView(s, tells_progress=False)) for _, s in sessions]
+        views = [stack.enter_context(SessionView(s, shows_progress=False)) for _, s in sessions]
         for view in views:
             try:
                 yield from ((view.session.title, status) for status in view.settled_deployments())

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     sessions = running_sessions(arguments)
     name_foreign_files()
     with ExitStack() as stack:
-        views = [(key, stack.enter_context(SessionView(s, tells_progress=False))) for key, s in sessions]
+        views = [(key, stack.enter_context(SessionView(s, shows_progress=False))) for key, s in sessions]
         found = [_look(arguments, key, view, alone=len(views) == 1) for key, view in views]
         wanted = [status for one in found for status in one.wanted]
         if not wanted:

@@ -18,13 +18,13 @@ def trouble_lines(status: DeploymentStatus) -> Iterator[str]:
     if status.controller_restarts:
         yield f"  controller: {count_of(status.controller_restarts, 'restart')}, each with all replicas"
     if status.router.last_trouble:
-        yield f"  router: {_told(status.router)}"
+        yield f"  router: {_describe_restarts(status.router)}"
     for replica in status.replicas:
         if replica.last_trouble and status.state != "stopping":
-            yield f"  replica {replica.replica}: {_told(replica)}"
+            yield f"  replica {replica.replica}: {_describe_restarts(replica)}"
 
 
-def _told(part: RouterStatus | ReplicaStatus) -> str:
+def _describe_restarts(part: RouterStatus | ReplicaStatus) -> str:
     """Describe how often a part was restarted, and its last problem with its age."""
     trouble = part.last_trouble
     trouble = trouble if len(trouble) <= _LONGEST_TROUBLE else f"{trouble[:_LONGEST_TROUBLE]}..."

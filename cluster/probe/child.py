@@ -95,10 +95,10 @@ class ProbeChild:
             return "the probe closed its output"
         if status < 0:
             return f"the probe crashed in {self.place().in_words()} ({signal.Signals(-status).name})"
-        last_words = self._last_words()
-        return f"the probe ended with status {status}" + (f": {last_words}" if last_words else "")
+        last_line = self._last_stderr_line()
+        return f"the probe ended with status {status}" + (f": {last_line}" if last_line else "")
 
-    def _last_words(self) -> str:
+    def _last_stderr_line(self) -> str:
         self._stderr.seek(0)
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""

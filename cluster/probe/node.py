@@ -59,7 +59,9 @@ class NodeReader:
             gpu = read_gpu(query, device, self._known.get(device.index))
             island = islands.get(device.index)
             self._known[device.index] = gpu.model_copy(update={"nvlink_island": island})
-        self._known = _told_apart({device.index: self._known[device.index] for device in self._devices})
+        self._known = _with_distinct_uuids(
+            {device.index: self._known[device.index] for device in self._devices}
+        )
         return tuple(self._known.values()), nvlink_domain(query, self._devices)
 
     def _known_gpus(self, reason: str) -> tuple[Gpu, ...]:
@@ -98,7 +100,7 @@ class NodeReader:
             self._session = None
 
 
-def _told_apart(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
+def _with_distinct_uuids(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
     """Set aside a GPU with the UUID of an earlier one: nobody could say which of the two is meant."""
     first: dict[str, int] = {}
     apart = {}

@@ -153,7 +153,7 @@ class ProbeProcess:
                 self._reading = readings[-1].model_copy(update={"taken_at_s": time.time()})
         if readings:
             self._heard_s = time.monotonic()
-            self._tell()
+            self._notify()
         return len(readings)
 
     def _trouble(self, state: NodeState, reason: str) -> None:
@@ -163,9 +163,9 @@ class ProbeProcess:
             self._reading = self._reading.model_copy(update={"state": marked, "reason": reason})
             if not self._node.gpus:
                 self._node = self._node.model_copy(update={"error": reason})
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._first.set()
         if self._listener is not None and not self._closing.is_set():
             self._listener(*self.latest())

@@ -24,7 +24,7 @@ def main() -> None:
     """Print processes, zombies, placement groups, open files and memory every ten rounds."""
     with tempfile.TemporaryDirectory() as state:
         os.environ["CLUSTERVIEW_STATE_DIR"] = state
-        with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+        with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
             cluster = view.settled_cluster(LIMIT_S)
             print("round  processes  zombies  groups  open files  resident MB: gcs, raylets, keeper, child")
             for number in range(ROUNDS + 1):

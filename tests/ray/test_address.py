@@ -44,7 +44,7 @@ def test_joining_and_deploying_by_address(
     address, environment = head
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         assert view.session.title == f"ray {address}"
         assert [len(node.gpus) for node in cluster.nodes] == [2]
@@ -83,7 +83,7 @@ def test_a_wrong_token_is_told(head: tuple[str, dict[str, str]], monkeypatch: py
     address, environment = head
     for name, value in {**environment, "RAY_AUTH_TOKEN": "wrong"}.items():
         monkeypatch.setenv(name, value)
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
         with pytest.raises(
             Unreachable, match=r"rejected the connection: the token in RAY_AUTH_TOKEN"
         ) as refused:
@@ -92,7 +92,7 @@ def test_a_wrong_token_is_told(head: tuple[str, dict[str, str]], monkeypatch: py
 
 
 def lost_reason(address: str) -> str:
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
         with pytest.raises((Unreachable, BadInput)) as refused:
             view.settled_cluster(START_S)
         return refused.value.one_line()

@@ -83,7 +83,7 @@ def ask(view: SessionView, name: str, text: str, max_tokens: int) -> list[TokenS
             super()._take(event)
 
     session = open_session(address=None, simulate=SPEC)
-    with Listening(session, tells_progress=False) as second:
+    with Listening(session, shows_progress=False) as second:
         second.wait(lambda: second.find(name) is not None, START_S)
         session.prompt(name, "p", text, max_tokens).result(START_S)
     return seen

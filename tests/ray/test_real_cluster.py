@@ -147,7 +147,7 @@ def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:
     raylet = driver.raylet_pid("gpu-b")
     kill(raylet, signal.SIGSTOP)
     try:
-        with SessionView(open_session(address=driver.address, simulate=None), tells_progress=False) as view:
+        with SessionView(open_session(address=driver.address, simulate=None), shows_progress=False) as view:
             view.wait(lambda: view.cluster is not None and gpus_of(view.cluster)["gpu-a"] == 4, START_S)
             cluster = view.settled_cluster(START_S, probes_s=1.0)
     finally:
@@ -157,7 +157,7 @@ def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:
 
 
 def test_a_node_that_leaves_is_said(driver: RealRay) -> None:
-    with SessionView(open_session(address=driver.address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=driver.address, simulate=None), shows_progress=False) as view:
         assert gpus_of(view.settled_cluster(START_S))["gpu-b"] == 2
         kill(driver.raylet_pid("gpu-b"), signal.SIGTERM)
         assert view.wait(lambda: "gpu-b" in errors_of(view.cluster or Cluster(source="ray")), START_S)

@@ -36,7 +36,7 @@ HEALED_S = 30.0
 @pytest.fixture(scope="module")
 def serving(state_dir: Path) -> Iterator[SessionView]:
     """A session with a deployment of two replicas, a node each, two ranks each."""
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         spec = order(cluster, "pair", [[(0, 0), (0, 1)], [(1, 0), (1, 1)]], planned_bytes=2**30)
         view.session.deploy(spec).result(START_S)

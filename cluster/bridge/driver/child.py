@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cluster.bridge.driver.event_writer import Outbox
+from cluster.bridge.driver.event_writer import EventWriter
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
 from cluster.bridge.process_table import end_with_parent
@@ -32,11 +32,11 @@ def main() -> None:
     print_to_log()
     end_with_parent(os.getppid())
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
-    outbox = Outbox(events_fd)
-    threading.Thread(target=_show_life, args=(outbox,), name="alive", daemon=True).start()
-    place = RayPlace(Target.model_validate_json(sys.argv[3]), outbox.send)
+    writer = EventWriter(events_fd)
+    threading.Thread(target=_show_life, args=(writer,), name="alive", daemon=True).start()
+    place = RayPlace(Target.model_validate_json(sys.argv[3]), writer.send)
     entered: Future[None] = Future()
-    threading.Thread(target=_enter, args=(place, outbox, entered), name="discovery", daemon=True).start()
+    threading.Thread(target=_enter, args=(place, writer, entered), name="discovery", daemon=True).start()
     pool = ThreadPoolExecutor(_ORDERS_AT_ONCE, thread_name_prefix="order")
     with os.fdopen(orders_fd, "rb") as lines:
         for line in lines:
@@ -45,20 +45,20 @@ def main() -> None:
             except ValidationError as error:
                 sys.stderr.write(f"not an order: {error}\n")
                 continue
-            pool.submit(_carry_out, order, place, outbox, entered)
+            pool.submit(_carry_out, order, place, writer, entered)
     # The parent is gone, so nobody will read the log.
     remove_log(Path(sys.argv[4]))
     _end(place)
 
 
-def _show_life(outbox: Outbox) -> None:
+def _show_life(writer: EventWriter) -> None:
     while True:
-        outbox.send(Alive())
+        writer.send(Alive())
         time.sleep(_ALIVE_S)
 
 
-def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
-    """Enter the cluster and watch it for ever; the parent is told why when that ends."""
+def _enter(place: RayPlace, writer: EventWriter, entered: Future[None]) -> None:
+    """Join the cluster and watch it for ever; the parent gets the reason when that ends."""
     try:
         place.enter()
         entered.set_result(None)
@@ -67,11 +67,11 @@ def _enter(place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
         failure = to_failure(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         if not entered.done():
             entered.set_exception(error)
-        outbox.send(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
+        writer.send(SessionLost(reason=failure.message, hint=failure.hint, type=failure.type))
         _end(place)
 
 
-def _carry_out(order: Order, place: RayPlace, outbox: Outbox, entered: Future[None]) -> None:
+def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Future[None]) -> None:
     try:
         entered.result()
         if isinstance(order, DeployOrder):
@@ -84,7 +84,7 @@ def _carry_out(order: Order, place: RayPlace, outbox: Outbox, entered: Future[No
     except Exception as error:
         sys.stderr.write(f"order {order.kind} failed: {error!r}\n")
         reply = Reply(order_id=order.order_id, failure=to_failure(error))
-    outbox.send(reply)
+    writer.send(reply)
 
 
 def _end(place: RayPlace) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from cluster.bridge.driver.event_writer import Send
-from cluster.bridge.driver.known_deployment import Known
+from cluster.bridge.driver.known_deployment import KnownDeployment
 from cluster.bridge.driver.node_probe import GpuLoad
 from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import TokenSeen
@@ -30,7 +30,7 @@ _SUSPECT_S = 7.0
 _ACCEPTED_S = 5.0
 _PROMPT_S = 1.0
 """An answer that takes no longer is no silence."""
-_BORN_S = 30.0
+_CREATED_S = 30.0
 _STOPPED_S = 40.0
 _FREED_S = 20.0
 _LOOK_S = 0.2
@@ -42,7 +42,7 @@ class Deployments:
 
     def __init__(self, ray: Any, send: Send) -> None:
         self._ray, self._send = ray, send
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownDeployment] = {}
         self._lock = threading.Lock()
         self._orphan_looks: dict[str, int] = {}
         self._own_pause = OwnPause()
@@ -83,11 +83,11 @@ class Deployments:
         except ValueError:
             return
 
-    def _new(self, name: str, actor: Any) -> Known:
+    def _new(self, name: str, actor: Any) -> KnownDeployment:
         suspicion = Suspicion(hung_s=None, suspect_s=_SUSPECT_S)
-        return Known(name, actor, StuckWatch(self._ray, CONTROLLER_TITLE, suspicion))
+        return KnownDeployment(name, actor, StuckWatch(self._ray, CONTROLLER_TITLE, suspicion))
 
-    def _take(self, known: Known, ref: Any) -> None:
+    def _take(self, known: KnownDeployment, ref: Any) -> None:
         known.asked = None
         try:
             known.status, known.heard_at_s = self._ray.get(ref), time.monotonic()
@@ -99,7 +99,7 @@ class Deployments:
                 return
         known.restarts = False
 
-    def _look_at_silence(self, known: Known) -> None:
+    def _look_at_silence(self, known: KnownDeployment) -> None:
         """Show what a silent controller last posted, and help it when nobody nearer has."""
         posted = read_status(known.name)
         said_at_s = time.monotonic() - max(0.0, time.time() - posted.posted_at_s) if posted else 0.0
@@ -165,7 +165,7 @@ class Deployments:
         with self._lock:
             self._known[spec.name] = self._new(spec.name, actor)
         # Ray takes an actor back whose orderer dies before the head has all it needs to create it.
-        self._ray.wait([actor.status.remote()], timeout=_BORN_S)
+        self._ray.wait([actor.status.remote()], timeout=_CREATED_S)
 
     def router_node(self) -> tuple[str, str]:
         """Return id and name of the node on which controllers and routers run: the head."""

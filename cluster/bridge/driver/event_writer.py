@@ -13,7 +13,7 @@ Send = Callable[[FrozenModel], None]
 """Hands an event or a reply to the parent."""
 
 
-class Outbox:
+class EventWriter:
     """Writes messages to the parent. A parent that is gone ends this process."""
 
     def __init__(self, fd: int) -> None:

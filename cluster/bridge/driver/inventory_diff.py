@@ -7,11 +7,11 @@ from cluster.inventory import Cluster, Gpu
 _NOTICEABLE_SHARE = 0.01
 
 
-def worth_telling(told: Cluster | None, seen: Cluster) -> bool:
+def is_worth_sending(sent: Cluster | None, seen: Cluster) -> bool:
     """True when nodes, GPUs, claims or health changed, or free memory moved by more than 1 % of a GPU."""
-    if told is None or len(told.nodes) != len(seen.nodes) or told.source != seen.source:
+    if sent is None or len(sent.nodes) != len(seen.nodes) or sent.source != seen.source:
         return True
-    for before, after in zip(told.nodes, seen.nodes, strict=True):
+    for before, after in zip(sent.nodes, seen.nodes, strict=True):
         same = before.model_copy(update={"gpus": ()}) == after.model_copy(update={"gpus": ()})
         if not same or len(before.gpus) != len(after.gpus):
             return True

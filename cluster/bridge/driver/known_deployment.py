@@ -13,7 +13,7 @@ _SILENT_S = 3.0
 
 
 @dataclass
-class Known:
+class KnownDeployment:
     """A controller and what it last said."""
 
     name: str

@@ -101,29 +101,29 @@ def enter(address: str, *, ship_package: bool) -> Any:
             **options,
         )
     except Exception as error:
-        raise _told(error, address) from error
+        raise _join_error(error, address) from error
     return ray
 
 
-def _told(error: Exception, address: str) -> ClusterviewError:
+def _join_error(error: Exception, address: str) -> ClusterviewError:
     text = " ".join(clean(f"{error} {error.__cause__ or error.__context__ or ''}", 2000).split())
     if "Version mismatch" in text:
         words = text.partition("Version mismatch:")[2].strip()
         return Unreachable(
             f"the versions differ from those of the cluster at {address}: {words}", _OTHER_VERSIONS
         )
-    last_words = _last_words()
-    if type(error).__name__ == "AuthenticationError" or "Unauthenticated" in last_words:
+    log_end = _end_of_log()
+    if type(error).__name__ == "AuthenticationError" or "Unauthenticated" in log_end:
         reason, hint = refusal()
         return Unreachable(f"the Ray head at {address} rejected the connection: {reason}", hint)
     if "No node info found" in text:
         return _not_a_node(address)
-    if "Method not found" in last_words:
+    if "Method not found" in log_end:
         return Unreachable(f"the service at {address} is not a Ray head", f"{_HEAD_PORT}, nor of Ray Client")
     return Unreachable(f"joining {address} failed: {clean(text, 200)}", "")
 
 
-def _last_words() -> str:
+def _end_of_log() -> str:
     """Return the end of this process's log: Ray's C++ part writes reasons there that its exceptions lack."""
     with contextlib.suppress(OSError):
         size = os.fstat(_STDERR_FD).st_size

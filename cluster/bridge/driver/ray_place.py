@@ -10,7 +10,7 @@ from typing import Any
 from cluster.bridge.driver.deployments import Deployments
 from cluster.bridge.driver.discovery import Discovery
 from cluster.bridge.driver.event_writer import Send
-from cluster.bridge.driver.inventory_diff import worth_telling
+from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
 from cluster.bridge.events import (
@@ -51,8 +51,8 @@ class RayPlace:
         self._discovery: Discovery | None = None
         self._deployments: Deployments | None = None
         self._raylets: RayletWatch | None = None
-        self._told_cluster: Cluster | None = None
-        self._told_any_deployment = True
+        self._sent_cluster: Cluster | None = None
+        self._sent_any_deployment = True
         self._readings: tuple[NodeReading, ...] = ()
         self._looked_at_s = time.monotonic()
         self._look_lock = threading.Lock()
@@ -64,13 +64,13 @@ class RayPlace:
             self.enter_embedded(LOCAL_KEY)
         else:
             address = find_ray_address(self._target.address)
-            self._tell_progress(f"connecting to {address}", None)
+            self._send_progress(f"connecting to {address}", None)
             check_answers(address)
             self._enter_ray(str(address), ship_package=True)
 
     def enter_embedded(self, key: str) -> None:
         """Enter the embedded cluster of `key`, started where there is none."""
-        self._attachment = attach(key, self._tell_progress, start=self._target.start)
+        self._attachment = attach(key, self._send_progress, start=self._target.start)
         if self._attachment is None:
             raise ClusterGone(f"no embedded cluster {key} is running")
         record = self._attachment.record
@@ -78,14 +78,14 @@ class RayPlace:
         self._enter_ray(self._attachment.address, ship_package=False)
 
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
-        self._tell_progress("joining the cluster", None)
+        self._send_progress("joining the cluster", None)
         self._ray = enter(address, ship_package=ship_package)
         self._discovery = Discovery(self._ray)
         self._deployments = Deployments(self._ray, self._send)
         self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
 
-    def _tell_progress(self, message: str, fraction: float | None) -> None:
+    def _send_progress(self, message: str, fraction: float | None) -> None:
         self._send(Progress(message=message, fraction=fraction))
 
     def watch(self) -> None:
@@ -104,7 +104,7 @@ class RayPlace:
         )
 
     def look(self) -> Cluster:
-        """Look once, tell what there is to tell, and return the inventory."""
+        """Poll once, send what changed, and return the inventory."""
         assert self._discovery is not None and self._deployments is not None
         with self._look_lock:
             self._deployments.look()
@@ -112,7 +112,7 @@ class RayPlace:
             cluster = self._discovery.cluster(self._deployments.claims())
             self._readings = self._with_silent_raylets(self._discovery.readings())
             self._looked_at_s = time.monotonic()
-            self._tell(cluster)
+            self._send_changes(cluster)
             return cluster
 
     def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
@@ -122,16 +122,16 @@ class RayPlace:
         silent = self._raylets.silent()
         return tuple(_with_silent_raylet(reading, silent.get(reading.node_id)) for reading in readings)
 
-    def _tell(self, cluster: Cluster) -> None:
+    def _send_changes(self, cluster: Cluster) -> None:
         assert self._deployments is not None
-        if worth_telling(self._told_cluster, cluster):
-            self._told_cluster = cluster
+        if is_worth_sending(self._sent_cluster, cluster):
+            self._sent_cluster = cluster
             self._send(ClusterSeen(cluster=cluster))
         self._send(ReadingsSeen(nodes=self._readings))
         statuses = self._deployments.statuses()
-        if statuses or self._told_any_deployment:
+        if statuses or self._sent_any_deployment:
             self._send(DeploymentsSeen(deployments=statuses))
-        self._told_any_deployment = bool(statuses)
+        self._sent_any_deployment = bool(statuses)
 
     def _watch_silence(self) -> None:
         """Ray's calls block while the head is gone, until Ray ends this process: report that meanwhile."""

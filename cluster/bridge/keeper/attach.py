@@ -107,7 +107,7 @@ def _connect(record: ClusterRecord) -> socket.socket | None:
     return connection
 
 
-def sweep_dead_keepers(timeout_s: float = 10.0) -> None:
+def clean_up_after_dead_keepers(timeout_s: float = 10.0) -> None:
     """Clean up after keepers that were killed together with their guards.
 
     A killed process may hold its lock a while longer, when the machine is busy: until then its record stays.

@@ -11,7 +11,7 @@ import threading
 _LOOK_S = 0.5
 
 
-class Audience:
+class KeeperClients:
     """The sessions connected to the keeper, accepted by a thread of its own while nodes start."""
 
     def __init__(self, path: str) -> None:
@@ -25,29 +25,29 @@ class Audience:
         self._lock = threading.Lock()
         self._last_line = b""
         self.had_sessions = self.is_up = False
-        threading.Thread(target=self._welcome, name="audience", daemon=True).start()
+        threading.Thread(target=self._accept_all, name="clients", daemon=True).start()
 
-    def tell(self, **fields: object) -> None:
+    def send(self, **fields: object) -> None:
         """Send a line to every session, and to each that comes before the next line."""
         with self._lock:
             self._last_line = json.dumps(fields).encode() + b"\n"
             for session in list(self._sessions):
-                self._send(session)
+                self._send_last_line(session)
 
     def count(self) -> int:
         """Return how many sessions are connected."""
         with self._lock:
             return len(self._sessions)
 
-    def _welcome(self) -> None:
+    def _accept_all(self) -> None:
         while True:
             for key, _ in self._selector.select(_LOOK_S):
                 connection = key.fileobj
                 if isinstance(connection, socket.socket):
                     with self._lock:
-                        self._hear(connection)
+                        self._handle(connection)
 
-    def _hear(self, connection: socket.socket) -> None:
+    def _handle(self, connection: socket.socket) -> None:
         if connection is not self._server:
             if not _has_more(connection):
                 self._drop(connection)
@@ -58,9 +58,9 @@ class Audience:
             self._selector.register(session, selectors.EVENT_READ)
             self._sessions.add(session)
             self.had_sessions = True
-            self._send(session)
+            self._send_last_line(session)
 
-    def _send(self, session: socket.socket) -> None:
+    def _send_last_line(self, session: socket.socket) -> None:
         try:
             session.sendall(self._last_line)
         except OSError:

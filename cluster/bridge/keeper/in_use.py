@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from cluster.bridge.keeper.clients import Audience
+from cluster.bridge.keeper.clients import KeeperClients
 from cluster.bridge.keeper.embedded import EmbeddedCluster
 from cluster.bridge.process_table import reap_orphans
 from cluster.bridge.state.losses import note_deployments
@@ -23,29 +23,29 @@ class HeadEnded(RuntimeError):
     """The processes of the cluster's head ended, so the cluster is lost."""
 
 
-def watch_start(audience: Audience, end: Callable[[str], None]) -> None:
+def watch_start(clients: KeeperClients, end: Callable[[str], None]) -> None:
     """End a cluster that is still starting when all sessions that waited for it have left."""
     left_at_s: float | None = None
-    while not audience.is_up:
+    while not clients.is_up:
         time.sleep(_LOOK_S)
-        alone = audience.had_sessions and audience.count() == 0
+        alone = clients.had_sessions and clients.count() == 0
         left_at_s = (left_at_s or time.monotonic()) if alone else None
-        if left_at_s is not None and time.monotonic() - left_at_s > _UNUSED_S and not audience.is_up:
+        if left_at_s is not None and time.monotonic() - left_at_s > _UNUSED_S and not clients.is_up:
             end(UNWANTED)
             return
 
 
-def wait_until_unneeded(cluster: EmbeddedCluster, audience: Audience, temp_dir: str) -> None:
+def wait_until_unneeded(cluster: EmbeddedCluster, clients: KeeperClients, temp_dir: str) -> None:
     """Wait until no session is connected and nothing is deployed; raises HeadEnded when the head is first.
 
     Meanwhile what has ended is reaped, and what is deployed is noted for whoever has to say that it was lost.
     """
-    unneeded_at_s = time.monotonic() + (_UNUSED_S if audience.had_sessions else _FIRST_SESSION_S)
+    unneeded_at_s = time.monotonic() + (_UNUSED_S if clients.had_sessions else _FIRST_SESSION_S)
     deployed: list[str] = []
     while True:
         time.sleep(_LOOK_S)
         reap_orphans(cluster.pids())
-        if audience.count() > 0:
+        if clients.count() > 0:
             unneeded_at_s = time.monotonic() + _UNUSED_S
         if not cluster.head_lives():
             raise HeadEnded("the processes of the cluster's head ended")

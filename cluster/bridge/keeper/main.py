@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from cluster.bridge.keeper.attach import ANOTHER_KEEPER, CANNOT_START
-from cluster.bridge.keeper.clients import Audience
+from cluster.bridge.keeper.clients import KeeperClients
 from cluster.bridge.keeper.embedded import (
     GPU_TYPE_LABEL,
     NAME_LABEL,
@@ -105,7 +105,7 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
     token = secrets.token_hex(32)
     os.environ.update(ray_environment(token, temp_dir))
     socket_path = str(Path(temp_dir) / "keeper.sock")
-    audience, cluster = Audience(socket_path), EmbeddedCluster(temp_dir)
+    clients, cluster = KeeperClients(socket_path), EmbeddedCluster(temp_dir)
     record = ClusterRecord(
         kind="local" if key == LOCAL_KEY else "simulated",
         key=key,
@@ -118,32 +118,30 @@ def _own(key: str, temp_dir: str, starter: int) -> int:
     guard, reviver = os.getppid(), Reviver(os.getppid(), _end_because)
     try:
         write_record(record)
-        threading.Thread(
-            target=watch_start, args=(audience, _end_because), name="wanted", daemon=True
-        ).start()
-        _start(cluster, audience, _plans(key))
+        threading.Thread(target=watch_start, args=(clients, _end_because), name="wanted", daemon=True).start()
+        _start(cluster, clients, _plans(key))
         reviver.watch_head(cluster.address)
-        wait_until_unneeded(cluster, audience, temp_dir)
+        wait_until_unneeded(cluster, clients, temp_dir)
         remove_log(log_path(key))
     except (_Ended, SystemExit):
         # Ray's own handler of SIGTERM, in place while it starts a node, raises SystemExit.
         _note_end(key, temp_dir, guard)
         if _why_ended != UNWANTED:
-            audience.tell(failed="the embedded cluster was stopped")
+            clients.send(failed="the embedded cluster was stopped")
     except HeadEnded as error:
         note_loss(key, str(error), deployments_on(temp_dir))
-        audience.tell(failed=str(error))
+        clients.send(failed=str(error))
     except Exception as error:
         sys.stderr.write(f"keeper: {error!r}\n")
         reason = _reason(error)
-        audience.tell(failed=reason)
+        clients.send(failed=reason)
         with contextlib.suppress(OSError):
             os.write(starter, f"{reason}\n".encode())
         return CANNOT_START
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         retire_record(key)
-        audience.close()
+        clients.close()
         cluster.stop()
         forget_record(key)
     return 0
@@ -180,16 +178,16 @@ def _num_local_gpus() -> int:
     return read_cluster().num_gpus
 
 
-def _start(cluster: EmbeddedCluster, audience: Audience, plans: tuple[NodePlan, ...]) -> None:
+def _start(cluster: EmbeddedCluster, clients: KeeperClients, plans: tuple[NodePlan, ...]) -> None:
     # Simulated nodes come besides the head; this machine is the head itself.
     steps = len(plans) + any(GPU_TYPE_LABEL in plan.labels for plan in plans)
-    audience.tell(progress="starting the cluster's head", fraction=0.0)
+    clients.send(progress="starting the cluster's head", fraction=0.0)
     for done, name in enumerate(cluster.start(plans), start=1):
         # Every node that Ray starts here puts Ray's own handler in the place of ours.
         signal.signal(signal.SIGTERM, _end)
-        audience.tell(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
-    audience.is_up = True
-    audience.tell(address=cluster.address)
+        clients.send(progress=f"{name} joined ({done} of {steps})", fraction=done / steps)
+    clients.is_up = True
+    clients.send(address=cluster.address)
 
 
 def main() -> None:

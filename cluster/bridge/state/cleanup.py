@@ -9,7 +9,7 @@ from cluster.bridge.process_table import descendants, end_all, processes_titled,
 from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our_temp_dir, remove_temp_dir
 
 
-def sweep(temp_dir: str) -> None:
+def clean_up(temp_dir: str) -> None:
     """End the processes that use this folder, and remove it; a folder that is not ours is left alone."""
     folder = Path(temp_dir)
     if not folder.is_absolute() or not folder.name.startswith(TEMP_PREFIX):

@@ -72,7 +72,7 @@ def remove_log(path: Path) -> None:
         remove_if_empty()
 
 
-def sweep_session_logs() -> None:
+def remove_old_session_logs() -> None:
     """Remove the logs of sessions whose process is gone."""
     folder = existing_state_dir()
     with contextlib.suppress(FileNotFoundError):

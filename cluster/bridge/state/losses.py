@@ -23,7 +23,7 @@ from cluster.text import CleanStr, clean
 
 _SUFFIX = ".lost"
 _MARK = b'{"mark":"clusterview loss 1"'
-_SAID_FOR_S = 24 * 3600.0
+_KEPT_S = 24 * 3600.0
 _DEPLOYMENTS = "deployments"
 
 
@@ -80,7 +80,7 @@ def read_losses() -> list[ClusterLoss]:
         loss = _read(path)
         if loss is None:
             continue
-        if time.time() - loss.ended_at_s > _SAID_FOR_S:
+        if time.time() - loss.ended_at_s > _KEPT_S:
             path.unlink(missing_ok=True)
             remove_if_empty()
         else:

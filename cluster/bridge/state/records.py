@@ -15,7 +15,7 @@ from typing import IO, Literal
 from pydantic import ValidationError
 
 from cluster.bridge.process_table import process_exists
-from cluster.bridge.state.cleanup import sweep
+from cluster.bridge.state.cleanup import clean_up
 from cluster.bridge.state.folder import (
     create_marked,
     existing_state_dir,
@@ -190,7 +190,7 @@ def _read_living(path: Path) -> ClusterRecord | None:
             if path.suffix == _RECORD:
                 # Retired records belong to keepers that were already ending.
                 note_loss(record.key, "its keeper was killed", deployments_on(record.temp_dir))
-            sweep(record.temp_dir)
+            clean_up(record.temp_dir)
             _remove(path)
     return None
 

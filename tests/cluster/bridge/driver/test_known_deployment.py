@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 
-from cluster.bridge.driver.known_deployment import Known
+from cluster.bridge.driver.known_deployment import KnownDeployment
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.stuck import StuckWatch, Suspicion
 
 READY = DeploymentStatus(name="pair", model="m", label="TP=2", state=DeploymentState.READY)
 
 
-def known(status: DeploymentStatus | None, *, heard_ago_s: float, asked_ago_s: float | None) -> Known:
+def known(
+    status: DeploymentStatus | None, *, heard_ago_s: float, asked_ago_s: float | None
+) -> KnownDeployment:
     now_s = time.monotonic()
-    entry = Known("pair", None, StuckWatch(None, "ray::Controller", Suspicion(hung_s=None)))
+    entry = KnownDeployment("pair", None, StuckWatch(None, "ray::Controller", Suspicion(hung_s=None)))
     entry.status, entry.heard_at_s = status, now_s - heard_ago_s
     if asked_ago_s is not None:
         entry.asked, entry.asked_at_s = object(), now_s - asked_ago_s

@@ -29,7 +29,7 @@ def why(monkeypatch: pytest.MonkeyPatch, error: Exception, last_words: str = "")
     ray = ModuleType("ray")
     ray.init = init  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ray", ray)
-    monkeypatch.setattr(ray_link, "_last_words", lambda: last_words)
+    monkeypatch.setattr(ray_link, "_end_of_log", lambda: last_words)
     monkeypatch.setattr(ray_link, "check_is_node", lambda address: None)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(Unreachable) as refused:
@@ -62,10 +62,10 @@ def test_a_machine_of_another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "this machine is not a node of the Ray cluster at h:1" in line
 
 
-def test_last_words_are_the_end_of_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_end_of_log_are_the_end_of_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("x" * 10000 + "the end")
     with log.open("rb") as opened:
         monkeypatch.setattr(ray_link, "_STDERR_FD", opened.fileno())
-        assert ray_link._last_words().endswith("the end")
-        assert len(ray_link._last_words()) < 10000
+        assert ray_link._end_of_log().endswith("the end")
+        assert len(ray_link._end_of_log()) < 10000

@@ -14,7 +14,7 @@ import pytest
 
 from cluster.bridge.process_table import descendants, end_processes, processes_with
 from cluster.bridge.state.folder import check_usable, state_dir, state_path, state_root
-from cluster.bridge.state.logs import new_session_log, remove_log, sweep_session_logs
+from cluster.bridge.state.logs import new_session_log, remove_log, remove_old_session_logs
 from cluster.bridge.state.records import (
     LOCAL_KEY,
     ClusterRecord,
@@ -127,7 +127,7 @@ def test_a_folder_that_is_somebody_s_keeps_its_files_and_its_mode(folder: Path, 
     before = content_of(folder)
     assert read_records() == [] and read_record(LOCAL_KEY) is None and not any_ending()
     assert not keeper_lives(LOCAL_KEY)
-    sweep_session_logs()
+    remove_old_session_logs()
     assert content_of(folder) == before and len(list(folder.iterdir())) == len(before)
     with hold_lock(KEY):
         write_record(record())
@@ -165,7 +165,7 @@ def test_in_our_own_folder_what_has_no_mark_is_left_alone_and_named(name: str, c
     (own / name).write_bytes(content)
     before = content_of(own)
     assert read_record(KEY) is None and read_records() == [] and not any_ending()
-    sweep_session_logs()
+    remove_old_session_logs()
     retire_record(KEY)
     forget_record(KEY)
     assert content_of(own) == before and foreign_files() == [own / name]
