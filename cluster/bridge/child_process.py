@@ -86,7 +86,7 @@ class ChildProcess:
             self._process.kill()
 
     def wait(self) -> str:
-        """Wait until the child has ended, killed if need be; returns how it ended in a few words."""
+        """Wait until the child has ended, killed if need be; returns a short description of how it ended."""
         self.close()
         os.close(self._events)
         try:

@@ -107,7 +107,7 @@ class RaySession:
         if child is not None:
             child.close()
             if lost is None:
-                # The process may end before the child has: what nobody will read goes now.
+                # This process may end before the child: remove the log that nobody will read now.
                 remove_log(child.log)
 
     def wait_closed(self, timeout_s: float) -> bool:
@@ -192,7 +192,7 @@ class RaySession:
         self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
 
     def _handle(self, line: bytes | float) -> SessionLost | None:
-        """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
+        """Handle a line of the child, or its silence in seconds; returns its last message if this is it."""
         if isinstance(line, float):
             if SAID_S < line <= SAID_S + 1:
                 message = f"the connection process has not responded for {line:.0f} s"

@@ -15,7 +15,7 @@ _HINT = "Open clusterview with --simulate or --address to deploy"
 
 
 class FileSession:
-    """Tells its cluster once. Orders fail with BadInput."""
+    """Sends its cluster once. Orders fail with BadInput."""
 
     def __init__(self, cluster: Cluster, title: str) -> None:
         self._cluster, self._title = cluster, title
@@ -29,7 +29,7 @@ class FileSession:
         return False
 
     def start(self, listener: Listener) -> None:
-        """Tell the cluster."""
+        """Send the cluster."""
         seen = ClusterSeen(cluster=self._cluster)
         threading.Thread(target=listener, args=(seen,), name="file-session", daemon=True).start()
 

@@ -145,7 +145,7 @@ class LocalSession:
 
     def _begin(self) -> None:
         with contextlib.suppress(ClusterviewError):
-            # Joined first, so that nobody is told meanwhile that nothing is deployed here.
+            # Joined first, so that listeners do not see an empty list of deployments meanwhile.
             if read_record(LOCAL_KEY) is not None:
                 self._join()
         self._start_probe()

@@ -155,7 +155,7 @@ def _is_running(pid: int) -> bool:
 
 
 def process_exists(pid: int) -> bool:
-    """Tell whether there is such a process, ours or another user's; nothing is reaped."""
+    """Whether a process exists, ours or another user's; nothing is reaped."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

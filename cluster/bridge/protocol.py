@@ -75,7 +75,7 @@ class Reply(FrozenModel):
 
 
 class Alive(FrozenModel):
-    """The child lives; sent each second, whatever else there is to say."""
+    """A heartbeat of the child, sent each second."""
 
     kind: Literal["alive"] = "alive"
 
@@ -105,7 +105,7 @@ def to_failure(error: Exception) -> Failure:
 
 
 def to_error(failure: Failure) -> ClusterviewError:
-    """Return the exception that a failure stands for."""
+    """Return the exception for a failure."""
     kind = getattr(errors, failure.type, None)
     if isinstance(kind, type) and issubclass(kind, ClusterviewError):
         return kind(failure.message, failure.hint)
@@ -113,5 +113,5 @@ def to_error(failure: Failure) -> ClusterviewError:
 
 
 def lost_error(lost: SessionLost) -> ClusterviewError:
-    """Return the exception that the end of a session stands for."""
+    """Return the exception for the end of a session."""
     return to_error(Failure(type=lost.type, message=lost.reason, hint=lost.hint))

@@ -28,7 +28,7 @@ class Rejoin:
         self.began_s = now_s
 
     def target(self, target: Target) -> Target:
-        """Return what the next child enters: a lost cluster is not started anew unasked."""
+        """Return what the next child joins: a lost cluster is not restarted without being asked to."""
         return target.model_copy(update={"start": False}) if self.joined else target
 
     def message_is_final(self) -> bool:

@@ -24,7 +24,7 @@ def read_ray_cluster(address: str) -> Cluster:
 
 
 def say_troubles(cluster: Cluster) -> None:
-    """Say on stderr which nodes could not be read, or only in part, and why."""
+    """Report on stderr which nodes could not be read, or only in part, and why."""
     for line in trouble_lines(cluster):
         say(line)
 

@@ -47,7 +47,7 @@ class ProbeChild:
         fd = self._mark.fileno()
         order = order.model_copy(update={"mark_fd": fd, "parent_pid": os.getpid()})
         self._process = subprocess.Popen(
-            # -P: a folder named 'cluster' where the user stands must not be taken for ours.
+            # -P: a folder named 'cluster' in the current directory must not be imported.
             [sys.executable, "-P", "-m", "cluster.probe.process", order.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -109,7 +109,7 @@ class ProbeChild:
             self._process.kill()
 
     def close(self) -> None:
-        """End the process and let go of its pipes; nothing else may be asked of it but `alive`."""
+        """End the process and close its pipes; only `alive` may be used after that."""
         self.end()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout):

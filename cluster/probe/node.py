@@ -26,7 +26,7 @@ def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:
 
 
 class NodeReader:
-    """Reads this machine again and again over one NVML session, opened anew after the driver was lost."""
+    """Reads this machine repeatedly over one NVML session, reopened after the driver was lost."""
 
     def __init__(
         self, node_id: str, name: str, *, mark: Mark | None = None, skipped: dict[int, str] | None = None
@@ -101,7 +101,7 @@ class NodeReader:
 
 
 def _with_distinct_uuids(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
-    """Set aside a GPU with the UUID of an earlier one: nobody could say which of the two is meant."""
+    """Mark a GPU with the UUID of an earlier one as unhealthy: the two cannot be told apart."""
     first: dict[str, int] = {}
     apart = {}
     for index, gpu in gpus.items():

@@ -11,7 +11,7 @@ _FIRST_SKIP_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A GPU that is not asked until a moment on the monotonic clock."""
+    """A GPU that is not read until a time of the monotonic clock."""
 
     reason: str
     until_s: float

@@ -110,7 +110,7 @@ class ProbeProcess:
             self._unkillable = [stuck for stuck in [*self._unkillable, child] if stuck.alive]
 
     def _follow(self, child: ProbeChild, skipped: dict[int, str]) -> float:
-        """Take the process's lines until it hangs, dies or is no longer wanted; return the pause after it."""
+        """Read the process's lines until it hangs, dies or is not needed; returns the pause after it."""
         moved_s, place, num_readings = time.monotonic(), child.place(), 0
         while not self._closing.is_set():
             lines = child.lines(_LOOK_S)
@@ -143,7 +143,7 @@ class ProbeProcess:
         return f"{place.in_words()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
 
     def _take(self, lines: list[ProbeLine]) -> int:
-        """Keep what the lines say; return how many readings were among them."""
+        """Keep the content of the lines; returns how many readings were among them."""
         readings = [line.reading for line in lines if line.reading is not None]
         with self._lock:
             for line in lines:

@@ -58,7 +58,7 @@ def _show_life(writer: EventWriter) -> None:
 
 
 def _enter(place: RayPlace, writer: EventWriter, entered: Future[None]) -> None:
-    """Join the cluster and watch it for ever; the parent gets the reason when that ends."""
+    """Join the cluster and watch it until it ends; the parent gets the reason when that ends."""
     try:
         place.enter()
         entered.set_result(None)

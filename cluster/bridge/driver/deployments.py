@@ -100,7 +100,7 @@ class Deployments:
         known.restarts = False
 
     def _look_at_silence(self, known: KnownDeployment) -> None:
-        """Show what a silent controller last posted, and help it when nobody nearer has."""
+        """Show what a silent controller last posted, and revive it if its router has not."""
         posted = read_status(known.name)
         said_at_s = time.monotonic() - max(0.0, time.time() - posted.posted_at_s) if posted else 0.0
         if posted is not None and (known.status is None or said_at_s > known.heard_at_s):
@@ -108,7 +108,7 @@ class Deployments:
         known.watch.look(known.actor, known.silent_s())
 
     def _free_orphans(self, names: set[str]) -> None:
-        """Free GPUs whose controller has been gone for some looks: nobody else ever would."""
+        """Free GPUs whose controller has been missing for several polls: nothing else would."""
         orphans = {
             group_id
             for group_id, name in all_groups(self._ray).items()
@@ -139,7 +139,7 @@ class Deployments:
         return loads_of(self.statuses())
 
     def deploy(self, spec: DeploymentSpec) -> None:
-        """Start a controller and wait for its first words, from which on it outlives this process.
+        """Start a controller and wait for its first answer; from then on it outlives this process.
 
         Raises BadInput when the name is taken.
         """

@@ -14,7 +14,7 @@ Send = Callable[[FrozenModel], None]
 
 
 class EventWriter:
-    """Writes messages to the parent. A parent that is gone ends this process."""
+    """Writes messages to the parent. This process ends when the parent is gone."""
 
     def __init__(self, fd: int) -> None:
         self._pipe = os.fdopen(fd, "wb", buffering=0)

@@ -15,7 +15,7 @@ GpuLoad = tuple[int, int, float, float, str | None]
 
 
 def is_simulated(labels: dict[str, str]) -> bool:
-    """True for a raylet that stands for a node which does not exist."""
+    """True for the raylet of a simulated node."""
     return GPU_TYPE_LABEL in labels
 
 

@@ -58,7 +58,7 @@ def refusal() -> tuple[str, str]:
 
 
 def _trouble_with(path: Path) -> str:
-    """Say why no token can be read there; '' where one can."""
+    """Return why no token can be read there; '' if one can."""
     try:
         if not path.is_file():
             return "is not a file" if path.exists() else "does not exist"

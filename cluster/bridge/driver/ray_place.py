@@ -116,7 +116,7 @@ class RayPlace:
             return cluster
 
     def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
-        """Mark the nodes whose raylet does not answer: what runs there goes on, and nothing can start."""
+        """Mark nodes whose raylet does not respond: what runs there keeps running, but nothing can start."""
         assert self._raylets is not None
         self._raylets.take(self._ray.nodes())
         silent = self._raylets.silent()
@@ -158,7 +158,7 @@ class RayPlace:
         self.look()
 
     def check(self, spec: DeploymentSpec) -> None:
-        """Check an order as `deploy` does, tell what the nodes have, and start nothing."""
+        """Check an order as `deploy` does, send the preflight results, and start nothing."""
         assert self._deployments is not None
         check_order(spec, self.look(), self._deployments.statuses())
         self._preflight(spec)

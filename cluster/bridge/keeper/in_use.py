@@ -38,7 +38,7 @@ def watch_start(clients: KeeperClients, end: Callable[[str], None]) -> None:
 def wait_until_unneeded(cluster: EmbeddedCluster, clients: KeeperClients, temp_dir: str) -> None:
     """Wait until no session is connected and nothing is deployed; raises HeadEnded when the head is first.
 
-    Meanwhile what has ended is reaped, and what is deployed is noted for whoever has to say that it was lost.
+    Meanwhile ended processes are reaped, and the deployments are recorded in case the cluster is lost.
     """
     unneeded_at_s = time.monotonic() + (_UNUSED_S if clients.had_sessions else _FIRST_SESSION_S)
     deployed: list[str] = []
@@ -59,7 +59,7 @@ def wait_until_unneeded(cluster: EmbeddedCluster, clients: KeeperClients, temp_d
 
 
 def _deployed(cluster: EmbeddedCluster, before: list[str]) -> list[str]:
-    """Return the names of the deployments, as they were before where Ray's head cannot say it now."""
+    """Return the names of the deployments, or the previous ones if Ray's head does not respond."""
     try:
         return cluster.named_actors(CONTROLLER_PREFIX)
     except Exception as error:  # whether the head lives is seen at the next look

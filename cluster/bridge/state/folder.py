@@ -126,7 +126,7 @@ def _cannot_use(place: Path, error: OSError) -> ClusterviewError:
 
 
 def _check_private(folder: Path) -> None:
-    """Refuse a folder that others could read or write: what lies there holds secrets and is acted upon."""
+    """Refuse a folder that others could read or write: its files hold secrets and are trusted."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise BadInput(f"{folder} is not a folder", _ANOTHER)

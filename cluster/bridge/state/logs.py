@@ -31,7 +31,7 @@ def log_path(key: str) -> Path:
 
 
 def open_keeper_log(key: str) -> int:
-    """Start the log of a keeper anew; returns a descriptor, of the null device where that fails."""
+    """Start a new log of a keeper; returns a descriptor, of the null device if that fails."""
     path = log_path(key)
     try:
         remove_log(path)

@@ -38,7 +38,7 @@ class ClusterLoss(FrozenModel):
 
 
 def note_deployments(temp_dir: str, names: list[str]) -> None:
-    """Keep in a cluster's folder what runs on it: whoever notes its loss may not be able to ask any more."""
+    """Keep the deployment names in the cluster's folder, for when the cluster cannot be asked any more."""
     path = Path(temp_dir) / _DEPLOYMENTS
     draft = path.with_suffix(".draft")
     with contextlib.suppress(OSError):

@@ -63,7 +63,7 @@ def _path(key: str, suffix: str) -> Path:
 
 
 def record_path(key: str) -> Path:
-    """Return where the record of `key` lies, whether or not there is one."""
+    """Return the path of the record of `key`, whether or not it exists."""
     return _path(key, _RECORD)
 
 
@@ -129,7 +129,7 @@ def read_records() -> list[ClusterRecord]:
 
 
 def foreign_files() -> list[Path]:
-    """Return what lies in our folder and was not written by clusterview: it is left alone, and named."""
+    """Return files in our folder that clusterview did not write: they are left alone, and reported."""
     return [path for path in _entries("") if not _is_ours(path)]
 
 
@@ -169,7 +169,7 @@ def _remove_abandoned(draft: Path) -> None:
 
 
 def _read(path: Path) -> ClusterRecord | None:
-    """Return the record in a file, provided that it is one of ours and lies where it was written."""
+    """Return the record in a file, if it is ours and at the path where it was written."""
     content = read_marked(path, _MARK)
     if content is None:
         return None
@@ -242,7 +242,7 @@ def _open_lock(path: Path) -> IO[bytes]:
 
 
 def _is_same_file(file: IO[bytes], path: Path) -> bool:
-    """False when the path was removed, or made anew, between opening and locking."""
+    """False if the path was removed or recreated between opening and locking."""
     try:
         return os.fstat(file.fileno()).st_ino == path.stat().st_ino
     except FileNotFoundError:
