@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -71,6 +70,9 @@ def install_command(python: str, packages: Sequence[str], options: str = "") -> 
 
 def requirement(package: str) -> str:
     """Return a package with the versions that clusterview takes, as pip reads it: 'torch>=2.6,<2.14'."""
+    # Takes longer to import than a plan takes to make.
+    import importlib.metadata
+
     name = distribution_name(package)
     try:
         required = importlib.metadata.requires("clusterview") or []

@@ -36,6 +36,13 @@ def test_packages_of_our_names_in_front_of_ours_do_not_matter(
     assert (done.returncode, done.stderr) == (plain.returncode, "") and done.stdout == plain.stdout
 
 
+def test_the_module_starts_it_too(installed: Installed, tmp_path: Path) -> None:
+    command = [str(installed.folder / "bin" / "python"), "-m", "clusterview", "--version"]
+    folder = foreign_packages(tmp_path / "other")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("clusterview ")
+
+
 def test_the_app_says_that_textual_is_missing(installed: Installed, tmp_path: Path) -> None:
     terminal, side = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(foreign_packages(tmp_path / "other"))}
