@@ -124,10 +124,10 @@ def test_one_is_not_plural_and_thousands_are_set_apart() -> None:
         (("--dry-run", "--nonsense"), "--nonsense"),
         (("--dry-run", "--cluster", "8yH100"), "expected 'x' and a GPU type at position 2 of '8yH100'"),
         (("--dry-run", "--cluster", "8"), "position 2 of '8'"),
-        (("--dry-run", "--cluster", ""), "argument --cluster: it is empty"),
-        (("--dry-run", "--simulate", " "), "argument --simulate: it is empty"),
-        (("--dry-run", "--cluster", "1xL4", "--model", ""), "argument --model: it is empty"),
-        (("status", "--address", ""), "argument --address: it is empty"),
+        (("--dry-run", "--cluster", ""), "argument --cluster: must not be empty"),
+        (("--dry-run", "--simulate", " "), "argument --simulate: must not be empty"),
+        (("--dry-run", "--cluster", "1xL4", "--model", ""), "argument --model: must not be empty"),
+        (("status", "--address", ""), "argument --address: must not be empty"),
         (("launch",), "launch"),
     ],
 )
@@ -157,7 +157,10 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     ("options", "told"),
     [
         (("--input-tokens", "5000"), "--input-tokens 5000 exceeds the maximum sequence length of 4,096"),
-        (("--input-tokens", "4000", "--output-tokens", "200"), "with --output-tokens 200 does not fit"),
+        (
+            ("--input-tokens", "4000", "--output-tokens", "200"),
+            "with --output-tokens 200 exceeds the maximum",
+        ),
     ],
 )
 def test_lengths_that_no_sequence_holds_are_refused(options: tuple[str, ...], told: str) -> None:
