@@ -113,7 +113,7 @@ def test_one_is_not_plural_and_thousands_are_set_apart() -> None:
         (("--dry-run", "--cluster", "2x4xA100-81GB"), "position 5"),
         (("--dry-run", "--cluster", "nowhere.json"), "neither a file nor a cluster spec"),
         (("--dry-run", "--model", "lama-3.1-70b", "--cluster", "1xL4"), "meta-llama/Llama-3.1-70B-Instruct"),
-        (("--dry-run", "--cluster", "1xL4", "--simulate", "1xL4"), "given together"),
+        (("--dry-run", "--cluster", "1xL4", "--simulate", "1xL4"), "cannot be combined"),
         (("--dry-run", "--cluster", "1xL4", "--tp", "0"), "--tp"),
         (("--dry-run", "--cluster", "1xL4", "--tp", "1e99"), "--tp"),
         (("--dry-run", "--cluster", "1xL4", "--gpu-memory-utilization", "1.5"), "between 0 and 1"),
