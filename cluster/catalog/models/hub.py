@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster.catalog.models.catalogue import unknown
+from cluster.catalog.models.names import unknown
 from cluster.errors import UnknownName
 from cluster.text import clean
 

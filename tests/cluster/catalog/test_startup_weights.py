@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.catalog.models import load_model
-from cluster.catalog.models.catalogue import resolve
+from cluster.catalog.models.names import resolve
 from cluster.units import GIB
 
 EVIDENCE = Path(__file__).parents[2] / "evidence" / "data"
