@@ -120,7 +120,8 @@ _ADDED_BY_MODALITY = frozenset({"moe_intermediate_size"})
 # Height and width of an image or of a patch of it.
 _BY_SIDE = frozenset({"image_size", "patch_size", "spatial_patch_size"})
 _SHOWN_LENGTH = 60
-_REQUIRED = object()
+REQUIRED: Any = object()
+"""Default of a field that has none: BadInput where it is absent."""
 
 
 class Fields:
@@ -136,24 +137,19 @@ class Fields:
     def raw(self, name: str) -> Any:
         """Return the value under `name` or one of its aliases as it stands; None when absent or null."""
         for source in (self.values, self.defaults):
-            for spelling in (name, *ALIASES.get(name, ())):
-                value = source.get(spelling)
-                if value is not None and value != "auto":
-                    return value
+            spelling = _spelling(source, name)
+            if spelling is not None:
+                return source[spelling]
         return None
 
     def has(self, name: str) -> bool:
         return self.raw(name) is not None
 
-    def integer(self, name: str, default: Any = _REQUIRED, low: int = 1) -> int:
+    def integer(self, name: str, default: Any = REQUIRED, low: int = 1) -> int:
         """Return a whole number from `low` up to the field's limit; raises BadInput otherwise."""
         value = self.raw(name)
         if value is None:
-            if default is _REQUIRED:
-                raise BadInput(
-                    f"{self.where} has no {name}", "A Hugging Face config.json of a language model states it"
-                )
-            return int(default)
+            return int(self._default(name, default))
         return self.check_integer(name, value, low)
 
     def check_integer(self, name: str, value: Any, low: int = 1) -> int:
@@ -187,11 +183,18 @@ class Fields:
         layers = self.raw("num_hidden_layers")
         return layers if type(layers) is int else 2
 
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        """Return a finite number from `low` to `high`."""
+    def _default(self, name: str, default: Any) -> Any:
+        if default is REQUIRED:
+            raise BadInput(
+                f"{self.where} has no {name}", "A Hugging Face config.json of a language model states it"
+            )
+        return default
+
+    def number(self, name: str, default: Any, low: float, high: float) -> float:
+        """Return a finite number from `low` to `high`; raises BadInput otherwise."""
         value = self.raw(name)
         if value is None:
-            return default
+            return float(self._default(name, default))
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self.bad(name, value, f"a number from {low:g} to {high:g}")
         return float(value)
@@ -226,6 +229,12 @@ class Fields:
         values = self.items(name)
         return None if values is None else [self._checked_integer(name, value, low) for value in values]
 
+    def token_ids(self, name: str) -> tuple[int, ...]:
+        """Return one token id or a list of them as a tuple; () when absent."""
+        value = self.raw(name)
+        listed = value if isinstance(value, list) else [] if value is None else [value]
+        return tuple(self._checked_integer(name, token_id, -1) for token_id in listed)
+
     def section(self, name: str) -> Fields | None:
         """Return an object inside this one; None when absent."""
         value = self.raw(name)
@@ -236,8 +245,18 @@ class Fields:
         return Fields(value, f"{self.where} {name}")
 
     def bad(self, name: str, value: Any, expected: str) -> BadInput:
-        """Build the error for a value that cannot be used."""
-        return BadInput(f"{self.where}: {name} is {_show(value)}", f"Expected {expected}")
+        """Return the error for a value that cannot be used; it names the field as the file spells it."""
+        stated = _spelling(self.values, name) or name
+        return BadInput(f"{self.where}: {stated} is {_show(value)}", f"Expected {expected}")
+
+
+def _spelling(source: Mapping[str, Any], name: str) -> str | None:
+    """Return the name or alias under which `source` states a field; None where it does not."""
+    for spelling in (name, *ALIASES.get(name, ())):
+        value = source.get(spelling)
+        if value is not None and value != "auto":
+            return spelling
+    return None
 
 
 def _show(value: Any) -> str:
