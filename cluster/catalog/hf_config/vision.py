@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.model_spec import Split, Tensor, Vision
 

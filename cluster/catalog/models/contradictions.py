@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cluster.catalog.hf_config.totals import size_bytes
 from cluster.catalog.model_spec import ModelSpec
-from cluster.catalog.models.checkpoint import Stored
+from cluster.catalog.models.stored_weights import Stored
 from cluster.errors import BadInput
 from cluster.json_file import shown
 from cluster.units import format_bytes

@@ -8,11 +8,11 @@ from typing import Any
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelSpec
-from cluster.catalog.models.checkpoint_weight import weigh_folder
 from cluster.catalog.models.entries import read_entry
 from cluster.catalog.models.folder import find_config_file, read_config
 from cluster.catalog.models.hub import fetch_config, is_hub_id
 from cluster.catalog.models.names import resolve, resolve_variant, unknown
+from cluster.catalog.models.weigh_folder import weigh_folder
 from cluster.errors import BadInput
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.catalog.hf_config.totals import outer_tensors, size_bytes
 from cluster.catalog.model_spec import Layer, ModelSpec, Tensor
-from cluster.catalog.models.checkpoint import Stored
+from cluster.catalog.models.stored_weights import Stored
 
 
 def shrunk(model: ModelSpec, stored: Stored) -> ModelSpec:

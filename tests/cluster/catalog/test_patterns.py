@@ -11,7 +11,7 @@ import pytest
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.hf_config.quantization.expressions import Expressions, UnusableExpression
-from cluster.catalog.hf_config.quantization.paths import ModuleSet, bare_path
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet, bare_path
 from cluster.errors import BadInput
 from tests.cluster.catalog.configs import sized
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.formats import plain_dtype
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 

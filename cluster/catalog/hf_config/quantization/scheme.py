@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cluster.catalog.hf_config.quantization.paths import ModuleSet
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet
 from cluster.catalog.model_spec import Quantization, WeightFormat
 from cluster.errors import BadInput
 

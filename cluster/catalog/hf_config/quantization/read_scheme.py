@@ -7,11 +7,11 @@ from typing import Any
 
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.quantization.formats import PLAIN
-from cluster.catalog.hf_config.quantization.methods import READERS, Reading
-from cluster.catalog.hf_config.quantization.other_methods import OTHER_READERS
-from cluster.catalog.hf_config.quantization.paths import ModuleSet, match_cost
+from cluster.catalog.hf_config.quantization.methods import find_reader, same_method
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet, match_cost
+from cluster.catalog.hf_config.quantization.reading import Reading
+from cluster.catalog.hf_config.quantization.requested import variant_reading
 from cluster.catalog.hf_config.quantization.scheme import Scheme
-from cluster.catalog.hf_config.quantization.variants import variant_reading
 from cluster.catalog.model_spec import Quantization
 from cluster.errors import BadInput
 from cluster.text import clean
@@ -25,16 +25,6 @@ _LEFT_OUT = (
     "llm_int8_skip_modules",
     "ignored_modules",
 )
-# Spellings of one method: engines name their kernels ('awq_marlin'), configs the method.
-_FAMILIES = {
-    "awq_marlin": "awq",
-    "gptq_marlin": "gptq",
-    "auto-round": "gptq",
-    "modelopt_fp4": "nvfp4",
-    "modelopt": "nvfp4",
-    "fbgemm_fp8": "fp8",
-    "compressed_tensors": "compressed-tensors",
-}
 # Real lists hold a few hundred characters. Patterns are matched against every module of every layer.
 _MOST_PATTERN_CHARACTERS = 65_536
 _NOTHING = (None, "", "auto", "none")
@@ -95,18 +85,12 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"
-    reader = (
-        OTHER_READERS.get(method)
-        or READERS.get(method)
-        or READERS.get(_FAMILIES.get(method, ""))
-        or READERS[""]
-    )
-    return reader(section, fields)
+    return find_reader(method)(section, fields)
 
 
 def _agrees(wanted: str, reading: Reading) -> bool:
     names = {reading.method, *(rule.format.name for rule in reading.rules), *reading.also}
-    return wanted in names or _FAMILIES.get(wanted) in names
+    return wanted in names or same_method(wanted) in names
 
 
 def _refuse_too_many_patterns(section: Fields) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster.catalog.hf_config.model import model_from_config
+from cluster.catalog.hf_config.read_model import model_from_config
 from cluster.catalog.model_spec import ModelSpec
 
 LLAMA = {

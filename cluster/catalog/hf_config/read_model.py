@@ -8,15 +8,15 @@ from typing import Any
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
+from cluster.catalog.hf_config.layer_plans import layer_plans
 from cluster.catalog.hf_config.layers.attention import is_on
-from cluster.catalog.hf_config.layers.build import LayerFactory
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.draft import draft_layers
 from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.layers.layer_factory import LayerFactory
 from cluster.catalog.hf_config.layers.rotary import rope_type, rotary_bytes
-from cluster.catalog.hf_config.plans import layer_plans
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.formats import plain_dtype, require_dtype
-from cluster.catalog.hf_config.quantization.read import read_scheme
+from cluster.catalog.hf_config.quantization.read_scheme import read_scheme
 from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.hf_config.totals import with_totals
 from cluster.catalog.hf_config.unwrap import unwrap

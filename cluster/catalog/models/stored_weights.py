@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.catalog.hf_config.quantization.paths import bare_path
+from cluster.catalog.hf_config.quantization.module_set import bare_path
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models.safetensors_header import Held, read_header
 from cluster.catalog.models.shards import Shards, find_shards

@@ -7,8 +7,7 @@ from typing import Any
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.latent import has_indexer
-from cluster.catalog.hf_config.pattern import (
+from cluster.catalog.hf_config.layer_kinds import (
     DENSE,
     FULL,
     NO_FEED_FORWARD,
@@ -17,6 +16,7 @@ from cluster.catalog.hf_config.pattern import (
     mixer_kinds,
     single_parts,
 )
+from cluster.catalog.hf_config.layers.latent import has_indexer
 
 # Where a config states no compression: two strongly compressed layers, then weak and strong in turn.
 _WEAK, _STRONG = 4, 128

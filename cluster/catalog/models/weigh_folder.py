@@ -9,9 +9,9 @@ from typing import Any
 
 from cluster.catalog.hf_config.quantization.formats import plain_dtype
 from cluster.catalog.model_spec import Layer, ModelSpec, Split, Tensor, WeightFormat
-from cluster.catalog.models.checkpoint import Stored, stored_weights
 from cluster.catalog.models.contradictions import refuse_contradictions
 from cluster.catalog.models.scale_to_checkpoint import shrunk
+from cluster.catalog.models.stored_weights import Stored, stored_weights
 from cluster.units import format_bytes
 
 # Below this share a difference is norms, scales and padding that no plan turns on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.catalog.hf_config.quantization import formats
-from cluster.catalog.hf_config.quantization.methods import Reading, every_linear
+from cluster.catalog.hf_config.quantization.reading import Reading, every_linear
 from cluster.errors import BadInput
 from cluster.text import clean
 
