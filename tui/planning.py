@@ -34,7 +34,6 @@ class Question:
 
     models: tuple[str, ...]
     request: PlanRequest
-    serial: int = 0
 
 
 def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:

@@ -37,7 +37,6 @@ class GpuSpec:
     nvlink_domain_gpus: int
     """GPUs that reach each other over NVLink in the usual machine (8 for HGX, 72 for NVL72, 1 without)."""
     sources: tuple[str, ...]
-    l2_bytes: int | None = None
     vendor: str = "nvidia"
     power_limit_w: float | None = None
     form: str = ""

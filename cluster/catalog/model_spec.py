@@ -157,7 +157,6 @@ class Quantization:
     activation_dtype: str | None = None
     """'fp8', 'int8', 'fp4' where activations are quantised too; None: computed in the model's dtype."""
     kv_cache_dtype: str | None = None
-    not_converted: tuple[str, ...] = ()
     on_request: bool = False
     """The checkpoint is in plain dtype, and the user asked for this format."""
 

@@ -14,12 +14,7 @@ from cluster.catalog.models import load_model
 from cluster.errors import BadInput
 
 CONFIGS = Path(__file__).parents[2] / "evidence" / "data" / "model_configs.jsonl"
-ROWS: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parents[2] / "evidence" / "data" / "model_configs.jsonl")
-    .read_text()
-    .splitlines()
-]
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in CONFIGS.read_text().splitlines()]
 _SCALES = {"T": 1e12, "B": 1e9, "M": 1e6}
 # The copy lacks what decides these: layer kinds, number of layers, widths, vocabulary.
 _INCOMPLETE = re.compile("has no (num_hidden_layers|vocab_size|intermediate_size)")

@@ -60,7 +60,6 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
             reading.rules[0].format if reading.rules else base,
             reading.activation,
             _cache_dtype(section) if section is not None else None,
-            left_out.patterns,
         ),
         converts_head=reading.converts_head,
         notes=reading.notes,
