@@ -1,4 +1,4 @@
-"""Typed, bounded access to a config.json: what is absurd is told by field and value, never carried on."""
+"""Typed, bounded access to a config.json: a bad value is refused with its field, never passed on."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "dtype": ("torch_dtype",),
 }
 
-# Anything beyond these is a broken file, and would only turn into a hang or an overflow further down.
+# Anything beyond these is a broken file, and would only cause a hang or an overflow later.
 _LIMITS = {
     "num_hidden_layers": 4096,
     "num_nextn_predict_layers": 256,
@@ -101,7 +101,7 @@ _LIMITS = {
     "vocab_size": 2**28,
 }
 _LIMIT = 2**24
-# Some models state these once a layer.
+# Some models state these once per layer.
 _BY_LAYER = frozenset(
     {
         "intermediate_size",
@@ -114,7 +114,7 @@ _BY_LAYER = frozenset(
         "shared_expert_intermediate_size",
     }
 )
-# Stated for text and for images apart. An expert's slot holds one of each, so that their widths add up.
+# Stated separately for text and images. An expert slot has one of each, so their widths add up.
 _BY_MODALITY = frozenset({"num_experts", "moe_layer_start_index"})
 _ADDED_BY_MODALITY = frozenset({"moe_intermediate_size"})
 # Height and width of an image or of a patch of it.
@@ -155,7 +155,8 @@ class Fields:
     def check_integer(self, name: str, value: Any, low: int = 1) -> int:
         """Return `value` if it is a whole number within the limits of field `name`.
 
-        A list is taken only for a field that some models state once a layer, modality or side, all alike.
+        A list is accepted only for a field that some models state per layer, modality or side, and only if
+        its values are equal.
         """
         if isinstance(value, list):
             value = self._one_number(name, value)
@@ -185,9 +186,7 @@ class Fields:
 
     def _default(self, name: str, default: Any) -> Any:
         if default is REQUIRED:
-            raise BadInput(
-                f"{self.where} has no {name}", "A Hugging Face config.json of a language model states it"
-            )
+            raise BadInput(f"{self.where} has no {name}", "The config.json of a language model must have it")
         return default
 
     def number(self, name: str, default: Any, low: float, high: float) -> float:
@@ -216,7 +215,7 @@ class Fields:
         return clean(value)
 
     def items(self, name: str) -> list[Any] | None:
-        """Return a list as it stands; None when absent."""
+        """Return a list, its items unchecked; None when absent."""
         value = self.raw(name)
         if value is None:
             return None

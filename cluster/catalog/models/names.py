@@ -12,7 +12,7 @@ from cluster.catalog.nearest import nearest_names, squeeze
 from cluster.errors import UnknownName
 from cluster.text import clean
 
-# Endings by which quantised variants are named, longest first.
+# Endings by which quantized variants are named, longest first.
 _ENDINGS = {
     "-fp8-dynamic": "fp8_dynamic",
     "-fp8-block": "fp8_block",
@@ -32,21 +32,21 @@ _ENDINGS = {
     "-quantized.w4a16": "int4",
     "-bnb-4bit": "bitsandbytes",
 }
-# Endings that people leave out when they name a model.
+# Endings that people leave out.
 _COMMON_ENDING = re.compile(r"-(instruct|it|chat|hf|base|text)$")
 
 
 @cache
 def _aliases() -> dict[str, str]:
-    """Read the alias list, one file for all models so that one lookup opens two files."""
+    """Return squeezed alias -> hub id. One file for all models, so that a lookup opens few files."""
     listed: dict[str, list[str]] = json.loads((FOLDER / "aliases.json").read_text(encoding="utf-8"))
     return {squeeze(alias): name for name, aliases in listed.items() for alias in aliases}
 
 
 def resolve(name: str) -> str | None:
-    """Return the catalogue id that `name` means; None when nothing fits.
+    """Return the hub id of the catalog model that `name` means; None when nothing matches.
 
-    Raises UnknownName when a short form fits several models: the hint lists them.
+    Raises UnknownName when a short form matches several models: the hint lists them.
     """
     if name in model_files():
         return name
@@ -58,20 +58,23 @@ def resolve(name: str) -> str | None:
         listed = ", ".join(sorted(found, key=lambda full: (len(full), full))[:8]) + (
             " ..." if len(found) > 8 else ""
         )
-        raise UnknownName(f"Model '{clean(name, 80)}' fits {len(found)} models", f"Say which: {listed}")
+        raise UnknownName(
+            f"Model name '{clean(name, 80)}' is ambiguous: {len(found)} models match",
+            f"Give more of the name: {listed}",
+        )
     return found[0] if found else None
 
 
 @dataclass(frozen=True)
 class NamedVariant:
-    """A quantised variant of a catalogue model, told by its name alone."""
+    """A quantized variant of a catalog model, derived from its name alone."""
 
     base: str
     method: str
 
 
 def resolve_variant(name: str) -> NamedVariant | None:
-    """Return the catalogue model and method that a name like 'qwen3-14b-awq' means; None when it is none."""
+    """Return the catalog model and method that a name like 'qwen3-14b-awq' means; None if it is not one."""
     for ending, method in _ENDINGS.items():
         if name.lower().endswith(ending):
             short = name[: -len(ending)].rsplit("/", 1)[-1]
@@ -81,11 +84,17 @@ def resolve_variant(name: str) -> NamedVariant | None:
     return None
 
 
-def unknown(name: str) -> UnknownName:
-    """Build the error for a name that is neither in the catalogue nor on disk."""
+def unknown(name: str, more: str = "") -> UnknownName:
+    """Return the error for a name that is neither in the catalog nor on disk; `more` is added to its hint."""
     near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, model_files())
     shown = ", ".join(_short_names().get(short, short) for short in near)
-    hint = f"Nearest: {shown}" if shown else "Name a hub id, a folder in Hugging Face form or its config.json"
+    hint = (
+        f"Did you mean {shown}?"
+        if shown
+        else "Give a hub id, a folder in Hugging Face format or a config.json"
+    )
+    if more:
+        hint = f"{hint if shown else hint + '.'} {more}"
     return UnknownName(f"Unknown model '{clean(name, 120)}'", hint)
 
 
@@ -95,7 +104,7 @@ def _short_names() -> dict[str, str]:
 
 
 def _by_short_form(wanted: str) -> list[str]:
-    """Return the ids meant by a squeezed short form: exact ones first, then without a common ending."""
+    """Return the hub ids that match a short form: exactly, else without a common ending, else by part."""
     exact = [name for name in model_files() if wanted in (squeeze(name), squeeze(name.rsplit("/", 1)[-1]))]
     if exact:
         return exact

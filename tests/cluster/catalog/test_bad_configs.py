@@ -92,7 +92,7 @@ def test_a_decoder_is_planned_without_its_encoder_and_told() -> None:
     }
     model = model_from_config(config, "new", "test")
     assert (model.num_layers, model.num_attention_heads, model.intermediate_size) == (4, 8, 512)
-    assert "The encoder is left out" in model.notes[-1]
+    assert "The encoder is not counted" in model.notes[-1]
 
 
 def test_an_audio_encoder_of_an_unknown_kind_is_told() -> None:

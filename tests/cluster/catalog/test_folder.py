@@ -107,7 +107,7 @@ def test_what_the_architecture_does_not_explain_is_counted(tmp_path: Path) -> No
     in_layers = sum(tensor.size_bytes for layer in model.layers for tensor in layer.tensors)
     before = sum(tensor.size_bytes for layer in base.layers for tensor in layer.tensors)
     assert in_layers - before == pytest.approx(extra, abs=8)
-    assert "holds" in model.notes[-1]
+    assert "its architecture accounts for" in model.notes[-1]
 
 
 def write_index(tmp_path: Path, total_size: Any, *names: str) -> None:
@@ -121,13 +121,13 @@ def test_the_index_serves_where_shards_are_elsewhere(tmp_path: Path, total_size:
     write_index(folder(tmp_path), total_size)
     model = load_model(str(tmp_path / "config.json"))
     assert (model.weights_bytes, model.weights_source) == (5_600_000, "index")
-    assert any(note.startswith("The folder lacks 1 of 1 shard:") for note in model.notes)
+    assert any(note.startswith("1 of 1 shard missing from the folder:") for note in model.notes)
 
 
 @pytest.mark.parametrize("missing", [1, 500])
 def test_a_shard_cut_short_is_told_by_how_much(tmp_path: Path, missing: int) -> None:
     write_header(folder(tmp_path) / "model.safetensors", whole(), missing_bytes=missing)
-    with pytest.raises(BadInput, match=f"cut short: {missing} bytes"):
+    with pytest.raises(BadInput, match=f"truncated: {missing} bytes"):
         load_model(str(tmp_path))
 
 
@@ -181,7 +181,7 @@ def test_a_variant_on_paper_does_not_weigh_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_config_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"holds no config\.json"):
+    with pytest.raises(BadInput, match=r"has no config\.json"):
         load_model(str(tmp_path))
 
 

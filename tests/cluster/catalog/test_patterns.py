@@ -108,7 +108,7 @@ def test_a_pattern_that_is_none_is_refused_by_name(field: str) -> None:
 
 def test_more_patterns_than_can_be_matched_are_refused() -> None:
     many = [f"re:.*layers.{index}.*[a-z]{{1,40}}" for index in range(4000)]
-    with pytest.raises(BadInput, match=r"lists module patterns of [\d,]+ characters"):
+    with pytest.raises(BadInput, match=r"has [\d,]+ characters of module patterns"):
         model_from_config(quantised(ignored_layers=many), "m", "config.json")
 
 

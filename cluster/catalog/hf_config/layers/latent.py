@@ -8,7 +8,7 @@ from cluster.catalog.hf_config.layers.attention import is_on
 from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 
-# An indexer's cache holds FP8 keys and one fp32 scale a token (vLLM's sparse-attention indexer).
+# An indexer's cache holds FP8 keys and one fp32 scale per token (vLLM's sparse-attention indexer).
 _INDEX_SCALE_BYTES = 4
 
 

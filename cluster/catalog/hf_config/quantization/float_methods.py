@@ -17,7 +17,7 @@ def fp8(section: Fields, fields: Fields) -> Reading:
     rules = every_linear(stored)
     listed = section.section("quantized_layers")
     if listed is not None:
-        # Experts requantised by ModelOpt inside an FP8 checkpoint.
+        # Experts requantized by ModelOpt inside an FP8 checkpoint.
         rules = (*listed_rules(listed), *rules)
         return Reading("fp8", rules, activation="fp8", also=("nvfp4", "modelopt"), drops_left_out=True)
     if section.text("expert_dtype", fields.text("expert_dtype")).lower() in ("fp4", "mxfp4"):

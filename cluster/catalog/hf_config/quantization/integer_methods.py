@@ -44,7 +44,7 @@ def bitsandbytes(section: Fields, fields: Fields) -> Reading:
 
 
 def hqq(section: Fields, fields: Fields) -> Reading:
-    """Half-quadratic quantisation: bits and group size one or two levels down."""
+    """Half-quadratic quantization: bits and group size one or two levels down."""
     inner = section.section("quant_config") or section
     weights = inner.section("weight_quant_params") or inner
     bits, group = weights.integer("nbits", 4), weights.integer("group_size", 64, low=-1)
@@ -59,8 +59,8 @@ def bitnet(section: Fields, fields: Fields) -> Reading:
 def unknown(section: Fields, fields: Fields) -> Reading:
     method = section.text("quant_method", "unnamed")
     if section.has("bits") or section.has("w_bit"):
-        note = f"Quantisation method {method} is not known: taken as grouped integers of the stated bits"
+        note = f"Unknown quantization method {method}: assumed to store grouped integers of the stated bits"
         stored = formats.grouped_int(_bits(section), _group(section), True)
         return Reading(method, every_linear(stored), notes=(note,))
-    note = f"Quantisation method {method} is not known: weights are planned unquantised"
+    note = f"Unknown quantization method {method}: weights are planned unquantized"
     return Reading(method, (), notes=(note,))

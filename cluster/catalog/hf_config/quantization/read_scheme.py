@@ -1,4 +1,4 @@
-"""What quantization_config says, as a storage scheme: formats by module, and the modules left unconverted."""
+"""Read quantization_config into a storage scheme: formats by module, and the modules left unquantized."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cluster.catalog.model_spec import Quantization
 from cluster.errors import BadInput
 from cluster.text import clean
 
-# Field names under which the methods list what they leave out.
+# Field names under which methods list the modules they skip.
 _LEFT_OUT = (
     "modules_to_not_convert",
     "ignored_layers",
@@ -33,7 +33,7 @@ _NOTHING = (None, "", "auto", "none")
 def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
     """Return how the weights are stored: as the checkpoint says, or as `wanted` for one in plain dtype.
 
-    Raises BadInput for a method nobody knows, or one that contradicts the checkpoint's own.
+    Raises BadInput for an unknown method, or one that contradicts the checkpoint's.
     """
     base = PLAIN[compute]
     section = _section(fields)
@@ -46,8 +46,8 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
         reading, left_out = _read_method(section, fields), ModuleSet(_patterns(section))
         if wanted not in _NOTHING and not _agrees(str(wanted), reading):
             raise BadInput(
-                f"{fields.where} is quantised with {reading.method}, not {clean(str(wanted), 40)}",
-                "Leave --quantization out, or name the unquantised model",
+                f"{fields.where} is quantized with {reading.method}, not {clean(str(wanted), 40)}",
+                "Leave out --quantization, or use the unquantized model",
             )
     if reading.drops_left_out:
         left_out = ModuleSet(())
@@ -107,7 +107,7 @@ def _refuse_too_many_patterns(section: Fields) -> None:
             length += match_cost(value)
     if length > _MOST_PATTERN_CHARACTERS:
         raise BadInput(
-            f"{section.where} lists module patterns of {length:,} characters",
+            f"{section.where} has {length:,} characters of module patterns",
             f"The limit is {_MOST_PATTERN_CHARACTERS:,}: list modules by name instead",
         )
 

@@ -22,7 +22,7 @@ def quark(section: Fields, fields: Fields) -> Reading:
     general = section.section("global_quant_config")
     weight = general.section("weight") if general else None
     if weight is None:
-        return Reading("quark", (), notes=("Quark's config names no weight type: planned unquantised",))
+        return Reading("quark", (), notes=("Quark config without a weight type: planned unquantized",))
     inputs = general.section("input_tensors") if general else None
     kind, group = weight.text("dtype", ""), weight.integer("group_size", 0, low=-1)
     activation = None if inputs is None else inputs.text("dtype", "").partition("_")[0]
@@ -36,7 +36,7 @@ def quark(section: Fields, fields: Fields) -> Reading:
     elif kind.startswith("int8"):
         stored = formats.INT8_CHANNEL
     else:
-        note = f"Quark stores weights as {kind or 'nothing it names'}: planned unquantised"
+        note = f"Unknown Quark weight type {kind or '(not named)'}: planned unquantized"
         return Reading("quark", (), notes=(note,))
     return Reading("quark", every_linear(stored), {"fp8": "fp8", "int8": "int8"}.get(activation or ""))
 
@@ -53,7 +53,7 @@ def torchao(section: Fields, fields: Fields) -> Reading:
     name = str(kind or "").lower().replace("_", "").removesuffix("config")
     known = _TORCHAO_FORMATS.get(name)
     if known is None:
-        note = f"torchao's {str(kind)[:40] or 'unnamed'} type is not known: planned unquantised"
+        note = f"Unknown torchao type {str(kind)[:40] or '(not named)'}: planned unquantized"
         return Reading("torchao", (), notes=(note,))
     stored, activation = known
     if group > 0 and stored.group_size:
