@@ -1,4 +1,4 @@
-"""Snapshots that cannot be are refused with the field and the reason; real ones are read."""
+"""Impossible snapshots are refused with the field and the reason; real ones are read."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ IMPOSSIBLE = [
     (on_gpu(numa_node=-1), "numa_node"),
     (on_gpu(processes=[{"pid": 0}]), "pid"),
     (on_gpu(processes=[{"pid": 7, "memory_bytes": -1}]), "memory_bytes"),
-    (on_gpu(colour="green"), "colour: unknown field"),
+    (on_gpu(color="green"), "color: unknown field"),
     (on_node(node_id="node-1"), "two nodes have the same node_id node-1"),
     (on_node(gpus={}), "gpus"),
     *[(on_node(network_bytes_per_s=value), "network_bytes_per_s") for value in ABSURD_RATES],
@@ -93,7 +93,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("change", "reason"), IMPOSSIBLE)
-def test_what_cannot_be_is_refused_by_field(change: Change, reason: str, tmp_path: Path) -> None:
+def test_impossible_values_are_refused_by_field(change: Change, reason: str, tmp_path: Path) -> None:
     changed = body()
     change(changed)
     with pytest.raises(BadInput) as caught:
@@ -163,7 +163,7 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[", "{} {}", '{"format": "clusterview-cluster"', "\x00", "[" * 100_000]
 )
-def test_what_is_not_json_is_said(text: str, tmp_path: Path) -> None:
+def test_text_that_is_not_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
     path.write_text(text)
     with pytest.raises(BadInput, match="is not JSON"):

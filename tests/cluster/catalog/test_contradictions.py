@@ -1,4 +1,4 @@
-"""Weights that are incomplete, damaged, or of another model than config.json: refused with the reason."""
+"""Weights that are incomplete, damaged, or not of the model in config.json are refused with the reason."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_second_copy_under_other_names_is_not_counted(tmp_path: Path) -> None:
     assert load_model(str(tmp_path)).weights_bytes == WHOLE_BYTES
 
 
-def test_missing_shards_of_an_index_are_said(tmp_path: Path) -> None:
+def test_missing_shards_of_an_index_are_noted(tmp_path: Path) -> None:
     names = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
     write_index(folder(tmp_path), WHOLE_BYTES, *names)
     write_header(tmp_path / names[0], {"a": ("BF16", 2)})
@@ -127,7 +127,7 @@ def moved(**offsets: tuple[int, int]) -> dict[str, Any]:
         ({**moved(), "c": [1]}, 3000, "data_offsets"),
     ],
 )
-def test_headers_are_held_against_their_file(
+def test_headers_are_checked_against_their_file(
     tmp_path: Path, header: dict[str, Any], data_bytes: int, reason: str
 ) -> None:
     write_file(folder(tmp_path) / "model.safetensors", header, data_bytes)
@@ -171,7 +171,7 @@ def test_a_model_may_come_without_its_head(tmp_path: Path) -> None:
     assert "planned with the checkpoint's sizes" in model.notes[-1]
 
 
-def test_a_config_under_another_name_is_not_held_against_weights_beside_it(tmp_path: Path) -> None:
+def test_a_config_under_another_name_is_not_compared_with_weights_next_to_it(tmp_path: Path) -> None:
     (tmp_path / "lone.json").write_text(json.dumps(LLAMA))
     write_header(tmp_path / "model.safetensors", {"of.another.model": ("BF16", 1000)})
     assert load_model(str(tmp_path / "lone.json")).weights_source == "architecture"
@@ -197,7 +197,7 @@ def sparse(path: Path, start: bytes, size_bytes: int) -> None:
         ("hf_quant_config.json", b"{", 2 * 2**30, "limit for a config.json"),
     ],
 )
-def test_sizes_have_limits_that_are_said(
+def test_sizes_have_limits_that_are_named(
     tmp_path: Path, name: str, start: bytes, size_bytes: int, limit: str
 ) -> None:
     sparse(folder(tmp_path) / name, start, size_bytes)

@@ -1,4 +1,4 @@
-"""The catalog's data files of models: each loads, names its source, and holds figures that can be true."""
+"""The catalog's data files of models: each loads, names its source, and has plausible figures."""
 
 from __future__ import annotations
 

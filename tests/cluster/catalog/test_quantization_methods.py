@@ -1,4 +1,4 @@
-"""Quantisation methods with number types of their own names."""
+"""Quantization methods that name number types in their own way."""
 
 from __future__ import annotations
 
