@@ -16,15 +16,6 @@ from cluster.probe.topology import nvlink_domain, nvlink_islands
 from cluster.telemetry import GpuReading, NodeReading
 
 
-def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:
-    """Read this machine once. The driver's errors become data; its hangs and crashes are the caller's."""
-    reader = NodeReader(node_id, name)
-    try:
-        return reader.read_inventory(), reader.read_now()
-    finally:
-        reader.close()
-
-
 class NodeReader:
     """Reads this machine repeatedly over one NVML session, reopened after the driver was lost."""
 

@@ -44,7 +44,6 @@ _NODE_GONE = {
     12: NO_LIBRARY,
     18: "the driver library and the kernel module differ in version; reboot or reload the module",
 }
-_UNKNOWN_ERROR = 999
 
 PLACEHOLDER = "the driver returned a placeholder value"
 _PLACEHOLDERS_FROM = 2**63 - 16

@@ -17,7 +17,6 @@ from cluster.planner.search.memory_holders import describe_holders, release
 from cluster.units import format_gib
 
 _HALVINGS = 14
-_NOTABLE_SHARE = 0.01
 MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "graphs_do_not_fit", "gpu_busy")
 
 

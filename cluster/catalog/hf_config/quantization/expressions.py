@@ -1,4 +1,4 @@
-"""Regular expressions from files, matched in linear time whatever they say.
+"""Regular expressions from config files, matched in linear time whatever they are.
 
 RE2 does the matching: its cost grows with the expression and the path, never exponentially. RE2 has no
 lookarounds, which some checkpoints use ('^(?!.*vision).*'). One outside of groups is evaluated apart, at each
@@ -22,7 +22,7 @@ _LOOKAROUNDS = {"(?=": (True, False), "(?!": (False, False), "(?<=": (True, True
 
 
 class UnusableExpression(ValueError):
-    """An expression that is none, or that cannot be matched in linear time; the text says why."""
+    """An expression that is invalid or cannot be matched in linear time; the text says why."""
 
 
 @dataclass(frozen=True)

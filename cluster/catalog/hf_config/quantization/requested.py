@@ -1,9 +1,9 @@
-"""Quantise an unquantised model on paper: the format each method would give its linear modules."""
+"""Quantization that a user requests for an unquantized model: the format each method would use."""
 
 from __future__ import annotations
 
 from cluster.catalog.hf_config.quantization import formats
-from cluster.catalog.hf_config.quantization.methods import Reading, every_linear
+from cluster.catalog.hf_config.quantization.reading import Reading, every_linear
 from cluster.errors import BadInput
 from cluster.text import clean
 
@@ -45,5 +45,5 @@ def variant_reading(name: str) -> Reading:
     key = _OTHER_NAMES.get(name.lower(), _OTHER_NAMES.get(key, key))
     if key not in _VARIANTS:
         known = ", ".join(_VARIANTS)
-        raise BadInput(f"Quantisation '{clean(name, 40)}' is not known", f"Known: {known}")
+        raise BadInput(f"Unknown quantization method '{clean(name, 40)}'", f"Known methods: {known}")
     return _VARIANTS[key]

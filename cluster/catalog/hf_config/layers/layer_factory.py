@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
+from cluster.catalog.hf_config.layer_kinds import DENSE, FULL, NO_MIXER, RECURRENT, SPARSE
+from cluster.catalog.hf_config.layer_plans import LayerPlan
 from cluster.catalog.hf_config.layers.attention import standard_attention
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.compressed import compressed_attention
 from cluster.catalog.hf_config.layers.extras import extra_tensors
 from cluster.catalog.hf_config.layers.feed_forward import FeedForward, dense, dense_width, sparse
 from cluster.catalog.hf_config.layers.latent import latent_attention
 from cluster.catalog.hf_config.layers.recurrent import MIXERS
 from cluster.catalog.hf_config.layers.shared_block import block_width, shared_attention
-from cluster.catalog.hf_config.pattern import DENSE, FULL, NO_MIXER, RECURRENT, SPARSE
-from cluster.catalog.hf_config.plans import LayerPlan
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.model_spec import Attention, AttentionKind, Layer, Split, Tensor
 

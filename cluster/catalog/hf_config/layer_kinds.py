@@ -105,7 +105,7 @@ def _by_window_pattern(fields: Fields, count: int) -> list[str]:
 
 
 def _numbered(fields: Fields, count: int) -> list[str] | None:
-    """Patterns given as numbers: flags a layer, or the indices of the layers that attend."""
+    """Patterns given as numbers: one flag per layer, or the indices of the attention layers."""
     flags = fields.integers("hybrid_layer_pattern")
     if flags and len(flags) >= count:
         return [SLIDING if flag else FULL for flag in flags[:count]]
@@ -123,7 +123,7 @@ def _numbered(fields: Fields, count: int) -> list[str] | None:
 
 
 def _without_window(fields: Fields, kind: str) -> str:
-    """A sliding layer without a window attends to everything."""
+    """A sliding layer without a window has full attention."""
     switched_off = not fields.flag("use_sliding_window", True)
     window = fields.integer("sliding_window", 0, low=0)
     return FULL if kind == SLIDING and (switched_off or not window) else kind

@@ -1,4 +1,4 @@
-"""What a checkpoint on disk really weighs: safetensors headers, or the index where shards are elsewhere."""
+"""The actual size of a checkpoint on disk, from safetensors headers or, if shards are missing, the index."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.catalog.hf_config.quantization.paths import bare_path
+from cluster.catalog.hf_config.quantization.module_set import bare_path
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models.safetensors_header import Held, read_header
 from cluster.catalog.models.shards import Shards, find_shards
@@ -15,8 +15,8 @@ from cluster.errors import BadInput
 from cluster.json_file import shown
 from cluster.units import count_of
 
-# Not loaded with the weights: tables and masks that old checkpoints carry and engines build themselves,
-# adapters beside the weights they change, draft layers.
+# Not loaded as weights: tables and masks in old checkpoints that engines build themselves, adapters stored
+# next to the weights they modify, draft layers.
 _APART = re.compile(
     r"rotary_(?:pos_)?emb\.inv_freq$|\.(?:attn|attention)\.(?:masked_)?bias$|\.(?:\w{1,20}_decay|slope_rate)$"
     r"|\.lora_[AB]\.|(?:^|\.)(?:mtp|nextn|mtp_layers)\."
@@ -36,27 +36,27 @@ class Stored:
     source: str
     """'safetensors headers' or 'index'."""
     layer_bytes: tuple[int, ...] = ()
-    """Bytes of each decoder layer; empty where the names do not tell them for every layer."""
+    """Bytes of each decoder layer; empty if the tensor names do not show them for every layer."""
     decoder_bytes: int = 0
-    """Bytes of the tensors that are surely the decoder's layers; 0 where the names do not tell."""
+    """Bytes of the tensors that certainly belong to decoder layers; 0 if the names do not show it."""
     layers_seen: frozenset[int] = frozenset()
-    """Numbers of the decoder layers of which there are tensors."""
+    """Numbers of the decoder layers that have tensors."""
     embedding: tuple[int, ...] | None = None
-    """Shape of the token embedding; None where none is found by name."""
+    """Shape of the token embedding; None if none is found by name."""
     notes: tuple[str, ...] = ()
 
 
-# Dtypes that an engine casts to the one it computes in when it loads an unquantised checkpoint.
+# Dtypes that an engine casts to the one it computes in when it loads an unquantized checkpoint.
 _CAST = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _PLAIN_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 
 
 def stored_weights(folder: Path, model: ModelSpec, stated_dtype: str | None) -> Stored | None:
-    """Return what an engine loads of the checkpoint in `folder`; None where it holds no safetensors.
+    """Return what an engine loads from the checkpoint in `folder`; None if there are no safetensors files.
 
-    Draft layers, a second copy of a tied head and rebuilt tables are left out; unquantised weights count in
-    the dtype the model computes in. Raises BadInput for a partial download, and for a file that is cut short,
-    damaged or no safetensors file.
+    Draft layers, a second copy of a tied head and rebuilt tables are left out; unquantized weights count in
+    the dtype the model computes in. Raises BadInput for a partial download and for a file that is truncated,
+    damaged or not a safetensors file.
     """
     compute_bytes = _PLAIN_BYTES[model.dtype] if model.quantization is None else None
     shards = find_shards(folder)
@@ -72,8 +72,8 @@ def stored_weights(folder: Path, model: ModelSpec, stated_dtype: str | None) -> 
 def _absent(shards: Shards) -> str:
     all_of_them = count_of(len(shards.paths) + len(shards.missing), "shard")
     return (
-        f"The folder lacks {len(shards.missing):,} of {all_of_them}: "
-        "weights are taken from the index; fetch the shards before you deploy"
+        f"{len(shards.missing):,} of {all_of_them} missing from the folder: "
+        "weights are taken from the index; download the shards before you deploy"
     )
 
 
@@ -84,7 +84,8 @@ def _from_headers(paths: Iterable[Path], model: ModelSpec, compute_bytes: int | 
         held = read_header(path)
         if len(loaded) + len(held) > _MOST_TENSORS:
             raise BadInput(
-                f"{shown(path.parent)} holds more than {_MOST_TENSORS:,} tensors", "Is it one checkpoint?"
+                f"{shown(path.parent)} has more than {_MOST_TENSORS:,} tensors",
+                "Give a folder with a single checkpoint",
             )
         for name, tensor in held.items():
             if _is_loaded(name, model.num_layers, model.tied_embeddings):

@@ -1,4 +1,4 @@
-"""One plan a layer: everything that tells two layers of a model apart."""
+"""One plan per layer: everything in which two layers of a model can differ."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.latent import has_indexer
-from cluster.catalog.hf_config.pattern import (
+from cluster.catalog.hf_config.layer_kinds import (
     DENSE,
     FULL,
     NO_FEED_FORWARD,
@@ -17,6 +16,7 @@ from cluster.catalog.hf_config.pattern import (
     mixer_kinds,
     single_parts,
 )
+from cluster.catalog.hf_config.layers.latent import has_indexer
 
 # Where a config states no compression: two strongly compressed layers, then weak and strong in turn.
 _WEAK, _STRONG = 4, 128
@@ -25,14 +25,14 @@ _MULTIPLE = 256
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Kinds of a layer's parts, and what it changes of the model-wide sizes."""
+    """Kinds of a layer's parts, and where it differs from the model-wide sizes."""
 
     mixer: str
     feed_forward: str
     kv_shared: bool = False
     indexed: bool = False
     ratio: int = 0
-    """Tokens a cache entry stands for in compressed attention; 0: window only."""
+    """Tokens per cache entry in compressed attention; 0: window only."""
     heads: int | None = None
     kv_heads: int | None = None
     width: int | None = None

@@ -1,4 +1,4 @@
-"""Which modules a checkpoint leaves unconverted: module paths against the patterns that configs list."""
+"""Match module paths against the patterns that configs list, such as the modules left unquantized."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ModuleSet:
     """Module patterns of one list: exact paths, parents, dotted parts, '*' globs and 're:' expressions."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """Raises BadInput for an expression that is none, or that cannot be matched in linear time."""
+        """Raises BadInput for an expression that is invalid or cannot be matched in linear time."""
         self.patterns = tuple(dict.fromkeys(pattern for pattern in patterns if pattern))
         self._plain = {
             bare_path(p) for p in self.patterns if not p.startswith("re:") and not _SPECIAL.search(p)
         }
         globs = {bare_path(p) for p in self.patterns if _is_glob(p)}
-        # Most globs only end in a star: such a list is looked up, not matched one by one.
+        # Most globs only end in a star: such a list is a set lookup, not a match per pattern.
         self._beginnings = {glob[:-1] for glob in globs if _is_beginning(glob)}
         self._lengths = {len(beginning) for beginning in self._beginnings}
         self._glob = _expressions(

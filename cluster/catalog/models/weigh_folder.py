@@ -1,4 +1,4 @@
-"""Put the real weight of a checkpoint into a ModelSpec that was read from its config."""
+"""Put the actual size of a checkpoint into the ModelSpec that was read from its config."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from cluster.catalog.hf_config.quantization.formats import plain_dtype
 from cluster.catalog.model_spec import Layer, ModelSpec, Split, Tensor, WeightFormat
-from cluster.catalog.models.checkpoint import Stored, stored_weights
 from cluster.catalog.models.contradictions import refuse_contradictions
 from cluster.catalog.models.scale_to_checkpoint import shrunk
+from cluster.catalog.models.stored_weights import Stored, stored_weights
 from cluster.units import format_bytes
 
-# Below this share a difference is norms, scales and padding that no plan turns on.
+# A smaller difference is norms, scales and padding: it does not change a plan.
 _NEGLIGIBLE = 0.002
-# Up to this share, tensors that a checkpoint leaves out say nothing about the rest of the description.
+# If a checkpoint leaves out no more than this, the rest of the description is still trusted.
 _TOLERABLE = 0.02
 _BYTES = WeightFormat("bytes", 8)
 
 
 def weigh_folder(model: ModelSpec, folder: Path, config: Mapping[str, Any]) -> ModelSpec:
-    """Return `model` with the bytes of the checkpoint in `folder`; unchanged where it holds none.
+    """Return `model` with the size of the checkpoint in `folder`; unchanged if there is none.
 
-    Raises BadInput where the weights are incomplete, damaged, or not those that the config describes.
+    Raises BadInput if the weights are incomplete, damaged, or not the ones that the config describes.
     """
     stored = stored_weights(folder, model, _stated_dtype(config))
     if stored is None:
@@ -39,19 +39,19 @@ def _stated_dtype(config: Mapping[str, Any]) -> str | None:
 
 
 def with_stored(model: ModelSpec, stored: Stored) -> ModelSpec:
-    """Return `model` weighing what was stored, in total and in every part that a plan counts.
+    """Return `model` with the stored size, in total and in every part that a plan counts.
 
-    Bytes that the architecture does not explain are spread over the layers. Where it explains more than there
-    are, its tensors shrink to the stored bytes, layer by layer where the headers tell them; the model then
-    counts as one whose architecture is not known.
+    Bytes that the architecture does not account for are spread over the layers. If it accounts for more than
+    is stored, its tensors shrink to the stored bytes, layer by layer if the headers give those; beyond
+    a small difference the architecture then counts as unknown.
     """
     excess = stored.size_bytes - model.weights_bytes
     weighed = replace(model, weights_bytes=stored.size_bytes, weights_source=stored.source)
     if abs(excess) <= _NEGLIGIBLE * model.weights_bytes:
         return weighed
     note = (
-        f"The checkpoint holds {format_bytes(stored.size_bytes, 2)}, "
-        f"its architecture explains {format_bytes(model.weights_bytes, 2)}"
+        f"The checkpoint has {format_bytes(stored.size_bytes, 2)} of weights; "
+        f"its architecture accounts for {format_bytes(model.weights_bytes, 2)}"
     )
     if excess > 0:
         return replace(weighed, layers=_spread(model.layers, excess), notes=(*model.notes, note))

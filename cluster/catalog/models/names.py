@@ -1,4 +1,4 @@
-"""Find a model's data file by its hub id or an unambiguous short form of it."""
+"""Find a catalog model by its hub id, an alias or an unambiguous short form."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
+from cluster.catalog.models.entries import FOLDER, model_files, read_entry
 from cluster.catalog.nearest import nearest_names, squeeze
 from cluster.errors import UnknownName
 from cluster.text import clean
 
-FOLDER = Path(__file__).parent
-# Endings by which quantised variants are named, longest first.
+# Endings by which quantized variants are named, longest first.
 _ENDINGS = {
     "-fp8-dynamic": "fp8_dynamic",
     "-fp8-block": "fp8_block",
@@ -34,39 +32,23 @@ _ENDINGS = {
     "-quantized.w4a16": "int4",
     "-bnb-4bit": "bitsandbytes",
 }
-# Endings that people leave out when they name a model.
+# Endings that people leave out.
 _COMMON_ENDING = re.compile(r"-(instruct|it|chat|hf|base|text)$")
 
 
 @cache
-def _files() -> dict[str, Path]:
-    return {path.stem.replace("--", "/", 1): path for path in FOLDER.glob("*.json") if "--" in path.stem}
-
-
-@cache
 def _aliases() -> dict[str, str]:
-    """Read the alias list, one file for all models so that one lookup opens two files."""
+    """Return squeezed alias -> hub id. One file for all models, so that a lookup opens few files."""
     listed: dict[str, list[str]] = json.loads((FOLDER / "aliases.json").read_text(encoding="utf-8"))
     return {squeeze(alias): name for name, aliases in listed.items() for alias in aliases}
 
 
-def catalogue_names() -> tuple[str, ...]:
-    """Return the hub ids of every model in the catalogue, sorted."""
-    return tuple(sorted(_files(), key=str.lower))
-
-
-def read_entry(name: str) -> dict[str, Any]:
-    """Return the data file of a catalogue id: name, source, config and what is published about it."""
-    entry: dict[str, Any] = json.loads(_files()[name].read_text(encoding="utf-8"))
-    return entry
-
-
 def resolve(name: str) -> str | None:
-    """Return the catalogue id that `name` means; None when nothing fits.
+    """Return the hub id of the catalog model that `name` means; None when nothing matches.
 
-    Raises UnknownName when a short form fits several models: the hint lists them.
+    Raises UnknownName when a short form matches several models: the hint lists them.
     """
-    if name in _files():
+    if name in model_files():
         return name
     wanted = squeeze(name)
     if not wanted:
@@ -76,20 +58,23 @@ def resolve(name: str) -> str | None:
         listed = ", ".join(sorted(found, key=lambda full: (len(full), full))[:8]) + (
             " ..." if len(found) > 8 else ""
         )
-        raise UnknownName(f"Model '{clean(name, 80)}' fits {len(found)} models", f"Say which: {listed}")
+        raise UnknownName(
+            f"Model name '{clean(name, 80)}' is ambiguous: {len(found)} models match",
+            f"Give more of the name: {listed}",
+        )
     return found[0] if found else None
 
 
 @dataclass(frozen=True)
 class NamedVariant:
-    """A quantised variant of a catalogue model, told by its name alone."""
+    """A quantized variant of a catalog model, derived from its name alone."""
 
     base: str
     method: str
 
 
 def resolve_variant(name: str) -> NamedVariant | None:
-    """Return the catalogue model and method that a name like 'qwen3-14b-awq' means; None when it is none."""
+    """Return the catalog model and method that a name like 'qwen3-14b-awq' means; None if it is not one."""
     for ending, method in _ENDINGS.items():
         if name.lower().endswith(ending):
             short = name[: -len(ending)].rsplit("/", 1)[-1]
@@ -99,30 +84,41 @@ def resolve_variant(name: str) -> NamedVariant | None:
     return None
 
 
-def unknown(name: str) -> UnknownName:
-    """Build the error for a name that is neither in the catalogue nor on disk."""
-    near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, _files())
+def unknown(name: str, more: str = "") -> UnknownName:
+    """Return the error for a name that is neither in the catalog nor on disk; `more` is added to its hint."""
+    near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, model_files())
     shown = ", ".join(_short_names().get(short, short) for short in near)
-    hint = f"Nearest: {shown}" if shown else "Name a hub id, a folder in Hugging Face form or its config.json"
+    hint = (
+        f"Did you mean {shown}?"
+        if shown
+        else "Give a hub id, a folder in Hugging Face format or a config.json"
+    )
+    if more:
+        hint = f"{hint if shown else hint + '.'} {more}"
     return UnknownName(f"Unknown model '{clean(name, 120)}'", hint)
 
 
 @cache
 def _short_names() -> dict[str, str]:
-    return {name.rsplit("/", 1)[-1].lower(): name for name in _files()}
+    return {_short(name): name for name in model_files()}
 
 
 def _by_short_form(wanted: str) -> list[str]:
-    """Return the ids meant by a squeezed short form: exact ones first, then without a common ending."""
-    exact = [name for name in _files() if wanted in (squeeze(name), squeeze(name.rsplit("/", 1)[-1]))]
+    """Return the hub ids that match a short form: exactly, else without a common ending, else by part."""
+    exact = [name for name in model_files() if wanted in (squeeze(name), squeeze(name.rsplit("/", 1)[-1]))]
     if exact:
         return exact
     if wanted in _aliases():
         return [_aliases()[wanted]]
-    bare = [n for n in _files() if wanted == squeeze(_COMMON_ENDING.sub("", n.rsplit("/", 1)[-1].lower()))]
-    return bare or [n for n in _files() if len(wanted) >= 2 and wanted in _words(n)]
+    bare = [name for name in model_files() if wanted == squeeze(_COMMON_ENDING.sub("", _short(name)))]
+    return bare or [name for name in model_files() if len(wanted) >= 2 and wanted in _words(name)]
+
+
+def _short(name: str) -> str:
+    """Return a hub id without its organization, in lower case."""
+    return name.rsplit("/", 1)[-1].lower()
 
 
 def _words(name: str) -> set[str]:
     """Return the parts of a model's short name ('70b', 'llama')."""
-    return set(re.split(r"[-_/]", name.rsplit("/", 1)[-1].lower()))
+    return set(re.split(r"[-_/]", _short(name)))

@@ -1,15 +1,12 @@
-"""Readers of quantisation methods that name number types in their own ways: Quark, torchao, HQQ, BitNet."""
+"""AMD Quark and torchao, which name number types in their own way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.quantization import formats
-from cluster.catalog.hf_config.quantization.methods import Reading, every_linear
+from cluster.catalog.hf_config.quantization.reading import Reading, every_linear
 from cluster.catalog.model_spec import WeightFormat
 
-BITNET = WeightFormat("int2", 2)
 _TORCHAO_FORMATS: dict[str, tuple[WeightFormat, str | None]] = {
     "int4weightonly": (formats.grouped_int(4, 128, True), None),
     "int8weightonly": (formats.INT8_CHANNEL, None),
@@ -20,12 +17,12 @@ _TORCHAO_FORMATS: dict[str, tuple[WeightFormat, str | None]] = {
 }
 
 
-def _quark(section: Fields, fields: Fields) -> Reading:
+def quark(section: Fields, fields: Fields) -> Reading:
     """AMD Quark: one description for all modules, with the number type of weights and of inputs."""
     general = section.section("global_quant_config")
     weight = general.section("weight") if general else None
     if weight is None:
-        return Reading("quark", (), notes=("Quark's config names no weight type: planned unquantised",))
+        return Reading("quark", (), notes=("Quark config without a weight type: planned unquantized",))
     inputs = general.section("input_tensors") if general else None
     kind, group = weight.text("dtype", ""), weight.integer("group_size", 0, low=-1)
     activation = None if inputs is None else inputs.text("dtype", "").partition("_")[0]
@@ -39,12 +36,12 @@ def _quark(section: Fields, fields: Fields) -> Reading:
     elif kind.startswith("int8"):
         stored = formats.INT8_CHANNEL
     else:
-        note = f"Quark stores weights as {kind or 'nothing it names'}: planned unquantised"
+        note = f"Unknown Quark weight type {kind or '(not named)'}: planned unquantized"
         return Reading("quark", (), notes=(note,))
     return Reading("quark", every_linear(stored), {"fp8": "fp8", "int8": "int8"}.get(activation or ""))
 
 
-def _torchao(section: Fields, fields: Fields) -> Reading:
+def torchao(section: Fields, fields: Fields) -> Reading:
     """torchao: the name of a config class, or of a function of earlier releases."""
     kind = section.raw("quant_type")
     group = 0
@@ -56,30 +53,9 @@ def _torchao(section: Fields, fields: Fields) -> Reading:
     name = str(kind or "").lower().replace("_", "").removesuffix("config")
     known = _TORCHAO_FORMATS.get(name)
     if known is None:
-        note = f"torchao's {str(kind)[:40] or 'unnamed'} type is not known: planned unquantised"
+        note = f"Unknown torchao type {str(kind)[:40] or '(not named)'}: planned unquantized"
         return Reading("torchao", (), notes=(note,))
     stored, activation = known
     if group > 0 and stored.group_size:
         stored = formats.grouped_int(int(stored.bits), group, name == "int4weightonly")
     return Reading("torchao", every_linear(stored), activation)
-
-
-def _hqq(section: Fields, fields: Fields) -> Reading:
-    """Half-quadratic quantisation: bits and group size one or two levels down."""
-    inner = section.section("quant_config") or section
-    weights = inner.section("weight_quant_params") or inner
-    bits, group = weights.integer("nbits", 4), weights.integer("group_size", 64, low=-1)
-    return Reading("hqq", every_linear(formats.grouped_int(bits, group if group > 0 else None, True)))
-
-
-def _bitnet(section: Fields, fields: Fields) -> Reading:
-    """Weights of three values, four in a byte."""
-    return Reading("bitnet", every_linear(BITNET), "int8")
-
-
-OTHER_READERS: dict[str, Callable[[Fields, Fields], Reading]] = {
-    "quark": _quark,
-    "torchao": _torchao,
-    "hqq": _hqq,
-    "bitnet": _bitnet,
-}

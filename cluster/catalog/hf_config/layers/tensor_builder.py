@@ -25,7 +25,7 @@ class TensorBuilder:
         bias: bool = False,
         plain: bool = False,
     ) -> list[Tensor]:
-        """Return a linear module's weight, and its bias where it has one; `plain`: never quantised."""
+        """Return a linear module's weight, and its bias where it has one; `plain`: never quantized."""
         stored = self.scheme.base if plain else self.scheme.format_of(self.prefix + name)
         tensors = [Tensor(name, out_features, in_features, split, stored)]
         if bias:

@@ -1,4 +1,4 @@
-"""What quantization_config says, as a storage scheme: formats by module, and the modules left unconverted."""
+"""Read quantization_config into a storage scheme: formats by module, and the modules left unquantized."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.quantization.formats import PLAIN
-from cluster.catalog.hf_config.quantization.methods import READERS, Reading
-from cluster.catalog.hf_config.quantization.other_methods import OTHER_READERS
-from cluster.catalog.hf_config.quantization.paths import ModuleSet, match_cost
+from cluster.catalog.hf_config.quantization.methods import find_reader, same_method
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet, match_cost
+from cluster.catalog.hf_config.quantization.reading import Reading
+from cluster.catalog.hf_config.quantization.requested import variant_reading
 from cluster.catalog.hf_config.quantization.scheme import Scheme
-from cluster.catalog.hf_config.quantization.variants import variant_reading
 from cluster.catalog.model_spec import Quantization
 from cluster.errors import BadInput
 from cluster.text import clean
 
-# Field names under which the methods list what they leave out.
+# Field names under which methods list the modules they skip.
 _LEFT_OUT = (
     "modules_to_not_convert",
     "ignored_layers",
@@ -25,16 +25,6 @@ _LEFT_OUT = (
     "llm_int8_skip_modules",
     "ignored_modules",
 )
-# Spellings of one method: engines name their kernels ('awq_marlin'), configs the method.
-_FAMILIES = {
-    "awq_marlin": "awq",
-    "gptq_marlin": "gptq",
-    "auto-round": "gptq",
-    "modelopt_fp4": "nvfp4",
-    "modelopt": "nvfp4",
-    "fbgemm_fp8": "fp8",
-    "compressed_tensors": "compressed-tensors",
-}
 # Real lists hold a few hundred characters. Patterns are matched against every module of every layer.
 _MOST_PATTERN_CHARACTERS = 65_536
 _NOTHING = (None, "", "auto", "none")
@@ -43,7 +33,7 @@ _NOTHING = (None, "", "auto", "none")
 def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
     """Return how the weights are stored: as the checkpoint says, or as `wanted` for one in plain dtype.
 
-    Raises BadInput for a method nobody knows, or one that contradicts the checkpoint's own.
+    Raises BadInput for an unknown method, or one that contradicts the checkpoint's.
     """
     base = PLAIN[compute]
     section = _section(fields)
@@ -56,8 +46,8 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
         reading, left_out = _read_method(section, fields), ModuleSet(_patterns(section))
         if wanted not in _NOTHING and not _agrees(str(wanted), reading):
             raise BadInput(
-                f"{fields.where} is quantised with {reading.method}, not {clean(str(wanted), 40)}",
-                "Leave --quantization out, or name the unquantised model",
+                f"{fields.where} is quantized with {reading.method}, not {clean(str(wanted), 40)}",
+                "Leave out --quantization, or use the unquantized model",
             )
     if reading.drops_left_out:
         left_out = ModuleSet(())
@@ -70,7 +60,6 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
             reading.rules[0].format if reading.rules else base,
             reading.activation,
             _cache_dtype(section) if section is not None else None,
-            left_out.patterns,
         ),
         converts_head=reading.converts_head,
         notes=reading.notes,
@@ -95,18 +84,12 @@ def _read_method(section: Fields, fields: Fields) -> Reading:
         method = "modelopt"
     if not method and section.has("load_in_4bit"):
         method = "bitsandbytes"
-    reader = (
-        OTHER_READERS.get(method)
-        or READERS.get(method)
-        or READERS.get(_FAMILIES.get(method, ""))
-        or READERS[""]
-    )
-    return reader(section, fields)
+    return find_reader(method)(section, fields)
 
 
 def _agrees(wanted: str, reading: Reading) -> bool:
     names = {reading.method, *(rule.format.name for rule in reading.rules), *reading.also}
-    return wanted in names or _FAMILIES.get(wanted) in names
+    return wanted in names or same_method(wanted) in names
 
 
 def _refuse_too_many_patterns(section: Fields) -> None:
@@ -124,7 +107,7 @@ def _refuse_too_many_patterns(section: Fields) -> None:
             length += match_cost(value)
     if length > _MOST_PATTERN_CHARACTERS:
         raise BadInput(
-            f"{section.where} lists module patterns of {length:,} characters",
+            f"{section.where} has {length:,} characters of module patterns",
             f"The limit is {_MOST_PATTERN_CHARACTERS:,}: list modules by name instead",
         )
 

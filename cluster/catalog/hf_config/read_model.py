@@ -8,15 +8,15 @@ from typing import Any
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
+from cluster.catalog.hf_config.layer_plans import layer_plans
 from cluster.catalog.hf_config.layers.attention import is_on
-from cluster.catalog.hf_config.layers.build import LayerFactory
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.draft import draft_layers
 from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.layers.layer_factory import LayerFactory
 from cluster.catalog.hf_config.layers.rotary import rope_type, rotary_bytes
-from cluster.catalog.hf_config.plans import layer_plans
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.formats import plain_dtype, require_dtype
-from cluster.catalog.hf_config.quantization.read import read_scheme
+from cluster.catalog.hf_config.quantization.read_scheme import read_scheme
 from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.hf_config.totals import with_totals
 from cluster.catalog.hf_config.unwrap import unwrap
@@ -26,7 +26,7 @@ from cluster.errors import BadInput
 from cluster.text import clean
 
 _ATTENDING = frozenset(AttentionKind) - {AttentionKind.STATE, AttentionKind.NONE}
-_UNKNOWN = "Architecture {name} is not known: planned from its sizes alone, expect a wider error"
+_UNKNOWN = "Unknown architecture {name}: planned from its sizes alone, expect a larger error"
 
 
 def model_from_config(
@@ -38,7 +38,7 @@ def model_from_config(
 ) -> ModelSpec:
     """Return the model a config describes; raises BadInput naming the field that cannot be used."""
     if not isinstance(config, Mapping):
-        raise BadInput(f"{source} is not a JSON object", "A config.json holds one object")
+        raise BadInput(f"{source} is not a JSON object", "A config.json is one object")
     name, source = clean(name), clean(source)
     parts = unwrap(config, source)
     compute = _compute_dtype(parts.fields, dtype)
@@ -47,7 +47,7 @@ def model_from_config(
     tower, notes = vision_tower(parts.tower, parts.fields, parts.top_type, scheme)
     tower = with_audio(tower, parts.audio, parts.fields, scheme)
     missing = left_out(None if parts.family.counts_audio else parts.audio, parts.fields)
-    unknown = () if parts.family.known else (_UNKNOWN.format(name=parts.architecture or "without a name"),)
+    unknown = () if parts.family.known else (_UNKNOWN.format(name=parts.architecture or "(not named)"),)
     return with_totals(
         replace(
             model,
@@ -70,7 +70,7 @@ def _compute_dtype(fields: Fields, wanted: str | None) -> str:
 def _decoder(fields: Fields, family: Family, scheme: Scheme, name: str, compute: str) -> ModelSpec:
     plans, notes = layer_plans(fields, family)
     if not plans:
-        raise BadInput(f"{fields.where} describes no layers", "num_hidden_layers is 1 or more")
+        raise BadInput(f"{fields.where} describes no layers", "num_hidden_layers must be at least 1")
     factory = LayerFactory(fields, family, scheme)
     layers = tuple(factory.layer(i, plan) for i, plan in enumerate(plans))
     heads = _attention_of(layers)

@@ -1,4 +1,4 @@
-"""Quantisation methods with number types of their own names."""
+"""Quantization methods that name number types in their own way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster.catalog.hf_config.model import model_from_config
+from cluster.catalog.hf_config.read_model import model_from_config
 from cluster.catalog.model_spec import ModelSpec
 
 LLAMA = {
