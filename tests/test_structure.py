@@ -14,6 +14,9 @@ from cluster.catalog.models import catalogue_names
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for top in ("tui", "cluster") for path in (ROOT / top).rglob("*.py"))
 LONGEST_FILE = 300
+PLANNER = [path for path in SOURCES if "planner" in path.relative_to(ROOT).parts[:2]]
+MOST_PARAMETERS = 5
+"""Of a function of the planner."""
 
 # Defaults that a user sees are names by nature; each is one constant in one place.
 NAMES_ALLOWED = {"cluster/cli/resolve.py", "cluster/cluster_spec.py", "cluster/cli/arguments.py"}
@@ -26,6 +29,48 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_files_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def count_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Parameters that a caller may give: keyword-only ones count, self and cls do not."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    return sum(one.arg not in ("self", "cls") for one in named) + (given.vararg is not None)
+
+
+def test_planner_functions_take_few_parameters() -> None:
+    """What belongs together is one value: a replica, its memory, the traffic."""
+    assert [
+        f"{name_of(path)}: {function.name} takes {count_parameters(function)}"
+        for path in PLANNER
+        for function in functions_of(path)
+        if count_parameters(function) > MOST_PARAMETERS
+    ] == []
+
+
+def test_keyword_only_parameters_count_and_self_does_not(tmp_path: Path) -> None:
+    source = tmp_path / "example.py"
+    source.write_text("def f(a, *b, c): ...\nclass C:\n    def g(self, a, /, b, *, c, d, e, f): ...\n")
+    assert sorted(count_parameters(function) for function in functions_of(source)) == [3, 6]
+
+
+def test_no_planner_module_asks_a_placement_what_it_is() -> None:
+    """Candidates carry their facts in `span`; a type test would hold for one kind of placement only."""
+    asked = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in PLANNER
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "isinstance"
+        and "Placement" in ast.unparse(node.args[1])
+    ]
+    assert asked == []
 
 
 def code_strings(path: Path) -> list[str]:

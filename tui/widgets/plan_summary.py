@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
@@ -48,10 +47,10 @@ class PlanSummary(TextPanel):
         text.append(f"  {model_in_words(plan.model)}", look.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {request_in_words(plan.request)}", look.muted)
+            text.append(f"  {request_in_words(plan)}", look.muted)
             return text
         text.append("\n")
-        text.append(request_in_words(plan.request), look.muted)
+        text.append(request_in_words(plan), look.muted)
         if plan.request.workload == "inference":
             text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
         return text
@@ -82,8 +81,9 @@ def model_in_words(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def request_in_words(request: PlanRequest) -> str:
-    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+def request_in_words(plan: Plan) -> str:
+    """Say what was planned for: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+    request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
@@ -98,7 +98,7 @@ def request_in_words(request: PlanRequest) -> str:
     ]
     length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
     parts = [
-        f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
+        f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out",
         many,
         f"for {request.objective}",
     ]

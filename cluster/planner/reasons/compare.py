@@ -10,8 +10,8 @@ from cluster.planner.reasons.facts import Facts, at_own_length, single_replica
 from cluster.planner.result import Candidate, ComparisonColumn, Estimate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
-from cluster.planner.search.enumerate import form_of, tensor_degrees
-from cluster.planner.search.rank import rank
+from cluster.planner.search.enumerate import tensor_degrees
+from cluster.planner.search.ranking import rank
 from cluster.units import count_of, format_duration, format_gib
 
 Row = tuple[str, str]
@@ -83,7 +83,7 @@ def _is_plain(layout: Layout) -> bool:
 
 def _best_plain_group(context: Context) -> int | None:
     degrees = [tp for tp in tensor_degrees(context.survey, context.request) if tp > 1]
-    built = (build_candidates(context, Form.plain(tp, 1), name_holders=False)[0] for tp in degrees)
+    built = (build_candidates(context, Form.plain(tp, 1))[0] for tp in degrees)
     fitting = rank([candidate for candidate in built if candidate.feasible], context.request)
     return fitting[0].layout.tp if fitting else None
 
@@ -164,7 +164,7 @@ class _Strategy:
     def _latency(self) -> str:
         if not self.candidate.feasible:
             return "does not run"
-        alone = single_replica(self.context, form_of(self.layout, self.context.survey)).estimate
+        alone = single_replica(self.context, self.candidate.form).estimate
         if alone is None:
             return "n/a"
         told = f"{duration_in_words(alone.tpot_s)} a token, one request alone"
