@@ -73,23 +73,19 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
     What was measured on the user's GPUs is taken as it is; rates that nobody measures apart (cache,
     attention, experts) keep their usual proportion to it.
     """
-    achieved, own = timing.achieved, timing.gpus.get(gpu.type, GpuTiming())
-    known = _of_architecture(gpu, timing)
-    fractions = timing.achieved.flops | known.flops if known else timing.achieved.flops
+    achieved, known = timing.achieved, _of_architecture(gpu, timing)
+    fractions = achieved.flops | known.flops if known else achieved.flops
     streaming = known.weights_bandwidth if known else achieved.weights_bandwidth
     flops = _dense_flops_per_s(gpu, fractions)
+    full = {dtype: rate / fractions.get(dtype, USUAL_FRACTION) for dtype, rate in flops.items()}
+    half = full.get("fp16") or full.get("fp32") or 1e12
     weights_bytes_per_s = _streaming_bytes_per_s(gpu, timing) * engine.bandwidth_factor
-    half = next((flops[d] / fractions.get(d, USUAL_FRACTION) for d in ("fp16", "fp32") if flops.get(d)), 1e12)
-    experts = {
-        dtype: rate / fractions.get(dtype, USUAL_FRACTION) * achieved.expert_flops.get(dtype, USUAL_FRACTION)
-        for dtype, rate in flops.items()
-    }
     return Rates(
         weights_bytes_per_s=weights_bytes_per_s,
         cache_bytes_per_s=weights_bytes_per_s * achieved.cache_bandwidth / streaming,
         plain_bytes_per_s=weights_bytes_per_s,
-        flops_per_s=_scaled(flops, engine.flops_factor),
-        expert_flops_per_s=_scaled(experts, engine.flops_factor),
+        flops_per_s={dtype: rate * engine.flops_factor for dtype, rate in flops.items()},
+        expert_flops_per_s=_scaled(full, achieved.expert_flops, engine.flops_factor),
         dequantised=achieved.dequantised,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
@@ -97,7 +93,7 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
         knees=_knees(flops, achieved),
         achieved=achieved,
         engine=engine,
-        host_speed=own.host_speed,
+        host_speed=timing.gpus.get(gpu.type, GpuTiming()).host_speed,
     )
 
 
@@ -123,7 +119,7 @@ def _usual_bytes_per_s(gpu: GpuSpec, timing: Timing) -> float:
 
 def _dense_flops_per_s(gpu: GpuSpec, fractions: dict[str, float]) -> dict[str, float]:
     """Return the rate of large matrix products by dtype: as measured, else a share of the datasheet's."""
-    usual = {dtype: rate * fractions.get(dtype, USUAL_FRACTION) for dtype, rate in gpu.flops_per_s.items()}
+    usual = _scaled(gpu.flops_per_s, fractions)
     return usual | gpu.measured.flops_per_s if gpu.measured else usual
 
 
@@ -136,5 +132,5 @@ def _knees(flops: dict[str, float], achieved: Achieved) -> dict[str, float]:
     return {dtype: achieved.roofline_knee if dtype in wide else achieved.narrow_knee for dtype in flops}
 
 
-def _scaled(flops: dict[str, float], factor: float) -> dict[str, float]:
-    return {dtype: rate * factor for dtype, rate in flops.items()}
+def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float = 1.0) -> dict[str, float]:
+    return {dtype: rate * fractions.get(dtype, USUAL_FRACTION) * factor for dtype, rate in flops.items()}

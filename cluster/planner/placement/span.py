@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Joins
@@ -11,6 +12,10 @@ from cluster.planner.placement.replicas import ReplicaSet
 
 Placed = Sequence[tuple[ReplicaSet, int]]
 """How many replicas of each set, the first ones of it."""
+
+
+_LOOKED_AT = 32
+"""Replicas of a set whose places are looked at, beside its last one, which is the one that is spread most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,11 @@ def span_of(form: Form, placed: Placed) -> Span:
     """Return what these replicas of a form span; `placed` is not empty."""
     pools = [pool for replicas, _ in placed for pool in replicas.pools]
     joined = {pool.joins for pool in pools}
-    machines = max(replicas.num_machines for replicas, _ in placed)
+    reaches = [reach for replicas, count in placed for reach in _reaches(form, replicas, count)]
+    machines = max(num_machines for _, num_machines in reaches)
     joins: Joins = "nodes" if "nodes" in joined else "islands" if "islands" in joined else ""
     return Span(
-        nodes_per_replica=max(_nodes_of(form, replicas) for replicas, _ in placed),
+        nodes_per_replica=max(num_nodes for num_nodes, _ in reaches),
         machines_per_replica=machines,
         joins=joins,
         crosses_network=joins == "nodes" or machines > 1,
@@ -53,6 +59,14 @@ def span_of(form: Form, placed: Placed) -> Span:
     )
 
 
-def _nodes_of(form: Form, replicas: ReplicaSet) -> int:
-    sites = [replicas.site(0, chunk) for chunk in range(form.num_chunks)]
-    return len({machine.node_of(spot) for machine, chunk in sites for spot in chunk})
+def _reaches(form: Form, replicas: ReplicaSet, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the nodes and the machines that replicas among the first `count` span.
+
+    Which chunks of a machine a replica gets repeats once both are used up at the same time.
+    """
+    size, per_machine = form.num_chunks, len(replicas.chunks)
+    distinct = min(count, per_machine // gcd(size, per_machine))
+    for number in {*range(min(distinct, _LOOKED_AT)), distinct - 1}:
+        sites = [replicas.site(number, chunk) for chunk in range(size)]
+        nodes = {machine.node_of(spot) for machine, chunk in sites for spot in chunk}
+        yield len(nodes), len({machine.nodes for machine, _ in sites})

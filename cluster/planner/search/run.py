@@ -35,20 +35,25 @@ class SearchResult:
 def search(context: Context) -> SearchResult:
     """Try every form worth trying on this cluster; refusals do not say who holds the memory they lack."""
     attempts = list(_attempts(context))
-    feasible = rank([one.candidate for one in attempts if one.candidate.feasible], context.request)
-    nearest = nearest_refusals([one.candidate for one in attempts if not one.candidate.feasible], feasible)
-    return SearchResult(tuple(feasible), tuple(nearest), len(attempts))
+    feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
+    return SearchResult(tuple(feasible), tuple(refused), len(attempts))
 
 
 def search_and_name_holders(context: Context) -> SearchResult:
     """Search, and say of the nearest refusals who holds the memory they lack."""
     attempts = list(_attempts(context))
-    feasible = rank([one.candidate for one in attempts if one.candidate.feasible], context.request)
-    refused = {id(one.candidate): one for one in attempts if not one.candidate.feasible}
-    nearest = nearest_refusals([one.candidate for one in refused.values()], feasible)
-    named = [refused[id(candidate)].with_holders() for candidate in nearest[:_NAMED_REFUSALS]]
-    again = nearest_refusals(named + nearest[_NAMED_REFUSALS:], feasible)
-    return SearchResult(tuple(feasible), tuple(again), len(attempts))
+    feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
+    attempt_of = {id(attempt.candidate): attempt for attempt in attempts}
+    named = [attempt_of[id(candidate)].with_holders() for candidate in refused[:_NAMED_REFUSALS]]
+    nearest = nearest_refusals(named + refused[_NAMED_REFUSALS:], feasible)
+    return SearchResult(tuple(feasible), tuple(nearest), len(attempts))
+
+
+def _ordered(candidates: list[Candidate], context: Context) -> tuple[list[Candidate], list[Candidate]]:
+    """Return those that fit, best first, and the refused ones, nearest to fitting first."""
+    feasible = rank([candidate for candidate in candidates if candidate.feasible], context.request)
+    refused = [candidate for candidate in candidates if not candidate.feasible]
+    return feasible, nearest_refusals(refused, feasible)
 
 
 def _attempts(context: Context) -> Iterator[Attempt]:
