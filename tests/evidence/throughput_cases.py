@@ -116,8 +116,3 @@ class Planner:
             estimate=estimate(memory, traffic, layout.num_replicas),
             feasible=kv_cache_tokens(memory) >= traffic.lengths.total,
         )
-
-
-def at_concurrency(question: Question, concurrency: int | None) -> Question:
-    """Return the question with that many requests in flight."""
-    return replace(question, request=replace(question.request, concurrency=concurrency))

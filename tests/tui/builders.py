@@ -23,7 +23,7 @@ from cluster.planner.result import (
 from cluster.planner.traffic import Lengths
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
-from tui.planning import OrderContext
+from tui.deploy_spec import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)
