@@ -125,7 +125,7 @@ def _estimate(replica: Replica, operation: _Operation, traffic: Traffic) -> Esti
         request_s=timed.ttft_s + timed.tpot_s * max(0, traffic.lengths.output_tokens - 1),
         batch=max(1, round(timed.batch)),
         all_reduce_share=decode.all_reduce_s / decode.total_s if decode.total_s else 0.0,
-        all_reduces_per_token=all_reduces_per_token(model, layout),
+        all_reduces_per_token=all_reduces_per_token(model, operation.replica.layout),
         bottleneck=_bottleneck(timed, operation.limit, layout),
         runs_as=None if operation.replica is replica else operation.replica.layout,
     )

@@ -153,7 +153,7 @@ class _Strategy:
 
     def _collectives(self, estimate: Estimate) -> str:
         reduces = f"{estimate.all_reduces_per_token} all-reduces per token"
-        if not self.layout.dp_attention:
+        if not (estimate.runs_as or self.layout).dp_attention:
             return reduces
         exchange = "all-to-all in every MoE layer"
         return f"{reduces} and {exchange}" if estimate.all_reduces_per_token else exchange

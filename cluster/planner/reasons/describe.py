@@ -82,6 +82,7 @@ def made_of(layout: Layout) -> str:
 
 def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
     """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
+    layout = estimate.runs_as or layout
     share = f"{estimate.all_reduce_share:.0%} {of}"
     reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
     if layout.dp_attention:
@@ -96,6 +97,7 @@ def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode 
 
 def bottleneck_in_words(layout: Layout, estimate: Estimate) -> str:
     """Say what holds a layout back; without TP groups it is the all-to-all that takes the time."""
+    layout = estimate.runs_as or layout
     joint = layout.dp_attention and layout.tp == 1
     return estimate.bottleneck.replace("all-reduce", "all-to-all") if joint else estimate.bottleneck
 

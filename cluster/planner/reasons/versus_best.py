@@ -44,9 +44,12 @@ def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
     if ours.pp > theirs.pp:
         yield f"{ours.pp} stages to keep filled"
     if estimate and ours.tp > theirs.tp:
-        with_experts = " and the all-to-all" if ours.dp_attention else ""
         share = f"{estimate.all_reduce_share:.0%} of a step"
-        yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+        with_experts = " and the all-to-all" if (estimate.runs_as or ours).dp_attention else ""
+        if estimate.all_reduces_per_token:
+            yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+        else:
+            yield f"the all-to-all takes {share}"
 
 
 def _structure(other: Candidate, best: Candidate) -> Iterator[str]:
