@@ -42,7 +42,7 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
     remark = ""
     if spec.simulated:
         what = "The model" if spec.model.scale == FULL_SIZE else "Scaled model"
-        scale = f" {what}: {spec.model.scale}." if spec.model.scale else ""
+        scale = f"\n{what}: {spec.model.scale}." if spec.model.scale else ""
         remark = f"SIMULATED cluster: real actors and collectives, on CPUs.{scale}"
     rows.extend(("note", remark) for remark in spec.remarks)
     return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)

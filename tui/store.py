@@ -1,7 +1,7 @@
 """The latest of everything a session has reported, readable from any thread.
 
-The session's thread writes here and posts one message to the screen, which may replace an unread one. A screen
-that is slow to draw skips states instead of queueing them.
+The session's thread writes here and posts one message to the screen, which may replace an unread one. So a
+screen that is slow to draw skips states instead of queueing them.
 """
 
 from __future__ import annotations

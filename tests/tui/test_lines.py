@@ -57,12 +57,12 @@ def test_replica_columns_are_whole_and_apart(width: int) -> None:
     heading = next(line for line in lines if line.startswith("replica"))
     assert max(len(row), len(heading)) <= width
     assert row.split()[3:6] == ["1,234,567", "12,345", "123,456"]
-    names = ("requests", "in flight", "tok/s", "all-reduces a token", "their time", "restarts")
+    names = ("requests", "in flight", "tok/s", "all-reduces/token", "% of time", "restarts")
     shown = [name for name in names if name in heading]
     assert shown == list(names[: len(shown)])
     assert heading.split() == ["replica", *" ".join(shown).split()]
     if width >= 74:
-        assert "their time" in shown
+        assert "% of time" in shown
 
 
 @pytest.mark.parametrize("width", [76, 116, 156])
@@ -127,7 +127,7 @@ async def test_what_runs_is_shown_whole_or_says_how_much_more_there_is(size: tup
     async with opened(app, size) as pilot:
         await pilot.press("tab")
         await pilot.pause()
-        assert "more lines: page down" in screen_text(app)
+        assert "more lines (page down)" in screen_text(app)
         assert "R31   ● ready" not in screen_text(app)
         await pilot.press(*["pagedown"] * 12)
         await pilot.pause()
@@ -152,4 +152,4 @@ async def test_the_note_on_a_layout_has_its_place_in_every_wide_terminal() -> No
         text = screen_text(app)
         assert "weights do not fit: needs 131.4 GiB" in text
         assert "tok/s measured" in text
-        assert "all-reduces a token  their time" in text
+        assert "all-reduces/token   % of time" in text

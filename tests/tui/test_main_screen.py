@@ -86,7 +86,7 @@ async def test_joining_shows_progress_and_keys_work_meanwhile() -> None:
         assert "50%" in text
         await pilot.press("question_mark")
         await pilot.pause()
-        assert "Keys and signs" in screen_text(app)
+        assert "Keys and symbols" in screen_text(app)
         await pilot.press("escape")
         session.say(*opening_events(make_cluster()))
         await settle(pilot)
@@ -180,7 +180,7 @@ async def test_stop_names_what_ends() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert f"Stop {status.name}?" in text
-        assert "3 in flight will be cut off" in text
+        assert "3 in flight will be aborted" in text
         await pilot.press("y")
         await pilot.pause()
     assert session.orders == [("stop", status.name)]
@@ -210,7 +210,7 @@ async def test_serving_shows_measurement_beside_prediction(size: tuple[int, int]
     assert "41.8 tok/s measured, scaled model" in text
     assert "1,930 (1,505–2,393) predicted" in text
     assert "1/64 width, 4 of 80 layers" in text
-    assert "all-reduces a token" in text
+    assert "all-reduces/token" in text
     assert "34%" in text
 
 
@@ -285,7 +285,7 @@ async def test_no_gpu_says_what_to_type_and_opens_a_simulation() -> None:
     app = make_app(session=first, open_simulated=simulated, simulated_name="2x4xA100-80GB")
     async with opened(app, (80, 24)) as pilot:
         text = screen_text(app)
-        assert "No GPU here." in text
+        assert "No GPUs found." in text
         assert "no NVIDIA driver" in text
         assert "--simulate 2x4xA100-80GB" in text
         await pilot.press("s")
@@ -366,7 +366,7 @@ async def test_the_plan_stays_on_screen_while_it_runs_and_cannot_be_ordered_twic
     async with opened(app, (120, 40)) as pilot:
         text = screen_text(app)
         assert "TP=4, DP=2" in text
-        assert f"as if {status.name} were stopped" in text
+        assert f"assuming {status.name} is stopped" in text
         await pilot.press("d")
         await pilot.pause(0.1)
         assert session.orders == []

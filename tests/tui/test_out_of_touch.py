@@ -107,11 +107,11 @@ def deployed(**changes: Any) -> DeploymentsSeen:
 
 
 def test_leaving_names_what_goes_on_where_and_how_to_end_it() -> None:
-    end = "To end it: clusterview stop llama-1"
+    end = "Stop it with: clusterview stop llama-1"
     assert said() == []
     at = "http://127.0.0.1:8123"
-    assert said(deployed(endpoint=at)) == [f"llama-1 goes on at {at}. {end}"]
-    assert said(deployed(state=DeploymentState.STARTING)) == [f"llama-1 goes on starting. {end}"]
+    assert said(deployed(endpoint=at)) == [f"llama-1 is still running at {at}. {end}"]
+    assert said(deployed(state=DeploymentState.STARTING)) == [f"llama-1 is still starting. {end}"]
     failed = deployed(state=DeploymentState.FAILED, reason="rank 0: out of memory")
     assert said(failed) == [f"llama-1 has failed: rank 0: out of memory. {end}"]
     assert said(deployed(state=DeploymentState.STOPPING)) == ["llama-1 is being stopped."]
@@ -119,14 +119,14 @@ def test_leaving_names_what_goes_on_where_and_how_to_end_it() -> None:
 
 def test_leaving_says_where_the_cluster_is_if_stop_would_not_find_it() -> None:
     (line,) = said(deployed(endpoint=None), place=("--address", "10.0.0.1:6379"))
-    assert line == "llama-1 goes on. To end it: clusterview stop --address 10.0.0.1:6379 llama-1"
+    assert line == "llama-1 is still running. Stop it with: clusterview stop --address 10.0.0.1:6379 llama-1"
 
 
 def test_leaving_names_an_order_that_does_not_show_yet() -> None:
     orders = OpenOrders()
     orders.deploy("llama-2")
     lines = said(deployed(), orders=orders)
-    assert lines[1] == "llama-2 was ordered and may be starting. To end it: clusterview stop llama-2"
+    assert lines[1] == "llama-2 was submitted and may be starting. Stop it with: clusterview stop llama-2"
 
 
 def test_leaving_a_lost_session_claims_nothing() -> None:
@@ -134,5 +134,5 @@ def test_leaving_a_lost_session_claims_nothing() -> None:
         (line,) = said(deployed(), trouble)
         assert line == (
             "llama-1 was ready when the connection to its cluster was lost. "
-            "To see whether it runs: clusterview status. To end it: clusterview stop llama-1"
+            "Check it with: clusterview status. Stop it with: clusterview stop llama-1"
         )

@@ -111,7 +111,7 @@ def test_closing_ends_the_process_and_frees_the_thread_that_waits(odd: PlannerPr
     pid = process_of(odd)
     odd.close()
     thread.join(30)
-    assert [error.message for error in failures] == ["the screen is being left"]
+    assert [error.message for error in failures] == ["clusterview is exiting"]
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(SystemFailed):
         odd(CLUSTER, "fine", REQUEST)

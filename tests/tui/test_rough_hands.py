@@ -47,7 +47,7 @@ def test_noise_of_all_kinds_ends_nothing_and_presses_no_key() -> None:
         terminal.read_while_busy(1.0)
         assert terminal.ends_within(0.5) is False
         terminal.send(b"?")
-        terminal.read_until(b"Keys and signs")
+        terminal.read_until(b"Keys and symbols")
         terminal.send(b"\x1b")
         terminal.read_while_busy(1.0)
         terminal.send(b"q")
@@ -109,7 +109,7 @@ def test_a_plan_that_hogs_its_process_holds_neither_keys_nor_the_end(key: bytes)
     with Terminal(("-m", "tests.tui.stuck_screen", "hogs"), SIZE) as terminal:
         terminal.read_until(b"Still planning hogs")
         terminal.send(b"?")
-        terminal.read_until(b"Keys and signs")
+        terminal.read_until(b"Keys and symbols")
         terminal.send(b"\x1b")
         terminal.read_while_busy(1.0)
         terminal.send(key)

@@ -229,6 +229,6 @@ async def test_memory_that_moved_since_the_plan_is_told() -> None:
         assert "memory moved" not in screen_text(app)
         session.say(make_readings(cluster, used=9 * GIB))
         await pilot.pause()
-        assert "memory moved on 8 GPUs: r replans" in screen_text(app)
+        assert "free memory changed on 8 GPUs (r to replan)" in screen_text(app)
         await pilot.press("r")
         await until(pilot, lambda: "memory moved" not in screen_text(app))

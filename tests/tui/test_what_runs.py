@@ -44,7 +44,7 @@ def test_the_dialog_says_which_weights_and_which_engine() -> None:
     assert made_up["engine"] == "builtin 0.1.0; planned for vllm 0.33.0" and made_up["note"] == REMARK
     same = rows_of(ModelSource(name="m", config={}, path="/models/m"), planned_for="builtin 0.1.0")
     assert (same["weights"], same["engine"]) == ("/models/m", "builtin 0.1.0")
-    assert "hub cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
+    assert "Hugging Face cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
 
 
 @pytest.mark.parametrize("simulated", [True, False])
