@@ -1,4 +1,4 @@
-"""A key that does nothing now says why; what was ordered is not ordered twice."""
+"""A key that does nothing now says why, and no order is sent twice."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ("workload", {"plan": None}, ""),
     ],
 )
-def test_every_obstacle_has_its_words(action: str, changes: dict[str, object], words: str) -> None:
+def test_every_dimmed_key_has_a_reason(action: str, changes: dict[str, object], words: str) -> None:
     told = why_disabled(action, replace(READY, **changes))  # type: ignore[arg-type]
     assert words in told
     assert bool(told) == bool(words)
@@ -103,7 +103,7 @@ async def test_a_dimmed_key_of_the_key_bar_says_why_when_clicked() -> None:
         assert "There is no deployment to prompt." in screen_text(app)
 
 
-async def test_a_key_is_answered_over_the_progress() -> None:
+async def test_the_reason_for_a_dimmed_key_is_shown_over_progress() -> None:
     app = make_app((Progress(message="starting raylet 1 of 2", fraction=0.5),))
     async with opened(app, (80, 24)) as pilot:
         await pilot.press("d")
@@ -153,7 +153,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         assert "placing" in screen_text(app)
 
 
-async def test_a_refused_order_leaves_the_panel_of_what_runs() -> None:
+async def test_a_rejected_order_keeps_the_deployments_in_front() -> None:
     session = SlowSession()
     app = make_app(session=session)
     async with opened(app, (80, 24)) as pilot:
@@ -188,7 +188,7 @@ async def test_a_second_stop_waits_for_the_first() -> None:
         assert session.orders == [("stop", "first")]
 
 
-async def test_what_runs_is_planned_around_before_the_inventory_says_so() -> None:
+async def test_our_deployments_are_planned_around_before_the_inventory_shows_them() -> None:
     held: list[int] = []
 
     def remember(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]

@@ -41,7 +41,7 @@ async def test_details_itemise_memory_and_name_every_rank() -> None:
         assert word in text
 
 
-async def test_details_of_a_refused_layout_say_rule_and_fix() -> None:
+async def test_details_of_a_rejected_layout_show_rule_and_fix() -> None:
     app = make_app()
     async with opened(app) as pilot:
         await pilot.press(*["down"] * 7, "enter")

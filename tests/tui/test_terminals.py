@@ -38,7 +38,7 @@ def with_escape(*keys: str) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (20, 5), (40, 10), (60, 20), (500, 120)])
-async def test_no_size_ends_the_screen(size: tuple[int, int]) -> None:
+async def test_no_size_crashes_the_screen(size: tuple[int, int]) -> None:
     cluster = make_cluster()
     status = make_deployment(cluster, serving=True)
     app = make_app((*opening_events(cluster), DeploymentsSeen(deployments=(status,))))
@@ -141,7 +141,7 @@ def screen_text_as_sent(app) -> str:  # type: ignore[no-untyped-def]
     return "\n".join(lines)
 
 
-async def test_monochrome_still_tells_the_parts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_parts_differ_without_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_app()
     async with opened(app, (80, 24)):
@@ -149,7 +149,7 @@ async def test_monochrome_still_tells_the_parts_apart(monkeypatch: pytest.Monkey
     assert all(sign in text for sign in "▆▃▁")
 
 
-async def test_trouble_is_told_in_words() -> None:
+async def test_trouble_is_described_in_text() -> None:
     cluster = make_cluster(3, 2)
     readings = make_readings(cluster).nodes
     states = (
@@ -206,7 +206,7 @@ async def test_a_node_is_found_by_a_part_of_its_name() -> None:
         assert "No node has 'nowhere' in its name." in screen_text(app)
 
 
-async def test_every_way_of_drawing_names_the_replicas() -> None:
+async def test_every_density_names_the_replicas() -> None:
     app = make_app()
     async with opened(app, (240, 70)) as pilot:
         for density in ("large", "tiles", "rows", "strips", "nodes", "heat"):
@@ -218,7 +218,7 @@ async def test_every_way_of_drawing_names_the_replicas() -> None:
             assert words in text
 
 
-async def test_memory_that_moved_since_the_plan_is_told() -> None:
+async def test_memory_that_changed_since_the_plan_is_reported() -> None:
     from cluster.units import GIB
     from tests.tui.fake_session import FakeSession
 

@@ -109,8 +109,8 @@ def _memory(candidate: Candidate, stage: int, memory: RankMemory, styles: Styles
         text.append(FREE * (_BAR_CELLS - cells), styles.free)
         text.append(f"{gib(size):>8} GiB\n", styles.plain)
     text.append(f"{'total':<18}", styles.muted).append(" " * _BAR_CELLS)
-    text.append(f"{gib(memory.total_bytes):>8} GiB", styles.strong)
-    text.append(f" of a {gib(memory.budget_bytes)} GiB budget\n", styles.muted)
+    text.append(f"{gib(memory.total_bytes):>8}", styles.strong)
+    text.append(f" of {gib(memory.budget_bytes)} GiB\n", styles.muted)
     return text
 
 
