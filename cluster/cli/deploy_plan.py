@@ -90,14 +90,14 @@ def order_from(
     )
 
 
-def weights_in_words(spec: DeploymentSpec) -> str:
+def describe_weights(spec: DeploymentSpec) -> str:
     """Say where the weights come from: a folder, the nodes' hub caches, or nowhere."""
     if spec.model.weights == "dummy":
         return "DUMMY WEIGHTS"
     return f"weights of {spec.model.path}" if spec.model.path else "weights of each node's hub cache"
 
 
-def engine_in_words(spec: DeploymentSpec) -> str:
+def describe_engine(spec: DeploymentSpec) -> str:
     """Say which engine runs and, where it is another, for which one the layout was planned."""
     runs = f"{spec.engine} {spec.engine_version}".rstrip()
     return runs if spec.planned_for in ("", runs) else f"{runs}, planned for {spec.planned_for}"

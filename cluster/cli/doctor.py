@@ -15,7 +15,7 @@ from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
-from cluster.planner.reasons.describe import cluster_in_words
+from cluster.planner.reasons.describe import describe_cluster
 from cluster.units import count_of
 
 State = Literal["ok", "warn", "fail"]
@@ -71,11 +71,11 @@ def _terminal() -> Finding:
 
 def _state_folder() -> Finding:
     from cluster.bridge.state_folder import check_usable, state_path
-    from cluster.cli.unknown_files import foreign_in_words
+    from cluster.cli.unknown_files import describe_foreign
 
     try:
         check_usable()
-        foreign = foreign_in_words()
+        foreign = describe_foreign()
     except ClusterviewError as error:
         return Finding("records", "fail", error.one_line())
     return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
@@ -115,7 +115,7 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    told = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
+    told = describe_cluster(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
     yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
     for node in cluster.nodes:
         if node.error:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement, StageRange
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a layout cannot run. `rule` is one of the names the JSON contract fixes."""
+    """Why a layout cannot run."""
 
-    rule: str
+    rule: Rule
     message: str
     """The figures: 'TP=8 splits 28 heads unevenly'."""
     fix: str = ""
@@ -61,6 +63,20 @@ class Band:
     high: float
 
 
+class Bottleneck(StrEnum):
+    """What takes most of the time of a decode step, or keeps the batch small."""
+
+    MEMORY_BANDWIDTH = "memory bandwidth"
+    COMPUTE = "compute"
+    ALL_REDUCE = "all-reduce"
+    ALL_TO_ALL = "all-to-all"
+    """Between the ranks that share experts, where no tensor-parallel group all-reduces."""
+    PIPELINE_BUBBLES = "pipeline bubbles"
+    KV_ROOM = "KV room"
+    HOST = "host"
+    LAUNCH_OVERHEAD = "launch overhead"
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Time and throughput of the whole layout."""
@@ -73,8 +89,7 @@ class Estimate:
     all_reduce_share: float
     """Part of a decode step spent in all-reduces, 0 to 1."""
     all_reduces_per_token: int
-    bottleneck: str
-    """'memory bandwidth', 'compute', 'all-reduce', 'pipeline bubbles', 'KV room' ..."""
+    bottleneck: Bottleneck
 
 
 @dataclass(frozen=True, slots=True)

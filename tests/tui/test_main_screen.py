@@ -9,6 +9,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, DeployFailed
 from cluster.inventory import Cluster, Node
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
     make_cluster,
@@ -142,7 +143,7 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
 
     from cluster.planner.result import Rejection
 
-    busy = Rejection("gpu_busy", "node-1 GPU 3 is used by pid 4711", "stop pid 4711")
+    busy = Rejection(Rule.GPU_BUSY, "node-1 GPU 3 is used by pid 4711", "stop pid 4711")
     refused = tuple(replace(item, feasible=False, rejections=(busy,)) for item in plan.candidates)
     return replace(plan, recommended=None, candidates=refused)
 

@@ -39,7 +39,7 @@ class Header(TextPanel):
             line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", look.badge)
             line.append("  ")
         cluster = self._snapshot.cluster
-        totals = totals_in_words(cluster) if cluster is not None else ""
+        totals = describe_totals(cluster) if cluster is not None else ""
         room = self.size.width - cell_len(line.plain) - 1
         title = self.title
         if self._snapshot.simulated and title.lower().startswith("simulated "):
@@ -56,7 +56,7 @@ class Header(TextPanel):
         return self.draw(look_of(self))
 
 
-def totals_in_words(cluster: Cluster) -> str:
+def describe_totals(cluster: Cluster) -> str:
     """Say a cluster's size: '2 nodes · 8 GPUs · 634.0 GiB'."""
     sizes = [gpu.memory_total_bytes for node in cluster.nodes for gpu in node.gpus]
     known = [size for size in sizes if size is not None]

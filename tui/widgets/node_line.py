@@ -21,7 +21,7 @@ def node_heading(node: Node, scene: Scene, width: int, look: Look) -> Text:
     room = max(0, width - cell_len(health.plain) - 1)
     left = Text(" ", no_wrap=True, end="")
     left.append(node.name, look.strong)
-    left.append(f"  {gpus_in_words(node)}", look.muted)
+    left.append(f"  {describe_gpus(node)}", look.muted)
     left.truncate(room, overflow="ellipsis", pad=True)
     left.append_text(health)
     return left
@@ -96,7 +96,7 @@ def health_text(health: NodeHealth, look: Look) -> Text:
     return Text(f"{sign} {health.word}{f' {ago}' if ago else ''}{reason} ", style, end="")
 
 
-def gpus_in_words(node: Node) -> str:
+def describe_gpus(node: Node) -> str:
     """Say a node's GPUs and how they reach each other: '4 × A100-80GB, NVLink'."""
     if not node.gpus:
         return node.error or "no GPUs"

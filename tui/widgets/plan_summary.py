@@ -45,13 +45,13 @@ class PlanSummary(TextPanel):
             text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
         if self._moved:
             text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
-        text.append(f"  {model_in_words(plan.model)}", look.muted)
+        text.append(f"  {describe_model(plan.model)}", look.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {request_in_words(plan.request)}", look.muted)
+            text.append(f"  {describe_request(plan.request)}", look.muted)
             return text
         text.append("\n")
-        text.append(request_in_words(plan.request), look.muted)
+        text.append(describe_request(plan.request), look.muted)
         if plan.request.workload == "inference":
             text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
         return text
@@ -72,7 +72,7 @@ def answer_line(plan: Plan, look: Look) -> Text:
     return line
 
 
-def model_in_words(model: ModelSpec) -> str:
+def describe_model(model: ModelSpec) -> str:
     """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
     parts = [format_count(model.parameters) if model.parameters else ""]
     if model.active_parameters and model.active_parameters < model.parameters * 0.95:
@@ -82,7 +82,7 @@ def model_in_words(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def request_in_words(request: PlanRequest) -> str:
+def describe_request(request: PlanRequest) -> str:
     """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
     if request.workload == "training":
         return "training"

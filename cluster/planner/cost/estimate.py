@@ -22,7 +22,7 @@ from cluster.planner.memory import engine_limits
 from cluster.planner.memory.cache_layers import cache_element_bytes
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.request import PlanRequest
-from cluster.planner.result import Estimate
+from cluster.planner.result import Bottleneck, Estimate
 
 SERVED_BATCH = 32
 """From this batch on an HTTP server's own losses widen the band."""
@@ -163,16 +163,16 @@ def _estimate(question: _Question, layout: Layout, judged: _Judged) -> Estimate:
     )
 
 
-def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> str:
+def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> Bottleneck:
     slowest = state.mean
     if layout.pp > 1 and state.micro_batches < layout.pp:
-        return "pipeline bubbles"
+        return Bottleneck.PIPELINE_BUBBLES
     if slowest.all_reduce_s > 0.4 * slowest.total_s:
-        return "all-reduce"
+        return Bottleneck.ALL_TO_ALL if layout.dp_attention and layout.tp == 1 else Bottleneck.ALL_REDUCE
     if limit.by == "KV room" and state.batch >= limit.batch > 1 and slowest.memory_s > slowest.compute_s:
-        return "KV room"
+        return Bottleneck.KV_ROOM
     if state.host_bound:
-        return "host"
+        return Bottleneck.HOST
     if slowest.fixed_s > max(slowest.memory_s, slowest.compute_s):
-        return "launch overhead"
-    return "compute" if slowest.compute_s > slowest.memory_s else "memory bandwidth"
+        return Bottleneck.LAUNCH_OVERHEAD
+    return Bottleneck.COMPUTE if slowest.compute_s > slowest.memory_s else Bottleneck.MEMORY_BANDWIDTH

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from cluster.planner.fixes import degrees, hardware, room
 from cluster.planner.fixes.case import Case, Fits, Proposer, Trials
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
 from cluster.planner.search.pins import count_fitting
@@ -36,43 +37,43 @@ _ROOM = (
 )
 _LENGTH = (room.shorter, room.packed_cache, room.higher_fraction, degrees.wider, room.smaller_weights)
 
-Proposers = Mapping[str, tuple[Proposer, ...]]
+Proposers = Mapping[Rule, tuple[Proposer, ...]]
 
 PROPOSERS: Proposers = {
-    "heads_not_divisible": _SPLIT,
-    "kv_heads_not_divisible": _SPLIT,
-    "intermediate_not_divisible": _SPLIT,
-    "vocab_not_divisible": _SPLIT,
-    "quant_group_not_divisible": _SPLIT,
-    "quant_block_not_divisible": _SPLIT,
-    "experts_not_divisible": (degrees.fewer_expert_ranks,),
-    "context_not_divisible": (room.other_context_ranks, degrees.wider),
-    "too_few_layers": (degrees.fewer_stages,),
-    "pp_unsupported": _AXIS,
-    "engine_unsupported": _AXIS,
-    "dtype_unsupported": _FORMAT,
-    "quantization_unsupported": _FORMAT,
-    "crosses_node": _PLACE,
-    "crosses_island": _PLACE,
-    "mixed_gpus": _PLACE,
-    "not_enough_gpus": (room.other_context_ranks, degrees.fewer_expert_ranks, *_PLACE),
-    "gpu_unhealthy": _PLACE,
-    "gpu_unknown": _PLACE,
-    "gpu_busy": (room.shorter, room.packed_cache, room.lower_fraction, *_PLACE),
-    "weights_do_not_fit": _ROOM,
-    "no_kv_memory": _ROOM,
-    "graphs_do_not_fit": (room.lower_fraction, room.without_graphs, room.smaller_batches, degrees.wider),
-    "max_len_exceeds_kv": _LENGTH,
-    "max_len_exceeds_model": (room.shorter,),
+    Rule.HEADS_NOT_DIVISIBLE: _SPLIT,
+    Rule.KV_HEADS_NOT_DIVISIBLE: _SPLIT,
+    Rule.INTERMEDIATE_NOT_DIVISIBLE: _SPLIT,
+    Rule.VOCAB_NOT_DIVISIBLE: _SPLIT,
+    Rule.QUANT_GROUP_NOT_DIVISIBLE: _SPLIT,
+    Rule.QUANT_BLOCK_NOT_DIVISIBLE: _SPLIT,
+    Rule.EXPERTS_NOT_DIVISIBLE: (degrees.fewer_expert_ranks,),
+    Rule.CONTEXT_NOT_DIVISIBLE: (room.other_context_ranks, degrees.wider),
+    Rule.TOO_FEW_LAYERS: (degrees.fewer_stages,),
+    Rule.PP_UNSUPPORTED: _AXIS,
+    Rule.ENGINE_UNSUPPORTED: _AXIS,
+    Rule.DTYPE_UNSUPPORTED: _FORMAT,
+    Rule.QUANTIZATION_UNSUPPORTED: _FORMAT,
+    Rule.CROSSES_NODE: _PLACE,
+    Rule.CROSSES_ISLAND: _PLACE,
+    Rule.MIXED_GPUS: _PLACE,
+    Rule.NOT_ENOUGH_GPUS: (room.other_context_ranks, degrees.fewer_expert_ranks, *_PLACE),
+    Rule.GPU_UNHEALTHY: _PLACE,
+    Rule.GPU_UNKNOWN: _PLACE,
+    Rule.GPU_BUSY: (room.shorter, room.packed_cache, room.lower_fraction, *_PLACE),
+    Rule.WEIGHTS_DO_NOT_FIT: _ROOM,
+    Rule.NO_KV_MEMORY: _ROOM,
+    Rule.GRAPHS_DO_NOT_FIT: (room.lower_fraction, room.without_graphs, room.smaller_batches, degrees.wider),
+    Rule.MAX_LEN_EXCEEDS_KV: _LENGTH,
+    Rule.MAX_LEN_EXCEEDS_MODEL: (room.shorter,),
 }
 
 _DIVIDE = (degrees.narrower, degrees.wider)
 TRAINING_PROPOSERS: Proposers = {
     **{rule: _DIVIDE for rule, kinds in PROPOSERS.items() if kinds is _SPLIT},
     **{rule: _PLACE for rule, kinds in PROPOSERS.items() if kinds is _PLACE},
-    "not_enough_gpus": _PLACE,
-    "too_few_layers": (degrees.fewer_stages,),
-    "weights_do_not_fit": (degrees.wider,),
+    Rule.NOT_ENOUGH_GPUS: _PLACE,
+    Rule.TOO_FEW_LAYERS: (degrees.fewer_stages,),
+    Rule.WEIGHTS_DO_NOT_FIT: (degrees.wider,),
 }
 """A trainer has no engine to change, and nothing to set but degrees."""
 

@@ -10,8 +10,8 @@ from cluster.planner.fixes.case import Case, Trials
 from cluster.planner.fixes.room import longest_that_holds
 from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.result import Candidate
+from cluster.planner.rule import MEMORY_RULES, Rule
 from cluster.planner.rules.capability import LONG_NAMES
-from cluster.planner.search.busy_memory import MEMORY_RULES
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
 from cluster.planner.search.memory_holders import release
@@ -22,8 +22,13 @@ from cluster.planner.what_if import emptied, enlarged
 from cluster.units import count_of, format_gib
 
 _LEAST_USEFUL_TOKENS = 512
-_LENGTH_RULES = {"max_len_exceeds_kv", "gpu_busy"}
-_ENGINE_RULES = {"engine_unsupported", "pp_unsupported", "quantization_unsupported", "dtype_unsupported"}
+_LENGTH_RULES = {Rule.MAX_LEN_EXCEEDS_KV, Rule.GPU_BUSY}
+_ENGINE_RULES = {
+    Rule.ENGINE_UNSUPPORTED,
+    Rule.PP_UNSUPPORTED,
+    Rule.QUANTIZATION_UNSUPPORTED,
+    Rule.DTYPE_UNSUPPORTED,
+}
 _TRIED_FOR_LENGTH = 6
 """Refused layouts, the nearest ones, whose longest sequence is sought."""
 
@@ -127,7 +132,7 @@ def _smaller_cache(context: Context, found: Found) -> Iterator[str]:
 
 
 def _other_dtype(context: Context, found: Found) -> Iterator[str]:
-    if not _rules(found) & {"dtype_unsupported"}:
+    if not _rules(found) & {Rule.DTYPE_UNSUPPORTED}:
         return
     for dtype, flag in LONG_NAMES.items():
         best = _best(context.with_request(dtype=dtype)) if dtype != context.request.dtype else None
@@ -159,7 +164,7 @@ def _other_version(context: Context, found: Found) -> Iterator[str]:
             return
 
 
-def _rules(found: Found) -> set[str]:
+def _rules(found: Found) -> set[Rule]:
     return {rejection.rule for candidate in found.refused for rejection in candidate.rejections}
 
 
@@ -167,7 +172,7 @@ def _freed(context: Context, found: Found) -> Iterator[str]:
     """What is nearest to fitting but for the memory that others hold, and what to stop for it."""
     for candidate in found.refused:
         first = candidate.rejections[0]
-        if first.rule == "gpu_busy" and candidate.memory_per_gpu is not None and first.fix:
+        if first.rule == Rule.GPU_BUSY and candidate.memory_per_gpu is not None and first.fix:
             yield f"{first.fix}: then {candidate.label} fits"
             return
     yield from _unclaimed(context)

@@ -10,6 +10,7 @@ from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.placement.classes import ReplicaClass
 from cluster.planner.placement.form import Form
 from cluster.planner.result import Rejection
+from cluster.planner.rule import MEMORY_RULES, Rule
 from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.judge import Judgement, judge
@@ -18,7 +19,6 @@ from cluster.units import format_gib
 
 _HALVINGS = 14
 _NOTABLE_SHARE = 0.01
-MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "graphs_do_not_fit", "gpu_busy")
 
 
 def busy_rejections(
@@ -27,7 +27,7 @@ def busy_rejections(
     """Say it of the GPU that is short when the layout would fit on these GPUs if nobody else used them."""
     refused = [rejection for rejection in judgement.rejections if rejection.rule in MEMORY_RULES]
     totals = [pool.total_bytes for pool in replicas.pools]
-    if not refused or refused[0].rule == "gpu_busy":
+    if not refused or refused[0].rule == Rule.GPU_BUSY:
         return judgement.rejections
     if all(free >= total for free, total in zip(replicas.frees, totals, strict=True)):
         return judgement.rejections
@@ -40,7 +40,7 @@ def busy_rejections(
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection("gpu_busy", message, release(_members(context, replicas), level)),)
+    return (Rejection(Rule.GPU_BUSY, message, release(_members(context, replicas), level)),)
 
 
 def startup_rejections(

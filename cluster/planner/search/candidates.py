@@ -9,6 +9,7 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import take
 from cluster.planner.result import Candidate, RankMemory, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.busy_memory import busy_rejections, partly_used_note
 from cluster.planner.search.context import Context
 from cluster.planner.search.judge import Judgement
@@ -110,7 +111,7 @@ def _too_many_replicas(
     candidate = _describe(context, form, _take(fitting, available), estimated=True)
     layout = form.layout(wanted)
     rejection = Rejection(
-        "not_enough_gpus",
+        Rule.NOT_ENOUGH_GPUS,
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
         f"the GPUs here hold {available:,}",
     )

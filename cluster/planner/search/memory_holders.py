@@ -13,7 +13,7 @@ _PROCESSES_TOLD = 3
 
 def describe_holders(gpu: Gpu) -> str:
     """Say which processes hold memory there: 'pid 4711 (python, 18.2 GiB)'; '' when none is known."""
-    return _in_words(_by_size(gpu))
+    return _describe_processes(_by_size(gpu))
 
 
 def release(members: Sequence[tuple[Node, Gpu]], level_bytes: int) -> str:
@@ -27,7 +27,7 @@ def release(members: Sequence[tuple[Node, Gpu]], level_bytes: int) -> str:
         where = f" on {node.name} GPU {gpu.index}"
         enough = _enough(gpu, _missing_bytes(gpu, level_bytes))
         if enough:
-            stops.append(f"{_in_words(enough)}{where if len(members) > 1 else ''}")
+            stops.append(f"{_describe_processes(enough)}{where if len(members) > 1 else ''}")
         else:
             frees.append(f"{format_gib(_missing_bytes(gpu, level_bytes))}{where}")
     ways = [f"stop {_listed(stops)}"] if stops else []
@@ -64,7 +64,7 @@ def _by_size(gpu: Gpu) -> list[GpuProcess]:
     return sorted(gpu.processes, key=lambda process: -(process.memory_bytes or 0))
 
 
-def _in_words(processes: Sequence[GpuProcess]) -> str:
+def _describe_processes(processes: Sequence[GpuProcess]) -> str:
     told = []
     for process in processes[:_PROCESSES_TOLD]:
         about = [process.name] if process.name else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.planner.layout import Layout
 from cluster.planner.placement.form import Form
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
 from cluster.units import count_of
@@ -29,4 +30,4 @@ def beyond_the_gpus(context: Context) -> Pair | None:
     if ranks > max(tp, ep):
         asked, fix = f"--decode-context-parallel-size {ranks}", "leave that option out"
     message = f"{asked} needs {count_of(need, 'GPU')}, and there {'is' if have == 1 else 'are'} {have:,}"
-    return form, Candidate(layout, False, (Rejection("not_enough_gpus", message, fix),))
+    return form, Candidate(layout, False, (Rejection(Rule.NOT_ENOUGH_GPUS, message, fix),))

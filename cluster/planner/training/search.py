@@ -9,6 +9,7 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.not_placeable import absent_rejection
@@ -18,7 +19,7 @@ from cluster.planner.search.run import Found
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
 from cluster.planner.training.step import Step, least_replicas
-from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
+from cluster.planner.training.words import NAMES, describe_exchange, describe_sharding
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
@@ -51,7 +52,7 @@ def _candidates(context: Context) -> Iterator[Candidate]:
             yield candidate
             fitting += candidate.feasible
             rules = {rejection.rule for rejection in candidate.rejections}
-            if fitting >= _ENOUGH_DEPTHS or rules - {"weights_do_not_fit"}:
+            if fitting >= _ENOUGH_DEPTHS or rules - {Rule.WEIGHTS_DO_NOT_FIT}:
                 break
 
 
@@ -66,7 +67,7 @@ def _judge(context: Context, form: Form) -> Candidate:
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
-        return _refuse(form, wanted, Rejection("not_enough_gpus", message))
+        return _refuse(form, wanted, Rejection(Rule.NOT_ENOUGH_GPUS, message))
     choice = choose(context, form, sets)
     if choice is None:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
@@ -113,14 +114,14 @@ def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
     step = choice.step
-    notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
+    notes = (describe_sharding(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
         layout=form.layout(step.num_replicas),
         feasible=True,
         placement=LazyPlacement(context.cluster, form, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
-        why=exchange_in_words(step),
+        why=describe_exchange(step),
         notes=notes,
     )
 
@@ -132,7 +133,7 @@ def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choic
         f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
         f"{format_gib(memory.budget_bytes)}"
     )
-    rejection = Rejection("weights_do_not_fit", message, _more_ranks(context, form, choice))
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_ranks(context, form, choice))
     return replace(candidate, feasible=False, rejections=(rejection,))
 
 

@@ -14,6 +14,7 @@ from cluster.planner import cost
 from cluster.planner.cost.steady_state import Stream
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Bottleneck
 from tests.cluster.planner.cost.setups import LLAMA_8B, LLAMA_70B, QWEN_MOE, ask, rate
 
 LENGTHS = st.integers(1, 20_000)
@@ -71,7 +72,7 @@ def test_tensor_parallelism_is_what_speeds_up_a_single_request() -> None:
 def test_a_pipeline_does_not_speed_up_a_single_request() -> None:
     alone, piped = (ask(layout=Layout(tp=4, pp=pp), concurrency=1) for pp in (1, 2))
     assert piped.tpot_s.value > alone.tpot_s.value
-    assert piped.bottleneck == "pipeline bubbles"
+    assert piped.bottleneck is Bottleneck.PIPELINE_BUBBLES
 
 
 def test_a_pipeline_fills_with_requests() -> None:
@@ -110,7 +111,7 @@ def test_a_tensor_group_over_the_network_is_slower_than_over_nvlink() -> None:
 def test_a_slow_link_measured_on_the_cluster_counts() -> None:
     slow = MeasuredLink(scope="node", num_ranks=4, latency_s=5e-3, bandwidth_bytes_per_s=1e9)
     estimate = ask(links=(slow,), concurrency=1)
-    assert estimate.bottleneck == "all-reduce"
+    assert estimate.bottleneck is Bottleneck.ALL_REDUCE
     assert estimate.tpot_s.value > 160 * 5e-3
 
 

@@ -6,6 +6,7 @@ import re
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import GpuProcess
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
 
 
@@ -50,7 +51,7 @@ def test_the_process_that_is_in_the_way_is_named() -> None:
 def test_a_pin_that_cannot_hold_names_the_free_choice() -> None:
     answer = ask(LLAMA_70B, "8xA100-80GB", tp=3)
     assert answer.recommended is None
-    assert answer.candidates[0].rejections[0].rule == "heads_not_divisible"
+    assert answer.candidates[0].rejections[0].rule == Rule.HEADS_NOT_DIVISIBLE
     assert "without the pinned degrees TP=4, DP=2 fits" in answer.advice
     assert answer.decision[-1].question == "Does TP=3 hold?" and answer.decision[-1].answer == "NO"
 
@@ -66,7 +67,7 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
     answer = ask("meta-llama/Llama-2-7b-hf", "4xA100-80GB", max_model_len=32_000)
     assert answer.recommended is None
     rejection = answer.candidates[0].rejections[0]
-    assert (rejection.rule, rejection.fix) == ("max_len_exceeds_model", "--max-model-len 4096")
+    assert (rejection.rule, rejection.fix) == (Rule.MAX_LEN_EXCEEDS_MODEL, "--max-model-len 4096")
     first, second = answer.decision
     assert first.question == "Does the model take sequences of 32,000 tokens?"
     assert first.answer == "NO" and "made for 4,096" in first.because
@@ -75,5 +76,5 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
 
 def test_a_dtype_that_the_gpus_lack_is_not_blamed_on_memory() -> None:
     answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype="bf16")
-    assert answer.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert answer.candidates[0].rejections[0].rule == Rule.DTYPE_UNSUPPORTED
     assert [step.question for step in answer.decision] == ["Can vllm run this model on these GPUs?"]

@@ -16,6 +16,7 @@ from cluster.inventory import Cluster, GpuProcess
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
+from cluster.planner.rule import Rule
 from cluster.planner.variants import FULL_SIZE, VARIANTS, stored_as
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, with_gpu
 
@@ -205,7 +206,7 @@ def test_graphs_that_push_a_start_over_the_edge() -> None:
     answer = ask(LLAMA_70B, "4xA100-80GB", gpu_memory_utilization=0.99, **asked)
     assert answer.recommended is None
     (rejection,) = answer.candidates[0].rejections
-    assert rejection.rule == "graphs_do_not_fit" and "--enforce-eager" in rejection.fix
+    assert rejection.rule == Rule.GRAPHS_DO_NOT_FIT and "--enforce-eager" in rejection.fix
     assert assert_mends_hold(answer) >= 3
     assert ask(LLAMA_70B, "4xA100-80GB", **asked).recommended is not None
 
@@ -258,7 +259,7 @@ def test_stopping_what_is_named_makes_room(
     for refused in answer.candidates:
         for rejection in refused.rejections:
             stop = rejection.fix.split(", or ")[0]
-            if rejection.rule == "gpu_busy" and stop.startswith("stop ") and "; " not in stop:
+            if rejection.rule == Rule.GPU_BUSY and stop.startswith("stop ") and "; " not in stop:
                 emptier = without(cluster, {int(pid) for pid in re.findall(r"pid (\d+)", stop)})
                 pins = {"tp": refused.layout.tp, "pp": refused.layout.pp}
                 again = ask(model, emptier, gpu_memory_utilization=fraction, **pins)
@@ -317,7 +318,7 @@ def test_context_ranks_that_no_copies_are_there_for_are_refused() -> None:
     assert fixes(answer)["TP=16"].startswith("--decode-context-parallel-size 2")
     assert assert_mends_hold(answer) >= 1
     old = ask(LLAMA_70B, "8xH100", tp=8, decode_context_parallel=2, engine="sglang")
-    assert old.candidates[0].rejections[0].rule == "engine_unsupported"
+    assert old.candidates[0].rejections[0].rule == Rule.ENGINE_UNSUPPORTED
 
 
 def test_a_cache_dtype_the_gpus_lack_names_the_plain_one() -> None:
@@ -337,7 +338,7 @@ def test_a_quantisation_asked_for_by_name_forces_its_plain_kernel() -> None:
     asked: dict[str, Any] = {"dtype": "bf16", "engine_version": "0.10.0", "max_model_len": 8192}
     model = "Qwen/Qwen2.5-14B-Instruct-AWQ"
     named = ask(model, "1xA100-80GB", quantization="awq", **asked)
-    assert named.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert named.candidates[0].rejections[0].rule == Rule.DTYPE_UNSUPPORTED
     assert ask(model, "1xA100-80GB", **asked).recommended is not None
 
 

@@ -9,6 +9,7 @@ import pytest
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, GpuProcess
 from cluster.planner.result import Candidate, Plan
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, gpu_of, with_gpu
 
 
@@ -52,7 +53,7 @@ def test_a_tensor_group_stays_on_one_node() -> None:
 def test_wider_groups_than_a_node_are_passed_over_unless_asked_for() -> None:
     refused = next(one for one in ask(LLAMA_70B, "2x4xA100-80GB").candidates if one.layout.tp == 8)
     (rejection,) = refused.rejections
-    assert (rejection.rule, rejection.fix) == ("crosses_node", "TP=4, or TP=4 x PP=2")
+    assert (rejection.rule, rejection.fix) == (Rule.CROSSES_NODE, "TP=4, or TP=4 x PP=2")
 
 
 def islands_of_two() -> Cluster:
@@ -76,7 +77,7 @@ def test_unhealthy_and_claimed_gpus_are_left_out() -> None:
     answer = ask(LLAMA_8B, cluster)
     assert used(best(answer)) == {("node-1", 0), ("node-1", 3)}
     rejection = ask(LLAMA_70B, cluster, tp=4).candidates[0].rejections[0]
-    assert rejection.rule == "gpu_unhealthy" and "XID 79" in rejection.message
+    assert rejection.rule == Rule.GPU_UNHEALTHY and "XID 79" in rejection.message
 
 
 def test_a_partly_used_gpu_is_used_with_what_it_has() -> None:
@@ -100,7 +101,7 @@ def test_a_busy_gpu_is_named_with_its_process() -> None:
     cluster = with_gpu(cluster, 0, 3, memory_free_bytes=20 * GIB, processes=(process,))
     answer = ask(LLAMA_70B, cluster, tp=4)
     rejection = answer.candidates[0].rejections[0]
-    assert rejection.rule == "gpu_busy"
+    assert rejection.rule == Rule.GPU_BUSY
     assert "node-1 GPU 3" in rejection.message and "GiB more" in rejection.message
     assert rejection.fix.startswith("stop pid 4711 (python, 60.0 GiB)")
 
@@ -113,7 +114,7 @@ def test_one_replica_more_is_told_with_what_stands_in_its_way() -> None:
         answer = ask(LLAMA_70B, cluster, **pins)
         refused = next(candidate for candidate in answer.candidates if not candidate.feasible)
         (rejection,) = refused.rejections
-        assert (refused.label, rejection.rule) == ("TP=4, DP=2", "gpu_busy")
+        assert (refused.label, rejection.rule) == ("TP=4, DP=2", Rule.GPU_BUSY)
         assert "GiB more on node-2 GPU 3" in rejection.message
         ways = rejection.fix.split(", or ")
         assert ways[0] == "stop pid 4711 (python, 34.0 GiB) on node-2 GPU 3"
@@ -142,7 +143,10 @@ def test_a_tensor_group_is_of_one_gpu_type() -> None:
     for candidate in ask(LLAMA_8B, one_node).candidates:
         for members in groups(candidate).values():
             assert len({gpu_of(one_node, *member)[1].type for member in members}) == 1
-    assert ask(LLAMA_70B, one_node, tp=8).candidates[0].rejections[0].rule in ("mixed_gpus", "crosses_island")
+    assert ask(LLAMA_70B, one_node, tp=8).candidates[0].rejections[0].rule in (
+        Rule.MIXED_GPUS,
+        Rule.CROSSES_ISLAND,
+    )
 
 
 def test_nvlink_over_nodes_carries_a_tensor_group() -> None:

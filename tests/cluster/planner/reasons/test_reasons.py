@@ -9,7 +9,7 @@ import pytest
 from cluster.planner.kv_share import kv_share
 from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, narrowest
+from cluster.planner.search.rank import SAME, broken_conventions, narrowest
 from tests.cluster.planner.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 
@@ -137,7 +137,7 @@ def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
     )
     assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
     needed = narrowest(answer.candidates)
-    assert broken_rules(higher, needed) and not broken_rules(chosen, needed)
+    assert broken_conventions(higher, needed) and not broken_conventions(chosen, needed)
     assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
 
 

@@ -17,6 +17,7 @@ from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.training.choice import take
 from cluster.planner.training.step import Step, make_step
@@ -101,7 +102,7 @@ def test_rules_of_inference_engines_do_not_hold_for_training() -> None:
     answers = [train(LLAMA_70B_AWQ, "4x8xH100", engine=name) for name in engine_names()]
     assert len({answer.candidates for answer in answers}) == 1
     rules = {one.rule for candidate in answers[0].candidates for one in candidate.rejections}
-    assert rules == {"heads_not_divisible", "intermediate_not_divisible", "crosses_node"}
+    assert rules == {Rule.HEADS_NOT_DIVISIBLE, Rule.INTERMEDIATE_NOT_DIVISIBLE, Rule.CROSSES_NODE}
 
 
 @pytest.mark.parametrize(
