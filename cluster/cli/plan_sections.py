@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.cli.refusal_lines import refusal_lines, said_above
 from cluster.cli.style import Style
 from cluster.cli.table import table
 from cluster.cli.wrap import wrap
@@ -159,11 +160,14 @@ def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
         return
     yield style.bold("Alternatives" if plan.recommended else "Nearest layouts")
     label_width = max(len(candidate.label) for candidate in shown)
-    for candidate in shown:
+    fitting = [candidate for candidate in shown if candidate.feasible]
+    refused = [candidate for candidate in shown if not candidate.feasible]
+    reasons = [candidate.why for candidate in fitting] + refusal_lines(refused, said_above(plan))
+    for candidate, reason in zip((*fitting, *refused), reasons, strict=True):
         mark = style.good("fits") if candidate.feasible else style.bad("no  ")
         lead = f"  {candidate.label:<{label_width}}  {mark}  "
         indent = " " * (label_width + 10)
-        lines = list(wrap(indent + candidate.why, width, indent))
+        lines = list(wrap(indent + reason, width, indent))
         yield lead + lines[0].lstrip()
         yield from (style.dim(line) for line in lines[1:])
     if len(others) > len(shown):

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.fixes.text import describe_fixes
 from cluster.planner.layout import Layout, Placement, StageRange
 from cluster.planner.request import PlanRequest
 from cluster.planner.rule import Rule
@@ -20,8 +22,13 @@ class Rejection:
     rule: Rule
     message: str
     """The figures: 'TP=8 splits 28 heads unevenly'."""
-    fix: str = ""
-    """The nearest changes that make it valid, each of which was tried: 'TP=4, or TP=4 x PP=2'."""
+    fixes: tuple[Fix, ...] = ()
+    """The nearest changes with which the layout runs, each of which was tried; the least change first."""
+
+    @property
+    def fix(self) -> str:
+        """The fixes as text: 'TP=4, or TP=4 x PP=2'."""
+        return describe_fixes(self.fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +160,10 @@ class Plan:
     """Feasible ones first, best first; then rejected ones."""
     decision: tuple[DecisionStep, ...]
     comparison: tuple[ComparisonColumn, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    """When nothing fits: the changes after which something does, the least one first."""
     advice: tuple[str, ...] = ()
-    """When nothing fits: by how much, and the least changes that would make it fit."""
+    """When nothing fits: by how much, and the fixes as text."""
     num_layouts_considered: int = 0
     kv_bytes_per_token: float | None = None
     """Cache bytes a token takes, all ranks of one replica without copies (TP=1), at the workload's length."""

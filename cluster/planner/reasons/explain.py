@@ -21,6 +21,7 @@ from cluster.planner.search.rank import (
     keeps_limits,
     narrowest,
 )
+from cluster.units import count_of
 
 
 def explained(
@@ -36,17 +37,22 @@ def explained(
 
 
 def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return refused candidates with their first rejection and its mend as `why`."""
+    """Return refused candidates with their first rejection and its fixes as `why`."""
     return tuple(replace(candidate, why=_why_refused(candidate)) for candidate in refused)
 
 
-def _why_refused(candidate: Candidate) -> str:
+def describe_refusal(candidate: Candidate) -> str:
+    """Return why a layout does not run: its first rejection, and how many more there are."""
     if not candidate.rejections:
         return "does not hold"
-    first = candidate.rejections[0]
     others = len(candidate.rejections) - 1
-    more = f" (and {others} more reason{'s' if others > 1 else ''})" if others else ""
-    return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
+    more = f" (and {count_of(others, 'more reason')})" if others else ""
+    return f"{candidate.rejections[0].message}{more}"
+
+
+def _why_refused(candidate: Candidate) -> str:
+    fix = f": {candidate.rejections[0].fix}" if candidate.rejections else ""
+    return f"{describe_refusal(candidate)}{fix}"
 
 
 def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:

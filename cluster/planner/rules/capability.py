@@ -8,7 +8,7 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.engine_profile.support import Capability, Quantization
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.request import PlanRequest
+from cluster.planner.request import LONG_DTYPES, PlanRequest
 from cluster.planner.result import Rejection
 from cluster.planner.rule import Rule
 
@@ -16,8 +16,6 @@ _BF16_NAMES = ("bf16", "bfloat16")
 _BF16_CAPABILITY = (8, 0)
 _ANY_GPU: Capability = (0, 0)
 _FP16_NAMES = ("fp16", "float16")
-LONG_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-"""Compute dtypes as engines spell them."""
 _FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
 
 
@@ -104,11 +102,11 @@ def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) 
     # What a config states is replaced by what the kernels have; what a user states is not.
     if request.dtype is None or allowed is None or request.dtype in allowed:
         return
-    named = " or ".join(LONG_NAMES.get(name, name) for name in allowed)
+    named = " or ".join(LONG_DTYPES.get(name, name) for name in allowed)
     yield Rejection(
         Rule.DTYPE_UNSUPPORTED,
         f"{engine.name} {engine.version} computes {method} weights in {named}, "
-        f"not in {LONG_NAMES.get(request.dtype, request.dtype)}",
+        f"not in {LONG_DTYPES.get(request.dtype, request.dtype)}",
     )
 
 

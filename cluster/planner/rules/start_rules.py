@@ -38,7 +38,6 @@ def gpu_busy_rejection(
         Rule.GPU_BUSY,
         f"{where} has {format_gib(free)} free, and {engine.name} wants {format_gib(wanted)} "
         f"({utilization(engine, request):g} of {format_gib(total)}) at its start",
-        f"stop what holds {format_gib(wanted - free)} there",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.placement.classes import ReplicaClass
 from cluster.planner.placement.form import Form
@@ -14,7 +15,7 @@ from cluster.planner.rule import MEMORY_RULES, Rule
 from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.judge import Judgement, judge
-from cluster.planner.search.memory_holders import describe_holders, release
+from cluster.planner.search.memory_holders import describe_holders, memory_to_free
 from cluster.units import format_gib
 
 _HALVINGS = 14
@@ -40,7 +41,7 @@ def busy_rejections(
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection(Rule.GPU_BUSY, message, release(_members(context, replicas), level)),)
+    return (Rejection(Rule.GPU_BUSY, message, _freed(context, replicas, level)),)
 
 
 def startup_rejections(
@@ -53,7 +54,7 @@ def startup_rejections(
         rejection = gpu_busy_rejection(context.engine, judgement.request, pool.total_bytes, free, where)
         if rejection is not None:
             wanted = startup_free_bytes(context.engine, judgement.request, pool.total_bytes)
-            return (replace(rejection, fix=release(_members(context, replicas), wanted)),)
+            return (replace(rejection, fixes=_freed(context, replicas, wanted)),)
     return ()
 
 
@@ -90,6 +91,12 @@ def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list
 
 def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
     return [one for chunk in range(len(replicas.frees)) for one in _gpus_of_chunk(context, replicas, chunk)]
+
+
+def _freed(context: Context, replicas: ReplicaClass, level_bytes: int) -> tuple[Fix, ...]:
+    """The fix that frees this much on every GPU of the tightest replica; () where nothing is missing."""
+    memory = memory_to_free(_members(context, replicas), level_bytes)
+    return () if memory is None else (Fix(hardware=memory),)
 
 
 def _start_level_bytes(context: Context, totals: Sequence[int]) -> int:

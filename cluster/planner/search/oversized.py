@@ -26,8 +26,6 @@ def beyond_the_gpus(context: Context) -> Pair | None:
         return None
     form = form_of(Layout(tp, pp, 1, ep, dp_attention=ep > tp), context.survey)
     layout = form.layout()
-    asked, fix = layout.label, ""
-    if ranks > max(tp, ep):
-        asked, fix = f"--decode-context-parallel-size {ranks}", "leave that option out"
+    asked = f"--decode-context-parallel-size {ranks}" if ranks > max(tp, ep) else layout.label
     message = f"{asked} needs {count_of(need, 'GPU')}, and there {'is' if have == 1 else 'are'} {have:,}"
-    return form, Candidate(layout, False, (Rejection(Rule.NOT_ENOUGH_GPUS, message, fix),))
+    return form, Candidate(layout, False, (Rejection(Rule.NOT_ENOUGH_GPUS, message),))

@@ -88,5 +88,5 @@ def _count(so_far: int, found: list[Candidate]) -> int:
     if any(candidate.feasible for candidate in found):
         return so_far + 1
     rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
-    # Only more stages can mend a lack of memory; any other rule holds at every depth.
+    # Only more stages can fix a lack of memory; any other rule holds at every depth.
     return so_far if rules <= MEMORY_RULES else _ENOUGH_DEPTHS

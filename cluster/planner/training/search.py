@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
@@ -131,17 +132,24 @@ def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choic
     even = f"even with {NAMES[choice.step.sharding]} " if choice.step.num_replicas > 1 else ""
     message = (
         f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
-        f"{format_gib(memory.budget_bytes)}"
+        f"{format_gib(memory.budget_bytes)}{_gpus_needed(context, form, choice)}"
     )
-    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_ranks(context, form, choice))
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_replicas(context, form))
     return replace(candidate, feasible=False, rejections=(rejection,))
 
 
-def _more_ranks(context: Context, form: Form, choice: Choice) -> str:
-    """Say over how many ranks the state must be divided to fit; of a number asked for, one that fits here."""
-    wanted = context.request.dp
-    if wanted is not None:
-        most = _held(context.with_request(dp=None), form)
-        return form.layout(most).label if most > wanted else ""
+def _gpus_needed(context: Context, form: Form, choice: Choice) -> str:
+    """Say over how many GPUs the state must be divided to fit; '' where the replicas were pinned."""
+    if context.request.dp is not None:
+        return ""
     least = least_replicas(context, form, choice.step.memory.budget_bytes)
-    return "GPUs with more memory" if least is None else f"about {least * form.gpus:,} such GPUs in all"
+    if least is None:
+        return "; no number of such GPUs is enough"
+    return f"; it takes about {least * form.gpus:,} such GPUs in all"
+
+
+def _more_replicas(context: Context, form: Form) -> tuple[Fix, ...]:
+    """The number of replicas that do fit, where fewer were asked for: ZeRO divides the state over all."""
+    wanted = context.request.dp
+    most = 0 if wanted is None else _held(context.with_request(dp=None), form)
+    return (Fix(layout=form.layout(most)),) if wanted is not None and most > wanted else ()
