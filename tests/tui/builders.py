@@ -7,6 +7,7 @@ from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpe
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.fixes.fix import Fix, OtherWeights
 from cluster.planner.layout import Layout, Placement
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import (
@@ -21,6 +22,7 @@ from cluster.planner.result import (
     Rejection,
 )
 from cluster.planner.rule import Rule
+from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
 from tui.planning import OrderContext
@@ -162,8 +164,10 @@ def _fits(
     )
 
 
-def _refused(layout: Layout, rule: str, message: str, fix: str) -> Candidate:
-    return Candidate(layout=layout, feasible=False, rejections=(Rejection(rule, message, fix),), why=message)
+def _refused(layout: Layout, rule: Rule, message: str, *fixes: Fix) -> Candidate:
+    return Candidate(
+        layout=layout, feasible=False, rejections=(Rejection(rule, message, fixes),), why=message
+    )
 
 
 def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
@@ -185,25 +189,29 @@ def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
             Layout(tp=8),
             Rule.CROSSES_NODE,
             "TP=8 spans node-0 and node-1, 160 all-reduces a token over the network",
-            "TP=4, DP=2, or TP=4, PP=2",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix(layout=Layout(tp=4, pp=2)),
         ),
         _refused(
             Layout(dp=8),
             Rule.WEIGHTS_DO_NOT_FIT,
             "needs 131.4 GiB of weights a GPU, 71.3 GiB are in the budget",
-            "TP=4, or an FP8 variant with TP=2",
+            Fix(layout=Layout(tp=4)),
+            Fix(weights=OtherWeights(VARIANTS[0], 66 * GIB, 131 * GIB)),
         ),
         _refused(
             Layout(tp=2, dp=4),
             Rule.NO_KV_MEMORY,
             "weights take 65.7 of 71.3 GiB; 2.0 GiB are left for the cache, 2.5 GiB are needed",
-            "TP=4, DP=2, or --max-model-len 6144",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix.of(max_model_len=6144),
         ),
         _refused(
             Layout(tp=3, dp=2),
             Rule.HEADS_NOT_DIVISIBLE,
             "TP=3 splits 64 heads unevenly",
-            "TP=4, or the built-in engine, which can split unevenly",
+            Fix(layout=Layout(tp=4)),
+            Fix.of(engine="builtin", engine_version=None),
         ),
     )
 

@@ -79,9 +79,11 @@ class LayoutTrial:
 
     def attempt(self, fix: Fix) -> Fix | None:
         """Return the fix if this layout (or the fix's own) holds with it; else None."""
-        layout = fix.layout or self.candidate.layout
+        layout, change = fix.layout or self.candidate.layout, fix.change
         form = self.form if fix.layout is None else form_of(layout, self.context.survey)
-        held = self.attempts.replicas(fix.change, form, layout.num_replicas)
+        if self.context.request.dp not in (None, layout.dp):
+            change = replace(change, options=(*change.options, ("dp", layout.dp)))
+        held = self.attempts.replicas(change, form, layout.num_replicas)
         return fix if held >= layout.num_replicas else None
 
     def attempt_form(self, form: Form) -> Fix | None:

@@ -1,4 +1,4 @@
-"""Degrees beyond the GPUs are refused at once, with the count of GPUs there are and a way out."""
+"""Degrees beyond the GPUs are refused at once, with the count of GPUs there are and a fix."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pytest
 
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.layout import Layout
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
@@ -43,7 +45,7 @@ def test_more_than_there_are_is_one_reason_with_the_count(
     (rejection,) = answer.candidates[0].rejections
     assert rejection.rule == Rule.NOT_ENOUGH_GPUS
     assert rejection.message.endswith("GPUs, and there are 16")
-    assert rejection.fix
+    assert rejection.fixes
 
 
 @pytest.mark.timeout(60)
@@ -60,6 +62,6 @@ def test_as_many_as_there_are_is_tried(options: dict[str, int]) -> None:
     assert Rule.NOT_ENOUGH_GPUS not in rules
 
 
-def test_the_way_out_holds() -> None:
+def test_the_fix_holds() -> None:
     (rejection,) = planned(LLAMA, tp=HUGE).candidates[0].rejections
-    assert rejection.fix.startswith("TP=8") and planned(LLAMA, tp=8).recommended is not None
+    assert rejection.fixes[0] == Fix(layout=Layout(tp=8)) and planned(LLAMA, tp=8).recommended is not None
