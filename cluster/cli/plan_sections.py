@@ -47,12 +47,12 @@ def _engine(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _describe_model(plan: Plan) -> str:
     model = plan.model
-    quantised = f", {model.quantization.method}" if model.quantization else ""
+    quantized = f", {model.quantization.method}" if model.quantization else ""
     active = f" ({format_count(model.active_parameters)} active)" if model.is_moe else ""
     return (
-        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantised}, "
+        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantized}, "
         f"{format_gib(model.weights_bytes)} of weights, "
-        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache a token"
+        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache per token"
     )
 
 
@@ -99,8 +99,8 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
     yield f"memory per GPU: {told} = {format_gib(memory.total_bytes)}"
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
-            f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
-            f"{in_tenths(candidate.max_concurrency)} requests of the full length"
+            f"KV cache per replica: {candidate.kv_cache_tokens:,} tokens, "
+            f"{in_tenths(candidate.max_concurrency)} full-length requests"
         )
 
 
@@ -109,12 +109,14 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     if estimate is None:
         return
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
-    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {estimate.bottleneck}"
+    load = (
+        "at full load" if alone else f"batch {estimate.batch:,} per replica, bound by {estimate.bottleneck}"
+    )
     yield f"throughput: {describe_rate(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
         f"first token {describe_duration(estimate.ttft_s)}, "
-        f"then {describe_duration(estimate.tpot_s)} a token; {describe_traffic(candidate.layout, estimate)}"
+        f"then {describe_duration(estimate.tpot_s)} per token; {describe_traffic(candidate.layout, estimate)}"
     )
 
 

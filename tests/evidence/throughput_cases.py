@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,3 @@ class Planner:
             estimate=cost.estimate(model, layout, stages, gpu, topology, engine, request, room),
             feasible=room >= request.input_tokens + request.output_tokens,
         )
-
-
-def at_concurrency(question: Question, concurrency: int | None) -> Question:
-    """Return the question with that many requests in flight."""
-    return replace(question, request=replace(question.request, concurrency=concurrency))

@@ -25,7 +25,7 @@ from cluster.planner.rule import Rule
 from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
-from tui.planning import OrderContext
+from tui.deploy_spec import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)

@@ -10,7 +10,7 @@ from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 
@@ -23,9 +23,9 @@ class PlanSummary(TextPanel):
         self._waiting, self._as_if_stopped = waiting, ""
         self._moved = 0
 
-    def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
-        """Show a plan, or what is waited for; `as_if_stopped` names deployments it takes for stopped."""
-        self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
+    def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
+        """Show a plan, or what is waited for; `assumed_stopped` names deployments it takes for stopped."""
+        self._plan, self._waiting, self._as_if_stopped = plan, waiting, assumed_stopped
         self._moved = 0
         self.changed()
 
@@ -35,40 +35,40 @@ class PlanSummary(TextPanel):
             self._moved = gpus
             self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         plan = self._plan
         if plan is None:
-            return Text(self._waiting, look.muted)
+            return Text(self._waiting, styles.muted)
         text = Text()
-        text.append(plan.model.name, look.title)
+        text.append(plan.model.name, styles.title)
         if self._as_if_stopped:
-            text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
+            text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
         if self._moved:
-            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
-        text.append(f"  {describe_model(plan.model)}", look.muted)
+            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
+        text.append(f"  {describe_model(plan.model)}", styles.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {describe_request(plan.request)}", look.muted)
+            text.append(f"  {describe_request(plan.request)}", styles.muted)
             return text
         text.append("\n")
-        text.append(describe_request(plan.request), look.muted)
+        text.append(describe_request(plan.request), styles.muted)
         if plan.request.workload == "inference":
-            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", styles.muted)
         return text
 
 
-def answer_line(plan: Plan, look: Look) -> Text:
+def answer_line(plan: Plan, styles: Styles) -> Text:
     """Draw the recommendation: 'Recommended → TP=4, DP=2  1,930 tok/s (1,500–2,400)'."""
     best = plan.recommended
     if best is None:
-        line = Text(f"{CROSS} Nothing fits", look.bad)
+        line = Text(f"{CROSS} Nothing fits", styles.bad)
         if plan.advice:
-            line.append(f"  {plan.advice[0]}", look.plain)
+            line.append(f"  {plan.advice[0]}", styles.plain)
         return line
-    line = Text(f"{ARROW} ", look.good)
-    line.append(best.label, look.strong)
+    line = Text(f"{ARROW} ", styles.good)
+    line.append(best.label, styles.strong)
     if best.estimate is not None:
-        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", look.plain)
+        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", styles.plain)
     return line
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.planner.cost.all_reduces import all_reduce_bytes_per_token, all_reduces_per_token
+from cluster.planner.cost.all_reduces import all_reduces_per_token
 from cluster.planner.cost.collective import (
     Link,
     all_reduce_time_s,
@@ -18,7 +18,6 @@ from cluster.planner.cost.training import gradient_all_reduce_time_s
 __all__ = [
     "Link",
     "Topology",
-    "all_reduce_bytes_per_token",
     "all_reduce_time_s",
     "all_reduces_per_token",
     "all_to_all_time_s",

@@ -1,4 +1,4 @@
-"""All-reduces that tensor parallelism costs: how many a token, and how many bytes."""
+"""All-reduces that tensor parallelism costs: how many one token waits for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.cost.stage_sums import reduces_in
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
-
-HIDDEN_ELEMENT_BYTES = 2
-"""Partial sums travel in 16 bits."""
 
 _counts: IdentityCache[int] = IdentityCache()
 
@@ -19,8 +16,3 @@ def all_reduces_per_token(model: ModelSpec, layout: Layout) -> int:
     if layout.tp <= 1:
         return 0
     return _counts.get(model, None, lambda: sum(reduces_in(layer) for layer in model.layers))
-
-
-def all_reduce_bytes_per_token(model: ModelSpec, layout: Layout) -> int:
-    """Return the bytes of partial sums that one token's all-reduces add up, before the ring's 2 (n-1)/n."""
-    return all_reduces_per_token(model, layout) * model.hidden_size * HIDDEN_ELEMENT_BYTES

@@ -19,7 +19,6 @@ from cluster.planner.search.memory_holders import describe_holders, memory_to_fr
 from cluster.units import format_gib
 
 _HALVINGS = 14
-_NOTABLE_SHARE = 0.01
 
 
 def busy_rejections(

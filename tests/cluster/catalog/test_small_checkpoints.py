@@ -1,4 +1,4 @@
-"""Checkpoints that hold less than their config explains: every part of a plan weighs what lies on disk."""
+"""Checkpoints smaller than their config describes: every part of a plan uses the size on disk."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--input-tokens", "5000"), "--input-tokens 5000 does not fit sequences of at most 4,096"),
+        (("--input-tokens", "5000"), "--input-tokens 5000 exceeds the maximum sequence length of 4,096"),
         (("--input-tokens", "4000", "--output-tokens", "200"), "with --output-tokens 200 does not fit"),
     ],
 )

@@ -71,7 +71,7 @@ def read(**states: NodeState) -> ReadingsSeen:
 
 
 def settled(*events: Event, probes_s: float = PATIENCE_S) -> dict[str, tuple[int, str | None]]:
-    with SessionView(Script(*events), tells_progress=False) as view:
+    with SessionView(Script(*events), shows_progress=False) as view:
         cluster = view.settled_cluster(PATIENCE_S, probes_s)
     return {node.name: (len(node.gpus), node.error) for node in cluster.nodes}
 
