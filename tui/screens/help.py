@@ -19,6 +19,7 @@ KEYS = (
     ("w", "change the workload: tokens, limits, pinned degrees"),
     ("c", "why: data and tensor parallelism with your figures"),
     ("d", "deploy the highlighted layout (asks first)"),
+    ("f", "plan again with what fixes the highlighted layout; w takes it back"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
     ("tab", "switch between the plan and what runs"),
@@ -43,7 +44,7 @@ SIGNS = (
     (f"{STALE} stale", "the last reading is old"),
     (f"{TROUBLE} hung, {TROUBLE} lost", "the driver or the node does not answer"),
     (TICK, "recommended"),
-    ("×", "refused; the rule and the way out are below the list"),
+    ("×", "refused; the rule and its fixes are below the list"),
 )
 
 

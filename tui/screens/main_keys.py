@@ -11,6 +11,7 @@ MAIN_KEYS: list[BindingType] = [
     Binding("k", "move(-1)", show=False),
     Binding("down,j", "move(1)", show=False),
     Binding("d", "deploy", "Deploy"),
+    Binding("f", "apply_fix", "Fix"),
     Binding("x", "stop", "Stop"),
     Binding("p", "prompt", "Prompt"),
     Binding("tab", "toggle_panel", "Runs"),

@@ -106,6 +106,8 @@ class Fix:
         changes: dict[str, Any] = dict(self.options)
         if self.weights is not None:
             changes["quantization"] = None
+        if "engine" in changes:
+            changes["engine_asked"] = True
         if self.layout is not None:
             changes |= self._pins(self.layout, request)
         return replace(request, **changes)

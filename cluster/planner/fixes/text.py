@@ -11,6 +11,7 @@ from cluster.planner.fixes.fix import (
     GpuToFree,
     LargerCluster,
     MoreGpus,
+    Options,
     OptionValue,
     OtherWeights,
 )
@@ -69,6 +70,11 @@ def describe_change(fix: Fix) -> str:
     return " and ".join(filter(None, (_settings(fix), hardware)))
 
 
+def describe_options(options: Options) -> str:
+    """Return options as they are typed: '--kv-cache-dtype fp8 --enforce-eager'."""
+    return " ".join(_flags(options))
+
+
 def describe_processes(processes: Sequence[GpuProcess]) -> str:
     """Return processes with what they hold: 'pid 4711 (python, 18.2 GiB)'; '' for none."""
     named = []
@@ -83,7 +89,7 @@ def describe_processes(processes: Sequence[GpuProcess]) -> str:
 def _settings(fix: Fix) -> str:
     """Return what changes without other hardware: weights and options."""
     weights = [_weights(fix.weights)] if fix.weights is not None else []
-    return " and ".join((*weights, *_flags(fix)))
+    return " and ".join((*weights, *_flags(fix.options)))
 
 
 def _weights(weights: OtherWeights) -> str:
@@ -91,8 +97,8 @@ def _weights(weights: OtherWeights) -> str:
     return f"{weights.variant.name} weights ({sizes})"
 
 
-def _flags(fix: Fix) -> Iterator[str]:
-    for name, value in fix.options:
+def _flags(options: Options) -> Iterator[str]:
+    for name, value in options:
         flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
         if value is True:
             yield flag
