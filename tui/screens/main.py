@@ -18,7 +18,7 @@ from cluster.planner.fixes.text import describe_fix
 from cluster.planner.layout import Layout
 from tui.confirmations import Confirmation
 from tui.context import AppContext
-from tui.fixes import applicable_fixes, fixed_candidate
+from tui.fixes import applicable_fixes
 from tui.key_availability import KeyContext, why_disabled
 from tui.messages import (
     CandidateHighlighted,
@@ -54,7 +54,7 @@ class MainScreen(Screen[None]):
         self.panels = MainPanels(context, self.planning, self.orders.open)
         self._simulating = False
         self._wanted: Layout | None = None
-        """The layout that a fix was applied for, until it is planned."""
+        """What a fix was applied for, until it is planned."""
 
     @property
     def _dialogs(self) -> MainDialogs:
@@ -117,17 +117,11 @@ class MainScreen(Screen[None]):
         try:
             if await self.planning.replan():
                 self.show_plan()
-                self._highlight_wanted()
+                wanted, self._wanted = self._wanted, None
+                if wanted is not None and self.panels.highlight(wanted):
+                    self._show_candidate()
         finally:
             announce.stop()
-
-    def _highlight_wanted(self) -> None:
-        plan, wanted = self.planning.plan, self._wanted
-        self._wanted = None
-        found = fixed_candidate(plan, wanted) if plan is not None and wanted is not None else None
-        if found is not None:
-            self.panels.plan.alternatives.highlight(found)
-            self._show_candidate()
 
     def _say_still_planning(self) -> None:
         name = self.planning.question.models[-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cluster.planner.fixes import degrees, freed_memory, hardware, options
 from cluster.planner.fixes.fix import Fix
-from cluster.planner.fixes.trial import LayoutTrial, PlanTrial
+from cluster.planner.fixes.trial import Attempts, LayoutTrial, PlanTrial
 from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 
@@ -43,6 +43,7 @@ _ROOM = frozenset({Rule.WEIGHTS_DO_NOT_FIT, Rule.NO_KV_MEMORY})
 _GRAPHS = frozenset({Rule.GRAPHS_DO_NOT_FIT})
 _CACHE = frozenset({Rule.MAX_LEN_EXCEEDS_KV})
 _CONTEXT = frozenset({Rule.CONTEXT_NOT_DIVISIBLE})
+_EXPERTS = _UNSUPPORTED | {Rule.EXPERTS_NOT_DIVISIBLE, Rule.NOT_ENOUGH_GPUS}
 _ANY = frozenset(Rule)
 
 
@@ -84,17 +85,19 @@ def _tried(changes: Changes, rules: frozenset[Rule], every: bool = False, or_sho
 
 
 def without_pins(trial: PlanTrial) -> Iterator[Fix]:
-    """What fits where no degree is pinned."""
-    if trial.context.request.pins:
-        free = PlanTrial.of(trial.context.without_pins(), trial.attempts.count)
-        fix = free.with_best(Fix()) or next(options.shorter_for_plan(free), None)
+    """What fits where no degree is pinned, that of context parallelism included."""
+    request = trial.context.request
+    unpinned = Fix.of(decode_context_parallel=1) if request.decode_context_parallel > 1 else Fix()
+    if request.pins or unpinned.options:
+        free = PlanTrial(Attempts(trial.context.without_pins(), trial.attempts.count), trial.found)
+        fix = options.attempt_or_shorter(free, unpinned)
         if fix is not None:
             yield fix
 
 
 IDEAS: tuple[Idea, ...] = (
     Idea(_ANY, of_plan=without_pins),
-    Idea(_CONTEXT | {Rule.NOT_ENOUGH_GPUS}, options.other_context_ranks),
+    Idea(_CONTEXT | {Rule.NOT_ENOUGH_GPUS}, options.other_context_ranks, of_training=True),
     Idea(_ROOM, options.cache_that_fits),
     Idea(options.LENGTH_RULES, options.shorter, options.shorter_for_plan),
     _tried(options.packed_cache, _CACHE | {Rule.GPU_BUSY}),
@@ -105,7 +108,7 @@ IDEAS: tuple[Idea, ...] = (
     _tried(options.smaller_batches, _ROOM | _GRAPHS),
     _tried(options.other_dtype, _FORMAT),
     Idea(_UNSUPPORTED, degrees.without_pipeline),
-    Idea(_UNSUPPORTED | {Rule.EXPERTS_NOT_DIVISIBLE, Rule.NOT_ENOUGH_GPUS}, degrees.fewer_expert_ranks),
+    Idea(_EXPERTS, degrees.fewer_expert_ranks, of_training=True),
     Idea(_PLACE, degrees.fewer_replicas, of_training=True),
     Idea(_PLACE, hardware.more_gpus, of_training=True),
     Idea(_SPLIT | _PLACE, degrees.narrower, of_training=True),

@@ -27,8 +27,8 @@ class Attempts:
 
     context: Context
     count: CountReplicas
-    _counts: dict[Hashable, int] = field(default_factory=dict)
-    _contexts: dict[Hardware, Context] = field(default_factory=dict)
+    _counts: dict[Hashable, int] = field(default_factory=dict, init=False)
+    _contexts: dict[Hardware, Context] = field(default_factory=dict, init=False)
 
     def replicas(self, change: Fix, form: Form, enough: int) -> int:
         """Return the replicas of this form that hold after a change, counted up to `enough` at least."""
