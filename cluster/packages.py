@@ -31,8 +31,9 @@ def is_installed(package: str) -> bool:
     """Whether a top-level package can be imported, without importing it; a mere folder does not count."""
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return False
+    except ValueError:
+        # It is imported already, and was made by hand.
+        return True
     return spec is not None and spec.origin is not None
 
 

@@ -195,7 +195,7 @@ class RaySession:
         """Handle a line of the child, or its silence in seconds; returns its last message if this is it."""
         if isinstance(line, float):
             if SAID_S < line <= SAID_S + 1:
-                message = f"the connection process has not responded for {line:.0f} s"
+                message = f"the connection process has not answered for {line:.0f} s"
                 self._emit(Progress(message=message, interrupted=self._rejoin.joined))
             return None
         try:

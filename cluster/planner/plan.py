@@ -10,6 +10,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.suggest import plan_fixes, with_fixes
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.placement.survey import survey_cluster
@@ -19,11 +20,13 @@ from cluster.planner.reasons.crossing import told_what_crossing_costs
 from cluster.planner.reasons.decision import decide
 from cluster.planner.reasons.explain import explained, explained_refusals
 from cluster.planner.reasons.facts import gather_facts
+from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import search
-from cluster.planner.workload import build_notes, context_notes, fitted, format_notes
+from cluster.planner.search.run import search_and_name_holders
+from cluster.planner.traffic import fit_lengths
+from cluster.planner.workload import build_notes, context_notes, format_notes
 
 
 def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
@@ -33,14 +36,14 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
-    request, notes = fitted(request, model)
+    lengths, notes = fit_lengths(request, model)
     notes += format_notes(model, engine, request) + context_notes(request)
     survey = survey_cluster(cluster)
     notes += build_notes((pool.spec for pool in survey.pools), engine)
-    context = Context(cluster, survey, model, engine, request, notes)
+    context = Context(cluster, survey, model, engine, request, lengths, notes)
     if request.workload == "training":
         return _training_plan(context)
-    found = search(context)
+    found = search_and_name_holders(context)
     feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
@@ -50,6 +53,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         model=model,
         cluster=cluster,
         request=request,
+        lengths=lengths,
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
@@ -78,6 +82,7 @@ def _training_plan(context: Context) -> Plan:
         model=context.model,
         cluster=context.cluster,
         request=context.request,
+        lengths=context.lengths,
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
@@ -97,6 +102,11 @@ def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[st
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    request = replace(context.request, decode_context_parallel=1)
-    length = request.input_tokens + request.output_tokens
-    return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)
+    """Return the bytes of a token on one rank that holds every layer, at the workload's length."""
+    model, engine, request = (
+        context.model,
+        context.engine,
+        replace(context.request, decode_context_parallel=1),
+    )
+    whole = Replica(model, engine, launch_on(model, engine, request, 0), Layout())
+    return kv_bytes_per_token(whole, context.lengths.total)

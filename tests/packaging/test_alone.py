@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cluster.packages import requirement
-from tests.packaging.installed import Installed
+from tests.packaging.installed import ROOT, Installed
 
 PLAN = ("--dry-run", "--model", "llama-3.1-70b", "--cluster", "2x4xA100-80GB")
 
@@ -77,6 +79,17 @@ def test_deploying_here_names_all_that_is_missing_at_once(
     assert done.returncode == 1 and done.stderr.count("\n") == (0 if more else 1), done.stderr
     for package in ("ray", "torch", "starlette", "uvicorn", "prometheus_client"):
         assert f"'{requirement(package)}'" in line
+
+
+def test_without_even_pydantic_there_is_one_line() -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tui.__main__ import main; sys.exit(main())"
+    )
+    # -S leaves out site-packages.
+    command = [sys.executable, "-S", "-c", program, *PLAN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
+    assert "the Python package pydantic is not installed. Run: " in done.stderr
 
 
 WITH_PATTERNS = {

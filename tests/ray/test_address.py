@@ -109,7 +109,9 @@ def test_somebody_listens_and_says_nothing() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert "takes connections but has said nothing" in lost_reason(f"127.0.0.1:{silent.getsockname()[1]}")
+        assert "accepts connections but did not respond" in lost_reason(
+            f"127.0.0.1:{silent.getsockname()[1]}"
+        )
 
 
 def test_a_web_server_is_no_ray_head() -> None:

@@ -139,7 +139,7 @@ def test_a_machine_of_no_cluster_is_told_at_once(real: RealRay) -> None:
     done = subprocess.run(
         command, env=real.user_environment(), capture_output=True, text=True, timeout=30, check=False
     )
-    assert "this machine is no node of the Ray cluster" in one_line_error(done)
+    assert "this machine is not a node of the Ray cluster" in one_line_error(done)
 
 
 def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:

@@ -149,7 +149,7 @@ def test_an_open_order_fails_when_its_child_dies(serving: SessionView) -> None:
     os.kill(pid, signal.SIGSTOP)
     order_under_way = serving.session.prompt("pair", "p1", "hello", 4)
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(Unreachable, match="lost while this was under way"):
+    with pytest.raises(Unreachable, match="lost during this operation"):
         order_under_way.result(HEALED_S)
     serving.session.prompt("pair", "p2", "hello", 4).result(HEALED_S)
 

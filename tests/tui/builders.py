@@ -9,6 +9,7 @@ from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, 
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.fixes.fix import Fix, OtherWeights
 from cluster.planner.layout import Layout, Placement
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import (
     Band,
@@ -22,6 +23,7 @@ from cluster.planner.result import (
     Rejection,
 )
 from cluster.planner.rule import Rule
+from cluster.planner.traffic import Lengths
 from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
@@ -137,6 +139,7 @@ def make_estimate(rate: float, tpot_s: float, reduces: int, share: float) -> Est
         throughput_tokens_per_s=Band(rate, rate * 0.78, rate * 1.24),
         ttft_s=Band(0.214, 0.17, 0.29),
         tpot_s=Band(tpot_s, tpot_s * 0.85, tpot_s * 1.3),
+        request_s=0.214 + 511 * tpot_s,
         batch=128,
         all_reduce_share=share,
         all_reduces_per_token=reduces,
@@ -153,6 +156,7 @@ def _fits(
     )
     reduces = 160 if layout.tp > 1 else 0
     return Candidate(
+        form=Form.plain(layout.tp, layout.pp, layout.ep),
         layout=layout,
         feasible=True,
         placement=make_placement(cluster, layout),
@@ -165,9 +169,8 @@ def _fits(
 
 
 def _refused(layout: Layout, rule: Rule, message: str, *fixes: Fix) -> Candidate:
-    return Candidate(
-        layout=layout, feasible=False, rejections=(Rejection(rule, message, fixes),), why=message
-    )
+    form, refused = Form.plain(layout.tp, layout.pp, layout.ep), (Rejection(rule, message, fixes),)
+    return Candidate(form, layout, feasible=False, rejections=refused, why=message)
 
 
 def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
@@ -223,6 +226,7 @@ def make_plan(cluster: Cluster, model_name: str = MODEL, request: PlanRequest | 
         model=make_model(model_name),
         cluster=cluster,
         request=request or PlanRequest(max_model_len=8192),
+        lengths=Lengths(1024, 512),
         engine_name="vllm",
         engine_version="0.11.0",
         recommended=candidates[0],

@@ -13,6 +13,7 @@ from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix, MoreGpus
 from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.rule import Rule
@@ -39,7 +40,7 @@ READY = KeyContext(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN
 
 def refused_for(*fixes: Fix) -> Candidate:
     rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, "too large", fixes)
-    return Candidate(Layout(tp=8), feasible=False, rejections=(rejection,))
+    return Candidate(Form.plain(8, 1), Layout(tp=8), feasible=False, rejections=(rejection,))
 
 
 def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus:

@@ -52,11 +52,11 @@ class PlanSummary(TextPanel):
             text.no_wrap, text.overflow = True, "ellipsis"
             settings = describe_settings(plan.request)
             text.append(f"  {settings}" if settings else "", styles.accent)
-            text.append(f"  {describe_model(plan.model)}  {describe_load(plan.request)}", styles.muted)
+            text.append(f"  {describe_model(plan.model)}  {describe_load(plan)}", styles.muted)
             return text
         text.append(f"  {describe_model(plan.model)}", styles.muted)
         text.append("\n")
-        text.append(describe_request(plan.request), styles.muted)
+        text.append(describe_request(plan), styles.muted)
         if plan.request.workload == "inference":
             text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", styles.muted)
         return text
@@ -87,13 +87,14 @@ def describe_model(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def describe_request(request: PlanRequest) -> str:
-    """Return a request: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
-    return f" {DOT} ".join(filter(None, (describe_load(request), describe_settings(request))))
+def describe_request(plan: Plan) -> str:
+    """Return what was planned for: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
+    return f" {DOT} ".join(filter(None, (describe_load(plan), describe_settings(plan.request))))
 
 
-def describe_load(request: PlanRequest) -> str:
-    """Return the workload of a request."""
+def describe_load(plan: Plan) -> str:
+    """Return the workload that was planned for."""
+    request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
@@ -101,14 +102,12 @@ def describe_load(request: PlanRequest) -> str:
         if request.concurrency is None
         else f"{count_of(request.concurrency, 'request')} at a time"
     )
-    tokens = f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out"
+    tokens = f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out"
     return f" {DOT} ".join((tokens, many, f"for {request.objective}"))
 
 
 def describe_settings(request: PlanRequest) -> str:
     """Return what was set by hand: 'length 4,096 · --kv-cache-dtype fp8 · pinned TP=4'; '' for nothing."""
-    if request.workload == "training":
-        return ""
     length = f"length {request.max_model_len:,}" if request.max_model_len else ""
     pins = " ".join(f"{axis.upper()}={degree}" for axis, degree in request.pins.items())
     options = describe_options(options_set(request))

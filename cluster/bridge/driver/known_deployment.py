@@ -44,7 +44,7 @@ class KnownDeployment:
         silent_s = max(time.monotonic() - self.heard_at_s, self.silent_s())
         if self.asked is None or silent_s < _SILENT_S or self.restarts:
             return status
-        reason = f"its controller has not responded for {silent_s:.0f} s; the rest is its last known state"
+        reason = f"its controller has not answered for {silent_s:.0f} s; the rest is its last known state"
         # Replicas keep running without their controller, but failed ones would not be replaced.
         state = DeploymentState.DEGRADED if status.state is DeploymentState.READY else status.state
         return status.model_copy(update={"reason": reason, "state": state})

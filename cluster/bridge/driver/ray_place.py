@@ -139,7 +139,7 @@ class RayPlace:
             time.sleep(_LOOK_S)
             silent_s = time.monotonic() - self._looked_at_s
             if silent_s > _SILENT_S and self._readings:
-                reason = f"the cluster's head has not responded for {silent_s:.0f} s"
+                reason = f"the cluster's head has not answered for {silent_s:.0f} s"
                 update = {"state": "stale", "reason": reason}
                 self._send(ReadingsSeen(nodes=tuple(r.model_copy(update=update) for r in self._readings)))
 
@@ -188,5 +188,5 @@ class RayPlace:
 def _with_silent_raylet(reading: NodeReading, silent_s: float | None) -> NodeReading:
     if silent_s is None or reading.state == "lost":
         return reading
-    reason = f"its raylet has not responded for {silent_s:.0f} s: nothing can be started there"
+    reason = f"its raylet has not answered for {silent_s:.0f} s: nothing can be started there"
     return reading.model_copy(update={"state": "stale", "reason": reason})

@@ -121,7 +121,7 @@ class WatchedNode:
             return self._marked("stale", "not read yet") if waits else self._marked("lost", "never read")
         late_s = self.late_s()
         if late_s > _STALE_S:
-            return self._marked("stale", self.trouble or f"the probe has not responded for {late_s:.0f} s")
+            return self._marked("stale", self.trouble or f"the probe has not answered for {late_s:.0f} s")
         return self.reading
 
     def _marked(self, state: NodeState, reason: str) -> NodeReading:

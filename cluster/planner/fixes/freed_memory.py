@@ -32,7 +32,7 @@ def _claimed_memory(context: Context) -> FreeMemory | None:
     if empty is None:
         return None
     free = replace(context, cluster=empty, survey=survey_cluster(empty))
-    found = search(free if context.request.dp else free.with_request(dp=1), name_holders=False)
+    found = search(free if context.request.dp else free.with_request(dp=1))
     if not found.feasible:
         return None
     members = _members(context.cluster, found.feasible[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cluster.planner.fixes import degrees, freed_memory, hardware, options
 from cluster.planner.fixes.fix import Fix
-from cluster.planner.fixes.trial import Attempts, LayoutTrial, PlanTrial
+from cluster.planner.fixes.trial import LayoutTrial, PlanTrial, ReplicaCounts
 from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 
@@ -89,7 +89,7 @@ def without_pins(trial: PlanTrial) -> Iterator[Fix]:
     request = trial.context.request
     unpinned = Fix.of(decode_context_parallel=1) if request.decode_context_parallel > 1 else Fix()
     if request.pins or unpinned.options:
-        free = PlanTrial(Attempts(trial.context.without_pins(), trial.attempts.count), trial.found)
+        free = PlanTrial(ReplicaCounts(trial.context.without_pins(), trial.counts.count), trial.found)
         fix = options.attempt_or_shorter(free, unpinned)
         if fix is not None:
             yield fix

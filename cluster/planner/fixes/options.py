@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.trial import LayoutTrial, PlanTrial
-from cluster.planner.memory.budget import utilization
+from cluster.planner.launch import utilization
 from cluster.planner.request import LONG_DTYPES
 from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context

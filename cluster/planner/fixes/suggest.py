@@ -8,11 +8,11 @@ from itertools import chain, islice
 
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.ideas import IDEAS
-from cluster.planner.fixes.trial import Attempts, CountReplicas, LayoutTrial, PlanTrial
+from cluster.planner.fixes.trial import CountReplicas, LayoutTrial, PlanTrial, ReplicaCounts
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.pins import count_fitting
-from cluster.planner.search.run import Found
+from cluster.planner.search.run import SearchResult
 
 MOST_FIXES = 4
 """Fixes named for one rule."""
@@ -28,10 +28,10 @@ def with_fixes(
 
     `otherwise` is given where no single change to a layout does: what to run in its place.
     """
-    attempts = Attempts(context, count)
+    counts = ReplicaCounts(context, count)
     fixed = []
     for candidate in refused:
-        trial = LayoutTrial.of(attempts, candidate)
+        trial = LayoutTrial(counts, candidate)
         rejections = tuple(
             replace(one, fixes=_of_layout(trial, one) or tuple(otherwise)) for one in candidate.rejections
         )
@@ -62,10 +62,10 @@ def _different(fixes: Iterator[Fix]) -> Iterator[Fix]:
             yield fix
 
 
-def plan_fixes(context: Context, found: Found) -> tuple[Fix, ...]:
+def plan_fixes(context: Context, found: SearchResult) -> tuple[Fix, ...]:
     """Return the changes after which something fits, least change first, each with the best layout then."""
     if not context.cluster.num_gpus:
         return ()
-    trial = PlanTrial(Attempts(context, count_fitting), found)
+    trial = PlanTrial(ReplicaCounts(context, count_fitting), found)
     tries = (idea.of_plan for idea in IDEAS if idea.of_plan and idea.rules & trial.rules)
     return tuple(_different(fix for fixes in tries for fix in fixes(trial)))

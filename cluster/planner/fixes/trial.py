@@ -12,7 +12,7 @@ from cluster.planner.result import Candidate
 from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
-from cluster.planner.search.run import Found, search
+from cluster.planner.search.run import SearchResult, search
 
 CountReplicas = Callable[[Context, Form, int], int]
 """How many replicas of a form the cluster of a context holds; it need not count beyond the number given."""
@@ -22,7 +22,7 @@ MOST_NEAREST = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class ReplicaCounts:
     """What was tried on the layouts of one plan, remembered: refused layouts have many attempts in common."""
 
     context: Context
@@ -51,18 +51,16 @@ class Attempts:
 class LayoutTrial:
     """Changes to one refused layout, which has to hold with as many replicas as it was to have."""
 
-    attempts: Attempts
+    counts: ReplicaCounts
     candidate: Candidate
-    form: Form
-
-    @staticmethod
-    def of(attempts: Attempts, candidate: Candidate) -> LayoutTrial:
-        """Return the trial of a refused candidate."""
-        return LayoutTrial(attempts, candidate, form_of(candidate.layout, attempts.context.survey))
 
     @property
     def context(self) -> Context:
-        return self.attempts.context
+        return self.counts.context
+
+    @property
+    def form(self) -> Form:
+        return self.candidate.form
 
     @property
     def replicas(self) -> int:
@@ -83,7 +81,7 @@ class LayoutTrial:
         form = self.form if fix.layout is None else form_of(layout, self.context.survey)
         if self.context.request.dp not in (None, layout.dp):
             change = replace(change, options=(*change.options, ("dp", layout.dp)))
-        held = self.attempts.replicas(change, form, layout.num_replicas)
+        held = self.counts.replicas(change, form, layout.num_replicas)
         return fix if held >= layout.num_replicas else None
 
     def attempt_form(self, form: Form) -> Fix | None:
@@ -92,24 +90,24 @@ class LayoutTrial:
 
     def held_replicas(self) -> int:
         """Return how many replicas of the layout there is room for, up to the number it was to have."""
-        return self.attempts.replicas(Fix(), self.form, self.replicas)
+        return self.counts.replicas(Fix(), self.form, self.replicas)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanTrial:
     """Changes to the question: some layout has to hold."""
 
-    attempts: Attempts
-    found: Found
+    counts: ReplicaCounts
+    found: SearchResult
 
     @staticmethod
     def of(context: Context, count: CountReplicas) -> PlanTrial:
         """Search, and return the trial of what was found."""
-        return PlanTrial(Attempts(context, count), search(context, name_holders=False))
+        return PlanTrial(ReplicaCounts(context, count), search(context))
 
     @property
     def context(self) -> Context:
-        return self.attempts.context
+        return self.counts.context
 
     @property
     def rules(self) -> frozenset[Rule]:
@@ -122,7 +120,7 @@ class PlanTrial:
 
     def after(self, fix: Fix) -> PlanTrial:
         """Return the trial of the question after a change."""
-        return PlanTrial.of(self.attempts.after(fix.change), self.attempts.count)
+        return PlanTrial.of(self.counts.after(fix.change), self.counts.count)
 
     def with_best(self, fix: Fix) -> Fix | None:
         """Return the fix with the best layout of this search; None where nothing fits."""
@@ -133,7 +131,7 @@ class PlanTrial:
         """Yield trials of the refused layouts that come nearest and that one of these rules refuses."""
         refused = (one for one in self.found.refused if {r.rule for r in one.rejections} & set(rules))
         for _, candidate in zip(range(MOST_NEAREST), refused, strict=False):
-            yield LayoutTrial.of(self.attempts, candidate)
+            yield LayoutTrial(self.counts, candidate)
 
 
 Trial = LayoutTrial | PlanTrial

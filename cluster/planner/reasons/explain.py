@@ -12,7 +12,7 @@ from cluster.planner.reasons.notes import with_notes
 from cluster.planner.reasons.versus_best import compared, latency, limits, reasons_against
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
-from cluster.planner.search.rank import (
+from cluster.planner.search.ranking import (
     SAME,
     Convention,
     Narrowest,

@@ -102,7 +102,7 @@ def test_a_node_that_hangs_before_any_gpu_was_seen_is_waited_for() -> None:
 
 
 def test_a_node_whose_readings_are_old_says_so() -> None:
-    assert settled(seen(node("a", 4)), read(a="hung")) == {"a": (4, "not read now: why")}
+    assert settled(seen(node("a", 4)), read(a="hung")) == {"a": (4, "no current reading: why")}
 
 
 def test_a_node_that_left_is_not_waited_for() -> None:

@@ -30,7 +30,7 @@ def test_a_controller_that_answers_is_shown_as_it_says() -> None:
 def test_a_silent_controller_is_never_ready() -> None:
     shown = known(READY, heard_ago_s=7.0, asked_ago_s=6.0).now()
     assert shown.state == "degraded"
-    assert "its controller has not responded for 7 s" in shown.reason
+    assert "its controller has not answered for 7 s" in shown.reason
 
 
 def test_a_new_session_counts_from_what_was_posted() -> None:
