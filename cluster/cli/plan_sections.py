@@ -59,8 +59,8 @@ def _model_in_words(plan: Plan) -> str:
 def _workload_in_words(plan: Plan) -> str:
     request = plan.request
     if request.workload == "training":
-        return f"training: samples of {request.input_tokens:,} tokens, mixed-precision Adam"
-    load = f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out"
+        return f"training: samples of {plan.lengths.input_tokens:,} tokens, mixed-precision Adam"
+    load = f"{plan.lengths.input_tokens:,} tokens in, {plan.lengths.output_tokens:,} out"
     load += f", {request.concurrency:,} in flight" if request.concurrency else ""
     length = request.max_model_len or plan.model.max_position
     return f"{request.workload}: {load}, max-model-len {length:,}, ranked by {request.objective}"

@@ -52,6 +52,7 @@ def _titled(title: str, styles: Styles) -> Text:
 
 def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
     """Name what ranks send each other, and say how much of it there is."""
+    layout = estimate.runs_as or layout
     if layout.dp_attention:
         return "communication", traffic_in_words(layout, estimate, "of the time")
     if estimate.all_reduces_per_token:

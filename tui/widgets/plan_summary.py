@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
@@ -48,10 +47,10 @@ class PlanSummary(TextPanel):
         text.append(f"  {describe_model(plan.model)}", styles.muted)
         if not self.roomy:
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {describe_request(plan.request)}", styles.muted)
+            text.append(f"  {describe_request(plan)}", styles.muted)
             return text
         text.append("\n")
-        text.append(describe_request(plan.request), styles.muted)
+        text.append(describe_request(plan), styles.muted)
         if plan.request.workload == "inference":
             text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", styles.muted)
         return text
@@ -82,8 +81,9 @@ def describe_model(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def describe_request(request: PlanRequest) -> str:
-    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+def describe_request(plan: Plan) -> str:
+    """Say what was planned for: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+    request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
@@ -98,7 +98,7 @@ def describe_request(request: PlanRequest) -> str:
     ]
     length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
     parts = [
-        f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
+        f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out",
         many,
         f"for {request.objective}",
     ]

@@ -1,4 +1,4 @@
-"""Classes of replicas with their judgements: what of a form fits on the GPUs there are."""
+"""Classes of replicas, and whether they fit: what of a form fits on the GPUs there are."""
 
 from __future__ import annotations
 
@@ -12,53 +12,51 @@ from cluster.planner.result import Rejection
 from cluster.planner.rules import layout_rejections
 from cluster.planner.search.busy_memory import MEMORY_RULES, startup_rejections
 from cluster.planner.search.context import Context
-from cluster.planner.search.judge import Judgement, judge
+from cluster.planner.search.fit import Fit, fit_replica
 
-_JUDGED_ONE_BY_ONE = 8
+_TRIED_ONE_BY_ONE = 8
 _PARTLY_USED_BELOW = 0.97
 _LEAST_WEIGHTS_SHARE = 0.8
 """No engine holds weights in less than this share of what they take on disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A class of replicas with its judgement."""
+class ClassFit:
+    """A class of replicas, and whether one of it fits."""
 
     replicas: ReplicaClass
-    judgement: Judgement
+    fit: Fit
 
     @property
     def nearness(self) -> tuple[float, ...]:
         """Larger is nearer to fitting."""
-        memory = self.judgement.tightest
-        spare = 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
-        return (self.judgement.kv_tokens, spare)
+        return (self.fit.kv_tokens, self.fit.spare_bytes)
 
     @property
     def is_blocked(self) -> bool:
         """True where memory that others hold may be all that is in the way."""
-        rules = {rejection.rule for rejection in self.judgement.rejections}
+        rules = {rejection.rule for rejection in self.fit.rejections}
         pairs = zip(self.replicas.frees, self.replicas.pools, strict=True)
         return bool(rules & set(MEMORY_RULES)) and any(
             free < _PARTLY_USED_BELOW * pool.total_bytes for free, pool in pairs
         )
 
 
-def judge_form(context: Context, form: Form) -> list[Judged]:
+def fit_form(context: Context, form: Form) -> list[ClassFit]:
     """Judge all replicas of a form, class by class; empty where not even one can be put together."""
     classes = classify(form_replicas(context.survey, form))
-    return [entry for replicas in classes for entry in _judge_class(context, form, replicas)]
+    return [entry for replicas in classes for entry in _fit_class(context, form, replicas)]
 
 
-def judge_roomiest_first(context: Context, form: Form) -> Iterator[Judged]:
+def fit_roomiest_first(context: Context, form: Form) -> Iterator[ClassFit]:
     """Judge class by class, most free memory first, leaving out those that can be told not to fit."""
     lacking: list[ReplicaClass] = []
     classes = classify(form_replicas(context.survey, form))
     for replicas in sorted(classes, key=lambda one: -sum(one.frees)):
         if _is_hopeless(context, form, replicas) or any(_has_less(replicas, other) for other in lacking):
             continue
-        for entry in _judge_class(context, form, replicas):
-            if not entry.judgement.feasible and len(entry.replicas.sets) == 1:
+        for entry in _fit_class(context, form, replicas):
+            if not entry.fit.feasible and len(entry.replicas.sets) == 1:
                 lacking.append(entry.replicas)
             yield entry
 
@@ -86,38 +84,36 @@ def refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
     return found
 
 
-def _judge_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[Judged]:
+def _fit_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[ClassFit]:
     """Judge a class at its least free memory; where that fails, without the tightest of its sets."""
-    judgement = _judge(context, form, replicas)
-    if judgement.feasible or len(replicas.sets) == 1:
-        yield Judged(replicas, judgement)
-    elif len(replicas.sets) <= _JUDGED_ONE_BY_ONE:
+    fit = _fit(context, form, replicas)
+    if fit.feasible or len(replicas.sets) == 1:
+        yield ClassFit(replicas, fit)
+    elif len(replicas.sets) <= _TRIED_ONE_BY_ONE:
         for alone in replicas.sets:
             single = gather([alone])
-            yield Judged(single, _judge(context, form, single))
+            yield ClassFit(single, _fit(context, form, single))
     else:
         yield _roomiest_part(context, form, replicas)
 
 
-def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> Judged:
+def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> ClassFit:
     """Halve towards the most sets, roomiest first, that fit together."""
     ordered = sorted(replicas.sets, key=lambda one: (-min(one.frees), [-free for free in one.frees]))
     alone = gather(ordered[:1])
-    best = Judged(alone, _judge(context, form, alone))
+    best = ClassFit(alone, _fit(context, form, alone))
     low, high = 1, len(ordered)
-    while best.judgement.feasible and high - low > 1:
+    while best.fit.feasible and high - low > 1:
         middle = (low + high) // 2
         part = gather(ordered[:middle])
-        judgement = _judge(context, form, part)
-        if judgement.feasible:
-            best, low = Judged(part, judgement), middle
+        fit = _fit(context, form, part)
+        if fit.feasible:
+            best, low = ClassFit(part, fit), middle
         else:
             high = middle
     return best
 
 
-def _judge(context: Context, form: Form, replicas: ReplicaClass) -> Judgement:
-    judgement = judge(context, form, replicas.pools, replicas.frees)
-    if judgement.feasible:
-        return replace(judgement, rejections=startup_rejections(context, replicas, judgement))
-    return judgement
+def _fit(context: Context, form: Form, replicas: ReplicaClass) -> Fit:
+    fit = fit_replica(context, form, replicas)
+    return replace(fit, rejections=startup_rejections(context, replicas, fit)) if fit.feasible else fit

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from cluster.planner.cost import meets_limits
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.request import PlanRequest
-from cluster.planner.result import Candidate
+from cluster.planner.result import Candidate, Estimate
 
 SAME = 0.10
 """Estimates nearer than this are taken as equal: the simpler layout goes first."""
@@ -50,9 +48,9 @@ class Narrowest:
 def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
     """Return what the feasible candidates say of replicas on as few machines as will do."""
     spans = [
-        (candidate.placement.machines_per_replica, -candidate.layout.num_replicas)
+        (candidate.span.machines_per_replica, -candidate.layout.num_replicas)
         for candidate in candidates
-        if candidate.feasible and isinstance(candidate.placement, LazyPlacement)
+        if candidate.feasible
     ]
     machines, replicas = min(spans, default=(1, -1))
     return Narrowest(machines, -replicas)
@@ -60,12 +58,10 @@ def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
 
 def broken_rules(candidate: Candidate, needed: Narrowest) -> tuple[Rule, ...]:
     """Return the rules that a layout breaks: it leads only where its estimate wins by more than they ask."""
-    layout, placement = candidate.layout, candidate.placement
-    if not isinstance(placement, LazyPlacement):
-        return ()
-    deep = layout.pp > placement.nodes_per_replica > 1
-    wide = placement.machines_per_replica > needed.machines and layout.num_replicas < needed.replicas
-    return (DEEP,) * deep + (WIDE,) * wide + (SHARED_NODES,) * placement.shares_nodes
+    layout, span = candidate.layout, candidate.span
+    deep = layout.pp > span.nodes_per_replica > 1
+    wide = span.machines_per_replica > needed.machines and layout.num_replicas < needed.replicas
+    return (DEEP,) * deep + (WIDE,) * wide + (SHARED_NODES,) * span.shares_nodes
 
 
 def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidate]:
@@ -97,22 +93,26 @@ def keeps_limits(candidate: Candidate, request: PlanRequest) -> bool:
     return candidate.estimate is not None and meets_limits(candidate.estimate, request)
 
 
+def meets_limits(estimate: Estimate, request: PlanRequest) -> bool:
+    """Return whether the predicted TTFT and TPOT are within what was asked; no limit is always met."""
+    return (request.ttft_s is None or estimate.ttft_s.value <= request.ttft_s) and (
+        request.tpot_s is None or estimate.tpot_s.value <= request.tpot_s
+    )
+
+
 def benefit(candidate: Candidate, request: PlanRequest) -> float:
     """Return what is ranked by, larger is better: tokens per second, or one over a request's latency."""
     estimate = candidate.estimate
     if estimate is None:
         return 0.0
     if request.objective == "latency":
-        return 1.0 / max(1e-9, request_latency_s(candidate, request))
+        return 1.0 / max(1e-9, request_latency_s(candidate))
     return estimate.throughput_tokens_per_s.value
 
 
-def request_latency_s(candidate: Candidate, request: PlanRequest) -> float:
+def request_latency_s(candidate: Candidate) -> float:
     """Return seconds from a request's arrival to its last token."""
-    estimate = candidate.estimate
-    if estimate is None:
-        return float("inf")
-    return estimate.ttft_s.value + estimate.tpot_s.value * max(0, request.output_tokens - 1)
+    return float("inf") if candidate.estimate is None else candidate.estimate.request_s
 
 
 def _weighed(candidate: Candidate, request: PlanRequest, needed: Narrowest) -> float:

@@ -17,7 +17,6 @@ from cluster.catalog.model_spec import ModelSpec, Split
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory.trained import PARAMETER_BYTES, in_16_bits
 from cluster.planner.memory.weights import sharded_weights, stage_weights_bytes
-from cluster.planner.request import PlanRequest
 
 Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
 
@@ -33,6 +32,18 @@ RING_PASSES = {"ddp": 2, "zero1": 2, "zero2": 2, "zero3": 3}
 An all-reduce is a reduce-scatter and an all-gather, and ZeRO-1 and ZeRO-2 do one of gradients and one of
 parameters; ZeRO-3 gathers the parameters twice, forward and backward, and scatters the gradients.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSetup:
+    """How a model is trained: its layout, how the state is divided, and one micro-batch."""
+
+    model: ModelSpec
+    layout: Layout
+    micro_batch_tokens: int
+    sharding: Sharding = "ddp"
+    recompute: bool = True
+    """Activations inside a layer are computed again in the backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +68,13 @@ class TrainingMemory:
         return state + self.activation_bytes + self.gathered_bytes
 
 
-def training_memory(
-    model: ModelSpec,
-    layout: Layout,
-    stage: StageRange,
-    request: PlanRequest,
-    sharding: Sharding = "ddp",
-    micro_batch: int = 1,
-    recompute: bool = True,
-) -> TrainingMemory:
-    """Return one rank's training memory for sequences of the request's input_tokens, in bytes.
+def training_memory(setup: TrainingSetup, stage: StageRange) -> TrainingMemory:
+    """Return the training memory of one of the stage's ranks, in bytes.
 
     Parameters are counted, not the bytes of the checkpoint: a quantised model is trained in 16 bits.
     """
-    parameter_bytes = stage_weights_bytes(in_16_bits(model), layout, stage, load_trainer())
+    layout, sharding = setup.layout, setup.sharding
+    parameter_bytes = stage_weights_bytes(in_16_bits(setup.model), layout, stage, load_trainer())
     parameters = parameter_bytes // PARAMETER_BYTES
     gradients = parameters * GRADIENT_BYTES
     ranks = layout.dp
@@ -81,46 +85,44 @@ def training_memory(
         parameter_bytes=parameter_bytes // (ranks if over_ranks >= 3 else 1),
         gradient_bytes=gradients // (ranks if over_ranks >= 2 else 1),
         optimizer_bytes=parameters * ADAM_STATE_BYTES // (ranks if over_ranks >= 1 else 1),
-        activation_bytes=_activation_bytes(
-            model, layout, stage, request.input_tokens * micro_batch, recompute
-        ),
-        gathered_bytes=_gathered_bytes(model, layout, stage) if over_ranks == 3 and ranks > 1 else 0,
+        activation_bytes=_activation_bytes(setup, stage),
+        gathered_bytes=_gathered_bytes(setup, stage) if over_ranks == 3 and ranks > 1 else 0,
         gradient_all_reduce_bytes=gradients if ranks > 1 else 0,
         communication_bytes_per_step=sent,
     )
 
 
-def _gathered_bytes(model: ModelSpec, layout: Layout, stage: StageRange) -> int:
+def _gathered_bytes(setup: TrainingSetup, stage: StageRange) -> int:
     """Return what ZeRO-3 gathers and scatters a layer at a time: twice the largest layer of the stage."""
-    sums = sharded_weights(in_16_bits(model), layout, load_trainer()).cumulative_layer_bytes
+    weights = sharded_weights(in_16_bits(setup.model), setup.layout, load_trainer())
+    sums = weights.cumulative_layer_bytes
     largest = max(sums[layer + 1] - sums[layer] for layer in range(stage.first, stage.end))
     return largest * (PARAMETER_BYTES + GRADIENT_BYTES) // PARAMETER_BYTES
 
 
-def _activation_bytes(
-    model: ModelSpec, layout: Layout, stage: StageRange, tokens: int, recompute: bool
-) -> int:
+def _activation_bytes(setup: TrainingSetup, stage: StageRange) -> int:
     """Return what the backward pass needs of the forward pass.
 
     With recomputation the peak is the inputs of all layers and either one layer's recomputed activations or,
     on the last stage, the logits: those are freed before the first layer is recomputed.
     """
-    per_layer = tokens * model.hidden_size * (ACTIVATION_WHOLE + ACTIVATION_DIVIDED / layout.tp)
-    logits = _logits_bytes(model, layout, tokens) if stage.is_last else 0.0
+    tokens, hidden_size, layout = setup.micro_batch_tokens, setup.model.hidden_size, setup.layout
+    per_layer = tokens * hidden_size * (ACTIVATION_WHOLE + ACTIVATION_DIVIDED / layout.tp)
+    logits = _logits_bytes(setup) if stage.is_last else 0.0
     # One micro-batch for each stage that is still ahead is in flight.
     in_flight = max(1, layout.pp - stage.stage)
-    if recompute:
-        inputs = tokens * model.hidden_size * 2 * stage.num_layers
+    if setup.recompute:
+        inputs = tokens * hidden_size * 2 * stage.num_layers
         return int(inputs * in_flight + max(per_layer, logits))
     return int(per_layer * stage.num_layers * in_flight + logits)
 
 
-def _logits_bytes(model: ModelSpec, layout: Layout, tokens: int) -> float:
+def _logits_bytes(setup: TrainingSetup) -> float:
     """Return the bytes of the logits under a loss that is not fused with the head.
 
     Tensor parallelism divides them as it divides the head: the loss is then taken over parts of the
     vocabulary.
     """
-    head = model.head or model.embedding
-    ranks = layout.tp if head.split is Split.VOCAB else 1
-    return tokens * model.vocab_size * LOGIT_BYTES / ranks
+    head = setup.model.head or setup.model.embedding
+    ranks = setup.layout.tp if head.split is Split.VOCAB else 1
+    return setup.micro_batch_tokens * setup.model.vocab_size * LOGIT_BYTES / ranks
