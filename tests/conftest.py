@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 
-# Folders and files that took 2 s or more when each was measured, of processor time or of waiting, or start Ray.
+# Folders and files that start Ray, or took 2 s or more (of processor time or of waiting) when they were measured.
 # With --fast they are not even imported: importing torch and transformers takes seconds by itself.
 SLOW = frozenset(
     {

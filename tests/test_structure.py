@@ -12,6 +12,9 @@ from cluster.catalog.models import model_names
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for top in ("tui", "cluster") for path in (ROOT / top).rglob("*.py"))
 LONGEST_FILE = 300
+PLANNER = [path for path in SOURCES if "planner" in path.relative_to(ROOT).parts[:2]]
+MOST_PARAMETERS = 5
+"""Of a function of the planner."""
 
 # A default or an example that a user sees has to name a product. An exception that is not needed fails.
 NAMES_ALLOWED = {"cluster/cli/arguments.py"}
@@ -24,6 +27,48 @@ def name_of(path: Path) -> str:
 def test_files_are_short() -> None:
     lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {name: count for name, count in lines.items() if count > LONGEST_FILE} == {}
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def count_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Parameters that a caller may give: keyword-only ones count, self and cls do not."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    return sum(one.arg not in ("self", "cls") for one in named) + (given.vararg is not None)
+
+
+def test_planner_functions_take_few_parameters() -> None:
+    """What belongs together is one value: a replica, its memory, the traffic."""
+    assert [
+        f"{name_of(path)}: {function.name} takes {count_parameters(function)}"
+        for path in PLANNER
+        for function in functions_of(path)
+        if count_parameters(function) > MOST_PARAMETERS
+    ] == []
+
+
+def test_keyword_only_parameters_count_and_self_does_not(tmp_path: Path) -> None:
+    source = tmp_path / "example.py"
+    source.write_text("def f(a, *b, c): ...\nclass C:\n    def g(self, a, /, b, *, c, d, e, f): ...\n")
+    assert sorted(count_parameters(function) for function in functions_of(source)) == [3, 6]
+
+
+def test_no_planner_module_asks_a_placement_what_it_is() -> None:
+    """Candidates carry their facts in `span`; a type test would hold for one kind of placement only."""
+    asked = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in PLANNER
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "isinstance"
+        and "Placement" in ast.unparse(node.args[1])
+    ]
+    assert asked == []
 
 
 def code_strings(path: Path) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cluster.inventory import MeasuredRate
+
 NvlinkTopology = Literal["nvswitch", "mesh", "bridge", "none"]
 
 DRIVER_RESERVED_BYTES = 500_000_000
@@ -41,3 +43,5 @@ class GpuSpec:
     power_limit_w: float | None = None
     form: str = ""
     """'SXM', 'PCIe', 'workstation', 'consumer' ..."""
+    measured: MeasuredRate | None = field(default=None, hash=False)
+    """What GPUs of this type achieve on the user's cluster; None: what is usually achieved is assumed."""

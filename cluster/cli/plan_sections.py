@@ -47,20 +47,20 @@ def _engine(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _model_in_words(plan: Plan) -> str:
     model = plan.model
-    quantised = f", {model.quantization.method}" if model.quantization else ""
+    quantized = f", {model.quantization.method}" if model.quantization else ""
     active = f" ({format_count(model.active_parameters)} active)" if model.is_moe else ""
     return (
-        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantised}, "
+        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantized}, "
         f"{format_gib(model.weights_bytes)} of weights, "
-        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache a token"
+        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache per token"
     )
 
 
 def _workload_in_words(plan: Plan) -> str:
     request = plan.request
     if request.workload == "training":
-        return f"training: samples of {request.input_tokens:,} tokens, mixed-precision Adam"
-    load = f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out"
+        return f"training: samples of {plan.lengths.input_tokens:,} tokens, mixed-precision Adam"
+    load = f"{plan.lengths.input_tokens:,} tokens in, {plan.lengths.output_tokens:,} out"
     load += f", {request.concurrency:,} in flight" if request.concurrency else ""
     length = request.max_model_len or plan.model.max_position
     return f"{request.workload}: {load}, max-model-len {length:,}, ranked by {request.objective}"
@@ -99,8 +99,8 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
     yield f"memory per GPU: {told} = {format_gib(memory.total_bytes)}"
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
-            f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
-            f"{in_tenths(candidate.max_concurrency)} requests of the full length"
+            f"KV cache per replica: {candidate.kv_cache_tokens:,} tokens, "
+            f"{in_tenths(candidate.max_concurrency)} full-length requests"
         )
 
 
@@ -110,12 +110,12 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
         return
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
     bound = bottleneck_in_words(candidate.layout, estimate)
-    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {bound}"
+    load = "at full load" if alone else f"batch {estimate.batch:,} per replica, bound by {bound}"
     yield f"throughput: {rate_in_words(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
         f"first token {duration_in_words(estimate.ttft_s)}, "
-        f"then {duration_in_words(estimate.tpot_s)} a token; {traffic_in_words(candidate.layout, estimate)}"
+        f"then {duration_in_words(estimate.tpot_s)} per token; {traffic_in_words(candidate.layout, estimate)}"
     )
 
 

@@ -9,6 +9,7 @@ from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.fixes import TRAINING_PROPOSERS, mended
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.placement.survey import survey_cluster
@@ -17,11 +18,13 @@ from cluster.planner.reasons.crossing import told_what_crossing_costs
 from cluster.planner.reasons.decision import decide
 from cluster.planner.reasons.explain import explained, explained_refusals
 from cluster.planner.reasons.facts import gather_facts
+from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import Found, search
-from cluster.planner.workload import build_notes, context_notes, fitted, format_notes
+from cluster.planner.search.run import SearchResult, search_and_name_holders
+from cluster.planner.traffic import fit_lengths
+from cluster.planner.workload import build_notes, context_notes, format_notes
 
 _NO_WAY_OUT = "another model, or other GPUs"
 
@@ -33,14 +36,14 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
-    request, notes = fitted(request, model)
+    lengths, notes = fit_lengths(request, model)
     notes += format_notes(model, engine, request) + context_notes(request)
     survey = survey_cluster(cluster)
     notes += build_notes((pool.spec for pool in survey.pools), engine)
-    context = Context(cluster, survey, model, engine, request, notes)
+    context = Context(cluster, survey, model, engine, request, lengths, notes)
     if request.workload == "training":
         return _training_plan(context)
-    found = search(context)
+    found = search_and_name_holders(context)
     feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
@@ -51,6 +54,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         model=model,
         cluster=cluster,
         request=request,
+        lengths=lengths,
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
@@ -63,7 +67,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     )
 
 
-def _ways_out(context: Context, found: Found) -> tuple[str, ...]:
+def _ways_out(context: Context, found: SearchResult) -> tuple[str, ...]:
     # Imported only where nothing fits: most plans need none of it, and a dry run counts milliseconds.
     from cluster.planner.reasons.advice import advise
 
@@ -89,6 +93,7 @@ def _training_plan(context: Context) -> Plan:
         model=context.model,
         cluster=context.cluster,
         request=context.request,
+        lengths=context.lengths,
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
@@ -108,6 +113,11 @@ def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[st
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    request = replace(context.request, decode_context_parallel=1)
-    length = request.input_tokens + request.output_tokens
-    return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)
+    """Return the bytes of a token on one rank that holds every layer, at the workload's length."""
+    model, engine, request = (
+        context.model,
+        context.engine,
+        replace(context.request, decode_context_parallel=1),
+    )
+    whole = Replica(model, engine, launch_on(model, engine, request, 0), Layout())
+    return kv_bytes_per_token(whole, context.lengths.total)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement, StageRange
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.span import NOT_PLACED, Span
 from cluster.planner.request import PlanRequest
+from cluster.planner.traffic import Lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Estimate:
     throughput_tokens_per_s: Band
     ttft_s: Band
     tpot_s: Band
+    request_s: float
+    """From a request's arrival to its last token."""
     batch: int
     """Sequences decoded together in one replica at this estimate."""
     all_reduce_share: float
@@ -75,17 +80,25 @@ class Estimate:
     all_reduces_per_token: int
     bottleneck: str
     """'memory bandwidth', 'compute', 'all-reduce', 'pipeline bubbles', 'KV room' ..."""
+    runs_as: Layout | None = None
+    """The layout that was timed, of one replica, where the engine's recipe runs the ranks in another way than
+    the candidate's layout says; None: as the layout says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One layout judged on named GPUs."""
 
+    form: Form
+    """What each replica is made of."""
     layout: Layout
+    """That of so many replicas."""
     feasible: bool
     rejections: tuple[Rejection, ...] = ()
     placement: Sequence[Placement] = ()
     """Ordered by replica, stage, rank. On large clusters it is worked out when first looked at."""
+    span: Span = NOT_PLACED
+    """What the replicas span, as placed."""
     stages: tuple[StageRange, ...] = ()
     memory_per_gpu: RankMemory | None = None
     """The tightest rank."""
@@ -131,6 +144,9 @@ class Plan:
     model: ModelSpec
     cluster: Cluster
     request: PlanRequest
+    """As asked for."""
+    lengths: Lengths
+    """Of the requests that it is planned for: as asked for, cut to what one sequence holds."""
     engine_name: str
     engine_version: str
     recommended: Candidate | None

@@ -97,8 +97,8 @@ def _workload(plan: Plan) -> Json:
     return {
         "kind": request.workload,
         "objective": request.objective,
-        "input_tokens": request.input_tokens,
-        "output_tokens": request.output_tokens,
+        "input_tokens": plan.lengths.input_tokens,
+        "output_tokens": plan.lengths.output_tokens,
         "concurrency": request.concurrency,
         "max_model_len": request.max_model_len or plan.model.max_position,
         "max_num_seqs": request.max_num_seqs,

@@ -1,4 +1,4 @@
-"""This machine as a cluster of one node, read once: for plans without a screen."""
+"""Read this machine once, as a cluster of one node."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _LOOK_S = 0.2
 _TRIES = 3
-# Without a persistence daemon a driver wakes each GPU for the first reader, seconds a GPU.
+# Without a persistence daemon the driver initializes each GPU for the first reader: seconds per GPU.
 _PATIENCE_S = 30.0
 
 
 def has_nvml_library() -> bool:
-    """Tell whether NVML could be loaded; nothing in it is called."""
+    """Whether NVML could be loaded; nothing in it is called."""
     try:
         ctypes.CDLL(_LIBRARY)
     except OSError:

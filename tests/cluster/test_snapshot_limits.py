@@ -14,7 +14,7 @@ from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import BadInput
 from cluster.inventory import Gpu
 from cluster.probe.memory import _sizes
-from cluster.probe.node import _told_apart
+from cluster.probe.node import _with_distinct_uuids
 from cluster.probe.query import Answer
 from cluster.snapshot import dump_cluster, load_cluster
 
@@ -179,6 +179,6 @@ def test_an_impossible_size_on_a_live_gpu_is_none_with_a_reason(sizes: tuple[int
 
 def test_a_live_gpu_with_the_uuid_of_another_is_set_aside() -> None:
     gpu = Gpu(index=0, uuid="GPU-a", type="L4", memory_total_bytes=None)
-    apart = _told_apart({0: gpu, 1: gpu.model_copy(update={"index": 1})})
+    apart = _with_distinct_uuids({0: gpu, 1: gpu.model_copy(update={"index": 1})})
     assert apart[0].healthy and apart[1].uuid == "unreadable-gpu-1"
     assert apart[1].unhealthy_reason == "it reports the UUID of GPU 0"

@@ -11,14 +11,16 @@ from cluster.catalog.engine_profile.support import NotYet
 from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import Attention, AttentionKind, Quantization, Vision
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
-from cluster.planner.memory import ReplicaMemory, engine_limits, rank_memory
+from cluster.planner.memory import replica_memory
 from cluster.planner.memory.cache_layers import cache_layer
+from cluster.planner.replica import RankGpu
 from cluster.planner.request import PlanRequest
 from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
 from cluster.planner.workload import format_notes
 from cluster.units import GIB
-from tests.cluster.planner.memory.specs import AWQ, llama_8b, whole
+from tests.cluster.planner.memory.specs import AWQ, llama_8b, replica_of
 
 T4, RTX_3090 = find_gpu("T4"), find_gpu("RTX-3090")
 WHOLE = Layout()
@@ -87,7 +89,7 @@ def test_batch_defaults_go_by_the_name_of_the_gpu() -> None:
     engine = load_engine("vllm", "0.13.0")
     for name, seqs in (("A100-80GB", 256), ("A800-80GB", 1024), ("H100", 1024)):
         gpu = find_gpu(name)
-        limits = engine_limits(llama_8b(), engine, PlanRequest(), gpu.memory_bytes, gpu)
+        limits = launch_on(llama_8b(), engine, PlanRequest(), gpu.memory_bytes, gpu)
         assert limits.max_num_seqs == seqs
 
 
@@ -101,11 +103,8 @@ def test_latent_entries_were_padded_before_v1() -> None:
 
 
 def test_sglang_serves_with_less_cache_than_its_longest_request() -> None:
-    spec, engine = llama_8b(), load_engine("sglang")
-    request = PlanRequest(max_model_len=131072, engine="sglang")
-    memory = rank_memory(spec, Layout(), whole(spec), engine, request, 24 * GIB, 24 * GIB, RTX_3090)
-    limits = engine_limits(spec, engine, request, 24 * GIB, RTX_3090)
-    held = ReplicaMemory.of(spec, Layout(), (whole(spec),), (memory,), engine, request, limits)
+    gpu = RankGpu(24 * GIB, 24 * GIB, RTX_3090)
+    held = replica_memory(replica_of(llama_8b(), load_engine("sglang"), gpu=gpu, max_model_len=131072))
     assert memory_rejections(held) == ()
     assert "do not fit the cache" in memory_notes(held)[0]
 

@@ -8,6 +8,7 @@ from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.layout import Layout, Placement
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import (
     Band,
@@ -19,9 +20,10 @@ from cluster.planner.result import (
     RankMemory,
     Rejection,
 )
+from cluster.planner.traffic import Lengths
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
-from tui.planning import OrderContext
+from tui.deploy_spec import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)
@@ -133,6 +135,7 @@ def make_estimate(rate: float, tpot_s: float, reduces: int, share: float) -> Est
         throughput_tokens_per_s=Band(rate, rate * 0.78, rate * 1.24),
         ttft_s=Band(0.214, 0.17, 0.29),
         tpot_s=Band(tpot_s, tpot_s * 0.85, tpot_s * 1.3),
+        request_s=0.214 + 511 * tpot_s,
         batch=128,
         all_reduce_share=share,
         all_reduces_per_token=reduces,
@@ -149,6 +152,7 @@ def _fits(
     )
     reduces = 160 if layout.tp > 1 else 0
     return Candidate(
+        form=Form.plain(layout.tp, layout.pp, layout.ep),
         layout=layout,
         feasible=True,
         placement=make_placement(cluster, layout),
@@ -161,7 +165,8 @@ def _fits(
 
 
 def _refused(layout: Layout, rule: str, message: str, fix: str) -> Candidate:
-    return Candidate(layout=layout, feasible=False, rejections=(Rejection(rule, message, fix),), why=message)
+    form, refused = Form.plain(layout.tp, layout.pp, layout.ep), (Rejection(rule, message, fix),)
+    return Candidate(form, layout, feasible=False, rejections=refused, why=message)
 
 
 def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
@@ -213,6 +218,7 @@ def make_plan(cluster: Cluster, model_name: str = MODEL, request: PlanRequest | 
         model=make_model(model_name),
         cluster=cluster,
         request=request or PlanRequest(max_model_len=8192),
+        lengths=Lengths(1024, 512),
         engine_name="vllm",
         engine_version="0.11.0",
         recommended=candidates[0],

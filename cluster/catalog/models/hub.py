@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cluster.catalog.models.names import unknown
 from cluster.errors import UnknownName
+from cluster.packages import install_command, is_installed
 from cluster.text import clean
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
@@ -27,8 +28,9 @@ def fetch_config(name: str) -> Path:
 
     Raises UnknownName if the extra is missing, the hub does not answer, or it has no such model.
     """
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise unknown(name, "To use any hub id: pip install 'clusterview[hub]'")
+    if not is_installed("huggingface_hub"):
+        command = install_command(sys.executable, ["huggingface_hub"])
+        raise unknown(name, f"To look up other hub ids: {command}")
     cached = _from_cache(name)
     if cached is not None:
         return cached

@@ -10,7 +10,6 @@ from cluster.planner.fixes import degrees, hardware, room
 from cluster.planner.fixes.case import Case, Fits, Proposer, Trials
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.search.context import Context
-from cluster.planner.search.enumerate import form_of
 from cluster.planner.search.pins import count_fitting
 
 MOST_WAYS = 4
@@ -91,7 +90,7 @@ def mended(
     trials = Trials(fits)
     told = []
     for candidate in refused:
-        case = Case(context, form_of(candidate.layout, context.survey), candidate, trials)
+        case = Case(context, candidate.form, candidate, trials)
         rejections = tuple(
             replace(one, fix=_fix(case, one, proposers.get(one.rule, ())) or otherwise)
             for one in candidate.rejections

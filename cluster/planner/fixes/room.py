@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.planner.fixes.case import Case
-from cluster.planner.memory.budget import utilization
+from cluster.planner.launch import utilization
 from cluster.planner.variants import smaller_variants, stored_as
 
 HIGHEST_UTILIZATION = 0.95

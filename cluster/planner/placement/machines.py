@@ -53,6 +53,13 @@ class Pool:
     link: Link
     network_bytes_per_s: float | None = None
     joins: Joins = ""
+    memory_speedup: float = 1.0
+    """Of the memory bandwidth measured on the user's GPUs over what their type usually achieves."""
+
+    @property
+    def memory_bytes_per_s(self) -> float:
+        """By which GPU types are told faster and slower."""
+        return self.spec.memory_bandwidth_bytes_per_s * self.memory_speedup
 
 
 @dataclass(frozen=True, slots=True)

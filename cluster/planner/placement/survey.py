@@ -138,7 +138,13 @@ def _domains(
                 continue
             link, reach = _reach(node, offset, gpu, resolved)
             key = (_pool_key(node, resolved, link), reach)
-            pool = Pool(resolved.spec, resolved.total_bytes, link, node.network_bytes_per_s)
+            pool = Pool(
+                resolved.spec,
+                resolved.total_bytes,
+                link,
+                node.network_bytes_per_s,
+                memory_speedup=resolved.memory_speedup,
+            )
             pool_of[key] = pools.setdefault(key[0], pool)
             members[key].append(Spot(offset, place, _free_bytes(gpu, resolved, grain)))
     return tuple(_domain(pool_of[key], spots, len(machine.nodes)) for key, spots in members.items())

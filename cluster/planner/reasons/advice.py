@@ -13,10 +13,9 @@ from cluster.planner.result import Candidate
 from cluster.planner.rules.capability import LONG_NAMES
 from cluster.planner.search.busy_memory import MEMORY_RULES
 from cluster.planner.search.context import Context
-from cluster.planner.search.enumerate import form_of
 from cluster.planner.search.memory_holders import release
 from cluster.planner.search.pins import count_fitting
-from cluster.planner.search.run import Found, search
+from cluster.planner.search.run import SearchResult, search
 from cluster.planner.variants import smaller_variants, stored_as
 from cluster.planner.what_if import emptied, enlarged
 from cluster.units import count_of, format_gib
@@ -28,7 +27,7 @@ _TRIED_FOR_LENGTH = 6
 """Refused layouts, the nearest ones, whose longest sequence is sought."""
 
 
-def advise(context: Context, found: Found) -> tuple[str, ...]:
+def advise(context: Context, found: SearchResult) -> tuple[str, ...]:
     """Return what was tried and would fit, in plain sentences, the least change first."""
     if not context.cluster.num_gpus:
         return ()
@@ -66,14 +65,14 @@ def nearest_miss(context: Context, refused: Sequence[Candidate], told: Sequence[
         yield f"no GPU can be used: {out.node_name} GPU {out.gpu_index} ({out.reason})"
 
 
-def _without_pins(context: Context, found: Found) -> Iterator[str]:
+def _without_pins(context: Context, found: SearchResult) -> Iterator[str]:
     if context.request.pins:
         fit = _fit(context.without_pins())
         if fit is not None:
             yield f"without the pinned degrees{fit.condition} {fit.best.label} fits"
 
 
-def _shorter(context: Context, found: Found) -> Iterator[str]:
+def _shorter(context: Context, found: SearchResult) -> Iterator[str]:
     fit = _at_shorter_length(context, found)
     if fit is not None:
         yield f"--max-model-len {fit.max_model_len} fits as {fit.best.label}"
@@ -92,13 +91,13 @@ class _Fit:
 
 
 def _fit(context: Context) -> _Fit | None:
-    found = search(context, name_holders=False)
+    found = search(context)
     if found.feasible:
         return _Fit(found.feasible[0])
     return _at_shorter_length(context, found)
 
 
-def _at_shorter_length(context: Context, found: Found) -> _Fit | None:
+def _at_shorter_length(context: Context, found: SearchResult) -> _Fit | None:
     """The longest sequences that one of the nearest refused layouts holds, and what is best then."""
     trials = Trials(count_fitting)
     nearest = [
@@ -107,10 +106,7 @@ def _at_shorter_length(context: Context, found: Found) -> _Fit | None:
         if {rejection.rule for rejection in candidate.rejections} & _LENGTH_RULES
     ]
     length = max(
-        (
-            longest_that_holds(Case(context, form_of(one.layout, context.survey), one, trials))
-            for one in nearest[:_TRIED_FOR_LENGTH]
-        ),
+        (longest_that_holds(Case(context, one.form, one, trials)) for one in nearest[:_TRIED_FOR_LENGTH]),
         default=0,
     )
     if length < _LEAST_USEFUL_TOKENS:
@@ -119,14 +115,14 @@ def _at_shorter_length(context: Context, found: Found) -> _Fit | None:
     return _Fit(best, length) if best is not None else None
 
 
-def _smaller_cache(context: Context, found: Found) -> Iterator[str]:
+def _smaller_cache(context: Context, found: SearchResult) -> Iterator[str]:
     if context.request.kv_cache_dtype is None:
         best = _best(context.with_request(kv_cache_dtype="fp8"))
         if best is not None:
             yield f"FP8 KV cache (--kv-cache-dtype fp8) fits as {best.label}"
 
 
-def _other_dtype(context: Context, found: Found) -> Iterator[str]:
+def _other_dtype(context: Context, found: SearchResult) -> Iterator[str]:
     if not _rules(found) & {"dtype_unsupported"}:
         return
     for dtype, flag in LONG_NAMES.items():
@@ -136,7 +132,7 @@ def _other_dtype(context: Context, found: Found) -> Iterator[str]:
             return
 
 
-def _other_engine(context: Context, found: Found) -> Iterator[str]:
+def _other_engine(context: Context, found: SearchResult) -> Iterator[str]:
     if not _rules(found) & _ENGINE_RULES:
         return
     for name in engine_names():
@@ -147,7 +143,7 @@ def _other_engine(context: Context, found: Found) -> Iterator[str]:
                 yield f"--engine {name} fits as {best.label}"
 
 
-def _other_version(context: Context, found: Found) -> Iterator[str]:
+def _other_version(context: Context, found: SearchResult) -> Iterator[str]:
     if context.request.engine_version is None or not _rules(found) & _ENGINE_RULES:
         return
     name = context.engine.name
@@ -159,11 +155,11 @@ def _other_version(context: Context, found: Found) -> Iterator[str]:
             return
 
 
-def _rules(found: Found) -> set[str]:
+def _rules(found: SearchResult) -> set[str]:
     return {rejection.rule for candidate in found.refused for rejection in candidate.rejections}
 
 
-def _freed(context: Context, found: Found) -> Iterator[str]:
+def _freed(context: Context, found: SearchResult) -> Iterator[str]:
     """What is nearest to fitting but for the memory that others hold, and what to stop for it."""
     for candidate in found.refused:
         first = candidate.rejections[0]
@@ -200,7 +196,7 @@ def _unclaimed(context: Context) -> Iterator[str]:
     yield f"free {', '.join(claimed[:3])}{more}{f'; {shared}' if shared else ''}: then {best.label} fits"
 
 
-def _smaller_weights(context: Context, found: Found) -> Iterator[str]:
+def _smaller_weights(context: Context, found: SearchResult) -> Iterator[str]:
     for variant in smaller_variants(context.model):
         model = stored_as(context.model, variant)
         fit = _fit(replace(context, model=model, request=replace(context.request, quantization=None)))
@@ -210,7 +206,7 @@ def _smaller_weights(context: Context, found: Found) -> Iterator[str]:
             yield f"{variant.name} weights ({sizes}){shorter} fit as {fit.best.label}"
 
 
-def _more_gpus(context: Context, found: Found) -> Iterator[str]:
+def _more_gpus(context: Context, found: SearchResult) -> Iterator[str]:
     for larger in enlarged(context.cluster):
         best = _best(replace(context, cluster=larger.cluster, survey=survey_cluster(larger.cluster)))
         if best is not None:
@@ -219,4 +215,4 @@ def _more_gpus(context: Context, found: Found) -> Iterator[str]:
 
 
 def _best(context: Context) -> Candidate | None:
-    return next(iter(search(context, name_holders=False).feasible), None)
+    return next(iter(search(context).feasible), None)

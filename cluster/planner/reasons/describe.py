@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import groupby, takewhile
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Band, Candidate, Estimate
 from cluster.units import count_of, format_duration
 
@@ -83,6 +82,7 @@ def made_of(layout: Layout) -> str:
 
 def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
     """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
+    layout = estimate.runs_as or layout
     share = f"{estimate.all_reduce_share:.0%} {of}"
     reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
     if layout.dp_attention:
@@ -97,16 +97,15 @@ def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode 
 
 def bottleneck_in_words(layout: Layout, estimate: Estimate) -> str:
     """Say what holds a layout back; without TP groups it is the all-to-all that takes the time."""
+    layout = estimate.runs_as or layout
     joint = layout.dp_attention and layout.tp == 1
     return estimate.bottleneck.replace("all-reduce", "all-to-all") if joint else estimate.bottleneck
 
 
 def placement_in_words(candidate: Candidate) -> Iterator[str]:
     """Say replica by replica which GPUs it has: 'replica 0: node-1 GPU 0-3'."""
-    placement = candidate.placement
-    shown: Sequence[Placement] = placement
-    if isinstance(placement, LazyPlacement):
-        shown = placement.first_replicas(_REPLICAS_TOLD)
+    # Placing thousands of ranks takes a while: only those that are shown are looked at.
+    shown = takewhile(lambda rank: rank.replica < _REPLICAS_TOLD, candidate.placement)
     told = 0
     for replica, group in groupby(shown, key=lambda rank: rank.replica):
         ranks, told = list(group), told + 1

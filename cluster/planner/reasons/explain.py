@@ -12,7 +12,15 @@ from cluster.planner.reasons.notes import with_notes
 from cluster.planner.reasons.versus_best import compared, latency, limits, reasons_against
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
-from cluster.planner.search.rank import SAME, Narrowest, Rule, benefit, broken_rules, keeps_limits, narrowest
+from cluster.planner.search.ranking import (
+    SAME,
+    Narrowest,
+    Rule,
+    benefit,
+    broken_rules,
+    keeps_limits,
+    narrowest,
+)
 
 
 def explained(

@@ -8,13 +8,14 @@ from dataclasses import replace
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
+from cluster.planner.placement.span import span_of
 from cluster.planner.result import Candidate, Rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.not_placeable import absent_rejection
 from cluster.planner.search.oversized import beyond_the_gpus
 from cluster.planner.search.refusals import nearest_refusals
-from cluster.planner.search.run import Found
+from cluster.planner.search.run import SearchResult
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
 from cluster.planner.training.step import Step, least_replicas
@@ -24,13 +25,13 @@ from cluster.units import format_gib
 _ENOUGH_DEPTHS = 2
 
 
-def search_training(context: Context) -> Found:
+def search_training(context: Context) -> SearchResult:
     """Return training layouts, those that divide least first: every further split is more to send."""
     candidates = list(_candidates(context))
     feasible = [candidate for candidate in candidates if candidate.feasible]
     feasible.sort(key=_order)
     refused = nearest_refusals([c for c in candidates if not c.feasible], feasible)
-    return Found(tuple(feasible), tuple(refused), len(candidates))
+    return SearchResult(tuple(feasible), tuple(refused), len(candidates))
 
 
 def _order(candidate: Candidate) -> tuple[float, ...]:
@@ -42,7 +43,7 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
 def _candidates(context: Context) -> Iterator[Candidate]:
     beyond = beyond_the_gpus(context)
     if beyond is not None:
-        yield beyond[1]
+        yield beyond
         return
     for tp in tensor_degrees(context.survey, context.request):
         fitting = 0
@@ -102,22 +103,23 @@ def _held(context: Context, form: Form) -> int:
 
 def chosen_step(context: Context, candidate: Candidate) -> Step | None:
     """Return the step behind a candidate of `search_training`."""
-    form = Form.plain(candidate.layout.tp, candidate.layout.pp)
-    choice = choose(context, form, form_replicas(context.survey, form))
+    choice = choose(context, candidate.form, form_replicas(context.survey, candidate.form))
     return None if choice is None else choice.step
 
 
 def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
-    return Candidate(form.layout(replicas), False, rejections)
+    return Candidate(form, form.layout(replicas), False, rejections)
 
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
     step = choice.step
     notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
+        form=form,
         layout=form.layout(step.num_replicas),
         feasible=True,
         placement=LazyPlacement(context.cluster, form, choice.placed),
+        span=span_of(form, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
         why=exchange_in_words(step),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.planner.memory.training import Sharding
+from cluster.planner.memory.training_memory import Sharding
 from cluster.planner.training.step import Step
 from cluster.units import format_duration, format_gib
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.packages import require
+
 LONGEST_EXPRESSION = 4096
 _MOST_LOOKAROUNDS = 8
 # Flags in front hold for the whole expression, so for each part of it.
@@ -72,7 +74,8 @@ def _joined(expressions: list[str]) -> list[Any]:
 
 
 def _compile(expression: str) -> Any:
-    import re2  # only models whose config has expressions need it
+    require("re2")  # only models whose config lists expressions need it
+    import re2
 
     options = re2.Options()
     options.log_errors = False

@@ -9,7 +9,7 @@ import pytest
 from cluster.planner.kv_share import kv_share
 from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, narrowest
+from cluster.planner.search.ranking import SAME, broken_rules, narrowest
 from tests.cluster.planner.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 

@@ -9,10 +9,9 @@ import pytest
 from cluster.catalog.engine_catalog import load_engine
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.reasons.describe import placement_in_words
 from cluster.planner.result import Candidate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, narrowest
+from cluster.planner.search.ranking import SAME, broken_rules, narrowest
 from cluster.planner.search.stage_split import own_split
 from cluster.planner.to_json import plan_to_json
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
@@ -153,7 +152,7 @@ def test_one_replica_shares_its_nodes_with_nobody(model: str, spec: str, pins: d
     for candidate in ask(model, spec, **pins).candidates:
         assert "share nodes" not in candidate.why
         if candidate.feasible:
-            assert isinstance(candidate.placement, LazyPlacement) and not candidate.placement.shares_nodes
+            assert not candidate.span.shares_nodes
 
 
 def test_two_replicas_on_a_common_node_are_told_of() -> None:
@@ -161,7 +160,7 @@ def test_two_replicas_on_a_common_node_are_told_of() -> None:
     assert candidate.layout.num_replicas == 2
     nodes = [{rank.node for rank in candidate.placement if rank.replica == number} for number in (0, 1)]
     assert nodes[0] & nodes[1]
-    assert isinstance(candidate.placement, LazyPlacement) and candidate.placement.shares_nodes
+    assert candidate.span.shares_nodes
 
 
 def test_a_group_over_an_nvlink_domain_is_not_said_to_lie_within_a_node() -> None:

@@ -10,9 +10,11 @@ import pytest
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import ModelSpec, Quantization
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
-from cluster.planner.memory import ReplicaMemory, rank_memory
+from cluster.planner.memory import replica_memory, with_ranks
 from cluster.planner.memory.kv_cache import sequences_held
+from cluster.planner.replica import RankGpu
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Rejection
 from cluster.planner.rules import gpu_busy_rejection, layout_rejections, memory_notes, memory_rejections
@@ -25,7 +27,7 @@ from tests.cluster.planner.memory.specs import (
     expert_layer,
     llama_8b,
     model,
-    whole,
+    replica_of,
 )
 
 VLLM = load_engine("vllm", "0.24.0")
@@ -120,10 +122,9 @@ def test_what_the_gpu_must_be_able_to_do() -> None:
     assert rules(unknown, Layout()) == ["quantization_unsupported"]
 
 
-def memory_of(spec: ModelSpec, gib: int, engine=VLLM, tp: int = 1, **asked) -> tuple[Rejection, ...]:  # type: ignore[no-untyped-def]
-    request, layout, stages = PlanRequest(**asked), Layout(tp=tp), (whole(spec),)
-    parts = tuple(rank_memory(spec, layout, s, engine, request, gib * GIB, gib * GIB) for s in stages)
-    return memory_rejections(ReplicaMemory.of(spec, layout, stages, parts, engine, request))
+def memory_of(spec: ModelSpec, gib: int, engine=VLLM, **asked) -> tuple[Rejection, ...]:  # type: ignore[no-untyped-def]
+    gpu = RankGpu(gib * GIB, gib * GIB)
+    return memory_rejections(replica_memory(replica_of(spec, engine, gpu=gpu, **asked)))
 
 
 def test_weights_that_do_not_fit_say_by_how_much() -> None:
@@ -146,28 +147,30 @@ def test_a_length_that_does_not_fit_says_by_how_much() -> None:
 
 
 def test_a_busy_gpu_is_told_before_the_start() -> None:
-    found = gpu_busy_rejection(VLLM, PlanRequest(), 80 * GIB, 60 * GIB, "node-2 GPU 3")
+    launch = launch_on(llama_8b(), VLLM, PlanRequest(), 80 * GIB)
+    found = gpu_busy_rejection(VLLM, launch, RankGpu(80 * GIB, 60 * GIB), "node-2 GPU 3")
     assert found is not None and found.rule == "gpu_busy"
     assert "node-2 GPU 3 has 60.0 GiB free" in found.message
-    assert gpu_busy_rejection(VLLM, PlanRequest(), 80 * GIB, 80 * GIB - 600_000_000) is None
-    assert gpu_busy_rejection(BUILTIN, PlanRequest(), 80 * GIB, 1 * GIB) is None
+    assert gpu_busy_rejection(VLLM, launch, RankGpu(80 * GIB, 80 * GIB - 600_000_000)) is None
+    assert gpu_busy_rejection(BUILTIN, launch, RankGpu(80 * GIB, 1 * GIB)) is None
 
 
 def test_a_cache_short_by_less_than_the_prediction_errs_is_not_refused() -> None:
-    request, layout, stages = PlanRequest(), Layout(), (whole(llama_8b()),)
     spec = llama_8b()
-    (part,) = (rank_memory(spec, layout, s, VLLM, request, 80 * GIB, 80 * GIB, H100) for s in stages)
+    replica = replica_of(spec, VLLM, gpu=RankGpu(80 * GIB, 80 * GIB, H100))
+    roomy = replica_memory(replica)
+    (part,) = roomy.ranks
     overheads = part.fixed_bytes - part.weights_bytes
     needed = spec.max_position * 131_072
     for short, refused_rules in ((0.05 * overheads, []), (0.2 * overheads, ["max_len_exceeds_kv"])):
         room = int(needed - short)
         tight = replace(part, kv_cache_bytes=room, total_bytes=part.fixed_bytes + room)
-        replica = ReplicaMemory.of(spec, layout, stages, (tight,), VLLM, request)
-        assert [rejection.rule for rejection in memory_rejections(replica)] == refused_rules
-        (note,) = memory_notes(replica)
+        held = with_ranks(replica, [tight])
+        assert [rejection.rule for rejection in memory_rejections(held)] == refused_rules
+        (note,) = memory_notes(held)
         safe = int(re.findall(r"--max-model-len (\d+) is safe", note)[0])
-        assert sequences_held(replica.at_length(safe)) >= 1 > sequences_held(replica.at_length(safe + 16))
-    assert memory_notes(ReplicaMemory.of(spec, layout, stages, (part,), VLLM, request)) == ()
+        assert sequences_held(held.at_length(safe)) >= 1 > sequences_held(held.at_length(safe + 16))
+    assert memory_notes(roomy) == ()
 
 
 def test_the_built_in_engine_names_what_it_does_not_run() -> None:
@@ -191,14 +194,10 @@ def test_kernels_of_early_versions_step_through_128_inputs() -> None:
 
 def one_rank(kv_cache_memory_bytes: int) -> tuple[int, tuple[Rejection, ...]]:
     """Cache bytes, and refusals, of an 8B on one H100 whose cache was sized by hand."""
-    spec = llama_8b()
-    request = PlanRequest(max_model_len=8192, kv_cache_memory_bytes=kv_cache_memory_bytes)
-    stages = (whole(spec),)
-    memories = (
-        rank_memory(spec, Layout(), *stages, VLLM, request, H100.memory_bytes, H100.memory_bytes, H100),
-    )
-    refusals = memory_rejections(ReplicaMemory.of(spec, Layout(), stages, memories, VLLM, request))
-    return memories[0].kv_cache_bytes, refusals
+    gpu = RankGpu(H100.memory_bytes, H100.memory_bytes, H100)
+    options = {"max_model_len": 8192, "kv_cache_memory_bytes": kv_cache_memory_bytes}
+    memory = replica_memory(replica_of(llama_8b(), VLLM, gpu=gpu, **options))
+    return memory.ranks[0].kv_cache_bytes, memory_rejections(memory)
 
 
 def test_a_cache_sized_by_hand_is_that_size_or_refused() -> None:

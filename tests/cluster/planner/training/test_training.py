@@ -11,13 +11,14 @@ from cluster.catalog.engine_catalog import engine_names, load_engine
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, MeasuredLink
-from cluster.planner.memory.training import Sharding
+from cluster.planner.memory.training_memory import Sharding
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.planner.search.context import Context
+from cluster.planner.traffic import Lengths
 from cluster.planner.training.choice import take
 from cluster.planner.training.step import Step, make_step
 from tests.cluster.planner.ask import GIB, LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best, with_gpu
@@ -39,7 +40,7 @@ def step_of(cluster: str | Cluster, form: Form, replicas: int, sharding: Shardin
     """The step of so many replicas of an 8B model on a cluster of one machine shape."""
     given = parse_cluster_spec(cluster) if isinstance(cluster, str) else cluster
     survey, request = survey_cluster(given), PlanRequest(workload="training")
-    context = Context(given, survey, load_model(LLAMA_8B), load_engine("vllm"), request)
+    context = Context(given, survey, load_model(LLAMA_8B), load_engine("vllm"), request, Lengths(1024, 512))
     return make_step(context, form, take(form_replicas(survey, form), replicas), sharding)
 
 
