@@ -149,7 +149,7 @@ async def test_the_parts_differ_without_color(monkeypatch: pytest.MonkeyPatch) -
     assert all(sign in text for sign in "▆▃▁")
 
 
-async def test_trouble_is_described_in_text() -> None:
+async def test_trouble_is_written_out() -> None:
     cluster = make_cluster(3, 2)
     readings = make_readings(cluster).nodes
     states = (

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, column_ranges, traffic_in_words
+from cluster.planner.reasons.describe import column_ranges, describe_traffic
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from cluster.units import count_of
 from tui.diagrams import replica_places
@@ -15,7 +15,7 @@ from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
 from tui.screens.page import Page
 from tui.styles import Styles
-from tui.widgets.candidate_note import refused_note
+from tui.widgets.candidate_note import rejected_note
 
 _BAR_CELLS = 32
 _MAX_RANKS = 16
@@ -32,7 +32,7 @@ class CandidateDetail(Page):
         candidate = self._candidate
         parts: list[RenderableType] = []
         if candidate.rejections:
-            parts.append(refused_note(candidate, styles))
+            parts.append(rejected_note(candidate, styles))
         elif candidate.why:
             parts.append(Text(candidate.why, styles.plain))
         if candidate.estimate is not None:
@@ -54,7 +54,7 @@ def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
     """Name the traffic between ranks, and describe how much there is."""
     layout = estimate.runs_as or layout
     if layout.dp_attention:
-        return "communication", traffic_in_words(layout, estimate, "of the time")
+        return "communication", describe_traffic(layout, estimate, "of the time")
     if estimate.all_reduces_per_token:
         share = f"{estimate.all_reduce_share:.0%} of the time"
         return "all-reduces", f"{estimate.all_reduces_per_token:,} per token, {share}"
@@ -78,7 +78,7 @@ def _speed(candidate: Candidate, styles: Styles) -> list[RenderableType]:
         ("per token (TPOT)", duration_band(estimate.tpot_s)),
         _traffic(candidate.layout, estimate),
         ("batch", f"{estimate.batch:,} sequences per replica"),
-        ("limited by", bottleneck_in_words(candidate.layout, estimate)),
+        ("limited by", str(estimate.bottleneck)),
     )
     text = _titled("\nEstimated speed (with range)", styles)
     for name, value in rows:

@@ -16,9 +16,10 @@ KEYS = (
     ("↑ ↓", "highlight a layout; the map shows its placement"),
     ("enter", "show details of the highlighted layout"),
     ("m", "choose a model"),
-    ("w", "change the workload: tokens, limits, pinned degrees"),
+    ("w", "change the workload: tokens, limits, degrees, options"),
     ("c", "why: data and tensor parallelism with your numbers"),
     ("d", "deploy the highlighted layout (asks first)"),
+    ("f", "apply a fix for the highlighted layout and replan"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
     ("tab", "switch between the plan and the deployments"),
@@ -43,7 +44,7 @@ SIGNS = (
     (f"{STALE} stale", "the last reading is old"),
     (f"{TROUBLE} hung, {TROUBLE} lost", "the driver or the node does not respond"),
     (TICK, "recommended"),
-    ("×", "rejected; the rule and its fix are below the list"),
+    ("×", "rejected; the rule and its fixes are below the list"),
 )
 
 

@@ -14,10 +14,13 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from cluster.bridge.events import Progress
+from cluster.planner.fixes.text import describe_fix
+from cluster.planner.layout import Layout
 from tui.background import in_background
 from tui.confirmations import Confirmation
 from tui.context import AppContext
-from tui.key_availability import KeyContext, why_disabled
+from tui.fixes import applicable_fixes
+from tui.key_availability import why_disabled
 from tui.messages import (
     CandidateHighlighted,
     DisabledKeyClicked,
@@ -30,7 +33,7 @@ from tui.planning import Planning
 from tui.question import Question
 from tui.screens.main_dialogs import MainDialogs
 from tui.screens.main_keys import MAIN_KEYS
-from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels, shows_both
+from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels
 from tui.widgets.status_line import Kind
 
 _LONG_S = 3.0
@@ -51,6 +54,8 @@ class MainScreen(Screen[None]):
         self.orders = Orders(context, self.planning, self)
         self.panels = MainPanels(context, self.planning, self.orders.open)
         self._simulating = False
+        self._wanted: Layout | None = None
+        """What a fix was applied for, until it is planned."""
 
     @property
     def _dialogs(self) -> MainDialogs:
@@ -75,8 +80,6 @@ class MainScreen(Screen[None]):
         self._show_whether_empty()
         if self.planning.out_of_date:
             self.replan()
-        elif self.planning.plan is not None:
-            self.panels.plan.summary.show_moved(self.planning.num_moved_gpus)
         self.refresh_bindings()
 
     def _show_whether_empty(self) -> None:
@@ -104,10 +107,11 @@ class MainScreen(Screen[None]):
             work = in_background(self.panels.prepare, missing)
             self.run_worker(work, group="prepare", exclusive=True, exit_on_error=False)
 
-    def _ask(self, question: Question | None) -> None:
-        """Plan something else."""
+    def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
+        """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
         if question is None:
             return
+        self._wanted = wanted
         self.planning.question = question
         # Where there is room for one panel only, the answer must not come behind the other.
         self.show_deployments(False)
@@ -117,16 +121,17 @@ class MainScreen(Screen[None]):
     @work(exclusive=True, group="plan")
     async def replan(self) -> None:
         """Answer the question on the cluster as it is now."""
-        announce = self.set_timer(_LONG_S, self._say_still_planning)
+        name = self.planning.question.models[-1]
+        message = f"Still planning {name}. Press m for another model, w for another workload."
+        announce = self.set_timer(_LONG_S, lambda: self.say(message))
         try:
             if await self.planning.replan():
                 self.show_plan()
+                wanted, self._wanted = self._wanted, None
+                if wanted is not None and self.panels.highlight(wanted):
+                    self._show_candidate()
         finally:
             announce.stop()
-
-    def _say_still_planning(self) -> None:
-        name = self.planning.question.models[-1]
-        self.say(f"Still planning {name}. Press m for another model, w for another workload.")
 
     # What orders need from the screen: tui.orders.OrdersView.
 
@@ -171,7 +176,7 @@ class MainScreen(Screen[None]):
             return self.has_class("-empty") and setup.open_simulated is not None
         if action == "reconnect":
             return self.app_context.store.snapshot.lost is not None and setup.reopen is not None
-        return None if why_disabled(action, self._key_context()) else True
+        return None if why_disabled(action, self.panels.key_context(*self.size)) else True
 
     def on_key(self, event: events.Key) -> None:
         """Show why a dimmed key does nothing; bindings handle the others."""
@@ -183,20 +188,7 @@ class MainScreen(Screen[None]):
         self._answer_disabled(message.action)
 
     def _answer_disabled(self, action: str) -> None:
-        self.panels.status.answer(why_disabled(action.partition("(")[0], self._key_context()))
-
-    def _key_context(self) -> KeyContext:
-        return KeyContext(
-            snapshot=self.app_context.store.snapshot,
-            can_deploy=self.app_context.session.can_deploy,
-            plan=self.planning.plan,
-            candidate=self.panels.candidate,
-            assumed_stopped=self.planning.assumed_stopped,
-            deployment=self.panels.deployment,
-            ordered=self.orders.open.ordered,
-            stopping=self.orders.open.stopping,
-            num_panels=2 if shows_both(*self.size) else 1,
-        )
+        self.panels.status.answer(why_disabled(action.partition("(")[0], self.panels.key_context(*self.size)))
 
     # What the keys do.
 
@@ -244,6 +236,18 @@ class MainScreen(Screen[None]):
     @work(group="dialog", exclusive=True)
     async def action_workload(self) -> None:
         self._ask(await self._dialogs.change_workload())
+
+    @work(group="dialog", exclusive=True)
+    async def action_apply_fix(self) -> None:
+        """Plan again with a fix of the highlighted layout, chosen where there are several."""
+        plan, candidate = self.planning.plan, self.panels.candidate
+        if plan is None or candidate is None:
+            return
+        fix = await self._dialogs.pick_fix(candidate, applicable_fixes(candidate, plan.request))
+        if fix is not None:
+            request = fix.asked(self.planning.question.request)
+            self._ask(Question(self.planning.models, request), fix.layout or candidate.layout)
+            self.say(f"Planning with {describe_fix(fix)}. Press w to change it back.")
 
     @work(group="dialog", exclusive=True)
     async def action_deploy(self) -> None:

@@ -7,9 +7,12 @@ from textual.containers import Vertical
 
 from cluster.bridge.events import Progress
 from cluster.deploy.status import DeploymentStatus
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate
 from tui.background import is_abandoned
 from tui.context import AppContext
+from tui.fixes import fixed_candidate
+from tui.key_availability import KeyContext
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
 from tui.scene import SceneBuilder, used_by_deployments
@@ -70,6 +73,20 @@ class MainPanels:
         """The deployment that keys act on."""
         return self.deployments.selected
 
+    def key_context(self, width: int, height: int) -> KeyContext:
+        """Collect what decides which keys work, on a screen of `width` cells and `height` lines."""
+        return KeyContext(
+            snapshot=self._context.store.snapshot,
+            can_deploy=self._context.session.can_deploy,
+            plan=self._planning.plan,
+            candidate=self.candidate,
+            assumed_stopped=self._planning.assumed_stopped,
+            deployment=self.deployment,
+            ordered=self._orders.ordered,
+            stopping=self._orders.stopping,
+            num_panels=2 if shows_both(width, height) else 1,
+        )
+
     def fit(self, width: int, height: int) -> None:
         """Divide a screen of `width` cells and `height` lines among the panels."""
         tall, both = height >= TALL_LINES, shows_both(width, height)
@@ -93,6 +110,8 @@ class MainPanels:
         self._orders.update(snapshot)
         self.show_orders()
         self._empty.show(snapshot, self._context.setup.simulated_name)
+        if self._planning.plan is not None and not self._planning.out_of_date:
+            self.plan.summary.show_moved(self._planning.num_moved_gpus)
         self.redraw_map()
 
     def show_orders(self) -> None:
@@ -125,6 +144,14 @@ class MainPanels:
             if is_abandoned():
                 return
             self._scenes.prepare(candidate)
+
+    def highlight(self, layout: Layout) -> bool:
+        """Move the cursor to the feasible layout that is most like this one; False where none is."""
+        plan = self._planning.plan
+        found = fixed_candidate(plan, layout) if plan is not None else None
+        if found is not None:
+            self.plan.alternatives.highlight(found)
+        return found is not None
 
     def redraw_map(self) -> None:
         """Draw the map as of now, so that ages grow."""

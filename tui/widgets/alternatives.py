@@ -113,6 +113,10 @@ class Alternatives(LineView):
         position = keys.index(self.key)
         return tuple(self._plan.candidates[max(0, position - 1) : position + 2])
 
+    def highlight(self, candidate: Candidate) -> None:
+        """Put the cursor on a layout of the plan."""
+        self._highlight(candidate_key(candidate))
+
     def move(self, lines: int) -> bool:
         """Move the cursor; returns whether another layout is highlighted now."""
         keys = self._keys()

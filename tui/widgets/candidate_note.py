@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.geometry import Size
 
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, traffic_in_words
+from cluster.planner.reasons.describe import describe_traffic
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from cluster.units import in_tenths
 from tui.format import duration_band, gib
@@ -56,13 +56,13 @@ class CandidateNote(TextPanel):
         for line in self._advice:
             text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
         if candidate is not None:
-            note = feasible_note(candidate, styles) if candidate.feasible else refused_note(candidate, styles)
+            note = feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
             text.append_text(note)
         text.rstrip()
         return text
 
 
-def refused_note(candidate: Candidate, styles: Styles) -> Text:
+def rejected_note(candidate: Candidate, styles: Styles) -> Text:
     """Draw every rule that a layout breaks, with its fix."""
     text = Text()
     for rejection in candidate.rejections:
@@ -114,8 +114,8 @@ def memory_line(memory: RankMemory, styles: Styles) -> Text:
 
 def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Describe the traffic between ranks, its share of the time, TTFT, and the bottleneck."""
-    parts = [traffic_in_words(layout, estimate, "of the time")]
+    parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
     parts.append(f"first token {duration_band(estimate.ttft_s)}")
-    parts.append(f"limited by {bottleneck_in_words(layout, estimate)}")
+    parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)
