@@ -14,11 +14,11 @@ HERE = Path(__file__).parent
 SLOW = frozenset(
     {
         "benchmarks",
-        "cluster/bridge/test_guarded.py",
+        "cluster/bridge/keeper/test_guard.py",
         "cluster/bridge/test_limits.py",
         "cluster/bridge/test_local_ray.py",
         "cluster/bridge/test_local_session.py",
-        "cluster/bridge/test_losses.py",
+        "cluster/bridge/state/test_losses.py",
         "cluster/catalog/test_against_transformers.py",
         "cluster/catalog/test_reference_checkpoints.py",
         "cluster/cli/test_deploy_dry_run.py",
