@@ -56,8 +56,8 @@ class CandidateNote(TextPanel):
         for line in self._advice:
             text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
         if candidate is not None:
-            note = feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
-            text.append_text(note)
+            note = feasible_note if candidate.feasible else rejected_note
+            text.append_text(note(candidate, styles))
         text.rstrip()
         return text
 
@@ -116,6 +116,6 @@ def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Describe the traffic between ranks, its share of the time, TTFT, and the bottleneck."""
     parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
-    parts.append(f"first token {duration_band(estimate.ttft_s)}")
+    parts.append(f"TTFT {duration_band(estimate.ttft_s)}")
     parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)
