@@ -44,14 +44,14 @@ async def test_shows_cluster_plan_path_and_placement(size: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_refused_layouts_say_rule_and_way_out(size: tuple[int, int]) -> None:
+async def test_refused_layouts_say_rule_and_fix(size: tuple[int, int]) -> None:
     app = make_app()
     async with opened(app, size) as pilot:
         await pilot.press(*["down"] * 5)
         await pilot.pause()
         text = " ".join(screen_text(app).split())
     assert "weights do not fit" in text
-    assert "an FP8 variant" in text
+    assert "FP8 weights" in text
 
 
 async def test_the_map_follows_the_cursor_at_once() -> None:
