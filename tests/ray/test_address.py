@@ -65,12 +65,15 @@ print(ray.get(where.remote()))
 """
 
 
-def test_the_package_travels_to_the_nodes(head: tuple[str, dict[str, str]]) -> None:
-    """A node of somebody else's cluster has nothing of ours: it must run what the driver sent."""
+def test_the_package_travels_to_the_nodes(head: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """A node of another cluster must run the package that the driver sent, not a folder of its name."""
     address, environment = head
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "__init__.py").write_text("raise RuntimeError('another package was imported')")
     done = subprocess.run(
-        [sys.executable, "-c", WHERE, address],
-        env={**os.environ, **environment},
+        [sys.executable, "-P", "-c", WHERE, address],
+        cwd=tmp_path,
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=START_S,

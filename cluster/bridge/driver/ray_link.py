@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bridge.driver.ray_auth import refusal, use_token_if_found
+from cluster.bridge.driver.worker_path import in_empty_directory
 from cluster.bridge.ray_address import RayAddress
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.text import clean
@@ -92,14 +93,15 @@ def enter(address: str, *, ship_package: bool) -> Any:
         package = Path(__file__).resolve().parents[2]
         options["runtime_env"] = {"py_modules": [str(package)], "excludes": ["**/__pycache__"]}
     try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level="CRITICAL",
-            **options,
-        )
+        with in_empty_directory():
+            ray.init(
+                address=address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level="CRITICAL",
+                **options,
+            )
     except Exception as error:
         raise _join_error(error, address) from error
     return ray
