@@ -34,10 +34,10 @@ def test_the_main_job_by_keys(environment: dict[str, str]) -> None:
         screen.send(b"p")
         screen.read_until(b"enter sends")
         screen.send(b"hello\r")
-        screen.read_until(b"pieces of text from R", 60)
+        screen.read_until(b"chunks from R", 60)
         close_and_quit(screen)
         assert screen.wait() == 0
-        assert b"goes on at http://127.0.0.1:" in screen.output
+        assert b"is still running at http://127.0.0.1:" in screen.output
 
     with Terminal(OPEN, size=(80, 24), **environment) as again:
         again.read_until("● R0".encode(), 90)

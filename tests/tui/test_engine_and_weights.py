@@ -44,11 +44,11 @@ def test_the_dialog_says_which_weights_and_which_engine() -> None:
     assert made_up["engine"] == "builtin 0.1.0; planned for vllm 0.33.0" and made_up["note"] == REMARK
     same = rows_of(ModelSource(name="m", config={}, path="/models/m"), planned_for="builtin 0.1.0")
     assert (same["weights"], same["engine"]) == ("/models/m", "builtin 0.1.0")
-    assert "hub cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
+    assert "Hugging Face cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-def test_panel_and_status_say_dummy_weights(simulated: bool) -> None:
+def test_panel_and_status_show_dummy_weights(simulated: bool) -> None:
     made_up, read = running("dummy", simulated), running("checkpoint", simulated)
     for text in (panel(made_up), "\n".join(_lines("here", made_up))):
         assert "DUMMY WEIGHTS" in text and REMARK in text
@@ -68,7 +68,7 @@ def panel(status: DeploymentStatus) -> str:
 
 
 @pytest.mark.parametrize(("weights", "shown"), [("dummy", True), ("checkpoint", False)])
-async def test_the_header_says_dummy_weights_on_real_gpus(weights: str, shown: bool) -> None:
+async def test_the_header_shows_dummy_weights_on_real_gpus(weights: str, shown: bool) -> None:
     cluster = make_cluster(simulated=False)
     events = (
         ClusterSeen(cluster=cluster),
@@ -79,7 +79,7 @@ async def test_the_header_says_dummy_weights_on_real_gpus(weights: str, shown: b
         assert ("DUMMY WEIGHTS" in screen_text(pilot.app).splitlines()[0]) is shown
 
 
-def test_the_key_refuses_what_the_command_refuses() -> None:
+def test_the_key_rejects_what_the_command_rejects() -> None:
     plan = make_plan(make_cluster())
     asked = replace(plan.request, engine="sglang", engine_asked=True)
     with pytest.raises(BadInput, match="only the built-in engine can be started, not sglang"):

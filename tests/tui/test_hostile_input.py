@@ -1,4 +1,4 @@
-"""The screen on a real terminal in rough hands: bytes of any kind come in, and little goes out."""
+"""The screen on a real terminal under hostile input: any bytes come in, and few go out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def live(nodes: int, *more: str, size: tuple[int, int] = SIZE) -> Terminal:
     return Terminal(arguments, size, COLORTERM="truecolor")
 
 
-def test_noise_of_all_kinds_ends_nothing_and_presses_no_key() -> None:
+def test_noise_of_all_kinds_crashes_nothing_and_presses_no_key() -> None:
     draw = random.Random(13)
     with live(1) as terminal:
         terminal.read_until(READY)
@@ -47,7 +47,7 @@ def test_noise_of_all_kinds_ends_nothing_and_presses_no_key() -> None:
         terminal.read_while_busy(1.0)
         assert terminal.ends_within(0.5) is False
         terminal.send(b"?")
-        terminal.read_until(b"Keys and signs")
+        terminal.read_until(b"Keys and symbols")
         terminal.send(b"\x1b")
         terminal.read_while_busy(1.0)
         terminal.send(b"q")
@@ -78,7 +78,7 @@ def test_a_screen_on_which_nothing_changes_writes_nothing(nodes: int) -> None:
         assert terminal.wait() == 0
 
 
-def test_control_l_draws_all_anew() -> None:
+def test_control_l_redraws_everything() -> None:
     with live(1, size=(80, 24)) as terminal:
         terminal.read_until(READY)
         terminal.read_while_busy(1.0)
@@ -90,7 +90,7 @@ def test_control_l_draws_all_anew() -> None:
         assert terminal.wait() == 0
 
 
-def test_a_fault_of_ours_is_one_line_with_a_status_of_its_own() -> None:
+def test_a_bug_of_ours_is_one_line_with_its_own_exit_status() -> None:
     with live(1, "broken", size=(80, 24)) as terminal:
         terminal.read_until(READY)
         terminal.send(b"v")
@@ -105,11 +105,11 @@ def test_a_fault_of_ours_is_one_line_with_a_status_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
-def test_a_plan_that_hogs_its_process_holds_neither_keys_nor_the_end(key: bytes) -> None:
+def test_a_plan_that_hogs_its_process_blocks_neither_keys_nor_exit(key: bytes) -> None:
     with Terminal(("-m", "tests.tui.stuck_screen", "hogs"), SIZE) as terminal:
         terminal.read_until(b"Still planning hogs")
         terminal.send(b"?")
-        terminal.read_until(b"Keys and signs")
+        terminal.read_until(b"Keys and symbols")
         terminal.send(b"\x1b")
         terminal.read_while_busy(1.0)
         terminal.send(key)
@@ -118,7 +118,7 @@ def test_a_plan_that_hogs_its_process_holds_neither_keys_nor_the_end(key: bytes)
         assert terminal.settings() == terminal.before
 
 
-def test_a_planner_that_dies_is_one_line_and_the_screen_goes_on() -> None:
+def test_a_planner_that_dies_is_one_line_and_the_screen_survives() -> None:
     with Terminal(("-m", "tests.tui.stuck_screen", "dies"), SIZE) as terminal:
         terminal.read_until(b"the planning process ended (SIGKILL)")
         terminal.send(b"q")

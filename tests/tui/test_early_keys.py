@@ -1,4 +1,4 @@
-"""Keys come faster than screens are drawn: whoever types ahead, or leaves at once, meets no fault."""
+"""Keys arrive faster than screens are drawn: typing ahead, or leaving at once, causes no error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that breaks: said at once, nothing old shown as fresh, no order sent late, and a way back."""
+"""A lost connection: shown at once, nothing old shown as fresh, no late orders, and a key to reconnect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def snapshot_of(*events: Event) -> Snapshot:
     return store.snapshot
 
 
-def test_a_break_ends_with_the_first_news_and_not_with_more_progress() -> None:
+def test_an_interruption_ends_with_the_first_data_not_with_progress() -> None:
     known = opening_events(CLUSTER)
     assert snapshot_of(*known, BROKEN).interrupted
     assert snapshot_of(*known, BROKEN, Progress(message="entering the cluster", fraction=1.0)).interrupted
@@ -39,7 +39,7 @@ def test_a_break_ends_with_the_first_news_and_not_with_more_progress() -> None:
     assert not snapshot_of(*known, LOST, BROKEN).lost
 
 
-async def test_a_break_is_on_screen_and_old_readings_are_stale() -> None:
+async def test_an_interruption_is_shown_and_old_readings_are_stale() -> None:
     session = FakeSession(opening_events(CLUSTER))
     app = make_app(session=session)
     async with opened(app) as pilot:
@@ -58,7 +58,7 @@ async def test_a_break_is_on_screen_and_old_readings_are_stale() -> None:
         assert "joining again" not in screen_text(app)
 
 
-async def test_an_order_confirmed_during_a_break_is_refused_in_a_line() -> None:
+async def test_an_order_confirmed_while_disconnected_is_dropped_with_one_line() -> None:
     session = FakeSession(opening_events(CLUSTER))
     app = make_app(session=session)
     async with opened(app) as pilot:
@@ -73,7 +73,7 @@ async def test_an_order_confirmed_during_a_break_is_refused_in_a_line() -> None:
         assert not app.main_screen.orders.open.deploying
 
 
-async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() -> None:
+async def test_a_key_reconnects_and_keeps_the_last_known_state() -> None:
     status = make_deployment(CLUSTER, serving=True)
     first = FakeSession((*opening_events(CLUSTER), DeploymentsSeen(deployments=(status,))))
     second = FakeSession(())
@@ -106,33 +106,33 @@ def deployed(**changes: Any) -> DeploymentsSeen:
     return DeploymentsSeen(deployments=(status.model_copy(update=changes),))
 
 
-def test_leaving_names_what_goes_on_where_and_how_to_end_it() -> None:
-    end = "To end it: clusterview stop llama-1"
+def test_exit_names_what_is_running_where_and_how_to_stop_it() -> None:
+    end = "Stop it with: clusterview stop llama-1"
     assert said() == []
     at = "http://127.0.0.1:8123"
-    assert said(deployed(endpoint=at)) == [f"llama-1 goes on at {at}. {end}"]
-    assert said(deployed(state=DeploymentState.STARTING)) == [f"llama-1 goes on starting. {end}"]
+    assert said(deployed(endpoint=at)) == [f"llama-1 is still running at {at}. {end}"]
+    assert said(deployed(state=DeploymentState.STARTING)) == [f"llama-1 is still starting. {end}"]
     failed = deployed(state=DeploymentState.FAILED, reason="rank 0: out of memory")
     assert said(failed) == [f"llama-1 has failed: rank 0: out of memory. {end}"]
     assert said(deployed(state=DeploymentState.STOPPING)) == ["llama-1 is being stopped."]
 
 
-def test_leaving_says_where_the_cluster_is_if_stop_would_not_find_it() -> None:
+def test_exit_includes_the_address_that_stop_needs() -> None:
     (line,) = said(deployed(endpoint=None), place=("--address", "10.0.0.1:6379"))
-    assert line == "llama-1 goes on. To end it: clusterview stop --address 10.0.0.1:6379 llama-1"
+    assert line == "llama-1 is still running. Stop it with: clusterview stop --address 10.0.0.1:6379 llama-1"
 
 
-def test_leaving_names_an_order_that_does_not_show_yet() -> None:
+def test_exit_names_a_deployment_that_is_not_visible_yet() -> None:
     orders = OpenOrders()
     orders.deploy("llama-2")
     lines = said(deployed(), orders=orders)
-    assert lines[1] == "llama-2 was ordered and may be starting. To end it: clusterview stop llama-2"
+    assert lines[1] == "llama-2 was submitted and may be starting. Stop it with: clusterview stop llama-2"
 
 
-def test_leaving_a_lost_session_claims_nothing() -> None:
+def test_exit_from_a_lost_session_claims_nothing() -> None:
     for trouble in (LOST, BROKEN):
         (line,) = said(deployed(), trouble)
         assert line == (
             "llama-1 was ready when the connection to its cluster was lost. "
-            "To see whether it runs: clusterview status. To end it: clusterview stop llama-1"
+            "Check it with: clusterview status. Stop it with: clusterview stop llama-1"
         )
