@@ -16,7 +16,7 @@ from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
 from cluster.packages import distribution_name, is_installed, missing
-from cluster.planner.reasons.describe import cluster_in_words
+from cluster.planner.reasons.describe import describe_cluster
 from cluster.units import count_of
 
 _SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
@@ -82,11 +82,11 @@ def _terminal() -> Finding:
 
 def _state_folder() -> Finding:
     from cluster.bridge.state.folder import check_usable, state_path
-    from cluster.cli.unknown_files import foreign_in_words
+    from cluster.cli.unknown_files import describe_foreign
 
     try:
         check_usable()
-        foreign = foreign_in_words()
+        foreign = describe_foreign()
     except ClusterviewError as error:
         return Finding("records", "fail", error.one_line())
     return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
@@ -128,7 +128,7 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    summary = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
+    summary = describe_cluster(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
     yield Finding(subject, "ok" if cluster.num_gpus else "warn", summary)
     for node in cluster.nodes:
         if node.error:

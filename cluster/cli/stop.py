@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not wanted:
             return _nothing_to_stop(arguments, found)
         if arguments.dry_run:
-            print("\n".join(f"would stop {line}" for line in map(_in_words, wanted)))
+            print("\n".join(f"would stop {line}" for line in map(_describe_status, wanted)))
             return 0
-        if not _confirmed(arguments, [_in_words(status) for status in wanted]):
+        if not _confirmed(arguments, [_describe_status(status) for status in wanted]):
             say("nothing was stopped")
             return 0
         _stop(found)
@@ -89,7 +89,7 @@ def _confirmed(arguments: argparse.Namespace, wanted: list[str]) -> bool:
     return confirmed(arguments, f"Stop these {len(wanted)} deployments?", wanted)
 
 
-def _in_words(status: DeploymentStatus) -> str:
+def _describe_status(status: DeploymentStatus) -> str:
     parts = [str(status.state), status.model]
     if status.ranks:
         parts.append(count_of(len(status.ranks), "GPU"))

@@ -11,7 +11,7 @@ from cluster.units import count_of
 _NAMED = 5
 
 
-def foreign_in_words() -> str:
+def describe_foreign() -> str:
     """Return one line about such files, or '' when there are none."""
     files = foreign_files()
     if not files:
@@ -24,5 +24,5 @@ def foreign_in_words() -> str:
 
 def name_foreign_files() -> None:
     """Report on stderr which files are left alone."""
-    if words := foreign_in_words():
+    if words := describe_foreign():
         say(words)

@@ -29,7 +29,7 @@ class Place:
     calls: int = 0
     """Calls begun so far; as long as it grows, nothing hangs."""
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Name the call and its GPU."""
         if self.function is None:
             return "the probe"
@@ -94,7 +94,7 @@ class ProbeChild:
         except subprocess.TimeoutExpired:
             return "the probe closed its output"
         if status < 0:
-            return f"the probe crashed in {self.place().in_words()} ({signal.Signals(-status).name})"
+            return f"the probe crashed in {self.place().describe()} ({signal.Signals(-status).name})"
         last_line = self._last_stderr_line()
         return f"the probe ended with status {status}" + (f": {last_line}" if last_line else "")
 

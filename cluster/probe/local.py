@@ -73,5 +73,5 @@ def _await_node(child: ProbeChild, until_s: float, gpu_patience_s: float) -> tup
         began_s = began_s if place == last_place else now_s
         waited_s = now_s - began_s
         if now_s >= until_s or (place.gpu_index is not None and waited_s > gpu_patience_s):
-            return None, f"{place.in_words()} did not return within {waited_s:.0f} s"
+            return None, f"{place.describe()} did not return within {waited_s:.0f} s"
     return None, child.how_it_ended()

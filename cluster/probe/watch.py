@@ -126,7 +126,7 @@ class ProbeProcess:
                 return self._quarantine.crashed(place.gpu_index, reason, now_s)
             if now_s - moved_s > self._allowed_s(place):
                 self._trouble("hung", self._no_return(place))
-                reason = f"{place.in_words()} did not return within {self._deadline_s:g} s"
+                reason = f"{place.describe()} did not return within {self._deadline_s:g} s"
                 return self._quarantine.hung(place.gpu_index, reason, now_s)
             if now_s - self._heard_s > 3 * self._order.interval_s + _LOOK_S:
                 self._trouble("stale", self._no_return(place))
@@ -140,7 +140,7 @@ class ProbeProcess:
         return max(self._deadline_s, _START_ALLOWANCE_S) if starts else self._deadline_s
 
     def _no_return(self, place: Place) -> str:
-        return f"{place.in_words()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
+        return f"{place.describe()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
 
     def _take(self, lines: list[ProbeLine]) -> int:
         """Keep the content of the lines; returns how many readings were among them."""

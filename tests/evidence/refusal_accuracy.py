@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.planner.memory import replica_memory
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.rules import graphs_rejection, layout_rejections, memory_rejections
 from tests.evidence.memory_accuracy import utilization_of
 from tests.evidence.models import EvidenceModels
@@ -14,11 +15,11 @@ from tests.evidence.rows import Row, named_rows
 from tests.evidence.setups import Setup, read_setup
 
 RULES_OF_CATEGORY = {
-    "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
-    "kv_need_gt_available": {"max_len_exceeds_kv", "no_kv_memory"},
-    "oom_load": {"weights_do_not_fit"},
-    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit", "max_len_exceeds_kv"},
-    "dtype_unsupported": {"dtype_unsupported", "quantization_unsupported"},
+    "max_len_gt_kv": {Rule.MAX_LEN_EXCEEDS_KV, Rule.NO_KV_MEMORY},
+    "kv_need_gt_available": {Rule.MAX_LEN_EXCEEDS_KV, Rule.NO_KV_MEMORY},
+    "oom_load": {Rule.WEIGHTS_DO_NOT_FIT},
+    Rule.NO_KV_MEMORY: {Rule.NO_KV_MEMORY, Rule.WEIGHTS_DO_NOT_FIT, Rule.MAX_LEN_EXCEEDS_KV},
+    Rule.DTYPE_UNSUPPORTED: {Rule.DTYPE_UNSUPPORTED, Rule.QUANTIZATION_UNSUPPORTED},
 }
 """Rules that say what a category of the evidence says; any other category is a rule's own name."""
 

@@ -7,11 +7,13 @@ from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpe
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.fixes.fix import Fix, OtherWeights
 from cluster.planner.layout import Layout, Placement
 from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import (
     Band,
+    Bottleneck,
     Candidate,
     ComparisonColumn,
     DecisionStep,
@@ -20,7 +22,9 @@ from cluster.planner.result import (
     RankMemory,
     Rejection,
 )
+from cluster.planner.rule import Rule
 from cluster.planner.traffic import Lengths
+from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
 from tui.deploy_spec import OrderContext
@@ -139,7 +143,7 @@ def make_estimate(rate: float, tpot_s: float, reduces: int, share: float) -> Est
         batch=128,
         all_reduce_share=share,
         all_reduces_per_token=reduces,
-        bottleneck="memory bandwidth",
+        bottleneck=Bottleneck.MEMORY_BANDWIDTH,
     )
 
 
@@ -164,8 +168,8 @@ def _fits(
     )
 
 
-def _refused(layout: Layout, rule: str, message: str, fix: str) -> Candidate:
-    form, refused = Form.plain(layout.tp, layout.pp, layout.ep), (Rejection(rule, message, fix),)
+def _refused(layout: Layout, rule: Rule, message: str, *fixes: Fix) -> Candidate:
+    form, refused = Form.plain(layout.tp, layout.pp, layout.ep), (Rejection(rule, message, fixes),)
     return Candidate(form, layout, feasible=False, rejections=refused, why=message)
 
 
@@ -186,27 +190,31 @@ def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
         ),
         _refused(
             Layout(tp=8),
-            "crosses_node",
+            Rule.CROSSES_NODE,
             "TP=8 spans node-0 and node-1, 160 all-reduces a token over the network",
-            "TP=4, DP=2, or TP=4, PP=2",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix(layout=Layout(tp=4, pp=2)),
         ),
         _refused(
             Layout(dp=8),
-            "weights_do_not_fit",
+            Rule.WEIGHTS_DO_NOT_FIT,
             "needs 131.4 GiB of weights a GPU, 71.3 GiB are in the budget",
-            "TP=4, or an FP8 variant with TP=2",
+            Fix(layout=Layout(tp=4)),
+            Fix(weights=OtherWeights(VARIANTS[0], 66 * GIB, 131 * GIB)),
         ),
         _refused(
             Layout(tp=2, dp=4),
-            "no_kv_memory",
+            Rule.NO_KV_MEMORY,
             "weights take 65.7 of 71.3 GiB; 2.0 GiB are left for the cache, 2.5 GiB are needed",
-            "TP=4, DP=2, or --max-model-len 6144",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix.of(max_model_len=6144),
         ),
         _refused(
             Layout(tp=3, dp=2),
-            "heads_not_divisible",
+            Rule.HEADS_NOT_DIVISIBLE,
             "TP=3 splits 64 heads unevenly",
-            "TP=4, or the built-in engine, which can split unevenly",
+            Fix(layout=Layout(tp=4)),
+            Fix.of(engine="builtin", engine_version=None),
         ),
     )
 

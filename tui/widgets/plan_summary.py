@@ -5,12 +5,15 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.fixes.text import describe_options
+from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
 from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
+from tui.workload import options_set
 
 
 class PlanSummary(TextPanel):
@@ -44,11 +47,14 @@ class PlanSummary(TextPanel):
             text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
         if self._moved:
             text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
-        text.append(f"  {describe_model(plan.model)}", styles.muted)
         if not self.roomy:
+            # The line is cut where it is too long: what was set by hand is worth more than the model's size.
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {describe_request(plan)}", styles.muted)
+            settings = describe_settings(plan.request)
+            text.append(f"  {settings}" if settings else "", styles.accent)
+            text.append(f"  {describe_model(plan.model)}  {describe_load(plan)}", styles.muted)
             return text
+        text.append(f"  {describe_model(plan.model)}", styles.muted)
         text.append("\n")
         text.append(describe_request(plan), styles.muted)
         if plan.request.workload == "inference":
@@ -82,7 +88,12 @@ def describe_model(model: ModelSpec) -> str:
 
 
 def describe_request(plan: Plan) -> str:
-    """Say what was planned for: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+    """Return what was planned for: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
+    return f" {DOT} ".join(filter(None, (describe_load(plan), describe_settings(plan.request))))
+
+
+def describe_load(plan: Plan) -> str:
+    """Return the workload that was planned for."""
     request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
@@ -91,15 +102,13 @@ def describe_request(plan: Plan) -> str:
         if request.concurrency is None
         else f"{count_of(request.concurrency, 'request')} at a time"
     )
-    pins = [
-        f"{name}={value}"
-        for name, value in (("TP", request.tp), ("PP", request.pp), ("DP", request.dp), ("EP", request.ep))
-        if value is not None
-    ]
-    length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
-    parts = [
-        f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out",
-        many,
-        f"for {request.objective}",
-    ]
-    return f" {DOT} ".join([*parts, *length, *([f"pinned {' '.join(pins)}"] if pins else [])])
+    tokens = f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out"
+    return f" {DOT} ".join((tokens, many, f"for {request.objective}"))
+
+
+def describe_settings(request: PlanRequest) -> str:
+    """Return what was set by hand: 'length 4,096 · --kv-cache-dtype fp8 · pinned TP=4'; '' for nothing."""
+    length = f"length {request.max_model_len:,}" if request.max_model_len else ""
+    pins = " ".join(f"{axis.upper()}={degree}" for axis, degree in request.pins.items())
+    options = describe_options(options_set(request))
+    return f" {DOT} ".join(filter(None, (length, options, f"pinned {pins}" if pins else "")))

@@ -235,7 +235,7 @@ class Deployments:
                 if piece:
                     self._send(TokenSeen(prompt_id=prompt_id, text=piece, replica=replica))
         except Exception as error:
-            words = _in_words(error)
+            words = _describe_error(error)
             self._send(TokenSeen(prompt_id=prompt_id, done=True, error=words))
             raise DeployFailed(f"{name}: {words}") from error
         self._send(TokenSeen(prompt_id=prompt_id, done=True, replica=replica))
@@ -251,13 +251,15 @@ class Deployments:
         try:
             router = self._ray.get(known.actor.router.remote(), timeout=_ACCEPTED_S)
         except Exception as error:
-            raise Unreachable(f"the controller of {name} does not answer: {_in_words(error)}") from error
+            raise Unreachable(
+                f"the controller of {name} does not answer: {_describe_error(error)}"
+            ) from error
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     message = getattr(cause, "message", None)
     if isinstance(message, str) and message:

@@ -60,7 +60,7 @@ def resolve(name: str) -> str | None:
         )
         raise UnknownName(
             f"Model name '{clean(name, 80)}' is ambiguous: {len(found)} models match",
-            f"Give more of the name: {listed}",
+            f"Use a full name: {listed}",
         )
     return found[0] if found else None
 
@@ -85,16 +85,12 @@ def resolve_variant(name: str) -> NamedVariant | None:
 
 
 def unknown(name: str, more: str = "") -> UnknownName:
-    """Return the error for a name that is neither in the catalog nor on disk; `more` is added to its hint."""
+    """Return the error for a name that is neither in the catalog nor on disk; `more` ends its hint."""
     near = nearest_names(name.rsplit("/", 1)[-1], _short_names()) or nearest_names(name, model_files())
     shown = ", ".join(_short_names().get(short, short) for short in near)
-    hint = (
-        f"Did you mean {shown}?"
-        if shown
-        else "Give a hub id, a folder in Hugging Face format or a config.json"
-    )
-    if more:
-        hint = f"{hint if shown else hint + '.'} {more}"
+    suggestion = f"Did you mean {shown}?" if shown else ""
+    other = more or ("" if shown else "Give a hub id, a folder in Hugging Face format or a config.json")
+    hint = " ".join(filter(None, (suggestion, other)))
     return UnknownName(f"Unknown model '{clean(name, 120)}'", hint)
 
 

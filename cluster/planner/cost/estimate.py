@@ -16,7 +16,7 @@ from cluster.planner.layout import Layout, StageRange
 from cluster.planner.memory import ReplicaMemory
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.replica import Replica
-from cluster.planner.result import Estimate
+from cluster.planner.result import Bottleneck, Estimate
 from cluster.planner.traffic import Traffic
 
 SERVED_BATCH = 32
@@ -126,21 +126,21 @@ def _estimate(replica: Replica, operation: _Operation, traffic: Traffic) -> Esti
         batch=max(1, round(timed.batch)),
         all_reduce_share=decode.all_reduce_s / decode.total_s if decode.total_s else 0.0,
         all_reduces_per_token=all_reduces_per_token(model, operation.replica.layout),
-        bottleneck=_bottleneck(timed, operation.limit, layout),
+        bottleneck=_bottleneck(timed, operation.limit, operation.replica.layout),
         runs_as=None if operation.replica is replica else operation.replica.layout,
     )
 
 
-def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> str:
+def _bottleneck(state: ReplicaState, limit: BatchLimit, layout: Layout) -> Bottleneck:
     slowest = state.mean
     if layout.pp > 1 and state.micro_batches < layout.pp:
-        return "pipeline bubbles"
+        return Bottleneck.PIPELINE_BUBBLES
     if slowest.all_reduce_s > 0.4 * slowest.total_s:
-        return "all-reduce"
+        return Bottleneck.ALL_TO_ALL if layout.dp_attention and layout.tp == 1 else Bottleneck.ALL_REDUCE
     if limit.by == "KV room" and state.batch >= limit.batch > 1 and slowest.memory_s > slowest.compute_s:
-        return "KV room"
+        return Bottleneck.KV_ROOM
     if state.host_bound:
-        return "host"
+        return Bottleneck.HOST
     if slowest.fixed_s > max(slowest.memory_s, slowest.compute_s):
-        return "launch overhead"
-    return "compute" if slowest.compute_s > slowest.memory_s else "memory bandwidth"
+        return Bottleneck.LAUNCH_OVERHEAD
+    return Bottleneck.COMPUTE if slowest.compute_s > slowest.memory_s else Bottleneck.MEMORY_BANDWIDTH

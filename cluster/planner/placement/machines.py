@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.catalog.gpu_spec import GpuSpec
+from cluster.planner.rule import Rule
 
 Link = Literal["nvlink", "pcie", "network", "none"]
 """How the GPUs of one tensor-parallel group reach each other; 'none' for a slice that cannot join a group."""
@@ -88,8 +89,8 @@ class LeftOut:
 
     node_name: str
     gpu_index: int
-    rule: str
-    """'gpu_busy', 'gpu_unhealthy' or 'gpu_unknown'."""
+    rule: Rule
+    """GPU_BUSY, GPU_UNHEALTHY or GPU_UNKNOWN."""
     reason: str
 
 

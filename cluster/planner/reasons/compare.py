@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
 from cluster.planner.placement.form import Form
-from cluster.planner.reasons.describe import column_number, column_spans, duration_in_words, rate_in_words
+from cluster.planner.reasons.describe import column_number, column_spans, describe_duration, describe_rate
 from cluster.planner.reasons.facts import Facts, at_own_length, single_replica
 from cluster.planner.result import Candidate, ComparisonColumn, Estimate
 from cluster.planner.search.candidates import build_candidates
@@ -167,14 +167,14 @@ class _Strategy:
         alone = single_replica(self.context, self.candidate.form).estimate
         if alone is None:
             return "n/a"
-        told = f"{duration_in_words(alone.tpot_s)} a token, one request alone"
+        told = f"{describe_duration(alone.tpot_s)} a token, one request alone"
         return f"{told} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else told
 
     def _throughput(self) -> str:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
         if estimate is None:
             return "does not run"
-        told = rate_in_words(estimate.throughput_tokens_per_s, replicas)
+        told = describe_rate(estimate.throughput_tokens_per_s, replicas)
         return told if replicas > 1 else f"{told}, 1 replica"
 
     def _memory(self) -> str:

@@ -58,7 +58,7 @@ def _comparison(wide: Candidate, narrow: Candidate) -> str:
     first, next_ones = _instead(theirs.ttft_s, ours.ttft_s), _instead(theirs.tpot_s, ours.tpot_s)
     rate = f"{theirs.throughput_tokens_per_s.value:,.0f} instead of {ours.throughput_tokens_per_s.value:,.0f}"
     return (
-        f"; {_axes(narrow.layout)} {_mended(narrow)}: first token {first}, then {next_ones} a token, "
+        f"; {_axes(narrow.layout)} {_benefit_of(narrow)}: first token {first}, then {next_ones} a token, "
         f"{rate} tokens/s"
     )
 
@@ -73,7 +73,7 @@ def _axes(layout: Layout) -> str:
     return " x ".join(parts)
 
 
-def _mended(narrow: Candidate) -> str:
+def _benefit_of(narrow: Candidate) -> str:
     if narrow.layout.tp == 1:
         return "needs none"
     return "keeps them on NVLink" if narrow.span.on_nvlink else "keeps them inside a node"

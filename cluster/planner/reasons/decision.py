@@ -8,7 +8,7 @@ from cluster.planner.reasons.describe import made_of
 from cluster.planner.reasons.division import inside, over_nodes, still_spread, within_node
 from cluster.planner.reasons.facts import Facts
 from cluster.planner.result import Candidate, DecisionStep
-from cluster.planner.search.busy_memory import MEMORY_RULES
+from cluster.planner.rule import MEMORY_RULES
 from cluster.planner.search.context import Context
 from cluster.units import format_gib
 

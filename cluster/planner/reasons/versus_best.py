@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.planner.reasons.describe import duration_in_words, rate_in_words
+from cluster.planner.reasons.describe import describe_duration, describe_rate
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Estimate
 from cluster.planner.search.ranking import SAME, benefit, request_latency_s
@@ -93,7 +93,7 @@ def _kv(candidate: Candidate) -> int:
 
 
 def _rate(candidate: Candidate) -> str:
-    return rate_in_words(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
+    return describe_rate(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
 
 
 def latency(candidate: Candidate) -> str:
@@ -101,7 +101,7 @@ def latency(candidate: Candidate) -> str:
     estimate = candidate.estimate
     if estimate is None:
         return "no estimate"
-    first, next_ones = duration_in_words(estimate.ttft_s), duration_in_words(estimate.tpot_s)
+    first, next_ones = describe_duration(estimate.ttft_s), describe_duration(estimate.tpot_s)
     return f"first token {first}, then {next_ones} a token"
 
 

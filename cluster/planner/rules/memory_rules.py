@@ -8,6 +8,7 @@ from cluster.planner.layout import StageRange
 from cluster.planner.memory import ReplicaMemory
 from cluster.planner.memory.kv_cache import kv_bytes_per_token, kv_cache_tokens, sequences_held
 from cluster.planner.result import RankMemory, Rejection
+from cluster.planner.rule import Rule
 from cluster.units import format_gib
 
 ROOM_ERROR_SHARE = 0.1
@@ -27,13 +28,13 @@ def _find(replica_memory: ReplicaMemory) -> Iterator[Rejection]:
     if memory.weights_bytes > memory.budget_bytes:
         short = memory.weights_bytes - memory.budget_bytes
         yield Rejection(
-            "weights_do_not_fit",
+            Rule.WEIGHTS_DO_NOT_FIT,
             f"weights take {format_gib(memory.weights_bytes)} a GPU{where}, "
             f"{format_gib(short)} more than the budget of {format_gib(memory.budget_bytes)}",
         )
     elif memory.kv_cache_bytes == 0:
         yield Rejection(
-            "no_kv_memory",
+            Rule.NO_KV_MEMORY,
             f"weights {format_gib(memory.weights_bytes)} and overheads "
             f"{format_gib(memory.fixed_bytes - memory.weights_bytes)} leave no room for a KV cache{where}: "
             f"{format_gib(memory.shortfall_bytes)} more than the budget of {format_gib(memory.budget_bytes)}",
@@ -41,7 +42,7 @@ def _find(replica_memory: ReplicaMemory) -> Iterator[Rejection]:
     elif (asked := replica.launch.kv_cache_memory_bytes) and memory.budget_bytes < memory.fixed_bytes + asked:
         room = format_gib(memory.budget_bytes - memory.fixed_bytes)
         yield Rejection(
-            "no_kv_memory",
+            Rule.NO_KV_MEMORY,
             f"a KV cache of {format_gib(asked)} is more than the {room} that stay free{where}",
         )
     else:
@@ -55,7 +56,7 @@ def _too_long(memory: ReplicaMemory) -> Iterator[Rejection]:
         return
     max_len, there = memory.replica.launch.max_model_len, min(rank.kv_cache_bytes for rank in memory.ranks)
     yield Rejection(
-        "max_len_exceeds_kv",
+        Rule.MAX_LEN_EXCEEDS_KV,
         f"one sequence of {max_len:,} tokens needs {format_gib(missing)} more KV cache a GPU "
         f"than the {format_gib(there)} there are",
     )

@@ -11,6 +11,7 @@ from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.memory.weights import stage_weights_bytes
 from cluster.planner.replica import Rank, RankGpu, Replica
 from cluster.planner.result import RankMemory, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.variants import FULL_SIZE, stored_as
 from cluster.units import format_gib
 
@@ -30,10 +31,9 @@ def gpu_busy_rejection(
     if not wanted or free >= wanted or not total:
         return None
     return Rejection(
-        "gpu_busy",
+        Rule.GPU_BUSY,
         f"{where} has {format_gib(free)} free, and {engine.name} wants {format_gib(wanted)} "
         f"({launch.gpu_memory_utilization:g} of {format_gib(total)}) at its start",
-        f"stop what holds {format_gib(wanted - free)} there",
     )
 
 
@@ -64,7 +64,7 @@ def loading_rejection(replica: Replica, rank: Rank) -> Rejection | None:
     if whole_bytes <= free_bytes:
         return None
     return Rejection(
-        "weights_do_not_fit",
+        Rule.WEIGHTS_DO_NOT_FIT,
         f"{engine.name} {engine.version} holds all weights in 16 bits while it quantises them: "
         f"{format_gib(whole_bytes)} a GPU, {format_gib(whole_bytes - free_bytes)} more than is free",
     )
@@ -83,7 +83,7 @@ def graphs_rejection(engine: EngineProfile, memory: RankMemory, gpu: RankGpu) ->
     if late <= GRAPH_ERROR_SHARE * memory.cuda_graph_bytes:
         return None
     return Rejection(
-        "graphs_do_not_fit",
+        Rule.GRAPHS_DO_NOT_FIT,
         f"CUDA graphs of {format_gib(memory.cuda_graph_bytes)} are captured after the cache is sized: "
         f"{format_gib(late)} more than is left of the GPU beside the budget",
     )

@@ -5,26 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.placement.classes import ReplicaClass
 from cluster.planner.placement.form import Form
 from cluster.planner.replica import RankGpu
 from cluster.planner.result import Rejection
+from cluster.planner.rule import MEMORY_RULES, Rule
 from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.context import Context
 from cluster.planner.search.fit import Fit, fit_replica
-from cluster.planner.search.memory_holders import describe_holders, release
+from cluster.planner.search.memory_holders import describe_holders, memory_to_free
 from cluster.units import format_gib
 
 _HALVINGS = 14
-MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "graphs_do_not_fit", "gpu_busy")
 
 
 def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
     """Say it of the GPU that is short when the layout would fit on these GPUs if nobody else used them."""
     refused = [rejection for rejection in fit.rejections if rejection.rule in MEMORY_RULES]
     totals = [pool.total_bytes for pool in replicas.pools]
-    if not refused or refused[0].rule == "gpu_busy":
+    if not refused or refused[0].rule == Rule.GPU_BUSY:
         return fit.rejections
     if all(free >= total for free, total in zip(replicas.frees, totals, strict=True)):
         return fit.rejections
@@ -37,7 +38,7 @@ def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: F
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection("gpu_busy", message, release(_members(context, replicas), level)),)
+    return (Rejection(Rule.GPU_BUSY, message, _freed(context, replicas, level)),)
 
 
 def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
@@ -51,7 +52,7 @@ def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tu
         rejection = gpu_busy_rejection(context.engine, launch, of_rank, where)
         if rejection is not None:
             wanted = startup_free_bytes(context.engine, launch, of_rank)
-            return (replace(rejection, fix=release(_members(context, replicas), wanted)),)
+            return (replace(rejection, fixes=_freed(context, replicas, wanted)),)
     return ()
 
 
@@ -89,6 +90,12 @@ def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list
 
 def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
     return [one for chunk in range(len(replicas.frees)) for one in _gpus_of_chunk(context, replicas, chunk)]
+
+
+def _freed(context: Context, replicas: ReplicaClass, level_bytes: int) -> tuple[Fix, ...]:
+    """The fix that frees this much on every GPU of the tightest replica; () where nothing is missing."""
+    memory = memory_to_free(_members(context, replicas), level_bytes)
+    return () if memory is None else (Fix(hardware=memory),)
 
 
 def _start_level_bytes(context: Context, fit: Fit) -> int:

@@ -10,6 +10,7 @@ from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import take
 from cluster.planner.placement.span import NOT_PLACED, span_of
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.busy_memory import busy_rejections, partly_used_note
 from cluster.planner.search.class_fits import ClassFit, fit_form, refused_anywhere
 from cluster.planner.search.context import Context
@@ -140,7 +141,7 @@ def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Can
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
         f"the GPUs here hold {available:,}"
     )
-    refused = (Rejection("not_enough_gpus", message),)
+    refused = (Rejection(Rule.NOT_ENOUGH_GPUS, message),)
     return replace(
         candidate, layout=layout, feasible=False, rejections=refused, placement=(), span=NOT_PLACED
     )

@@ -9,8 +9,9 @@ from cluster.planner.placement.classes import ReplicaClass, classify, gather
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.result import Rejection
+from cluster.planner.rule import MEMORY_RULES
 from cluster.planner.rules import layout_rejections
-from cluster.planner.search.busy_memory import MEMORY_RULES, startup_rejections
+from cluster.planner.search.busy_memory import startup_rejections
 from cluster.planner.search.context import Context
 from cluster.planner.search.fit import Fit, fit_replica
 
@@ -37,7 +38,7 @@ class ClassFit:
         """True where memory that others hold may be all that is in the way."""
         rules = {rejection.rule for rejection in self.fit.rejections}
         pairs = zip(self.replicas.frees, self.replicas.pools, strict=True)
-        return bool(rules & set(MEMORY_RULES)) and any(
+        return bool(rules & MEMORY_RULES) and any(
             free < _PARTLY_USED_BELOW * pool.total_bytes for free, pool in pairs
         )
 

@@ -15,6 +15,7 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Pool
 from cluster.planner.replica import Rank, RankGpu, Replica
 from cluster.planner.result import RankMemory, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections, start_rejections
 from cluster.planner.search.context import Context
 from cluster.planner.search.links import links_of
@@ -89,7 +90,7 @@ def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
     message = (
         f"--max-model-len {asked:,} is more than the {model.max_position:,} tokens the model was made for"
     )
-    return (Rejection("max_len_exceeds_model", message),)
+    return (Rejection(Rule.MAX_LEN_EXCEEDS_MODEL, message),)
 
 
 def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) -> tuple[Rejection, ...]:

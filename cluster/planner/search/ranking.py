@@ -14,24 +14,26 @@ SAME = 0.10
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule of the field that a layout may break only where it wins by more than a factor."""
+class Convention:
+    """A convention of the field that a layout may break only where it wins by more than a factor."""
 
     must_win: float
     kept: str
-    """What layouts that keep to the rule have."""
+    """What layouts that keep to it have."""
     broken: str
     """What a layout that breaks it does."""
 
 
-DEEP = Rule(1.5, "TP in the node and PP over the nodes", "it has more stages than nodes")
-"""Across nodes the rule is TP in the node x PP over the nodes. Of the measured pipelines 19 in 20 are
+DEEP = Convention(1.5, "TP in the node and PP over the nodes", "it has more stages than nodes")
+"""Across nodes the convention is TP in the node x PP over the nodes. Of the measured pipelines 19 in 20 are
 predicted within 21% (ACCURACY.md), so two of them may differ by 1.21 / 0.79 and be equally fast."""
 
-WIDE = Rule(1.25, "no more nodes a replica than it needs", "its replicas span more nodes than they need")
+WIDE = Convention(
+    1.25, "no more nodes a replica than it needs", "its replicas span more nodes than they need"
+)
 """A model that needs k nodes gets k for each replica where more replicas then run: a lost node ends less."""
 
-SHARED_NODES = Rule(
+SHARED_NODES = Convention(
     1.5, "whole nodes for each replica", "its replicas share nodes, so one lost node ends two"
 )
 """A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
@@ -56,8 +58,8 @@ def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
     return Narrowest(machines, -replicas)
 
 
-def broken_rules(candidate: Candidate, needed: Narrowest) -> tuple[Rule, ...]:
-    """Return the rules that a layout breaks: it leads only where its estimate wins by more than they ask."""
+def broken_conventions(candidate: Candidate, needed: Narrowest) -> tuple[Convention, ...]:
+    """Return the conventions that a layout breaks: it leads only where it wins by more than they ask."""
     layout, span = candidate.layout, candidate.span
     deep = layout.pp > span.nodes_per_replica > 1
     wide = span.machines_per_replica > needed.machines and layout.num_replicas < needed.replicas
@@ -69,7 +71,7 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
 
     Those within the user's limits come first. Among candidates whose figures are the same within SAME, the
     one that is simpler to run leads: fewer stages, fewer ranks in a group, fewer GPUs for equal service. The
-    first has the highest figure, or one within SAME of it, of all that keep to the rules.
+    first has the highest figure, or one within SAME of it, of all that keep to the conventions.
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
@@ -116,7 +118,7 @@ def request_latency_s(candidate: Candidate) -> float:
 
 
 def _weighed(candidate: Candidate, request: PlanRequest, needed: Narrowest) -> float:
-    return benefit(candidate, request) / prod(rule.must_win for rule in broken_rules(candidate, needed))
+    return benefit(candidate, request) / prod(one.must_win for one in broken_conventions(candidate, needed))
 
 
 def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest, needed: Narrowest) -> list[Candidate]:

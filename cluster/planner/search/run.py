@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.planner.result import Candidate
-from cluster.planner.search.busy_memory import MEMORY_RULES
+from cluster.planner.rule import MEMORY_RULES
 from cluster.planner.search.candidates import Attempt, try_form
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import expert_forms, pipeline_degrees, tensor_degrees
@@ -78,5 +78,5 @@ def _count(so_far: int, found: list[Candidate]) -> int:
     if any(candidate.feasible for candidate in found):
         return so_far + 1
     rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
-    # Only more stages can mend a lack of memory; any other rule holds at every depth.
-    return so_far if rules <= set(MEMORY_RULES) else _ENOUGH_DEPTHS
+    # Only more stages can fix a lack of memory; any other rule holds at every depth.
+    return so_far if rules <= MEMORY_RULES else _ENOUGH_DEPTHS

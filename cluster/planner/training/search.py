@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.placement.span import span_of
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.not_placeable import absent_rejection
@@ -19,7 +21,7 @@ from cluster.planner.search.run import SearchResult
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
 from cluster.planner.training.step import Step, least_replicas
-from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
+from cluster.planner.training.words import NAMES, describe_exchange, describe_sharding
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
@@ -52,7 +54,7 @@ def _candidates(context: Context) -> Iterator[Candidate]:
             yield candidate
             fitting += candidate.feasible
             rules = {rejection.rule for rejection in candidate.rejections}
-            if fitting >= _ENOUGH_DEPTHS or rules - {"weights_do_not_fit"}:
+            if fitting >= _ENOUGH_DEPTHS or rules - {Rule.WEIGHTS_DO_NOT_FIT}:
                 break
 
 
@@ -67,7 +69,7 @@ def _judge(context: Context, form: Form) -> Candidate:
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
-        return _refuse(form, wanted, Rejection("not_enough_gpus", message))
+        return _refuse(form, wanted, Rejection(Rule.NOT_ENOUGH_GPUS, message))
     choice = choose(context, form, sets)
     if choice is None:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
@@ -113,7 +115,7 @@ def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
     step = choice.step
-    notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
+    notes = (describe_sharding(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
         form=form,
         layout=form.layout(step.num_replicas),
@@ -122,7 +124,7 @@ def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
         span=span_of(form, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
-        why=exchange_in_words(step),
+        why=describe_exchange(step),
         notes=notes,
     )
 
@@ -132,17 +134,24 @@ def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choic
     even = f"even with {NAMES[choice.step.sharding]} " if choice.step.num_replicas > 1 else ""
     message = (
         f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
-        f"{format_gib(memory.budget_bytes)}"
+        f"{format_gib(memory.budget_bytes)}{_gpus_needed(context, form, choice)}"
     )
-    rejection = Rejection("weights_do_not_fit", message, _more_ranks(context, form, choice))
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_replicas(context, form))
     return replace(candidate, feasible=False, rejections=(rejection,))
 
 
-def _more_ranks(context: Context, form: Form, choice: Choice) -> str:
-    """Say over how many ranks the state must be divided to fit; of a number asked for, one that fits here."""
-    wanted = context.request.dp
-    if wanted is not None:
-        most = _held(context.with_request(dp=None), form)
-        return form.layout(most).label if most > wanted else ""
+def _gpus_needed(context: Context, form: Form, choice: Choice) -> str:
+    """Say over how many GPUs the state must be divided to fit; '' where the replicas were pinned."""
+    if context.request.dp is not None:
+        return ""
     least = least_replicas(context, form, choice.step.memory.budget_bytes)
-    return "GPUs with more memory" if least is None else f"about {least * form.gpus:,} such GPUs in all"
+    if least is None:
+        return "; no number of such GPUs is enough"
+    return f"; it takes about {least * form.gpus:,} such GPUs in all"
+
+
+def _more_replicas(context: Context, form: Form) -> tuple[Fix, ...]:
+    """The number of replicas that do fit, where fewer were asked for: ZeRO divides the state over all."""
+    wanted = context.request.dp
+    most = 0 if wanted is None else _held(context.with_request(dp=None), form)
+    return (Fix(layout=form.layout(most)),) if wanted is not None and most > wanted else ()

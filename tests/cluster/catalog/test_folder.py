@@ -64,6 +64,7 @@ def folder(tmp_path: Path, config: dict[str, Any] = LLAMA) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_reference_weighs_what_the_config_says(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")

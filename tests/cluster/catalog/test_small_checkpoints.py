@@ -77,6 +77,7 @@ def test_adapters_are_not_counted(tmp_path: Path) -> None:
     assert load_model(str(tmp_path)).weights_bytes == WHOLE_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -14,7 +14,7 @@ from cluster.inventory import MeasuredRate
 from cluster.planner.cost.rates import rates_of
 from cluster.planner.launch import launch_on
 from cluster.planner.plan import plan
-from cluster.planner.reasons.describe import traffic_in_words
+from cluster.planner.reasons.describe import describe_traffic
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, ask, best, with_gpu
@@ -70,7 +70,7 @@ def test_a_time_for_another_layout_than_the_label_says_is_noted() -> None:
     ]
     # The figures beside it are those of what was timed: no all-reduces, but an all-to-all.
     assert candidate.estimate.all_reduces_per_token == 0
-    assert traffic_in_words(candidate.layout, candidate.estimate).startswith("the all-to-all between expert")
+    assert describe_traffic(candidate.layout, candidate.estimate).startswith("the all-to-all between expert")
     alone, none = notes_of(concurrency=1)
     assert alone.estimate is not None and alone.estimate.runs_as is None
     assert none == []

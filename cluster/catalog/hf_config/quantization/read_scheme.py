@@ -46,7 +46,8 @@ def read_scheme(fields: Fields, compute: str, wanted: str | None) -> Scheme:
         reading, left_out = _read_method(section, fields), ModuleSet(_patterns(section))
         if wanted not in _NOTHING and not _agrees(str(wanted), reading):
             raise BadInput(
-                f"{fields.where} is quantized with {reading.method}, not {clean(str(wanted), 40)}",
+                f"--quantization {clean(str(wanted), 40)} does not apply: "
+                f"the checkpoint is already quantized with {reading.method}",
                 "Leave out --quantization, or use the unquantized model",
             )
     if reading.drops_left_out:

@@ -30,7 +30,7 @@ from cluster.bridge.state.records import (
     write_record,
 )
 from cluster.bridge.state.temp_dir import new_temp_dir, remove_temp_dir
-from cluster.cli.unknown_files import foreign_in_words
+from cluster.cli.unknown_files import describe_foreign
 from cluster.errors import BadInput, SystemFailed
 
 KEY = "2x4xA100-80GB,1x8xL4"
@@ -169,7 +169,7 @@ def test_in_our_own_folder_what_has_no_mark_is_left_alone_and_named(name: str, c
     retire_record(KEY)
     forget_record(KEY)
     assert content_of(own) == before and foreign_files() == [own / name]
-    assert name in foreign_in_words()
+    assert name in describe_foreign()
 
 
 def test_a_file_in_the_way_is_never_overwritten() -> None:

@@ -16,6 +16,7 @@ from cluster.planner.cost.steady_state import Stream
 from cluster.planner.layout import Layout, StageRange
 from cluster.planner.replica import Rank, RankGpu, ReplicaLinks
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Bottleneck
 from cluster.planner.search.ranking import meets_limits
 from tests.cluster.planner.cost.setups import LLAMA_8B, LLAMA_70B, QWEN_MOE, ask, rate, timed
 from tests.evidence.setups import even_replica
@@ -75,7 +76,7 @@ def test_tensor_parallelism_is_what_speeds_up_a_single_request() -> None:
 def test_a_pipeline_does_not_speed_up_a_single_request() -> None:
     alone, piped = (ask(layout=Layout(tp=4, pp=pp), concurrency=1) for pp in (1, 2))
     assert piped.tpot_s.value > alone.tpot_s.value
-    assert piped.bottleneck == "pipeline bubbles"
+    assert piped.bottleneck is Bottleneck.PIPELINE_BUBBLES
 
 
 def test_a_pipeline_fills_with_requests() -> None:

@@ -11,6 +11,7 @@ from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 from cluster.planner.traffic import Lengths, fit_lengths
 from tests.cluster.planner.ask import LLAMA_8B, ask, best
 
@@ -63,7 +64,7 @@ def test_weights_that_are_read_whole_before_they_are_quantised() -> None:
         return [one.rule for c in plan(cluster, model, request).candidates for one in c.rejections]
 
     assert [asked(version) for version in ("0.12.0", "0.14.0")] == [[], []]
-    assert asked("0.13.0") == ["weights_do_not_fit"]
+    assert asked("0.13.0") == [Rule.WEIGHTS_DO_NOT_FIT]
 
 
 def test_gpus_newer_than_an_engine_s_builds_are_told() -> None:
