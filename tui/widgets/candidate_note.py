@@ -56,7 +56,9 @@ class CandidateNote(TextPanel):
         for line in self._advice:
             text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
         if candidate is not None:
-            note = feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
+            note = (
+                feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
+            )
             text.append_text(note)
         text.rstrip()
         return text
