@@ -41,9 +41,9 @@ class Achieved:
     """Of the rate of a compute dtype, in dense matrix products, where the architecture has no figure."""
     expert_flops: dict[str, float] = field(hash=False)
     """Of the rate of a compute dtype, in grouped products of experts."""
-    dequantised: dict[str, float] = field(hash=False)
+    dequantized: dict[str, float] = field(hash=False)
     """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantized."""
-    quantised_layer_s: dict[str, float] = field(hash=False)
+    quantized_layer_s: dict[str, float] = field(hash=False)
     """By weight format: more fixed time of a layer's products than 16-bit ones take."""
 
 

@@ -30,7 +30,7 @@ class Rates:
     """Element-wise kernels."""
     flops_per_s: dict[str, float] = field(hash=False)
     expert_flops_per_s: dict[str, float] = field(hash=False)
-    dequantised: dict[str, float] = field(hash=False)
+    dequantized: dict[str, float] = field(hash=False)
     attention_flops_per_s: float
     decode_attention_flops_per_s: float
     expert_passes: float
@@ -42,7 +42,7 @@ class Rates:
     def bandwidth(self, weight_format: str, compute: str) -> float:
         """Return bytes/s at which weights stream; slower where each element is widened on the way."""
         widened = weight_format not in (compute, "bf16", "fp16", "fp32")
-        return self.weights_bytes_per_s * (self.dequantised.get(weight_format, 1.0) if widened else 1.0)
+        return self.weights_bytes_per_s * (self.dequantized.get(weight_format, 1.0) if widened else 1.0)
 
 
 def rates_of(gpu: GpuSpec, engine: EngineProfile) -> Rates:
@@ -86,7 +86,7 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
         plain_bytes_per_s=weights_bytes_per_s,
         flops_per_s={dtype: rate * engine.flops_factor for dtype, rate in flops.items()},
         expert_flops_per_s=_scaled(full, achieved.expert_flops, engine.flops_factor),
-        dequantised=achieved.dequantised,
+        dequantized=achieved.dequantized,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
         expert_passes=known.expert_activation_passes if known else achieved.expert_activation_passes,
