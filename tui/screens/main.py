@@ -6,6 +6,7 @@ What is asked of the planner is in `Planning`, what is asked of the cluster in `
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import events, work
@@ -104,8 +105,9 @@ class MainScreen(Screen[None]):
         """Place the layouts that the next key may highlight, so that it need not wait for them."""
         missing = self.panels.unprepared_neighbors()
         if missing:
-            work = in_background(self.panels.prepare, missing)
-            self.run_worker(work, group="prepare", exclusive=True, exit_on_error=False)
+            # A coroutine function, not a coroutine: the worker may be canceled before it starts.
+            prepare = partial(in_background, self.panels.prepare, missing)
+            self.run_worker(prepare, group="prepare", exclusive=True, exit_on_error=False)
 
     def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
         """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
