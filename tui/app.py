@@ -29,7 +29,7 @@ from tui.filters import OutputFilter
 from tui.listener import Listener
 from tui.messages import StoreChanged
 from tui.planner.by_name import PlanFunction, plan_with_catalogue
-from tui.planning import Question, SpecFunction, spec_with_scale
+from tui.planning import Question, SpecFunction, order_now
 from tui.screens.explain import Example
 from tui.screens.main import MainScreen
 from tui.store import Store
@@ -45,7 +45,7 @@ class Setup:
     """Names or paths; the first that fits is shown."""
     request: PlanRequest = field(default_factory=PlanRequest)
     plan: PlanFunction = plan_with_catalogue
-    make_spec: SpecFunction = spec_with_scale
+    make_spec: SpecFunction = order_now
     clock: Callable[[], float] = time.time
     ascii_only: bool = False
     theme: str = PALETTES[0].name

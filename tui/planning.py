@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,19 +14,8 @@ from tui.cluster_now import current_cluster, without_deployments
 from tui.planner.by_name import PlanFunction
 from tui.store import Snapshot
 
-SpecFunction = Callable[[Plan, Candidate, "OrderContext"], DeploymentSpec]
-"""(plan, candidate, where and what of the order) -> what to deploy. Runs in a worker thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderContext:
-    """What an order needs beside the layout."""
-
-    model_path: str | None
-    """Folder or file of the model; None for a catalogue name or hub id."""
-    simulated: bool
-    taken_names: tuple[str, ...]
-    """Names of deployments that exist."""
+SpecFunction = Callable[[Plan, Candidate, tuple[str, ...]], DeploymentSpec]
+"""(plan, candidate, names of the deployments that exist) -> what to deploy. Runs in a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +27,13 @@ class Question:
     serial: int = 0
 
 
-def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
-    """Turn a layout into an order; on a simulated cluster the model is scaled down."""
+def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
+    """Turn a layout into an order, with the time and the API key of this moment."""
     from cluster.deploy.api_keys import hashed_keys
-    from cluster.deploy.make_spec import spec_from
+    from cluster.deploy.order import OrderTerms, make_order
 
-    return spec_from(
-        plan,
-        candidate,
-        model_path=context.model_path,
-        simulated=context.simulated,
-        taken=context.taken_names,
-        api_key_sha256=hashed_keys(),
-    )
-
-
-def model_path(model_name: str) -> str | None:
-    """Return what a model's name means on this machine's disk; None for a catalogue name or hub id."""
-    from cluster.deploy.model_choice import path_named
-
-    return path_named(model_name)
+    terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys())
+    return make_order(plan, candidate, terms)
 
 
 def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:
@@ -92,6 +69,12 @@ def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: Plan
         if instead.recommended is not None:
             return Answer(instead, names)
     return Answer(found)
+
+
+def model_reference(plan: Plan) -> str:
+    """Return what loads the model of a plan again: the name, folder or file it was loaded from."""
+    origin = plan.model.origin
+    return plan.model.name if origin is None else origin.reference
 
 
 def candidate_key(candidate: Candidate) -> str:

@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from cluster.deploy.engine_in_use import EngineInUse
+from cluster.deploy.plan_fields import BandField, LayoutField
 from cluster.frozen import FrozenModel
+from cluster.planner.layout import Placement
 from cluster.text import CleanStr
 
 Weights = Literal["checkpoint", "dummy"]
@@ -28,6 +31,19 @@ class RankPlace(FrozenModel):
     """Memory the plan predicts on this GPU, at full scale."""
     layers: tuple[int, int] | None = None
     """First layer of the rank's stage and one past its last, as planned; None: layers are split evenly."""
+
+    @property
+    def placement(self) -> Placement:
+        """The place as the planner's own type."""
+        return Placement(
+            self.replica,
+            self.stage,
+            self.rank,
+            self.node_id,
+            self.node_name,
+            self.gpu_index,
+            self.gpu_uuid,
+        )
 
 
 class ModelSource(FrozenModel):
@@ -59,24 +75,17 @@ class DeploymentSpec(FrozenModel):
 
     name: CleanStr
     model: ModelSource
-    label: CleanStr
-    """'TP=4, DP=2'."""
-    tp: int
-    pp: int
-    dp: int
+    layout: LayoutField
     ranks: tuple[RankPlace, ...]
-    engine: Literal["builtin", "vllm"] = "builtin"
-    engine_version: CleanStr = ""
-    planned_for: CleanStr = ""
-    """Engine and version whose rules gave the layout: 'vllm 0.14.0'."""
+    engine: EngineInUse
     device: Literal["cuda", "cpu"] = "cuda"
     dtype: str = "bf16"
     max_model_len: int = 2048
     max_num_seqs: int = 16
     simulated: bool = False
     created_at_s: float = 0.0
-    predicted_tokens_per_s: tuple[float, float, float] | None = None
-    """(value, low, high) of the plan, of the whole layout at full scale."""
+    predicted_tokens_per_s: BandField | None = None
+    """Of the plan, for the whole layout at full scale."""
     router_port: int = 0
     """Loopback port of the router; 0: a free one."""
     api_key_sha256: tuple[str, ...] = Field(default=(), repr=False)
@@ -85,3 +94,8 @@ class DeploymentSpec(FrozenModel):
     """Host names that the router answers to besides the loopback ones."""
     remarks: tuple[CleanStr, ...] = ()
     """What differs from what was asked for or planned, a sentence each."""
+
+    @property
+    def label(self) -> str:
+        """The layout as people write it: 'TP=4, DP=2'."""
+        return self.layout.label

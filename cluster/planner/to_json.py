@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.inventory import Cluster
+from cluster.planner.layout import Layout, Placement
 from cluster.planner.result import Band, Candidate, Estimate, Plan, RankMemory
 
 SCHEMA_VERSION = 1
@@ -113,36 +114,43 @@ def _workload(plan: Plan) -> Json:
     }
 
 
+def layout_to_json(layout: Layout) -> Json:
+    """Return the degrees of a layout."""
+    return {
+        "tp": layout.tp,
+        "pp": layout.pp,
+        "dp": layout.dp,
+        "ep": layout.ep,
+        "gpus": layout.gpus,
+        "dp_attention": layout.dp_attention,
+    }
+
+
+def placement_to_json(place: Placement, layout: Layout) -> Json:
+    """Return one rank of `layout` and its GPU."""
+    return {
+        "replica": place.replica,
+        "stage": place.stage,
+        "rank": place.rank,
+        "attention_rank": place.rank // layout.tp,
+        "node": place.node_name,
+        "node_id": place.node,
+        "gpu_index": place.gpu_index,
+        "gpu_uuid": place.gpu_uuid,
+    }
+
+
 def _candidate(candidate: Candidate) -> Json:
     layout = candidate.layout
     return {
-        "layout": {
-            "tp": layout.tp,
-            "pp": layout.pp,
-            "dp": layout.dp,
-            "ep": layout.ep,
-            "gpus": layout.gpus,
-            "dp_attention": layout.dp_attention,
-        },
+        "layout": layout_to_json(layout),
         "label": candidate.label,
         "feasible": candidate.feasible,
         "rejections": [
             {"rule": rejection.rule, "message": rejection.message, "fix": rejection.fix}
             for rejection in candidate.rejections
         ],
-        "placement": [
-            {
-                "replica": place.replica,
-                "stage": place.stage,
-                "rank": place.rank,
-                "attention_rank": place.rank // layout.tp,
-                "node": place.node_name,
-                "node_id": place.node,
-                "gpu_index": place.gpu_index,
-                "gpu_uuid": place.gpu_uuid,
-            }
-            for place in candidate.placement
-        ],
+        "placement": [placement_to_json(place, layout) for place in candidate.placement],
         "stages": [{"stage": s.stage, "first_layer": s.first, "end_layer": s.end} for s in candidate.stages],
         "memory_per_gpu": _memory(candidate.memory_per_gpu),
         "kv_cache_tokens": candidate.kv_cache_tokens,

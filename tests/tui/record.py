@@ -20,7 +20,7 @@ from cluster.deploy.status import DeploymentState
 from cluster.planner.request import PlanRequest
 from tui.cluster_now import current_cluster
 from tui.planner.by_name import plan_with_catalogue
-from tui.planning import OrderContext, spec_with_scale
+from tui.planning import order_now
 from tui.store import Store
 
 _PROMPTS = 24
@@ -57,7 +57,7 @@ def play(session: Session, recorder: Recorder) -> None:
     assert cluster is not None
     plan = plan_with_catalogue(cluster, defaults.models[0], PlanRequest())
     assert plan.recommended is not None
-    spec = spec_with_scale(plan, plan.recommended, OrderContext(None, True, ()))
+    spec = order_now(plan, plan.recommended, ())
     session.deploy(spec).result(_WAIT_S)
     recorder.wait_for(lambda: _is_ready(recorder))
     answers = [session.prompt(spec.name, f"p{number}", "Hello", 48) for number in range(_PROMPTS)]

@@ -9,19 +9,21 @@ import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen
 from cluster.cli.status import _lines
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource
-from cluster.deploy.status import DeploymentStatus, EngineInUse
+from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput
 from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
 from tests.tui.conftest import make_app, opened, screen_text
 from tui.confirmations import confirm_deploy
-from tui.planning import OrderContext, spec_with_scale
+from tui.planning import order_now
 from tui.styles import Look
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
 REMARK = "sequences of at most 4,096 tokens run (the model takes 131,072)"
 PLANNED = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.33.0")
+OWN = EngineInUse(name="builtin", version="0.1.0", planned_for="builtin 0.1.0")
 
 
 def running(weights: str, simulated: bool = False, engine: EngineInUse = PLANNED) -> DeploymentStatus:
@@ -33,16 +35,16 @@ def running(weights: str, simulated: bool = False, engine: EngineInUse = PLANNED
 def rows_of(source: ModelSource, **changes: Any) -> dict[str, str]:
     plan = make_plan(make_cluster(simulated=False))
     candidate = plan.candidates[0]
-    spec: DeploymentSpec = make_spec(plan, candidate, OrderContext(None, False, ()))
+    spec: DeploymentSpec = make_spec(plan, candidate, ())
     spec = spec.model_copy(update={"model": source, **changes})
     return dict(confirm_deploy(spec, candidate).rows)
 
 
 def test_the_dialog_says_which_weights_and_which_engine() -> None:
-    made_up = rows_of(ModelSource(name="m", config={}), planned_for="vllm 0.33.0", remarks=(REMARK,))
+    made_up = rows_of(ModelSource(name="m", config={}), engine=PLANNED, remarks=(REMARK,))
     assert made_up["weights"].startswith("DUMMY WEIGHTS")
-    assert made_up["engine"] == "builtin 0.1.0; planned for vllm 0.33.0" and made_up["note"] == REMARK
-    same = rows_of(ModelSource(name="m", config={}, path="/models/m"), planned_for="builtin 0.1.0")
+    assert made_up["engine"] == "builtin 0.1.0, planned for vllm 0.33.0" and made_up["note"] == REMARK
+    same = rows_of(ModelSource(name="m", config={}, path="/models/m"), engine=OWN)
     assert (same["weights"], same["engine"]) == ("/models/m", "builtin 0.1.0")
     assert "hub cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
 
@@ -59,8 +61,7 @@ def test_panel_and_status_say_dummy_weights(simulated: bool) -> None:
 
 
 def test_an_engine_that_was_planned_for_is_not_named_twice() -> None:
-    own = EngineInUse(name="builtin", version="0.1.0", planned_for="builtin 0.1.0")
-    assert "planned for" not in panel(running("checkpoint", engine=own))
+    assert "planned for" not in panel(running("checkpoint", engine=OWN))
 
 
 def panel(status: DeploymentStatus) -> str:
@@ -83,4 +84,4 @@ def test_the_key_refuses_what_the_command_refuses() -> None:
     plan = make_plan(make_cluster())
     asked = replace(plan.request, engine="sglang", engine_asked=True)
     with pytest.raises(BadInput, match="only the built-in engine can be started, not sglang"):
-        spec_with_scale(replace(plan, request=asked), plan.candidates[0], OrderContext(None, True, ()))
+        order_now(replace(plan, request=asked), plan.candidates[0], ())

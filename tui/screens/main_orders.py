@@ -15,7 +15,7 @@ from tui.background import in_background
 from tui.confirmations import confirm_deploy, confirm_stop, no_longer_fits
 from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
-from tui.planning import OrderContext, Question, model_path
+from tui.planning import Question
 from tui.scene import used_by_deployments
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.main_planning import MainPlanning
@@ -72,10 +72,8 @@ class MainOrders(MainPlanning):
         self.on_orders_changed()
 
     def _spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
-        path = model_path(self.question.models[-1]) if len(self.question.models) == 1 else None
-        snapshot = self.view.store.snapshot
-        names = tuple(status.name for status in snapshot.deployments)
-        return self.view.setup.make_spec(plan, candidate, OrderContext(path, snapshot.simulated, names))
+        names = tuple(status.name for status in self.view.store.snapshot.deployments)
+        return self.view.setup.make_spec(plan, candidate, names)
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:

@@ -16,6 +16,7 @@ from tui.planning import (
     answer_beside_deployments,
     candidate_key,
     find_candidate,
+    model_reference,
 )
 from tui.scene import SceneBuilder
 from tui.screens.main_base import MainBase
@@ -89,8 +90,7 @@ class MainPlanning(MainBase):
         """Plan on the readings of this moment and find the wanted layout in the answer, if it is there."""
         cluster = current_cluster(self.view.store.snapshot)
         assert cluster is not None and self.plan is not None
-        models = self.question.models if len(self.question.models) == 1 else (self.plan.model.name,)
-        question = Question(models, self.question.request)
+        question = Question((model_reference(self.plan),), self.question.request)
         plan = await in_background(answer, question, cluster, self.view.setup.plan)
         self.show_plan(plan)
         return plan, find_candidate(plan, candidate_key(wanted))

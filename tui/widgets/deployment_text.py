@@ -112,19 +112,15 @@ def _what_runs(status: DeploymentStatus, look: Look) -> Text:
     assert status.engine is not None
     dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
     line = Text(dummy, look.warning, no_wrap=True, end="")
-    runs = f"{status.engine.name} {status.engine.version}".rstrip()
-    line.append(f"engine {runs}", look.muted)
-    if status.engine.planned_for != runs:
-        line.append(f", planned for {status.engine.planned_for}", look.muted)
-    return line
+    return line.append(f"engine {status.engine.text}", look.muted)
 
 
 def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, look: Look) -> Text:
     line = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
     line.append(fit(measured, 12, "right"), look.strong).append(f" {after}", look.muted)
     if status.predicted_tokens_per_s is not None:
-        value, low, high = status.predicted_tokens_per_s
-        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
+        band = status.predicted_tokens_per_s
+        line.append(f"   {rate(band.value)} ({rate(band.low)}–{rate(band.high)})", look.plain)
         line.append(f" {predicted}", look.muted)
     return line
 

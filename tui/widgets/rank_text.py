@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
+from cluster.planner.layout import Layout
 from tui.format import age, fit, gib, role_name
 from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, USED
 from tui.styles import Look
@@ -19,11 +20,10 @@ _COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB held", 9), ("planned
 
 def rank_rows(status: DeploymentStatus, look: Look) -> list[Text]:
     """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
-    tp, pp = _degrees(status)
     widths = dict(_COLUMNS)
     # What is left over is for what a rank waits for.
     widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
-    return [_heading(widths, look), *(_rank_row(rank, status, tp, pp, widths, look) for rank in status.ranks)]
+    return [_heading(widths, look), *(_rank_row(rank, status, widths, look) for rank in status.ranks)]
 
 
 def _gpu(rank: RankStatus) -> str:
@@ -32,15 +32,9 @@ def _gpu(rank: RankStatus) -> str:
 
 def rank_cells(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
     """Draw all ranks side by side."""
-    tp, pp = _degrees(status)
-    cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
+    cells = [_rank_cell(rank, status.layout, look) for rank in status.ranks]
     per_line = max(1, width // _CELL_WIDTH)
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
-
-
-def _degrees(status: DeploymentStatus) -> tuple[int, int]:
-    tp = 1 + max((rank.rank for rank in status.ranks), default=0)
-    return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
 
 
 def _heading(widths: Mapping[str, int], look: Look) -> Text:
@@ -59,20 +53,20 @@ def _joined(cells: list[Text]) -> Text:
     return line
 
 
-def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
+def _rank_cell(rank: RankStatus, layout: Layout | None, look: Look) -> Text:
     """Draw a rank in few cells: 'R0·T2 loading 62% 3 s'."""
     cell = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    cell.append(fit(name, 6 if pp == 1 else 9), look.replica(rank.replica)).append(" ")
+    name = role_name(rank.replica, rank.stage, rank.rank, layout)
+    cell.append(
+        fit(name, 6 if layout is not None and layout.pp == 1 else 9), look.replica(rank.replica)
+    ).append(" ")
     return cell.append_text(_state_text(rank, look, brief=True))
 
 
-def _rank_row(
-    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], look: Look
-) -> Text:
+def _rank_row(rank: RankStatus, status: DeploymentStatus, widths: Mapping[str, int], look: Look) -> Text:
     """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
     row = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
+    name = role_name(rank.replica, rank.stage, rank.rank, status.layout)
     row.append(fit(name, widths["rank"]), look.replica(rank.replica))
     row.append(fit(_gpu(rank), widths["GPU"]), look.muted)
     state = _state_text(rank, look)
