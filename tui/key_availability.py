@@ -23,6 +23,8 @@ class Situation:
     plan: Plan | None = None
     candidate: Candidate | None = None
     """The highlighted layout."""
+    not_runnable: str = ""
+    """Why the built-in engine cannot run the highlighted layout."""
     as_if_stopped: str = ""
     """Names of deployments that the plan takes for stopped."""
     deployment: DeploymentStatus | None = None
@@ -76,7 +78,7 @@ def _against_deploying(now: Situation) -> str:
     if not candidate.feasible:
         why = candidate.rejections[0].message if candidate.rejections else candidate.why
         return f"{candidate.label} is refused: {why}"
-    return ""
+    return now.not_runnable
 
 
 def _against_stopping(now: Situation) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec
 from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
@@ -34,6 +35,23 @@ def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) ->
 
     terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys())
     return make_order(plan, candidate, terms)
+
+
+def engine_of(plan: Plan) -> EngineInUse:
+    """Return the engine that would run a layout of this plan, beside the one it was planned for."""
+    from cluster.deploy.order import engine_for
+
+    return engine_for(plan)
+
+
+def not_runnable(plan: Plan, candidate: Candidate | None) -> str:
+    """Say why the built-in engine cannot run a feasible layout; '' where nothing is known against it."""
+    from cluster.deploy.order import why_not_runnable
+
+    if candidate is None or not candidate.feasible:
+        return ""
+    error = why_not_runnable(plan, candidate)
+    return "" if error is None else error.one_line()
 
 
 def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:

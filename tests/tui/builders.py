@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, ReadingsSeen
-from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor, WeightFormat
+from cluster.catalog.model_spec import (
+    Attention,
+    AttentionKind,
+    Layer,
+    ModelOrigin,
+    ModelSpec,
+    Split,
+    Tensor,
+    WeightFormat,
+)
 from cluster.deploy.order import engine_for
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
@@ -86,6 +95,19 @@ def make_readings(
     )
 
 
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+}
+
+
 def make_model(name: str = MODEL) -> ModelSpec:
     """Build a model with the shapes of an 80-layer Llama; only figures that screens print matter."""
     bf16 = WeightFormat("bf16", 16)
@@ -112,6 +134,7 @@ def make_model(name: str = MODEL) -> ModelSpec:
         parameters=70_553_706_496,
         active_parameters=70_553_706_496,
         weights_bytes=141_107_412_992,
+        origin=ModelOrigin(name, CONFIG, hub_id=name),
     )
 
 

@@ -50,6 +50,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ),
         ("deploy", {"snapshot": Snapshot(make_cluster(1, 0))}, "no GPU here"),
         ("deploy", {"can_deploy": False}, "only described"),
+        ("deploy", {"not_runnable": "The built-in engine does not run it"}, "does not run it"),
         ("deploy", {"plan": None}, "There is no plan to"),
         ("deploy", {"ordered": "llama-1"}, "llama-1 takes its GPUs now"),
         ("deploy", {"as_if_stopped": "llama-1"}, "taken by llama-1: x stops it"),

@@ -46,6 +46,7 @@ class MainActions(MainOrders):
             plan=self.plan,
             candidate=self.candidate,
             as_if_stopped=self.as_if_stopped,
+            not_runnable=self.not_runnable,
             deployment=self.deployment,
             ordered=self.orders.ordered,
             stopping=self.orders.stopping,

@@ -22,6 +22,7 @@ class MainBase(Screen[None]):
     question: Question
     plan: Plan | None
     as_if_stopped: str
+    not_runnable: str
 
     @property
     def view(self) -> ClusterviewApp:

@@ -15,8 +15,10 @@ from tui.planning import (
     answer,
     answer_beside_deployments,
     candidate_key,
+    engine_of,
     find_candidate,
     model_reference,
+    not_runnable,
 )
 from tui.scene import SceneBuilder
 from tui.screens.main_base import MainBase
@@ -41,6 +43,7 @@ class MainPlanning(MainBase):
         self.question = question
         self.plan: Plan | None = None
         self.as_if_stopped = ""
+        self.not_runnable = ""
         self.planned_for: tuple[object, ...] = ()
         self._scenes = SceneBuilder()
 
@@ -97,7 +100,8 @@ class MainPlanning(MainBase):
 
     def show_plan(self, plan: Plan | None, as_if_stopped: str = "") -> None:
         self.plan, self.as_if_stopped = plan, as_if_stopped
-        self.query_one(PlanSummary).show(plan, as_if_stopped=as_if_stopped)
+        engine = engine_of(plan) if plan is not None and self.view.session.can_deploy else None
+        self.query_one(PlanSummary).show(plan, as_if_stopped=as_if_stopped, engine=engine)
         self.query_one(DecisionPath).show(plan)
         self.query_one(Alternatives).show(plan)
         self.query_one(Comparison).show(plan)
@@ -107,7 +111,9 @@ class MainPlanning(MainBase):
     def show_candidate(self) -> None:
         """Show the highlighted layout on the map and in words."""
         advice = self.plan.advice if self.plan is not None and self.plan.recommended is None else ()
-        self.query_one(CandidateNote).show(self.candidate, advice)
+        deployable = self.view.session.can_deploy
+        self.not_runnable = not_runnable(self.plan, self.candidate) if self.plan and deployable else ""
+        self.query_one(CandidateNote).show(self.candidate, advice, self.not_runnable)
         if self.plan is not None:
             self.query_one(Pictures).show(self.candidate, self.plan.model)
         self.redraw_map()

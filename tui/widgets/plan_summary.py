@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
@@ -20,12 +21,24 @@ class PlanSummary(TextPanel):
     def __init__(self, waiting: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
+        self._engine: EngineInUse | None = None
         self._waiting, self._as_if_stopped = waiting, ""
         self._moved = 0
 
-    def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
-        """Show a plan, or what is waited for; `as_if_stopped` names deployments it takes for stopped."""
+    def show(
+        self,
+        plan: Plan | None,
+        waiting: str = "",
+        as_if_stopped: str = "",
+        engine: EngineInUse | None = None,
+    ) -> None:
+        """Show a plan, or what is waited for.
+
+        `as_if_stopped` names deployments that the plan takes for stopped; `engine` is the one that would run
+        it, None where nothing can be deployed.
+        """
         self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
+        self._engine = engine
         self._moved = 0
         self.changed()
 
@@ -45,16 +58,26 @@ class PlanSummary(TextPanel):
             text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
         if self._moved:
             text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
-        text.append(f"  {model_in_words(plan.model)}", look.muted)
+        engine = engine_line(plan, self._engine) if plan.request.workload == "inference" else ""
         if not self.roomy:
+            # In the order of what must not be cut off where there is little room.
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {request_in_words(plan.request)}", look.muted)
+            parts = (engine, model_in_words(plan.model), request_in_words(plan.request))
+            text.append("".join(f"  {part}" for part in parts if part), look.muted)
             return text
-        text.append("\n")
-        text.append(request_in_words(plan.request), look.muted)
-        if plan.request.workload == "inference":
-            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+        text.append(f"  {model_in_words(plan.model)}\n", look.muted)
+        text.append(
+            f" {DOT} ".join(part for part in (request_in_words(plan.request), engine) if part), look.muted
+        )
         return text
+
+
+def engine_line(plan: Plan, engine: EngineInUse | None) -> str:
+    """Say which engine a plan is for and which runs it: 'for vllm 0.14.0, runs on builtin 0.1.0'."""
+    planned = f"for {plan.engine_name} {plan.engine_version}"
+    if engine is None:
+        return planned
+    return f"for {engine.runs}" if engine.is_as_planned else f"{planned}, runs on {engine.runs}"
 
 
 def answer_line(plan: Plan, look: Look) -> Text:

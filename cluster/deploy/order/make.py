@@ -48,7 +48,7 @@ def make_order(plan: Plan, candidate: Candidate, terms: OrderTerms) -> Deploymen
     limits = limits_for(plan, candidate, model.max_position, running_dtype(plan))
     if not simulated:
         candidate = judged_for_builtin(plan, candidate, limits)
-    cache_tokens = None if simulated else limits.cache_tokens
+    cache_tokens, estimate = None if simulated else limits.cache_tokens, candidate.estimate
     return DeploymentSpec(
         name=terms.name or free_name(plan.model.name, terms.taken_names),
         model=model.source,
@@ -64,7 +64,7 @@ def make_order(plan: Plan, candidate: Candidate, terms: OrderTerms) -> Deploymen
         max_num_seqs=limits.max_num_seqs,
         simulated=simulated,
         created_at_s=terms.created_at_s,
-        predicted_tokens_per_s=candidate.estimate and candidate.estimate.throughput_tokens_per_s,
+        predicted_tokens_per_s=estimate.throughput_tokens_per_s if estimate else None,
         router_port=terms.router_port,
         api_key_sha256=terms.api_key_sha256,
         allowed_hosts=terms.allowed_hosts,
