@@ -14,7 +14,7 @@ INTERRUPTED = "The connection to the cluster broke and is made again: this works
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class KeyContext:
     """All that decides which keys work."""
 
     snapshot: Snapshot
@@ -25,7 +25,7 @@ class Situation:
     """The highlighted layout."""
     not_runnable: str = ""
     """Why the built-in engine cannot run the highlighted layout."""
-    as_if_stopped: str = ""
+    assumed_stopped: str = ""
     """Names of deployments that the plan takes for stopped."""
     deployment: DeploymentStatus | None = None
     """The selected one."""
@@ -37,7 +37,7 @@ class Situation:
     """Of the plan and what runs: how many are on screen."""
 
 
-def obstacle(action: str, now: Situation) -> str:
+def why_disabled(action: str, now: KeyContext) -> str:
     """Say why an action does nothing now; '' when nothing is in its way."""
     if action in _NEED_A_CLUSTER:
         if now.snapshot.lost is not None:
@@ -47,11 +47,11 @@ def obstacle(action: str, now: Situation) -> str:
         if now.snapshot.cluster is None:
             return "The cluster is not joined yet."
     if action == "deploy":
-        return _against_deploying(now)
+        return _why_not_deploy(now)
     if action == "stop":
-        return _against_stopping(now)
+        return _why_not_stop(now)
     if action == "prompt":
-        return _against_prompting(now)
+        return _why_not_prompt(now)
     if action == "toggle_panel" and now.num_panels > 1:
         return "The plan and what runs are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
@@ -61,7 +61,7 @@ def obstacle(action: str, now: Situation) -> str:
     return ""
 
 
-def _against_deploying(now: Situation) -> str:
+def _why_not_deploy(now: KeyContext) -> str:
     cluster, candidate = now.snapshot.cluster, now.candidate
     if cluster is not None and not cluster.num_gpus:
         return "There is no GPU here to deploy on."
@@ -71,8 +71,8 @@ def _against_deploying(now: Situation) -> str:
         return f"{now.ordered} takes its GPUs now; d works again in a moment."
     if now.plan is None:
         return "There is no plan to deploy."
-    if now.as_if_stopped:
-        return f"The GPUs of this plan are taken by {now.as_if_stopped}: x stops it."
+    if now.assumed_stopped:
+        return f"The GPUs of this plan are taken by {now.assumed_stopped}: x stops it."
     if candidate is None:
         return "There is no layout to deploy."
     if not candidate.feasible:
@@ -81,7 +81,7 @@ def _against_deploying(now: Situation) -> str:
     return now.not_runnable
 
 
-def _against_stopping(now: Situation) -> str:
+def _why_not_stop(now: KeyContext) -> str:
     if now.deployment is None:
         return "Nothing is deployed that could be stopped."
     if now.deployment.state is DeploymentState.STOPPING or now.deployment.name in now.stopping:
@@ -89,7 +89,7 @@ def _against_stopping(now: Situation) -> str:
     return ""
 
 
-def _against_prompting(now: Situation) -> str:
+def _why_not_prompt(now: KeyContext) -> str:
     status = now.deployment
     if status is None:
         return "Nothing is deployed that could answer a prompt."

@@ -49,7 +49,7 @@ FIELDS = (
 )
 
 
-def words_of(request: PlanRequest) -> dict[str, str]:
+def form_values(request: PlanRequest) -> dict[str, str]:
     """Return what the form shows for a request."""
     words = {}
     for field in FIELDS:
@@ -60,7 +60,7 @@ def words_of(request: PlanRequest) -> dict[str, str]:
     return words
 
 
-def request_of(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
+def request_from_form(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
     """Return `base` with the form's values; raises BadInput that names the line."""
     changes: dict[str, Any] = {field.name: _value(field, words.get(field.name, "")) for field in FIELDS}
     if changes["engine"] != base.engine:

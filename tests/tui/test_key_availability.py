@@ -23,14 +23,14 @@ from tests.tui.builders import (
 from tests.tui.conftest import make_app, opened, screen_text, settle
 from tests.tui.fake_session import FakeSession
 from tui.cluster_now import current_cluster
-from tui.key_availability import Situation, obstacle
+from tui.key_availability import KeyContext, why_disabled
 from tui.open_orders import OpenOrders
 from tui.screens.confirm import ConfirmScreen
 from tui.store import Snapshot
 
 CLUSTER = make_cluster()
 PLAN = make_plan(CLUSTER)
-READY = Situation(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN.recommended)
+READY = KeyContext(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN.recommended)
 
 
 def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus:
@@ -53,7 +53,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ("deploy", {"not_runnable": "The built-in engine does not run it"}, "does not run it"),
         ("deploy", {"plan": None}, "There is no plan to"),
         ("deploy", {"ordered": "llama-1"}, "llama-1 takes its GPUs now"),
-        ("deploy", {"as_if_stopped": "llama-1"}, "taken by llama-1: x stops it"),
+        ("deploy", {"assumed_stopped": "llama-1"}, "taken by llama-1: x stops it"),
         ("deploy", {"candidate": None}, "no layout to deploy"),
         ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is refused: TP=8 spans node-0 and node-1"),
         ("stop", {}, "Nothing is deployed"),
@@ -77,7 +77,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
     ],
 )
 def test_every_obstacle_has_its_words(action: str, changes: dict[str, object], words: str) -> None:
-    told = obstacle(action, replace(READY, **changes))  # type: ignore[arg-type]
+    told = why_disabled(action, replace(READY, **changes))  # type: ignore[arg-type]
     assert words in told
     assert bool(told) == bool(words)
     assert "\n" not in told and len(told) < 110
@@ -150,7 +150,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         shown = make_deployment(CLUSTER, serving=False)
         session.say(DeploymentsSeen(deployments=(shown,)))
         await settle(pilot)
-        assert app.screen.orders.ordered == ""
+        assert app.screen.orders.open.ordered == ""
         assert "placing" in screen_text(app)
 
 

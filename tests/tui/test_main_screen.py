@@ -151,7 +151,7 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
     ("error", "words"),
     [
         (DeployFailed("no Ray answers", "start it with ray start"), ("no Ray answers", "ray start")),
-        (RuntimeError("[red]broken"), ("RuntimeError: [red]broken", "goes on")),
+        (RuntimeError("[red]broken"), ("RuntimeError: [red]broken", "not affected")),
     ],
 )
 async def test_a_failed_order_is_told_and_the_screen_lives(error: Exception, words: tuple[str, ...]) -> None:
@@ -323,10 +323,10 @@ async def test_the_cursor_keeps_its_layout_when_the_plan_changes() -> None:
     async with opened(app) as pilot:
         await pilot.press("down", "down")
         await pilot.pause()
-        label = app.screen.candidate.label
+        label = app.screen.panels.candidate.label
         session.say(ClusterSeen(cluster=cluster.model_copy(update={"taken_at_s": 1.0})))
         await settle(pilot)
-        assert app.screen.candidate.label == label == "TP=4"
+        assert app.screen.panels.candidate.label == label == "TP=4"
 
 
 async def test_every_theme_draws() -> None:

@@ -29,9 +29,9 @@ from tests.tui.builders import (
 from tests.tui.conftest import make_app, opened, screen_text, settle
 from tests.tui.fake_session import FakeSession
 from tui.confirmations import confirm_deploy
-from tui.planning import not_runnable, order_now
+from tui.deploy_spec import not_runnable, order_now
 from tui.scene import live_roles
-from tui.styles import Look
+from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
@@ -79,7 +79,7 @@ def test_an_engine_that_was_planned_for_is_not_named_twice() -> None:
 
 
 def panel(status: DeploymentStatus) -> str:
-    return "\n".join(line.plain for line in deployment_lines(status, {}, 150, Look(DARK)))
+    return "\n".join(line.plain for line in deployment_lines(status, {}, 150, Styles(DARK)))
 
 
 @pytest.mark.parametrize(("weights", "shown"), [("dummy", True), ("checkpoint", False)])
@@ -114,7 +114,8 @@ async def test_the_plan_says_which_engine_it_is_for_and_which_one_runs_it() -> N
 
 def plan_of_a_mixture(cluster: Cluster, name: str, request: PlanRequest) -> Plan:
     plan = make_plan(cluster, name, request)
-    origin = ModelOrigin(name, {"architectures": ["SomeMoeForCausalLM"], "model_type": "some_moe"})
+    config = {"architectures": ["SomeMoeForCausalLM"], "model_type": "some_moe"}
+    origin = ModelOrigin(name, config, hub_id="org/some-moe")
     return replace(plan, model=replace(plan.model, origin=origin))
 
 

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from tui.glyphs import FREE, OK, PLANNED, ROLE_PLANNED, STALE, TICK, TROUBLE, USED
 from tui.screens.page import Page
-from tui.styles import Look
+from tui.styles import Styles
 
 KEYS = (
     ("↑ ↓", "highlight a layout; the map shows where it would go"),
@@ -27,7 +27,7 @@ KEYS = (
     ("page up, page down", "turn the pages of the map, or of what runs"),
     ("v", "draw the map another way, tiles to one sign a GPU"),
     ("/", "find a node by a part of its name"),
-    ("t", "next theme: dark, light, colour-blind, high contrast"),
+    ("t", "next theme: dark, light, color-blind, high contrast"),
     ("R", "join the cluster again, once it was given up"),
     ("ctrl+l", "draw the screen anew, where something else wrote on it"),
     ("s", "open a simulated cluster, where no GPU is found"),
@@ -55,18 +55,18 @@ class HelpScreen(Page):
     def __init__(self) -> None:
         super().__init__("Keys and signs")
 
-    def draw(self, look: Look, width: int) -> Table:
-        return help_table(look)
+    def draw(self, styles: Styles, width: int) -> Table:
+        return help_table(styles)
 
 
-def help_table(look: Look) -> Table:
+def help_table(styles: Styles) -> Table:
     """Draw keys, then signs; a long meaning goes on under itself."""
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
     for name, meaning in KEYS:
-        table.add_row(Text(name, look.accent), Text(meaning, look.plain))
+        table.add_row(Text(name, styles.accent), Text(meaning, styles.plain))
     table.add_row("", "")
     for sign, meaning in SIGNS:
-        table.add_row(Text(sign, look.strong), Text(meaning, look.plain))
+        table.add_row(Text(sign, styles.strong), Text(meaning, styles.plain))
     return table

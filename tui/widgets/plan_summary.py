@@ -11,7 +11,7 @@ from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 
@@ -29,15 +29,15 @@ class PlanSummary(TextPanel):
         self,
         plan: Plan | None,
         waiting: str = "",
-        as_if_stopped: str = "",
+        assumed_stopped: str = "",
         engine: EngineInUse | None = None,
     ) -> None:
         """Show a plan, or what is waited for.
 
-        `as_if_stopped` names deployments that the plan takes for stopped; `engine` is the one that would run
-        it, None where nothing can be deployed.
+        `assumed_stopped` names deployments that the plan takes for stopped; `engine` is the one that would
+        run it, None where nothing can be deployed.
         """
-        self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
+        self._plan, self._waiting, self._as_if_stopped = plan, waiting, assumed_stopped
         self._engine = engine
         self._moved = 0
         self.changed()
@@ -48,27 +48,25 @@ class PlanSummary(TextPanel):
             self._moved = gpus
             self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         plan = self._plan
         if plan is None:
-            return Text(self._waiting, look.muted)
+            return Text(self._waiting, styles.muted)
         text = Text()
-        text.append(plan.model.name, look.title)
+        text.append(plan.model.name, styles.title)
         if self._as_if_stopped:
-            text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
+            text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
         if self._moved:
-            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
+            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
+        model, request = describe_model(plan.model), describe_request(plan.request)
         engine = engine_line(plan, self._engine) if plan.request.workload == "inference" else ""
         if not self.roomy:
-            # In the order of what must not be cut off where there is little room.
+            # The engine first: the end of the line may be cut off.
             text.no_wrap, text.overflow = True, "ellipsis"
-            parts = (engine, model_in_words(plan.model), request_in_words(plan.request))
-            text.append("".join(f"  {part}" for part in parts if part), look.muted)
+            text.append("".join(f"  {part}" for part in (engine, model, request) if part), styles.muted)
             return text
-        text.append(f"  {model_in_words(plan.model)}\n", look.muted)
-        text.append(
-            f" {DOT} ".join(part for part in (request_in_words(plan.request), engine) if part), look.muted
-        )
+        text.append(f"  {model}\n", styles.muted)
+        text.append(f" {DOT} ".join(part for part in (request, engine) if part), styles.muted)
         return text
 
 
@@ -80,22 +78,22 @@ def engine_line(plan: Plan, engine: EngineInUse | None) -> str:
     return f"for {engine.runs}" if engine.is_as_planned else f"{planned}, runs on {engine.runs}"
 
 
-def answer_line(plan: Plan, look: Look) -> Text:
+def answer_line(plan: Plan, styles: Styles) -> Text:
     """Draw the recommendation: 'Recommended → TP=4, DP=2  1,930 tok/s (1,500–2,400)'."""
     best = plan.recommended
     if best is None:
-        line = Text(f"{CROSS} Nothing fits", look.bad)
+        line = Text(f"{CROSS} Nothing fits", styles.bad)
         if plan.advice:
-            line.append(f"  {plan.advice[0]}", look.plain)
+            line.append(f"  {plan.advice[0]}", styles.plain)
         return line
-    line = Text(f"{ARROW} ", look.good)
-    line.append(best.label, look.strong)
+    line = Text(f"{ARROW} ", styles.good)
+    line.append(best.label, styles.strong)
     if best.estimate is not None:
-        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", look.plain)
+        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", styles.plain)
     return line
 
 
-def model_in_words(model: ModelSpec) -> str:
+def describe_model(model: ModelSpec) -> str:
     """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
     parts = [format_count(model.parameters) if model.parameters else ""]
     if model.active_parameters and model.active_parameters < model.parameters * 0.95:
@@ -105,7 +103,7 @@ def model_in_words(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def request_in_words(request: PlanRequest) -> str:
+def describe_request(request: PlanRequest) -> str:
     """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
     if request.workload == "training":
         return "training"

@@ -1,0 +1,39 @@
+"""From a layout on screen to the order that is sent to the cluster, and what speaks against it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cluster.deploy.engine_in_use import EngineInUse
+from cluster.deploy.spec import DeploymentSpec
+from cluster.planner.result import Candidate, Plan
+
+SpecFunction = Callable[[Plan, Candidate, tuple[str, ...]], DeploymentSpec]
+"""(plan, candidate, names of the deployments that exist) -> order. Runs in a worker thread."""
+
+
+def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
+    """Turn a layout into an order, with the time and the API key of this moment."""
+    from cluster.deploy.api_keys import hashed_keys
+    from cluster.deploy.order import OrderTerms, make_order
+
+    terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys())
+    return make_order(plan, candidate, terms)
+
+
+def engine_of(plan: Plan) -> EngineInUse:
+    """Return the engine that would run a layout of this plan, beside the one it was planned for."""
+    from cluster.deploy.order import engine_for
+
+    return engine_for(plan)
+
+
+def not_runnable(plan: Plan | None, candidate: Candidate | None) -> str:
+    """Say why the built-in engine cannot run a feasible layout; '' where nothing is known against it."""
+    from cluster.deploy.order import why_not_runnable
+
+    if plan is None or candidate is None or not candidate.feasible:
+        return ""
+    error = why_not_runnable(plan, candidate)
+    return "" if error is None else error.one_line()
