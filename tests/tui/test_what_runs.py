@@ -121,14 +121,15 @@ def plan_of_a_mixture(cluster: Cluster, name: str, request: PlanRequest) -> Plan
 
 async def test_what_the_builtin_engine_cannot_run_is_said_before_the_dialog() -> None:
     """A plan for another engine may be for a model that the built-in one does not run."""
-    app = make_app(opening_events(make_cluster(simulated=False)), plan=plan_of_a_mixture)
+    session = FakeSession(opening_events(make_cluster(simulated=False)))
+    app = make_app(session=session, plan=plan_of_a_mixture)
     async with opened(app, (120, 40)) as pilot:
         assert "d cannot deploy this" in screen_text(app) and "SomeMoeForCausalLM" in screen_text(app)
         await pilot.press("d")
         await settle(pilot)
         assert app.screen is app.main_screen
         assert "SomeMoeForCausalLM" in screen_text(app).splitlines()[-2]
-        assert app.session.orders == []
+        assert session.orders == []
 
 
 def test_a_layout_that_was_refused_says_no_more_than_its_refusal() -> None:
