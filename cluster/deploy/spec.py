@@ -9,7 +9,8 @@ from pydantic import Field
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.plan_fields import BandField, LayoutField
 from cluster.frozen import FrozenModel
-from cluster.planner.layout import Placement
+from cluster.planner.layout import Layout, Placement
+from cluster.planner.result import Band
 from cluster.text import CleanStr
 
 Weights = Literal["checkpoint", "dummy"]
@@ -95,7 +96,27 @@ class DeploymentSpec(FrozenModel):
     remarks: tuple[CleanStr, ...] = ()
     """What differs from what was asked for or planned, a sentence each."""
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Unpickle, also an order of an older version: Ray restarts its controller and ranks with it."""
+        fields = state["__dict__"]
+        super().__setstate__(state if "layout" in fields else {**state, "__dict__": _from_older(fields)})
+
     @property
     def label(self) -> str:
         """The layout as people write it: 'TP=4, DP=2'."""
         return self.layout.label
+
+
+def _from_older(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an order that stated degrees, engine and band one by one."""
+    kept = {name: value for name, value in fields.items() if name in DeploymentSpec.model_fields}
+    engine = EngineInUse(
+        name=fields["engine"], version=fields["engine_version"], planned_for=fields["planned_for"]
+    )
+    band = fields["predicted_tokens_per_s"]
+    return {
+        **kept,
+        "layout": Layout(tp=fields["tp"], pp=fields["pp"], dp=fields["dp"]),
+        "engine": engine,
+        "predicted_tokens_per_s": None if band is None else Band(*band),
+    }

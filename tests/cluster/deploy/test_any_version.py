@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.any_version import status_from_answer
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.plan_fields import BandField, LayoutField
+from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.frozen import FrozenModel
 from cluster.planner.layout import Layout
 from cluster.planner.result import Band
+from tests.ray.support import ENGINE, order
 
 OLD = Path(__file__).parent / "data" / "status_2026_11.json"
 """A status as the version of November 2026 wrote it: degrees only in the label, the band a bare triple."""
@@ -94,3 +97,18 @@ def test_layout_and_band_travel_as_json_and_keep_the_contract() -> None:
 def test_json_that_is_no_layout_or_band_is_refused_as_any_other(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         _Fields.model_validate(fields)
+
+
+def test_an_order_of_an_older_version_starts_again_as_it_was() -> None:
+    """Ray keeps an order pickled, and starts its controller with it whatever version is installed by then."""
+    spec = order(parse_cluster_spec("1x4xL4", "simulated"), "d", [[(0, 0), (0, 1)], [(0, 2), (0, 3)]])
+    older = {name: value for name, value in spec.__dict__.items() if name != "layout"}
+    older |= {"label": "TP=2, DP=2", "tp": 2, "pp": 1, "dp": 2, "engine": "builtin"}
+    older |= {"engine_version": ENGINE.version, "planned_for": ENGINE.planned_for}
+    older["predicted_tokens_per_s"] = (3.0, 2.0, 4.0)
+    pickled = DeploymentSpec.model_construct(**spec.__dict__)
+    pickled.__dict__.clear()
+    pickled.__dict__.update(older)
+    unpickled = pickle.loads(pickle.dumps(pickled))
+    assert unpickled == spec.model_copy(update={"predicted_tokens_per_s": Band(3.0, 2.0, 4.0)})
+    assert pickle.loads(pickle.dumps(spec)) == spec
