@@ -94,7 +94,10 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     )
     if layout.tp > len(shown):
         text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", styles.muted)
-    reduces = candidate.estimate.all_reduces_per_token if candidate.estimate else 2 * model.num_layers
+    estimate = candidate.estimate
+    # An estimate for ranks that run in another way counts other collectives than the ones drawn here.
+    drawn = estimate if estimate and estimate.runs_as is None else None
+    reduces = drawn.all_reduces_per_token if drawn else 2 * model.num_layers
     text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", styles.muted)
     return text
 

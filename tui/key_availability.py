@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
+from cluster.planner.fixes.text import describe_fix
 from cluster.planner.result import Candidate, Plan
+from tui.fixes import applicable_fixes
 from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
-_NEED_A_CLUSTER = ("deploy", "stop", "prompt", "replan")
+_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "replan")
 INTERRUPTED = "The connection to the cluster broke and is made again: this works when it is back."
 
 
@@ -48,6 +50,8 @@ def why_disabled(action: str, now: KeyContext) -> str:
             return "The cluster is not joined yet."
     if action == "deploy":
         return _why_not_deploy(now)
+    if action == "apply_fix":
+        return _why_not_fix(now)
     if action == "stop":
         return _why_not_stop(now)
     if action == "prompt":
@@ -79,6 +83,19 @@ def _why_not_deploy(now: KeyContext) -> str:
         why = candidate.rejections[0].message if candidate.rejections else candidate.why
         return f"{candidate.label} is refused: {why}"
     return now.not_runnable
+
+
+def _why_not_fix(now: KeyContext) -> str:
+    if now.plan is None or now.candidate is None:
+        return "There is no layout to fix."
+    if now.candidate.feasible:
+        return f"{now.candidate.label} fits: there is nothing to fix."
+    if applicable_fixes(now.candidate, now.plan.request):
+        return ""
+    fixes = [fix for rejection in now.candidate.rejections for fix in rejection.fixes]
+    if fixes:
+        return f"{now.candidate.label} needs more than options: {describe_fix(fixes[0])}."
+    return f"No option or degree fixes {now.candidate.label}."
 
 
 def _why_not_stop(now: KeyContext) -> str:

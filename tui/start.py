@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from cluster.packages import require
 from tui.exit_message import exit_lines
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def open_app(arguments: argparse.Namespace) -> int:
     # Textual draws on stderr, so all three must be the terminal.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
+    require("textual")
     from tui.planner.process import PlannerProcess
 
     planner = PlannerProcess()

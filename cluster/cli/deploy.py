@@ -7,7 +7,7 @@ import json
 import signal
 
 from cluster.cli.ask_user import confirmed
-from cluster.cli.deploy_plan import check_options, order_from, plan_on, weights_in_words
+from cluster.cli.deploy_plan import check_options, describe_weights, order_from, plan_on
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
@@ -69,7 +69,7 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     order = order_from(arguments, plan, taken)
     candidate, spec = order.candidate, order.spec
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
-    say(f"engine {spec.engine.text}; {weights_in_words(spec)}")
+    say(f"engine {spec.engine.text}; {describe_weights(spec)}")
     for note in (*candidate.notes, *spec.remarks):
         say(f"note: {note}")
     return spec

@@ -74,7 +74,7 @@ def order_from(arguments: argparse.Namespace, plan: Plan, taken: Collection[str]
     return PlannedOrder(plan, candidate, make_order(plan, candidate, terms))
 
 
-def weights_in_words(spec: DeploymentSpec) -> str:
+def describe_weights(spec: DeploymentSpec) -> str:
     """Say where the weights come from: a folder, the nodes' hub caches, or nowhere."""
     if spec.model.weights == "dummy":
         return "DUMMY WEIGHTS"

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, WrapValidator
 
 from cluster.errors import ClusterviewError
 from cluster.planner.layout import Layout
+from cluster.planner.layout_json import layout_to_json
 from cluster.planner.result import Band
-from cluster.planner.to_json import layout_to_json
 
 _BAND_FIELDS = ("value", "low", "high")
 

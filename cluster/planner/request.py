@@ -10,6 +10,9 @@ Workload = Literal["inference", "training"]
 LoadFormat = Literal["auto", "safetensors", "dummy"]
 EngineName = Literal["builtin", "vllm", "sglang", "tensorrt-llm"]
 
+LONG_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+"""Compute dtypes as engines spell them."""
+
 PINNED_AXES = ("tp", "pp", "dp", "ep")
 """Axes whose degree a user may ask for."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.inventory import Cluster
-from cluster.planner.layout import Layout, Placement
+from cluster.planner.fixes.to_json import fix_to_json
+from cluster.planner.layout_json import layout_to_json, placement_to_json
 from cluster.planner.result import Band, Candidate, Estimate, Plan, RankMemory
 
 SCHEMA_VERSION = 1
@@ -40,6 +41,7 @@ def plan_to_json(plan: Plan, top: int | None = None) -> Json:
             for column in plan.comparison
         ],
         "advice": list(plan.advice),
+        "fixes": [fix_to_json(fix) for fix in plan.fixes],
         "num_layouts_considered": plan.num_layouts_considered,
     }
 
@@ -98,8 +100,8 @@ def _workload(plan: Plan) -> Json:
     return {
         "kind": request.workload,
         "objective": request.objective,
-        "input_tokens": request.input_tokens,
-        "output_tokens": request.output_tokens,
+        "input_tokens": plan.lengths.input_tokens,
+        "output_tokens": plan.lengths.output_tokens,
         "concurrency": request.concurrency,
         "max_model_len": request.max_model_len or plan.model.max_position,
         "max_num_seqs": request.max_num_seqs,
@@ -114,32 +116,6 @@ def _workload(plan: Plan) -> Json:
     }
 
 
-def layout_to_json(layout: Layout) -> Json:
-    """Return the degrees of a layout."""
-    return {
-        "tp": layout.tp,
-        "pp": layout.pp,
-        "dp": layout.dp,
-        "ep": layout.ep,
-        "gpus": layout.gpus,
-        "dp_attention": layout.dp_attention,
-    }
-
-
-def placement_to_json(place: Placement, layout: Layout) -> Json:
-    """Return one rank of `layout` and its GPU."""
-    return {
-        "replica": place.replica,
-        "stage": place.stage,
-        "rank": place.rank,
-        "attention_rank": place.rank // layout.tp,
-        "node": place.node_name,
-        "node_id": place.node,
-        "gpu_index": place.gpu_index,
-        "gpu_uuid": place.gpu_uuid,
-    }
-
-
 def _candidate(candidate: Candidate) -> Json:
     layout = candidate.layout
     return {
@@ -147,7 +123,12 @@ def _candidate(candidate: Candidate) -> Json:
         "label": candidate.label,
         "feasible": candidate.feasible,
         "rejections": [
-            {"rule": rejection.rule, "message": rejection.message, "fix": rejection.fix}
+            {
+                "rule": rejection.rule,
+                "message": rejection.message,
+                "fix": rejection.fix,
+                "fixes": [fix_to_json(fix) for fix in rejection.fixes],
+            }
             for rejection in candidate.rejections
         ],
         "placement": [placement_to_json(place, layout) for place in candidate.placement],

@@ -11,7 +11,12 @@ from cluster.bridge.events import DeploymentsSeen, Progress, SessionLost
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
+from cluster.planner.fixes.fix import Fix, MoreGpus
+from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
     make_cluster,
@@ -31,6 +36,11 @@ from tui.store import Snapshot
 CLUSTER = make_cluster()
 PLAN = make_plan(CLUSTER)
 READY = KeyContext(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN.recommended)
+
+
+def refused_for(*fixes: Fix) -> Candidate:
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, "too large", fixes)
+    return Candidate(Form.plain(8, 1), Layout(tp=8), feasible=False, rejections=(rejection,))
 
 
 def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus:
@@ -56,6 +66,11 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ("deploy", {"assumed_stopped": "llama-1"}, "taken by llama-1: x stops it"),
         ("deploy", {"candidate": None}, "no layout to deploy"),
         ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is refused: TP=8 spans node-0 and node-1"),
+        ("apply_fix", {}, "TP=4, DP=2 fits: there is nothing to fix"),
+        ("apply_fix", {"plan": None}, "no layout to fix"),
+        ("apply_fix", {"candidate": PLAN.candidates[4]}, ""),
+        ("apply_fix", {"candidate": refused_for(Fix(hardware=MoreGpus(4, "H100")))}, "options: 4 more H100."),
+        ("apply_fix", {"candidate": refused_for()}, "No option or degree fixes TP=8"),
         ("stop", {}, "Nothing is deployed"),
         ("stop", {"deployment": status_of(DeploymentState.READY)}, ""),
         ("stop", {"deployment": status_of(DeploymentState.STOPPING)}, "stopping already"),

@@ -7,8 +7,10 @@ import pytest
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, SessionLost
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, DeployFailed
-from cluster.inventory import Cluster, Node
+from cluster.inventory import Cluster, GpuProcess, Node
+from cluster.planner.fixes.fix import Fix, FreeMemory, GpuToFree
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
     make_cluster,
@@ -142,7 +144,9 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
 
     from cluster.planner.result import Rejection
 
-    busy = Rejection("gpu_busy", "node-1 GPU 3 is used by pid 4711", "stop pid 4711")
+    held = GpuToFree("node-1", "node-1", 3, 0, (GpuProcess(pid=4711),))
+    fix = Fix(hardware=FreeMemory((held,)))
+    busy = Rejection(Rule.GPU_BUSY, "node-1 GPU 3 is used by pid 4711", (fix,))
     refused = tuple(replace(item, feasible=False, rejections=(busy,)) for item in plan.candidates)
     return replace(plan, recommended=None, candidates=refused)
 

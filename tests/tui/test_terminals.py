@@ -149,7 +149,7 @@ async def test_monochrome_still_tells_the_parts_apart(monkeypatch: pytest.Monkey
     assert all(sign in text for sign in "▆▃▁")
 
 
-async def test_trouble_is_told_in_words() -> None:
+async def test_trouble_is_written_out() -> None:
     cluster = make_cluster(3, 2)
     readings = make_readings(cluster).nodes
     states = (

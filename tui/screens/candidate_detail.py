@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, column_ranges, traffic_in_words
+from cluster.planner.reasons.describe import column_ranges, describe_traffic
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from cluster.units import count_of
 from tui.diagrams import replica_places
@@ -52,8 +52,9 @@ def _titled(title: str, styles: Styles) -> Text:
 
 def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
     """Name what ranks send each other, and say how much of it there is."""
+    layout = estimate.runs_as or layout
     if layout.dp_attention:
-        return "communication", traffic_in_words(layout, estimate, "of the time")
+        return "communication", describe_traffic(layout, estimate, "of the time")
     if estimate.all_reduces_per_token:
         share = f"{estimate.all_reduce_share:.0%} of the time"
         return "all-reduces", f"{estimate.all_reduces_per_token:,} a token, {share}"
@@ -77,7 +78,7 @@ def _speed(candidate: Candidate, styles: Styles) -> list[RenderableType]:
         ("each next token", duration_band(estimate.tpot_s)),
         _traffic(candidate.layout, estimate),
         ("batch", f"{estimate.batch:,} sequences a replica"),
-        ("limited by", bottleneck_in_words(candidate.layout, estimate)),
+        ("limited by", str(estimate.bottleneck)),
     )
     text = _titled("\nSpeed, with the range that the prediction deserves", styles)
     for name, value in rows:

@@ -16,9 +16,10 @@ KEYS = (
     ("↑ ↓", "highlight a layout; the map shows where it would go"),
     ("enter", "everything about the highlighted layout"),
     ("m", "pick a model"),
-    ("w", "change the workload: tokens, limits, pinned degrees"),
+    ("w", "change the workload: tokens, limits, degrees, engine options"),
     ("c", "why: data and tensor parallelism with your figures"),
     ("d", "deploy the highlighted layout (asks first)"),
+    ("f", "plan again with a fix for the highlighted layout"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
     ("tab", "switch between the plan and what runs"),
@@ -43,7 +44,7 @@ SIGNS = (
     (f"{STALE} stale", "the last reading is old"),
     (f"{TROUBLE} hung, {TROUBLE} lost", "the driver or the node does not answer"),
     (TICK, "recommended"),
-    ("×", "refused; the rule and the way out are below the list"),
+    ("×", "refused; the rule and its fixes are below the list"),
 )
 
 

@@ -14,8 +14,11 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from cluster.bridge.events import Progress
+from cluster.planner.fixes.text import describe_fix
+from cluster.planner.layout import Layout
 from tui.confirmations import Confirmation
 from tui.context import AppContext
+from tui.fixes import applicable_fixes
 from tui.key_availability import KeyContext, why_disabled
 from tui.messages import (
     CandidateHighlighted,
@@ -50,6 +53,8 @@ class MainScreen(Screen[None]):
         self.orders = Orders(context, self.planning, self)
         self.panels = MainPanels(context, self.planning, self.orders.open)
         self._simulating = False
+        self._wanted: Layout | None = None
+        """What a fix was applied for, until it is planned."""
 
     @property
     def _dialogs(self) -> MainDialogs:
@@ -94,10 +99,11 @@ class MainScreen(Screen[None]):
         self.panels.show_candidate()
         self.refresh_bindings()
 
-    def _ask(self, question: Question | None) -> None:
-        """Plan something else."""
+    def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
+        """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
         if question is None:
             return
+        self._wanted = wanted
         self.planning.question = question
         # Where there is room for one panel only, the answer must not come behind the other.
         self.show_deployments(False)
@@ -111,6 +117,9 @@ class MainScreen(Screen[None]):
         try:
             if await self.planning.replan():
                 self.show_plan()
+                wanted, self._wanted = self._wanted, None
+                if wanted is not None and self.panels.highlight(wanted):
+                    self._show_candidate()
         finally:
             announce.stop()
 
@@ -233,6 +242,18 @@ class MainScreen(Screen[None]):
     @work(group="dialog", exclusive=True)
     async def action_workload(self) -> None:
         self._ask(await self._dialogs.change_workload())
+
+    @work(group="dialog", exclusive=True)
+    async def action_apply_fix(self) -> None:
+        """Plan again with a fix of the highlighted layout, chosen where there are several."""
+        plan, candidate = self.planning.plan, self.panels.candidate
+        if plan is None or candidate is None:
+            return
+        fix = await self._dialogs.pick_fix(candidate, applicable_fixes(candidate, plan.request))
+        if fix is not None:
+            request = fix.asked(self.planning.question.request)
+            self._ask(Question(self.planning.models, request), fix.layout or candidate.layout)
+            self.say(f"Planning with {describe_fix(fix)}. w changes it back.")
 
     @work(group="dialog", exclusive=True)
     async def action_deploy(self) -> None:

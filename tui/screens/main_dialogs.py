@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.app import App
 
 from cluster.deploy.status import DeploymentStatus
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.result import Candidate
 from tui.confirmations import Confirmation, prompt_remark
 from tui.context import AppContext
 from tui.planning import Planning
@@ -13,6 +17,7 @@ from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
 from tui.screens.find import FindScreen
+from tui.screens.fix_picker import FixPicker
 from tui.screens.help import HelpScreen
 from tui.screens.main_panels import MainPanels
 from tui.screens.model_picker import ModelPicker
@@ -52,6 +57,12 @@ class MainDialogs:
         """Ask for tokens, requests, limits and pins; None when the user keeps them."""
         request = await self._app.push_screen_wait(WorkloadForm(self._planning.question.request))
         return Question(self._planning.models, request) if request is not None else None
+
+    async def pick_fix(self, candidate: Candidate, fixes: Sequence[Fix]) -> Fix | None:
+        """Ask which fix of a refused layout to plan with, where there are several; None for none."""
+        if len(fixes) < 2:
+            return next(iter(fixes), None)
+        return await self._app.push_screen_wait(FixPicker(candidate.label, fixes))
 
     def help(self) -> None:
         """Show the help page."""

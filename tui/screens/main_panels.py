@@ -7,9 +7,11 @@ from textual.containers import Vertical
 
 from cluster.bridge.events import Progress
 from cluster.deploy.status import DeploymentStatus
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate
 from tui.context import AppContext
 from tui.deploy_spec import engine_of, not_runnable
+from tui.fixes import fixed_candidate
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
 from tui.scene import SceneBuilder, used_by_deployments
@@ -118,6 +120,14 @@ class MainPanels:
         self.plan.show_candidate(self.not_runnable)
         self._explanations.show_candidate(self._planning.plan, self.candidate)
         self.redraw_map()
+
+    def highlight(self, layout: Layout) -> bool:
+        """Move the cursor to the feasible layout that is most like this one; False where none is."""
+        plan = self._planning.plan
+        found = fixed_candidate(plan, layout) if plan is not None else None
+        if found is not None:
+            self.plan.alternatives.highlight(found)
+        return found is not None
 
     def redraw_map(self) -> None:
         """Draw the map as of now, so that ages grow."""

@@ -116,6 +116,6 @@ def _distance(name: str, typed: str) -> int:
 
 def catalogue_names() -> tuple[str, ...]:
     """Names of the catalogue, in its order."""
-    from cluster.catalog.models import catalogue_names as names
+    from cluster.catalog.models import model_names as names
 
     return tuple(names())

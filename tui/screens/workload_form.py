@@ -32,7 +32,7 @@ class WorkloadForm(Dialog[PlanRequest]):
 
     def compose(self) -> ComposeResult:
         words = form_values(self._request)
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog form"):
             yield Static(Content("Workload"), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
                 for field in FIELDS:

@@ -104,6 +104,10 @@ class Alternatives(LineView):
             return None
         return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
 
+    def highlight(self, candidate: Candidate) -> None:
+        """Put the cursor on a layout of the plan."""
+        self._highlight(candidate_key(candidate))
+
     def move(self, lines: int) -> bool:
         """Move the cursor; returns whether another layout is highlighted now."""
         keys = self._keys()

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.geometry import Size
 
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, traffic_in_words
+from cluster.planner.reasons.describe import describe_traffic
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from cluster.units import in_tenths
 from tui.format import duration_band, gib
@@ -121,8 +121,8 @@ def memory_line(memory: RankMemory, styles: Styles) -> Text:
 
 def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Say what ranks send each other, its share of the time, the first token's time and what limits."""
-    parts = [traffic_in_words(layout, estimate, "of the time")]
+    parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
     parts.append(f"first token {duration_band(estimate.ttft_s)}")
-    parts.append(f"limited by {bottleneck_in_words(layout, estimate)}")
+    parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.deploy.engine_in_use import EngineInUse
+from cluster.planner.fixes.text import describe_options
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
@@ -13,6 +14,7 @@ from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
 from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
+from tui.workload import options_set
 
 
 class PlanSummary(TextPanel):
@@ -58,15 +60,17 @@ class PlanSummary(TextPanel):
             text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
         if self._moved:
             text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
-        model, request = describe_model(plan.model), describe_request(plan.request)
         engine = engine_line(plan, self._engine) if plan.request.workload == "inference" else ""
         if not self.roomy:
-            # The engine first: the end of the line may be cut off.
+            # The line is cut where it is too long: what was set by hand, and what runs, come before sizes.
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append("".join(f"  {part}" for part in (engine, model, request) if part), styles.muted)
+            settings = describe_settings(plan.request)
+            text.append(f"  {settings}" if settings else "", styles.accent)
+            parts = (engine, describe_model(plan.model), describe_load(plan))
+            text.append("".join(f"  {part}" for part in parts if part), styles.muted)
             return text
-        text.append(f"  {model}\n", styles.muted)
-        text.append(f" {DOT} ".join(part for part in (request, engine) if part), styles.muted)
+        text.append(f"  {describe_model(plan.model)}\n", styles.muted)
+        text.append(f" {DOT} ".join(filter(None, (describe_request(plan), engine))), styles.muted)
         return text
 
 
@@ -103,8 +107,14 @@ def describe_model(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def describe_request(request: PlanRequest) -> str:
-    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+def describe_request(plan: Plan) -> str:
+    """Return what was planned for: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
+    return f" {DOT} ".join(filter(None, (describe_load(plan), describe_settings(plan.request))))
+
+
+def describe_load(plan: Plan) -> str:
+    """Return the workload that was planned for."""
+    request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
@@ -112,15 +122,13 @@ def describe_request(request: PlanRequest) -> str:
         if request.concurrency is None
         else f"{count_of(request.concurrency, 'request')} at a time"
     )
-    pins = [
-        f"{name}={value}"
-        for name, value in (("TP", request.tp), ("PP", request.pp), ("DP", request.dp), ("EP", request.ep))
-        if value is not None
-    ]
-    length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
-    parts = [
-        f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
-        many,
-        f"for {request.objective}",
-    ]
-    return f" {DOT} ".join([*parts, *length, *([f"pinned {' '.join(pins)}"] if pins else [])])
+    tokens = f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out"
+    return f" {DOT} ".join((tokens, many, f"for {request.objective}"))
+
+
+def describe_settings(request: PlanRequest) -> str:
+    """Return what was set by hand: 'length 4,096 · --kv-cache-dtype fp8 · pinned TP=4'; '' for nothing."""
+    length = f"length {request.max_model_len:,}" if request.max_model_len else ""
+    pins = " ".join(f"{axis.upper()}={degree}" for axis, degree in request.pins.items())
+    options = describe_options(options_set(request))
+    return f" {DOT} ".join(filter(None, (length, options, f"pinned {pins}" if pins else "")))

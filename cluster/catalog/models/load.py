@@ -1,4 +1,4 @@
-"""Turn what a user named into a ModelSpec: catalogue id, folder, config.json, or hub id."""
+"""Load the model that a user named: a catalog name, a folder, a config.json or a hub id."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelOrigin, ModelSpec
-from cluster.catalog.models.catalogue import read_entry, resolve, resolve_variant, unknown
-from cluster.catalog.models.checkpoint_weight import weigh_folder
+from cluster.catalog.models.entries import read_entry
 from cluster.catalog.models.folder import find_config_file, read_config
 from cluster.catalog.models.hub import fetch_config, is_hub_id
+from cluster.catalog.models.names import resolve, resolve_variant, unknown
+from cluster.catalog.models.weigh_folder import weigh_folder
 from cluster.errors import BadInput
 
 
@@ -26,7 +27,7 @@ class _Found:
     origin: ModelOrigin
     folder: Path | None = None
     quantization: str | None = None
-    """The method that the name itself asks for ('...-AWQ' of a catalogue model)."""
+    """The method that the name itself asks for ('...-AWQ' of a catalog model)."""
 
 
 def load_model(name_or_path: str, dtype: str | None = None, quantization: str | None = None) -> ModelSpec:
@@ -59,7 +60,7 @@ def load_config(name_or_path: str) -> dict[str, Any]:
 
 def _find(name_or_path: str) -> _Found:
     if not name_or_path.strip():
-        raise BadInput("No model is named", "Name a catalogue model, a folder or a config.json")
+        raise BadInput("No model given", "Give a catalog name, a hub id, a folder or a config.json")
     path = find_config_file(name_or_path)
     if path is not None:
         return _on_disk(path, name_or_path)

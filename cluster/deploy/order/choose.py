@@ -13,10 +13,10 @@ def choose_candidate(plan: Plan) -> Candidate:
     simulated = plan.cluster.simulated
     candidate = next((item for item in plan.candidates if runs_layout(item, simulated)), plan.recommended)
     if candidate is None:
-        advice = plan.advice[0] if plan.advice else ""
-        # The planner's advice knows engines that this product plans for and does not start.
-        more = "; other engines are for planning only, they cannot be started" if "--engine" in advice else ""
-        raise DeployFailed(f"{plan.model.name}: no layout fits", advice + more)
+        # The planner knows engines that this product plans for and does not start.
+        elsewhere = any(name == "engine" for fix in plan.fixes[:1] for name, _ in fix.options)
+        more = "; other engines are for planning only, they cannot be started" if elsewhere else ""
+        raise DeployFailed(f"{plan.model.name}: no layout fits", "; ".join(plan.advice[:2]) + more)
     return candidate
 
 

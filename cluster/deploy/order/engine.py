@@ -56,4 +56,4 @@ def judged_for_builtin(plan: Plan, candidate: Candidate, limits: RankLimits) -> 
             f"{candidate.label} is feasible for {plan.engine_name} but not for the built-in engine: {reason}",
             refusal.fix if refusal else f"Plan again with --engine {BUILTIN}",
         )
-    return replace(judged, placement=candidate.placement)
+    return replace(judged, placement=candidate.placement, span=candidate.span)

@@ -54,7 +54,7 @@ def _stand_in(plan: Plan, origin: ModelOrigin, layout: Layout) -> ModelSource:
             f"a simulated cluster runs a scaled stand-in of {name}, whose weights are made up",
             "Leave out --load-format safetensors; a checkpoint folder of up to 1 GiB runs as it is",
         )
-    scaled, scale = scale_config(config, layout.tp, layout.pp, plan.model.parameters or None)
+    scaled, scale = scale_config(plan.model, layout.tp, layout.pp)
     return ModelSource(name=name, config=scaled, scale=scale)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.catalog.models import load_config, load_model
-from cluster.catalog.models.catalogue import catalogue_names
+from cluster.catalog.models import model_names
 from tests.cluster.catalog.test_folder import LLAMA, folder, whole, write_header
 
 
@@ -61,5 +61,5 @@ def test_a_variant_on_paper_has_the_config_it_was_planned_from() -> None:
 
 def test_the_origin_adds_little_to_what_travels_from_the_planning_process() -> None:
     """A plan is pickled for the screen; configs are small beside it, those with long lists included."""
-    sizes = {name: len(pickle.dumps(load_model(name).origin)) for name in catalogue_names()[::10]}
+    sizes = {name: len(pickle.dumps(load_model(name).origin)) for name in model_names()[::10]}
     assert max(sizes.values()) < 100_000
