@@ -1,4 +1,4 @@
-"""A small stand-in for a model, for simulated clusters: the same split structure, a few megabytes."""
+"""Scaled-down models for simulated clusters: a few megabytes, split over ranks as the full model would be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUM_LAYERS = 4
 HIDDEN_SIZE = 64
 HEAD_COLUMNS = 256
 INTERMEDIATE_SIZE = 128
-# One token a byte, and room for the few special tokens of a byte tokenizer.
+# One token per byte, plus room for special tokens.
 VOCAB_SIZE = 320
 MAX_POSITION = 4096
 EXPERT_FIELDS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -23,12 +23,12 @@ EXPERT_FIELDS = ("num_experts", "num_local_experts", "n_routed_experts")
 def scale_config(
     config: Mapping[str, Any], tp: int, pp: int = 1, parameters: int | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Return a config small enough for half a core, and a sentence that says how much smaller it is.
+    """Return a config small enough for half a core, and a phrase that says how it differs from the model.
 
-    Heads and KV heads stay as many, and the MLP is divisible by `tp` only if the model's is, so that the
-    group splits as the real one does. What the built-in engine does not run (experts, latent attention,
-    state layers) becomes a dense model; the sentence says so. `parameters` is the model's true count where
-    known, else it is estimated from the config.
+    The numbers of heads and KV heads stay, and the MLP is divisible by `tp` only if the model's is, so that
+    the same splits succeed and fail. Architectures that the built-in engine does not support (experts, latent
+    attention, state layers) become a dense model, and the phrase says so. `parameters` is the model's true
+    count if known; otherwise it is estimated from the config.
     """
     source = text_config(config)
     fields = Fields(source)
@@ -59,20 +59,20 @@ def scale_config(
 
 
 def _why_stand_in(config: Mapping[str, Any], source: Mapping[str, Any], known: bool) -> str:
-    """Say why a plain dense model runs instead; empty where the architecture itself runs."""
+    """Return why a dense model runs instead; '' if the model's own architecture runs."""
     if any(source.get(name) for name in EXPERT_FIELDS):
-        return "a dense stand-in: the built-in engine runs no experts"
+        return "a dense stand-in: the built-in engine does not support experts"
     if source.get("kv_lora_rank"):
-        return "a dense stand-in: the built-in engine runs no latent attention"
+        return "a dense stand-in: the built-in engine does not support latent attention"
     if known:
         return ""
     if not config.get("architectures") and not config.get("model_type"):
-        return "a Llama stand-in: the config names no architecture"
-    return "a dense stand-in: the built-in engine does not run this architecture"
+        return "a Llama stand-in: the config does not name an architecture"
+    return "a dense stand-in: the built-in engine does not support this architecture"
 
 
 def _kv_heads(fields: Fields, heads: int) -> int:
-    """Return the model's KV heads; 1 where a latent serves all heads; always a divisor of `heads`."""
+    """Return the number of KV heads, a divisor of `heads`; 1 for latent attention."""
     if fields.values.get("kv_lora_rank"):
         return 1
     return math.gcd(heads, fields.count("num_key_value_heads", default=heads))
@@ -96,6 +96,6 @@ def _of(source: Mapping[str, Any], name: str) -> str:
 
 
 def _rounded(ratio: float) -> int:
-    """Round to two figures: nobody needs to know 1/20,483."""
+    """Round to two significant figures."""
     unit = 10 ** max(0, math.floor(math.log10(max(1.0, ratio))) - 1)
     return int(max(1, round(ratio / unit) * unit))

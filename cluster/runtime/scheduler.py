@@ -1,4 +1,4 @@
-"""Continuous batching: which sequences run in the next step. Lives on the leader only."""
+"""Continuous batching: decides which sequences run in the next step. Runs on the leader only."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections import deque
 from cluster.runtime.sequence import Sequence
 from cluster.runtime.step_plan import SlotMove, StepKind, StepPlan
 
-# Tokens of a prompt that run in one step: others' next tokens wait no longer than this takes.
+# Prompt tokens per step. Bounds how long a prompt can delay the next token of running sequences.
 PROMPT_CHUNK_TOKENS = 512
 
 
 class Scheduler:
-    """Running sequences hold slots 0 to n - 1; at most one prompt is being read at a time.
+    """Running sequences hold slots 0 to n - 1; at most one prompt is in prefill at a time.
 
-    Prompt steps and decode steps alternate, so that a long prompt does not silence the running sequences.
-    `add`, `stop` and the counters are thread-safe; `next_plan` and `apply` belong to the stepping thread.
+    Prompt and decode steps alternate, so that a long prompt does not stall the running sequences. `add`,
+    `stop` and the counters are thread-safe; `next_plan` and `apply` are for the thread that runs the steps.
     """
 
     def __init__(self, max_num_seqs: int) -> None:
@@ -31,11 +31,11 @@ class Scheduler:
         self._last_was_prompt = False
 
     def limit(self, max_num_seqs: int) -> None:
-        """Run fewer sequences at once. Before the first step."""
+        """Lower the number of concurrent sequences. Call before the first step."""
         self.max_num_seqs = min(self.max_num_seqs, max_num_seqs)
 
     def add(self, sequence: Sequence) -> bool:
-        """Queue a sequence; False once the engine has ended."""
+        """Queue a sequence. Returns False once the scheduler is stopping or closed."""
         with self._changed:
             if self._closed or self._stopping:
                 return False
@@ -44,13 +44,13 @@ class Scheduler:
             return True
 
     def stop(self) -> None:
-        """Make the next plan the last one."""
+        """Make STOP the next plan."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
     def close(self, error: str) -> None:
-        """End everything that is queued or running, and take nothing more."""
+        """End all queued and running sequences with `error`, and accept no more."""
         with self._changed:
             self._closed = True
             for sequence in (*self._waiting, *self._active()):
@@ -70,7 +70,7 @@ class Scheduler:
             return sum(sequence.cached for sequence in self._active())
 
     def next_plan(self, idle_wait_s: float) -> StepPlan:
-        """Return the next step; waits for work, at most `idle_wait_s`, then says IDLE."""
+        """Return the next step; IDLE if no work arrives within `idle_wait_s`."""
         with self._changed:
             self._drop_cancelled()
             if not (self._stopping or self._waiting or self._active()):
@@ -149,7 +149,7 @@ class Scheduler:
         self._remove_finished()
 
     def _remove_finished(self) -> None:
-        """Close the gaps that finished sequences leave with the last running ones."""
+        """Remove finished sequences and move the last running ones into their slots."""
         for slot in reversed(range(len(self._running))):
             if not self._running[slot].finished:
                 continue

@@ -41,7 +41,7 @@ def _play_rank(rank: int, pipe: Connection) -> None:
     import torch
     import torch.distributed as dist
 
-    from cluster.runtime.group import RankGroup
+    from cluster.runtime.rank_group import RankGroup
     from cluster.runtime.rendezvous import find_free_port
 
     if rank == 0:

@@ -57,10 +57,10 @@ def main() -> None:
 def engine_decode(checkpoint: Path) -> Iterator[Callable[[], object]]:
     """Run a one-rank engine; what is yielded generates once through its queue, scheduler and sampler."""
     from cluster.runtime.generation import GenerationRequest
-    from cluster.runtime.rank import RankEngine
+    from cluster.runtime.rank_worker import RankWorker
 
     source = {"config": read_config(checkpoint), "path": str(checkpoint), "seed": 0}
-    engine = RankEngine(
+    engine = RankWorker(
         source,
         tp=1,
         pp=1,

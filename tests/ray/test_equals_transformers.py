@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.cli.session_view import SessionView
-from cluster.deploy.router.model_tokenizer import ModelTokenizer
+from cluster.deploy.router.router_tokenizer import ModelTokenizer
 from cluster.deploy.spec import ModelSource
 from tests.cluster.runtime.checkpoints import make_checkpoint, read_config, reference
 from tests.ray.support import START_S, order

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from cluster.deploy.api_keys import hash_key
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

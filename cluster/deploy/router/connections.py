@@ -9,8 +9,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.router_limits import ConnectionLimits
 
 _MOST_HEAD_BYTES = 16 * 1024
 # A body in tiny chunks costs the parser far more than its bytes are worth.
@@ -67,7 +67,7 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
         ):
             self.refuse(ApiError(503, "too many connections are open; try again later"))
 
-    def look(self, now_s: float) -> None:
+    def check_deadline(self, now_s: float) -> None:
         """End the connection when its client has let it wait for too long."""
         self._look_at_what_it_waits_for()
         if self._waiting is None:

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from cluster.deploy.router.errors import ApiError, unavailable
+from cluster.deploy.router.api_errors import ApiError, unavailable
 from cluster.deploy.router.metrics import RouterMetrics
-from cluster.deploy.router.pool import (
+from cluster.deploy.router.replica_pool import (
     GeneratedToken,
     Replica,
     ReplicaError,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.pool import Replica, ReplicaError
+from cluster.deploy.router.replica_pool import Replica, ReplicaError
 
 
 @dataclass(frozen=True, slots=True)

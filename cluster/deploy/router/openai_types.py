@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 
 _MOST_STOPS = 4
 # Every piece of text is compared with every beginning of every stop string.

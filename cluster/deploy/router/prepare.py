@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.deploy.router.answer import Order
-from cluster.deploy.router.body import check_num_values
-from cluster.deploy.router.chat import chat_order
-from cluster.deploy.router.completions import completion_order
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import body_limits
+from cluster.deploy.router.answers import AnswerRequest
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.chat_completions import chat_answer_request
 from cluster.deploy.router.openai_types import ChatRequest, CompletionRequest, parse
-from cluster.deploy.router.pool import SamplingParams
-from cluster.deploy.router.tokenizer import Encoder
+from cluster.deploy.router.replica_pool import SamplingParams
+from cluster.deploy.router.request_body import check_num_values
+from cluster.deploy.router.router_limits import body_limits
+from cluster.deploy.router.text_completions import completion_answer_request
+from cluster.deploy.router.tokenizer_protocols import Encoder
 
 Kind = Literal["completion", "chat", "text"]
 """What a body is: a request of the API, or a plain prompt from a screen."""
@@ -41,7 +41,7 @@ class Settings:
 class Prepared:
     """What to generate, and how to answer."""
 
-    order: Order
+    answer_request: AnswerRequest
     stream: bool = False
     include_usage: bool = False
 
@@ -59,13 +59,13 @@ def prepare(
         completion = parse(CompletionRequest, body)
         _check_model(completion.model, settings)
         enter(TOKENIZER)
-        order = completion_order(completion, tokenizer, settings.max_model_len)
-        return Prepared(order, bool(completion.stream), completion.include_usage)
+        wanted = completion_answer_request(completion, tokenizer, settings.max_model_len)
+        return Prepared(wanted, bool(completion.stream), completion.include_usage)
     chat = parse(ChatRequest, body)
     _check_model(chat.model, settings)
     enter(TEMPLATE)
-    order = chat_order(chat, tokenizer, settings.max_model_len)
-    return Prepared(order, bool(chat.stream), chat.include_usage)
+    wanted = chat_answer_request(chat, tokenizer, settings.max_model_len)
+    return Prepared(wanted, bool(chat.stream), chat.include_usage)
 
 
 def _plain(prompt_ids: list[int], settings: Settings) -> Prepared:
@@ -73,7 +73,7 @@ def _plain(prompt_ids: list[int], settings: Settings) -> Prepared:
     if len(prompt_ids) >= settings.max_model_len:
         message = f"the prompt has {len(prompt_ids)} tokens; the context holds {settings.max_model_len}"
         raise ApiError(400, message, param="prompt", code="context_length_exceeded")
-    return Prepared(Order(prompt_ids, SamplingParams(max_tokens=1)))
+    return Prepared(AnswerRequest(prompt_ids, SamplingParams(max_tokens=1)))
 
 
 def _check_model(name: str, settings: Settings) -> None:

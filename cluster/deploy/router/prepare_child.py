@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cluster.deploy.router.answer import Order
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.answers import AnswerRequest
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.frames import receive_frame, send_frame
-from cluster.deploy.router.limits import MIB, LaneLimits
-from cluster.deploy.router.pool import SamplingParams
 from cluster.deploy.router.prepare import PARSING, Kind, Prepared, Settings
 from cluster.deploy.router.prepare_process import ID_TYPE
+from cluster.deploy.router.replica_pool import SamplingParams
+from cluster.deploy.router.router_limits import MIB, PrepareLimits
 from cluster.text import clean
 
 _MODULE = "cluster.deploy.router.prepare_process"
@@ -34,7 +34,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 class PrepareChild:
     """The process and the socket to it. For use by one thread; only `kill` may come from another."""
 
-    def __init__(self, settings: Settings, limits: LaneLimits) -> None:
+    def __init__(self, settings: Settings, limits: PrepareLimits) -> None:
         self._limits, self._ready = limits, False
         self._sock, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -135,8 +135,8 @@ def _prepared(head: dict[str, Any], ids: bytes) -> Prepared:
     prompt_ids = array(ID_TYPE)
     prompt_ids.frombytes(ids)
     params = SamplingParams(max_tokens, temperature, top_p, seed)
-    order = Order(prompt_ids.tolist(), params, tuple(head["stops"]))
-    return Prepared(order, head["stream"], head["include_usage"])
+    wanted = AnswerRequest(prompt_ids.tolist(), params, tuple(head["stops"]))
+    return Prepared(wanted, head["stream"], head["include_usage"])
 
 
 def _environment() -> dict[str, str]:

@@ -17,18 +17,18 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.frames import receive_frame, send_frame
-from cluster.deploy.router.limits import MIB, LaneLimits
-from cluster.deploy.router.model_tokenizer import ModelTokenizer
 from cluster.deploy.router.prepare import Prepared, Settings, prepare
-from cluster.deploy.router.tokenizer import Encoder
+from cluster.deploy.router.router_limits import MIB, PrepareLimits
+from cluster.deploy.router.router_tokenizer import ModelTokenizer
+from cluster.deploy.router.tokenizer_protocols import Encoder
 from cluster.errors import BadInput
 
 ID_TYPE = "I"
 
 
-def main(fd: int, settings: Settings, limits: LaneLimits) -> None:
+def main(fd: int, settings: Settings, limits: PrepareLimits) -> None:
     """Answer requests on the socket `fd` until it is closed."""
     # The limit on processor time ends this process even in the middle of a library.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -60,11 +60,11 @@ def _answer(
     settings: Settings,
     tokenizer: Encoder,
     enter: Callable[[str], None],
-    limits: LaneLimits,
+    limits: PrepareLimits,
 ) -> tuple[dict[str, Any], bytes]:
     try:
         prepared = prepare(kind, body, settings, tokenizer, enter)
-        return _fields(prepared), array(ID_TYPE, prepared.order.prompt_ids).tobytes()
+        return _fields(prepared), array(ID_TYPE, prepared.answer_request.prompt_ids).tobytes()
     except ApiError as error:
         failed = error
     except BadInput as error:
@@ -80,11 +80,11 @@ def _answer(
 
 
 def _fields(prepared: Prepared) -> dict[str, Any]:
-    order = prepared.order
-    params = order.params
+    wanted = prepared.answer_request
+    params = wanted.params
     return {
         "params": [params.max_tokens, params.temperature, params.top_p, params.seed],
-        "stops": order.stops,
+        "stops": wanted.stops,
         "stream": prepared.stream,
         "include_usage": prepared.include_usage,
     }
@@ -100,4 +100,4 @@ def _limit_memory(more_bytes: int) -> None:
 
 if __name__ == "__main__":
     _settings, _limits = json.loads(sys.argv[2])
-    main(int(sys.argv[1]), Settings(**_settings), LaneLimits(**_limits))
+    main(int(sys.argv[1]), Settings(**_settings), PrepareLimits(**_limits))

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from cluster.deploy.router.connections import BoundedProtocol
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.router_limits import ConnectionLimits
 
 _TICKS_PER_LOOK = 5
 
@@ -40,7 +40,7 @@ class RouterServer(uvicorn.Server):  # type: ignore[misc]
         if counter % _TICKS_PER_LOOK == 0:
             now_s = time.monotonic()
             for connection in list(self.server_state.connections):
-                connection.look(now_s)
+                connection.check_deadline(now_s)
         return bool(await super().on_tick(counter))
 
 

@@ -123,9 +123,9 @@ def _run_job(job: Job, rank: int, where: str) -> RankResult:
 
 
 def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
-    from cluster.runtime.rank import RankEngine
+    from cluster.runtime.rank_worker import RankWorker
 
-    engine = RankEngine(
+    engine = RankWorker(
         job.source,
         tp=job.tp,
         pp=job.pp,

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from cluster.errors import BadInput
-from cluster.runtime.checkpoint import Checkpoint
+from cluster.runtime.checkpoint_reader import CheckpointReader
 from cluster.runtime.config import read_model_config
 from cluster.runtime.partition import rank_part
-from cluster.runtime.weights import WeightPlan
+from cluster.runtime.rank_weights import WeightPlan
 from tests.cluster.runtime.checkpoints import read_config
 from tests.cluster.runtime.conftest import CheckpointShelf
 
@@ -23,8 +23,8 @@ def load(folder: Path, tp: int = 1, tp_rank: int = 0, **changes: Any) -> tuple[W
     config = read_model_config(read_config(folder) | changes)
     part = rank_part(config, tp=tp, pp=1, tp_rank=tp_rank, stage=0)
     plan = WeightPlan(config, part, torch.device("cpu"), torch.float32)
-    with Checkpoint(str(folder)) as checkpoint:
-        checkpoint.fill(plan.pieces, lambda fraction: None)
+    with CheckpointReader(str(folder)) as checkpoint:
+        checkpoint.fill(plan.slices, lambda fraction: None)
         return plan, checkpoint.bytes_read
 
 
@@ -41,7 +41,7 @@ def sharded(shelf: CheckpointShelf, tmp_path: Path) -> Path:
 
 def test_a_rank_never_opens_a_whole_split_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted at the library's own door: bytes handed out per tensor."""
-    import cluster.runtime.checkpoint as module
+    import cluster.runtime.checkpoint_reader as module
 
     handed_out: dict[str, int] = {}
     opened = module.open_safetensors

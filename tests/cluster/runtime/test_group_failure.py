@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import BadInput, DeployFailed
 from cluster.runtime.generation import GenerationRequest
-from cluster.runtime.rank import RankEngine
+from cluster.runtime.rank_worker import RankWorker
 from cluster.runtime.rendezvous import find_free_port, parse_init_method
 from tests.cluster.runtime.conftest import PROMPT, CheckpointShelf
 from tests.cluster.runtime.ranks import Job, RankPool
@@ -103,8 +103,8 @@ def test_a_request_that_cannot_run_is_bad_input(shelf: CheckpointShelf, request_
         make_engine(shelf, tp=1).submit(request_)
 
 
-def make_engine(shelf: CheckpointShelf, tp: int) -> RankEngine:
-    return RankEngine(
+def make_engine(shelf: CheckpointShelf, tp: int) -> RankWorker:
+    return RankWorker(
         shelf.get("llama").source,
         tp=tp,
         pp=1,

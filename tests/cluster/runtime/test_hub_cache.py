@@ -12,7 +12,7 @@ import pytest
 from cluster.errors import BadInput
 from cluster.runtime.checkpoint_files import checkpoint_problem
 from cluster.runtime.hub_cache import find_cached, hub_cache
-from cluster.runtime.source import WeightSource, weights_folder
+from cluster.runtime.weight_source import WeightSource, weights_folder
 
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
 WHOLE = len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)

@@ -88,7 +88,8 @@ def test_every_stand_in_is_small_and_can_be_split(
 def test_planning_parts_do_not_import_torch() -> None:
     """A fresh process, because this one has torch already."""
     modules = (
-        "config, partition, scale, tokenizer, chat, generation, scheduler, source, rank, rendezvous, stats"
+        "config, partition, scale, tokenizer, chat_template, generation, scheduler, "
+        "weight_source, rank_worker, rendezvous, runtime_stats"
     )
     code = f"import sys\nfrom cluster.runtime import {modules}\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

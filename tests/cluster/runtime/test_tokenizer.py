@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadInput
-from cluster.runtime.chat import ChatMessage
+from cluster.runtime.chat_template import ChatMessage
 from cluster.runtime.tokenizer import ByteTokenizer, StreamDecoder, Tokenizer, load_tokenizer
 
 TALK = (ChatMessage("system", "Be brief."), ChatMessage("user", "Hi"))

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cluster.deploy.router.app import make_app
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.router_limits import ConnectionLimits
 from cluster.deploy.router.server import RouterServer, listening_socket
 from tests.cluster.deploy.router.echo import ByteTokenizer, EchoPool, EchoReplica
 

@@ -6,7 +6,7 @@ import asyncio
 import codecs
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from cluster.deploy.router.pool import (
+from cluster.deploy.router.replica_pool import (
     FinishReason,
     GeneratedToken,
     ReplicaError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.deploy.router.pool import SamplingParams
+from cluster.deploy.router.replica_pool import SamplingParams
 from tests.cluster.deploy.router.conftest import CONTEXT, MODEL, Serve
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.deploy.router.limits import ConnectionLimits, connection_limits
+from cluster.deploy.router.router_limits import ConnectionLimits, connection_limits
 from tests.cluster.deploy.router.echo import EchoReplica
 from tests.cluster.deploy.router.raw import answer_of, completion, connect, head, until
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.limits import MIB, LaneLimits
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.router_limits import MIB, PrepareLimits
 from tests.cluster.deploy.router.conftest import CONTEXT, MODEL, Serve
 from tests.cluster.deploy.router.hostile import HARMS, NEVER_COMPILED, write_model_folder
 from tests.cluster.deploy.router.test_bad_requests import check_error
 
-LIMITS = LaneLimits(cpu_s=0.4, wall_s=10.0, memory_bytes=256 * MIB)
-HASTY = LaneLimits(cpu_s=0.4, wall_s=0.3, memory_bytes=256 * MIB)
+LIMITS = PrepareLimits(cpu_s=0.4, wall_s=10.0, memory_bytes=256 * MIB)
+HASTY = PrepareLimits(cpu_s=0.4, wall_s=0.3, memory_bytes=256 * MIB)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ async def test_small_requests_go_before_large_ones_that_wait(hostile: Preparer) 
 
 
 async def test_what_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
-    limits = LaneLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
+    limits = PrepareLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
     settings = Settings(MODEL, CONTEXT, str(write_model_folder(tmp_path)), 256)
     preparer = Preparer(settings, small=limits, large=limits)
     talk = body(messages=[{"role": "user", "content": "loops"}])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cluster.deploy.router.body import check_num_values
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import MIB, body_limits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.request_body import check_num_values
+from cluster.deploy.router.router_limits import MIB, body_limits
 from tests.cluster.deploy.router.conftest import MODEL, Serve
 from tests.cluster.deploy.router.test_bad_requests import check_error
 

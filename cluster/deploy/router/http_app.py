@@ -12,15 +12,15 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from cluster.deploy.router.access import AccessRules, CheckAccess
+from cluster.deploy.router.api_errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.handlers import Handlers
 from cluster.deploy.router.health import HealthCheck
-from cluster.deploy.router.lane import Preparer
 from cluster.deploy.router.metrics import RouterMetrics
 from cluster.deploy.router.middleware import CountResponses
-from cluster.deploy.router.pool import ReplicaPool
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.replica_pool import ReplicaPool
+from cluster.deploy.router.tokenizer_protocols import Tokenizer
 from cluster.errors import BadInput
 
 

@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from cluster.deploy.router.api_errors import ApiError, unavailable
 from cluster.deploy.router.dispatch import Dispatcher, Route
-from cluster.deploy.router.errors import ApiError, unavailable
-from cluster.deploy.router.pool import FinishReason, ReplicaError, SamplingParams
-from cluster.deploy.router.stopping import StopMatcher
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.replica_pool import FinishReason, ReplicaError, SamplingParams
+from cluster.deploy.router.stop_strings import StopMatcher
+from cluster.deploy.router.tokenizer_protocols import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AnswerRequest:
     """What to generate."""
 
     prompt_ids: list[int]
@@ -23,8 +23,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of the text, the tokens so far, and at the end the reason for it."""
+class TextChunk:
+    """A chunk of the text, the tokens so far, and at the end the reason for it."""
 
     text: str
     num_tokens: int
@@ -57,38 +57,40 @@ def allowed_tokens(num_prompt: int, wanted: int | None, max_model_len: int) -> i
     return room if wanted is None else wanted
 
 
-async def pieces(
-    dispatcher: Dispatcher, tokenizer: Tokenizer, order: Order, route: Route
-) -> AsyncGenerator[Piece, None]:
-    """Yield an answer's text as soon as it is certain; the last piece has a finish reason."""
-    decoder, matcher, num_tokens = tokenizer.decoder(), StopMatcher(order.stops), 0
-    async with aclosing(dispatcher.generate(order.prompt_ids, order.params, route)) as tokens:
+async def text_chunks(
+    dispatcher: Dispatcher, tokenizer: Tokenizer, wanted: AnswerRequest, route: Route
+) -> AsyncGenerator[TextChunk, None]:
+    """Yield an answer's text as soon as it is certain; the last chunk has a finish reason."""
+    decoder, matcher, num_tokens = tokenizer.decoder(), StopMatcher(wanted.stops), 0
+    async with aclosing(dispatcher.generate(wanted.prompt_ids, wanted.params, route)) as tokens:
         async for token in tokens:
             num_tokens += 1
             # The token that ends the text is no part of it.
             text = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
             released = matcher.push(text)
             if matcher.stopped:
-                yield Piece(released, num_tokens, "stop")
+                yield TextChunk(released, num_tokens, "stop")
                 return
             if token.finish_reason is not None:
                 rest = matcher.push(decoder.flush())
                 finish: FinishReason = "stop" if matcher.stopped else token.finish_reason
-                yield Piece(released + rest + matcher.flush(), num_tokens, finish)
+                yield TextChunk(released + rest + matcher.flush(), num_tokens, finish)
                 return
-            yield Piece(released, num_tokens)
+            yield TextChunk(released, num_tokens)
 
 
-async def whole(dispatcher: Dispatcher, tokenizer: Tokenizer, order: Order, route: Route) -> Answer:
+async def whole_answer(
+    dispatcher: Dispatcher, tokenizer: Tokenizer, wanted: AnswerRequest, route: Route
+) -> Answer:
     """Return an answer in one. As nothing was sent yet, a replica that fails halfway is replaced too."""
     while True:
         texts = []
         try:
-            async with aclosing(pieces(dispatcher, tokenizer, order, route)) as parts:
-                async for piece in parts:
-                    texts.append(piece.text)
-                    if piece.finish_reason is not None:
-                        return Answer("".join(texts), piece.num_tokens, piece.finish_reason)
+            async with aclosing(text_chunks(dispatcher, tokenizer, wanted, route)) as chunks:
+                async for chunk in chunks:
+                    texts.append(chunk.text)
+                    if chunk.finish_reason is not None:
+                        return Answer("".join(texts), chunk.num_tokens, chunk.finish_reason)
         except ReplicaError:
             # The next round asks the replicas that are left, and ends in 503 when there are none.
             continue

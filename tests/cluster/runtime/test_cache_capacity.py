@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import DeployFailed
-from cluster.runtime.cache_room import cache_room
+from cluster.runtime.cache_capacity import rank_memory_needs
 from cluster.runtime.config import read_model_config
 from cluster.runtime.partition import rank_part
 from cluster.units import GIB, KIB
@@ -27,7 +27,7 @@ WEIGHTS_BYTES = 15 * GIB
 def room(tp: int, max_len: int, num_seqs: int = 16) -> Any:
     config = read_model_config(LLAMA_8B)
     part = rank_part(config, tp=tp, pp=1, tp_rank=0, stage=0)
-    return cache_room(config, part, max_len, num_seqs, dtype_bytes=2)
+    return rank_memory_needs(config, part, max_len, num_seqs, dtype_bytes=2)
 
 
 def test_a_token_of_8b_takes_128_kib_and_a_quarter_on_four_ranks() -> None:

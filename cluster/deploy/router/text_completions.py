@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.deploy.router.answer import Answer, Order, allowed_tokens
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.answers import Answer, AnswerRequest, allowed_tokens
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.openai_types import CompletionRequest
-from cluster.deploy.router.pool import SamplingParams
-from cluster.deploy.router.shapes import Head, Json, usage
-from cluster.deploy.router.tokenizer import Encoder
+from cluster.deploy.router.replica_pool import SamplingParams
+from cluster.deploy.router.response_writer import Json, ResponseHead, usage
+from cluster.deploy.router.tokenizer_protocols import Encoder
 
 # The API's own default, which its clients count on.
 _DEFAULT_MAX_TOKENS = 16
 _OBJECT = "text_completion"
 
 
-def completion_order(request: CompletionRequest, tokenizer: Encoder, max_model_len: int) -> Order:
+def completion_answer_request(
+    request: CompletionRequest, tokenizer: Encoder, max_model_len: int
+) -> AnswerRequest:
     """Return what to generate for a completion; raise ApiError(400) when it cannot be."""
     prompt = request.single_prompt()
     prompt_ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
@@ -24,7 +26,7 @@ def completion_order(request: CompletionRequest, tokenizer: Encoder, max_model_l
         message = f"token ids must be from 0 to {tokenizer.vocab_size - 1}"
         raise ApiError(400, message, param="prompt")
     room = allowed_tokens(len(prompt_ids), request.max_tokens, max_model_len)
-    return Order(
+    return AnswerRequest(
         prompt_ids=prompt_ids,
         params=SamplingParams(
             max_tokens=room if request.max_tokens else min(room, _DEFAULT_MAX_TOKENS),
@@ -37,10 +39,10 @@ def completion_order(request: CompletionRequest, tokenizer: Encoder, max_model_l
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionShape:
+class CompletionWriter:
     """Writes completions."""
 
-    head: Head
+    head: ResponseHead
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
         """Return a whole completion."""
@@ -51,7 +53,7 @@ class CompletionShape:
         """Return nothing: a completion's stream starts with text."""
         return []
 
-    def piece(self, text: str, finish_reason: str | None) -> Json:
+    def chunk(self, text: str, finish_reason: str | None) -> Json:
         """Return a part of a stream."""
         return self.head.with_choices(_OBJECT, [_choice(text, finish_reason)])
 

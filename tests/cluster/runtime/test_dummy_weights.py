@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from cluster.runtime.config import read_model_config
-from cluster.runtime.dummy import fill_with_dummy
+from cluster.runtime.dummy_weights import fill_with_dummy
 from cluster.runtime.generation import GenerationRequest
 from cluster.runtime.partition import rank_part
+from cluster.runtime.rank_weights import WeightPlan
 from cluster.runtime.scale import scale_config
-from cluster.runtime.weights import WeightPlan
 from tests.cluster.runtime.ranks import Job, RankPool
 
 CONFIG, _ = scale_config(
@@ -30,7 +30,7 @@ def make(tp: int, tp_rank: int, seed: int = 0) -> WeightPlan:
     config = read_model_config(CONFIG)
     part = rank_part(config, tp=tp, pp=1, tp_rank=tp_rank, stage=0)
     plan = WeightPlan(config, part, torch.device("cpu"), torch.float32)
-    fill_with_dummy(plan.pieces, seed, lambda fraction: None)
+    fill_with_dummy(plan.slices, seed, lambda fraction: None)
     return plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.deploy.router.stopping import StopMatcher
+from cluster.deploy.router.stop_strings import StopMatcher
 
 LETTERS = st.text("abc", max_size=30)
 

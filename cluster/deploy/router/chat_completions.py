@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.deploy.router.answer import Answer, Order, allowed_tokens
+from cluster.deploy.router.answers import Answer, AnswerRequest, allowed_tokens
 from cluster.deploy.router.openai_types import ChatRequest
-from cluster.deploy.router.pool import SamplingParams
-from cluster.deploy.router.shapes import Head, Json, usage
-from cluster.deploy.router.tokenizer import Encoder
+from cluster.deploy.router.replica_pool import SamplingParams
+from cluster.deploy.router.response_writer import Json, ResponseHead, usage
+from cluster.deploy.router.tokenizer_protocols import Encoder
 
 _WHOLE = "chat.completion"
 _PART = "chat.completion.chunk"
 
 
-def chat_order(request: ChatRequest, tokenizer: Encoder, max_model_len: int) -> Order:
+def chat_answer_request(request: ChatRequest, tokenizer: Encoder, max_model_len: int) -> AnswerRequest:
     """Return what to generate for a conversation; raise ApiError(400) when it cannot be."""
     prompt_ids = tokenizer.encode_chat([(message.role, message.text) for message in request.messages])
     wanted = request.max_completion_tokens or request.max_tokens
-    return Order(
+    return AnswerRequest(
         prompt_ids=prompt_ids,
         params=SamplingParams(
             max_tokens=allowed_tokens(len(prompt_ids), wanted, max_model_len),
@@ -31,10 +31,10 @@ def chat_order(request: ChatRequest, tokenizer: Encoder, max_model_len: int) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class ChatShape:
+class ChatWriter:
     """Writes chat completions."""
 
-    head: Head
+    head: ResponseHead
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
         """Return a whole chat completion."""
@@ -51,7 +51,7 @@ class ChatShape:
         """Return the part that says who speaks."""
         return [self._part({"role": "assistant", "content": ""}, None)]
 
-    def piece(self, text: str, finish_reason: str | None) -> Json:
+    def chunk(self, text: str, finish_reason: str | None) -> Json:
         """Return a part of a stream."""
         return self._part({"content": text} if text else {}, finish_reason)
 

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cluster.deploy.router.answer import Answer
+from cluster.deploy.router.answers import Answer
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ def usage(num_prompt: int, num_output: int) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """What every part of one answer repeats."""
 
     id: str
@@ -51,7 +51,7 @@ class Head:
         }
 
 
-class Shape(Protocol):
+class ResponseWriter(Protocol):
     """How one kind of answer is written."""
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
@@ -60,7 +60,7 @@ class Shape(Protocol):
     def opening(self) -> list[Json]:
         """Return what a stream starts with before any text."""
 
-    def piece(self, text: str, finish_reason: str | None) -> Json:
+    def chunk(self, text: str, finish_reason: str | None) -> Json:
         """Return a part of a stream."""
 
     def closing(self, num_prompt: int, num_output: int) -> Json:

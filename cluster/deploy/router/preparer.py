@@ -12,10 +12,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import LARGE_LANE, SMALL_LANE, BodyLimits, LaneLimits, body_limits
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.prepare import Kind, Prepared, Settings
 from cluster.deploy.router.prepare_child import PrepareChild
+from cluster.deploy.router.router_limits import (
+    LARGE_REQUESTS,
+    SMALL_REQUESTS,
+    BodyLimits,
+    PrepareLimits,
+    body_limits,
+)
 
 
 @dataclass(order=True, slots=True)
@@ -28,10 +34,10 @@ class _Job:
     future: Future[Any] = field(compare=False, default_factory=Future)
 
 
-class Lane:
+class PrepareQueue:
     """One queue, and one thread that talks to the process behind it."""
 
-    def __init__(self, settings: Settings, limits: LaneLimits) -> None:
+    def __init__(self, settings: Settings, limits: PrepareLimits) -> None:
         self._settings, self._limits = settings, limits
         self._child: PrepareChild | None = None
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
@@ -123,12 +129,16 @@ class Preparer:
     """Three lanes, so that neither large bodies nor a slow chat template hold up the other requests."""
 
     def __init__(
-        self, settings: Settings, *, small: LaneLimits = SMALL_LANE, large: LaneLimits = LARGE_LANE
+        self,
+        settings: Settings,
+        *,
+        small: PrepareLimits = SMALL_REQUESTS,
+        large: PrepareLimits = LARGE_REQUESTS,
     ) -> None:
         self.settings = settings
         self.limits: BodyLimits = body_limits(settings.max_model_len)
-        self._completions, self._chats = Lane(settings, small), Lane(settings, small)
-        self._large = Lane(settings, large)
+        self._completions, self._chats = PrepareQueue(settings, small), PrepareQueue(settings, small)
+        self._large = PrepareQueue(settings, large)
 
     def warm_up(self) -> None:
         """Start the processes that most requests need; the one for large bodies starts with the first."""
@@ -139,7 +149,7 @@ class Preparer:
         """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
         return await self._lane(kind, len(body)).prepare(kind, body)
 
-    def _lane(self, kind: Kind, size: int) -> Lane:
+    def _lane(self, kind: Kind, size: int) -> PrepareQueue:
         if size > self.limits.small_bytes:
             return self._large
         return self._chats if kind == "chat" else self._completions

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import BodyLimits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.router_limits import BodyLimits
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -43,7 +43,7 @@ def body_limits(max_model_len: int) -> BodyLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneLimits:
+class PrepareLimits:
     """What a process that prepares requests may use for one of them."""
 
     cpu_s: float
@@ -57,8 +57,8 @@ class LaneLimits:
     niceness: int = 0
 
 
-SMALL_LANE = LaneLimits(cpu_s=2.0, wall_s=10.0, memory_bytes=512 * MIB)
-LARGE_LANE = LaneLimits(cpu_s=20.0, wall_s=60.0, memory_bytes=1024 * MIB, max_waiting=64, niceness=10)
+SMALL_REQUESTS = PrepareLimits(cpu_s=2.0, wall_s=10.0, memory_bytes=512 * MIB)
+LARGE_REQUESTS = PrepareLimits(cpu_s=20.0, wall_s=60.0, memory_bytes=1024 * MIB, max_waiting=64, niceness=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.deploy.router.tokenizer import Decoder
-from cluster.runtime.chat import ChatMessage
+from cluster.deploy.router.tokenizer_protocols import Decoder
+from cluster.runtime.chat_template import ChatMessage
 from cluster.runtime.tokenizer import StreamDecoder, load_tokenizer
 
 
