@@ -159,14 +159,14 @@ class RouterActor:
         from cluster.deploy.router.http_app import make_app
         from cluster.deploy.router.prepare import Settings
         from cluster.deploy.router.preparer import Preparer
-        from cluster.deploy.router.router_tokenizer import ModelTokenizer
+        from cluster.deploy.router.router_tokenizer import RouterTokenizer
         from cluster.runtime.weight_source import weights_folder
 
         vocab_size = int(spec.model.config["vocab_size"])
         self._pool = RayPool()
         source = spec.model
         folder = None if source.without_tokenizer else weights_folder(source, with_weights=False)
-        self._tokenizer = ModelTokenizer(folder, vocab_size)
+        self._tokenizer = RouterTokenizer(folder, vocab_size)
         self._preparer = Preparer(Settings(source.name, spec.max_model_len, folder, vocab_size))
         self._preparer.warm_up()
         self._app = make_app(

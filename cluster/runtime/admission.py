@@ -13,7 +13,7 @@ from cluster.runtime.sequence import Sequence
 def admit(
     request: GenerationRequest, config: ModelConfig, max_model_len: int, eos_token_ids: tuple[int, ...]
 ) -> Sequence:
-    """Return the sequence to queue, its answer limited to what `max_model_len` leaves; BadInput if it cannot run."""
+    """Return the sequence to queue, its answer capped by `max_model_len`; BadInput if it can never run."""
     length = len(request.prompt_token_ids)
     if not 1 <= length < max_model_len:
         raise BadInput(

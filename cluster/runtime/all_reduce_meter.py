@@ -36,7 +36,7 @@ class AllReduceMeter:
         self._events.append((started, event))
 
     def take(self) -> tuple[int, float]:
-        """Return (number, seconds) of all-reduces since the last call. On a GPU, waits for the last one to finish."""
+        """Return (number, seconds) of all-reduces since the last call. On a GPU, waits for the last one."""
         if self._events:
             self._events[-1][1].synchronize()
         seconds = self._seconds + sum(start.elapsed_time(end) / 1e3 for start, end in self._events)

@@ -61,7 +61,7 @@ class CheckpointReader:
         if dtype not in READABLE_DTYPES:
             raise BadInput(
                 f"{self._folder}: {weight_slice.name} is stored as {dtype}",
-                f"The built-in engine reads only {', '.join(READABLE_DTYPES)}; choose an unquantized checkpoint",
+                f"The built-in engine reads only {', '.join(READABLE_DTYPES)}; use an unquantized checkpoint",
             )
 
     def _slice_of(self, name: str) -> Any:

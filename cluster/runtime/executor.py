@@ -46,7 +46,7 @@ class StepExecutor:
             return self._sample(plan, hidden)
 
     def prompt_logits(self, tokens: tuple[int, ...]) -> torch.Tensor | None:
-        """Return float32 logits [tokens, vocabulary] of a new prompt on the last stage's first rank, None elsewhere.
+        """Return float32 logits [tokens, vocabulary] on the last stage's first rank, None elsewhere.
 
         Every rank must call it, and slot 0 must be free.
         """

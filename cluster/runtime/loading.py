@@ -46,7 +46,7 @@ class LoadedRank:
         return self._executor.prompt_logits(tokens)
 
     def memory_used_bytes(self) -> int:
-        """Return bytes held by tensors: the CUDA allocator's count on a GPU, weights plus KV cache on a CPU."""
+        """Return tensor bytes: the CUDA allocator's count on a GPU, weights plus KV cache on a CPU."""
         if self._device.type == "cuda":
             return int(torch.cuda.memory_allocated(self._device))
         return self._tensor_bytes
@@ -63,7 +63,7 @@ def load_rank(
     num_slots: int,
     on_progress: Callable[[float], None],
 ) -> LoadedRank:
-    """Allocate and fill everything a rank holds. The KV cache has up to `num_slots` slots, as memory allows."""
+    """Allocate and fill everything a rank holds, with up to `num_slots` KV cache slots as memory allows."""
     device, dtype = group.device, getattr(torch, dtype_name)
     free_bytes = _free_bytes(device)
     with torch.inference_mode():

@@ -62,7 +62,7 @@ class RankWorker:
         self._rank: Any = None
 
     def join(self, init_method: str, timeout_s: float) -> None:
-        """Connect to the other ranks at tcp://host:port; `timeout_s` applies to this and every later collective."""
+        """Connect to the other ranks at tcp://host:port; `timeout_s` also bounds every later collective."""
         import torch
 
         from cluster.runtime.rank_group import RankGroup

@@ -32,7 +32,7 @@ def find_free_port(host: str = "127.0.0.1") -> tuple[str, int]:
 
 
 def take_store(init_method: str, is_leader: bool, timeout_s: float) -> Any:
-    """Return the store at tcp://host:port: the one opened in this process, a new one (leader), or a client."""
+    """Return the store at tcp://host:port: the one opened in this process, a new one (leader) or a client."""
     import torch.distributed as dist
 
     host, port = parse_init_method(init_method)

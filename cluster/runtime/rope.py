@@ -33,7 +33,7 @@ class RotaryTables:
     def stretched_rows(
         self, positions: torch.Tensor, lengths: list[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute rows for `dynamic` scaling, from one sequence length for all positions or one per position."""
+        """Compute rows for `dynamic`; `lengths` has one entry for all positions, or one per position."""
         lengths = lengths if len(lengths) == len(positions) else lengths * len(positions)
         frequencies = {
             length: inverse_frequencies(self._config, self._head_dim, length) for length in {*lengths}

@@ -30,7 +30,7 @@ class Sampler:
             self._slots[move.target] = self._slots.pop(move.source)
 
     def next_tokens(self, local: torch.Tensor, slots: list[int], greedy: bool) -> list[int] | None:
-        """Take this rank's logits [sequences, local rows]; return one token per sequence on the first rank."""
+        """Take this rank's logits [sequences, local rows]; return a token per sequence on the first rank."""
         if greedy:
             return self._greedy(local)
         logits = self.full(local)
@@ -39,7 +39,7 @@ class Sampler:
         return [draw_token(row, *self._slots[slot]) for row, slot in zip(logits, slots, strict=True)]
 
     def _greedy(self, local: torch.Tensor) -> list[int] | None:
-        """Compare each rank's best token, so that two numbers per sequence are sent instead of a vocabulary."""
+        """Compare each rank's best token: two numbers per sequence are sent instead of a vocabulary."""
         if self._group.tp == 1:
             return [int(token) for token in local.argmax(dim=-1).tolist()]
         if local.shape[1]:
@@ -77,7 +77,7 @@ def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Rando
 
 
 def _candidates(scores: torch.Tensor, sampling: SamplingParams) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return scores and token ids, best first; unsorted and without ids if neither top k nor top p applies."""
+    """Return scores and token ids, best first; unsorted, without ids, if neither top k nor top p applies."""
     if 0 < sampling.top_k < len(scores):
         best = torch.topk(scores, sampling.top_k)
         return best.values, best.indices

@@ -24,7 +24,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
-        self._reading: Sequence | None = None
+        self._prefilling: Sequence | None = None
         self._moves: list[SlotMove] = []
         self._stopping = False
         self._closed = False
@@ -57,7 +57,7 @@ class Scheduler:
                 sequence.end("error", error)
             self._waiting.clear()
             self._running.clear()
-            self._reading = None
+            self._prefilling = None
 
     @property
     def in_flight(self) -> int:
@@ -78,8 +78,8 @@ class Scheduler:
             if self._stopping:
                 return StepPlan(StepKind.STOP)
             self._admit()
-            if self._reading and not (self._last_was_prompt and self._running):
-                return self._prompt_plan(self._reading)
+            if self._prefilling and not (self._last_was_prompt and self._running):
+                return self._prompt_plan(self._prefilling)
             return self._decode_plan() if self._running else StepPlan(StepKind.IDLE)
 
     def apply(self, plan: StepPlan, tokens: list[int]) -> None:
@@ -95,12 +95,12 @@ class Scheduler:
             self._remove_finished()
 
     def _active(self) -> list[Sequence]:
-        return [*self._running, self._reading] if self._reading else self._running
+        return [*self._running, self._prefilling] if self._prefilling else self._running
 
     def _admit(self) -> None:
-        if self._reading is None and self._waiting and len(self._running) < self.max_num_seqs:
-            self._reading = self._waiting.popleft()
-            self._reading.slot = len(self._running)
+        if self._prefilling is None and self._waiting and len(self._running) < self.max_num_seqs:
+            self._prefilling = self._waiting.popleft()
+            self._prefilling.slot = len(self._running)
 
     def _prompt_plan(self, sequence: Sequence) -> StepPlan:
         end = min(sequence.cached + PROMPT_CHUNK_TOKENS, len(sequence.prompt))
@@ -130,13 +130,13 @@ class Scheduler:
         return moves
 
     def _apply_prompt(self, plan: StepPlan, tokens: list[int]) -> None:
-        sequence = self._reading
+        sequence = self._prefilling
         assert sequence is not None
         sequence.cached += len(plan.tokens)
         if plan.sampling is None:
             return
         sequence.take(tokens[0])
-        self._reading = None
+        self._prefilling = None
         self._place(sequence, len(self._running))
         self._running.append(sequence)
 
@@ -144,8 +144,8 @@ class Scheduler:
         for sequence in [s for s in (*self._waiting, *self._active()) if s.handle.is_cancelled]:
             sequence.end("cancelled")
         self._waiting = deque(sequence for sequence in self._waiting if not sequence.finished)
-        if self._reading and self._reading.finished:
-            self._reading = None
+        if self._prefilling and self._prefilling.finished:
+            self._prefilling = None
         self._remove_finished()
 
     def _remove_finished(self) -> None:

@@ -47,7 +47,7 @@ class StageModel:
         self._qkv_heads = (heads, kv_heads, kv_heads)
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """Return hidden states [tokens, hidden]. Each rank looks up its own vocabulary rows; a sum joins them."""
+        """Return hidden states [tokens, hidden], summed over ranks that each hold some vocabulary rows."""
         table, rows = self._weights.embedding, self._part.vocab
         assert table is not None
         if self._part.tp == 1:

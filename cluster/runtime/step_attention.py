@@ -1,4 +1,4 @@
-"""Attention over the KV cache for one step: a chunk of one prompt, or one new token for each running sequence."""
+"""Attention over the KV cache for one step: a chunk of one prompt, or one token per running sequence."""
 
 from __future__ import annotations
 

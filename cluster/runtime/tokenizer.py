@@ -37,7 +37,7 @@ class Tokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """One token per byte of UTF-8. Works with any vocabulary and any output, such as that of dummy weights."""
+    """One token per byte of UTF-8. Works with any vocabulary and any output, even of dummy weights."""
 
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
@@ -82,7 +82,7 @@ class StreamDecoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
-        # Ids up to `_printed` have been returned; those from `_start` on are kept as context for the next ones.
+        # Ids up to `_printed` have been returned; those from `_start` are still needed as context.
         self._start = 0
         self._printed = 0
 

@@ -44,7 +44,7 @@ class WeightSource:
         return cls(config, weights_folder(source), int(_field(source, "seed") or 0))
 
     def eos_token_ids(self, config: ModelConfig) -> tuple[int, ...]:
-        """Return the tokens that end a text, from config.json and generation_config.json, which often adds some."""
+        """Return the tokens that end a text, from config.json and generation_config.json."""
         if self.path is None:
             return config.eos_token_ids
         file = Path(self.path) / "generation_config.json"
@@ -80,7 +80,7 @@ def _field(source: Mapping[str, Any] | Any, name: str) -> Any:
 
 
 def resolve_dtype(name: str, config: ModelConfig) -> str:
-    """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own dtype. BadInput for others."""
+    """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own; BadInput for others."""
     if name == "auto":
         return config.dtype
     if name not in DTYPES:

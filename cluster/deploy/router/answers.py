@@ -1,4 +1,4 @@
-"""One answer: from a request's prompt to pieces of text with stop strings applied."""
+"""Turns a prompt into text: generated tokens, detokenized, with stop strings applied."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cluster.deploy.router.api_errors import ApiError, unavailable
 from cluster.deploy.router.dispatch import Dispatcher, Route
 from cluster.deploy.router.replica_pool import FinishReason, ReplicaError, SamplingParams
 from cluster.deploy.router.stop_strings import StopMatcher
-from cluster.deploy.router.tokenizer_protocols import Tokenizer
+from cluster.deploy.router.tokenizer_protocols import Detokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """What to generate."""
+    """What to generate: the prompt, how to sample, and the strings to stop at."""
 
     prompt_ids: list[int]
     params: SamplingParams
@@ -24,7 +24,7 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """A chunk of the text, the tokens so far, and at the end the reason for it."""
+    """The next part of the text, the number of tokens so far and, on the last one, why it ended."""
 
     text: str
     num_tokens: int
@@ -33,7 +33,7 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     text: str
     num_tokens: int
@@ -41,16 +41,16 @@ class Answer:
 
 
 def allowed_tokens(num_prompt: int, wanted: int | None, max_model_len: int) -> int:
-    """Return how many tokens may be generated; raise ApiError(400) when the context cannot hold them."""
+    """Return how many tokens may be generated; raise ApiError(400) when they exceed the context."""
     if num_prompt == 0:
         raise ApiError(400, "the prompt is empty", param="prompt")
     room = max_model_len - num_prompt
     if room < 1:
-        message = f"the prompt has {num_prompt} tokens; this deployment's context holds {max_model_len}"
+        message = f"the prompt has {num_prompt} tokens, but this deployment's context is {max_model_len}"
         raise ApiError(400, message, param="prompt", code="context_length_exceeded")
     if wanted is not None and wanted > room:
         message = (
-            f"{num_prompt} prompt tokens and max_tokens={wanted} exceed the context of {max_model_len}; "
+            f"{num_prompt} prompt tokens plus max_tokens={wanted} exceed the context of {max_model_len}; "
             f"ask for at most {room}"
         )
         raise ApiError(400, message, param="max_tokens", code="context_length_exceeded")
@@ -58,14 +58,14 @@ def allowed_tokens(num_prompt: int, wanted: int | None, max_model_len: int) -> i
 
 
 async def text_chunks(
-    dispatcher: Dispatcher, tokenizer: Tokenizer, wanted: AnswerRequest, route: Route
+    dispatcher: Dispatcher, tokenizer: Detokenizer, wanted: AnswerRequest, route: Route
 ) -> AsyncGenerator[TextChunk, None]:
-    """Yield an answer's text as soon as it is certain; the last chunk has a finish reason."""
+    """Yield text as soon as it cannot be part of a stop string; the last chunk has a finish reason."""
     decoder, matcher, num_tokens = tokenizer.decoder(), StopMatcher(wanted.stops), 0
     async with aclosing(dispatcher.generate(wanted.prompt_ids, wanted.params, route)) as tokens:
         async for token in tokens:
             num_tokens += 1
-            # The token that ends the text is no part of it.
+            # The end-of-text token is not part of the text.
             text = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
             released = matcher.push(text)
             if matcher.stopped:
@@ -80,9 +80,9 @@ async def text_chunks(
 
 
 async def whole_answer(
-    dispatcher: Dispatcher, tokenizer: Tokenizer, wanted: AnswerRequest, route: Route
+    dispatcher: Dispatcher, tokenizer: Detokenizer, wanted: AnswerRequest, route: Route
 ) -> Answer:
-    """Return an answer in one. As nothing was sent yet, a replica that fails halfway is replaced too."""
+    """Return a complete answer. Nothing has been sent yet, so a replica that fails midway is replaced too."""
     while True:
         texts = []
         try:
@@ -92,6 +92,6 @@ async def whole_answer(
                     if chunk.finish_reason is not None:
                         return Answer("".join(texts), chunk.num_tokens, chunk.finish_reason)
         except ReplicaError:
-            # The next round asks the replicas that are left, and ends in 503 when there are none.
+            # Retry on the remaining replicas; raises 503 when none is left.
             continue
-        raise unavailable("the answer ended without a reason")
+        raise unavailable("the answer ended without a finish reason")

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions."""
+"""POST /v1/chat/completions: its request as a prompt, and its response format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PART = "chat.completion.chunk"
 
 
 def chat_answer_request(request: ChatRequest, tokenizer: Encoder, max_model_len: int) -> AnswerRequest:
-    """Return what to generate for a conversation; raise ApiError(400) when it cannot be."""
+    """Return what to generate for a conversation; raise ApiError(400) when it does not fit the context."""
     prompt_ids = tokenizer.encode_chat([(message.role, message.text) for message in request.messages])
     wanted = request.max_completion_tokens or request.max_tokens
     return AnswerRequest(
@@ -32,12 +32,12 @@ def chat_answer_request(request: ChatRequest, tokenizer: Encoder, max_model_len:
 
 @dataclass(frozen=True, slots=True)
 class ChatWriter:
-    """Writes chat completions."""
+    """Formats chat completions."""
 
     head: ResponseHead
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
-        """Return a whole chat completion."""
+        """Return a complete chat completion."""
         message = {"role": "assistant", "content": answer.text, "refusal": None}
         choice = {
             "index": 0,
@@ -48,15 +48,15 @@ class ChatWriter:
         return self.head.with_choices(_WHOLE, [choice], usage=usage(num_prompt, answer.num_tokens))
 
     def opening(self) -> list[Json]:
-        """Return the part that says who speaks."""
+        """Return the first chunk of a stream, which carries the role."""
         return [self._part({"role": "assistant", "content": ""}, None)]
 
     def chunk(self, text: str, finish_reason: str | None) -> Json:
-        """Return a part of a stream."""
+        """Return one chunk of a stream."""
         return self._part({"content": text} if text else {}, finish_reason)
 
     def closing(self, num_prompt: int, num_output: int) -> Json:
-        """Return the token counts, without choices."""
+        """Return the last chunk of a stream: token counts and no choices."""
         return self.head.with_choices(_PART, [], usage=usage(num_prompt, num_output))
 
     def _part(self, delta: Json, finish_reason: str | None) -> Json:

@@ -1,4 +1,4 @@
-"""What the router does for each path."""
+"""The request handlers of the router's HTTP paths."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from cluster.deploy.router.request_body import BodyReader
 from cluster.deploy.router.response_writer import ResponseHead, ResponseWriter, new_id, unix_time
 from cluster.deploy.router.streaming import DONE, ClientLeft, EventStream, event, unless_client_leaves
 from cluster.deploy.router.text_completions import CompletionWriter
-from cluster.deploy.router.tokenizer_protocols import Tokenizer
+from cluster.deploy.router.tokenizer_protocols import Detokenizer
 
 _CLIENT_CLOSED_REQUEST = 499
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REPLICA_HEADER = "x-clusterview-replica"
-"""Names the replica that answered."""
+"""Response header that names the replica that answered."""
 
 
 class Handlers:
     """The handlers of one deployment."""
 
     def __init__(
-        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Tokenizer, preparer: Preparer
+        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Detokenizer, preparer: Preparer
     ) -> None:
         self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
         self._preparer, self.bodies = preparer, BodyReader(preparer.limits)
@@ -85,7 +85,7 @@ class Handlers:
             answer = await unless_client_leaves(request.receive, work)
             return JSONResponse(writer.whole(answer, num_prompt), headers=_headers(route))
         chunks = text_chunks(self._dispatcher, self._tokenizer, wanted, route)
-        # The status line waits for the first token, so that it can still say 503.
+        # Wait for the first token before the status line is sent, so that a failure can still be a 503.
         first = await unless_client_leaves(request.receive, _next(chunks))
         events = _events(first, chunks, writer, num_prompt, prepared.include_usage)
         return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
@@ -120,7 +120,7 @@ async def _events(
     num_prompt: int,
     include_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
-    # Where the counts are asked for, every other part says that they come later.
+    # OpenAI sends "usage": null in every chunk but the last one when usage was asked for.
     extra = {"usage": None} if include_usage else {}
     async with aclosing(chunks):
         for part in writer.opening():
@@ -134,7 +134,7 @@ async def _events(
                     break
                 chunk = await _next(chunks)
         except (ReplicaError, ApiError) as error:
-            yield event(ApiError(503, f"the replica failed during the answer: {error}").body())
+            yield event(ApiError(503, f"the replica failed while answering: {error}").body())
             return
     if include_usage:
         yield event(writer.closing(num_prompt, chunk.num_tokens))

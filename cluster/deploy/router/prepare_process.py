@@ -1,6 +1,6 @@
 """The process that prepares requests: `python -m cluster.deploy.router.prepare_process FD SETTINGS`.
 
-It bounds itself: more processor time than allowed ends it, more memory than allowed fails the request.
+It limits itself: exceeding the CPU time ends the process, exceeding the memory fails the request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.frames import receive_frame, send_frame
 from cluster.deploy.router.prepare import Prepared, Settings, prepare
 from cluster.deploy.router.router_limits import MIB, PrepareLimits
-from cluster.deploy.router.router_tokenizer import ModelTokenizer
+from cluster.deploy.router.router_tokenizer import RouterTokenizer
 from cluster.deploy.router.tokenizer_protocols import Encoder
 from cluster.errors import BadInput
 
@@ -29,14 +29,14 @@ ID_TYPE = "I"
 
 
 def main(fd: int, settings: Settings, limits: PrepareLimits) -> None:
-    """Answer requests on the socket `fd` until it is closed."""
-    # The limit on processor time ends this process even in the middle of a library.
+    """Answer requests on the socket `fd` until it is closed by the router."""
+    # The default action of SIGPROF ends the process even inside a C extension.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     os.nice(limits.niceness)
-    tokenizer = ModelTokenizer(settings.path, settings.vocab_size)
-    # What the first chat needs is loaded now: it is no cost of that request.
+    tokenizer = RouterTokenizer(settings.path, settings.vocab_size)
+    # Import now, so that the first chat is not charged for it.
     with contextlib.suppress(ImportError):
         importlib.import_module("jinja2.sandbox")
     _limit_memory(limits.memory_bytes)
@@ -71,10 +71,10 @@ def _answer(
         failed = ApiError(400, error.one_line())
     except MemoryError:
         failed = ApiError(
-            400, f"this request needs more than {limits.memory_bytes // MIB} MiB of memory to prepare"
+            400, f"preparing this request needs more than {limits.memory_bytes // MIB} MiB of memory"
         )
     except Exception as error:
-        # Whatever a template or a tokenizer raises concerns this request only.
+        # A template or tokenizer may raise anything; that fails this request only.
         failed = ApiError(500, f"the router failed: {type(error).__name__}")
     return {"error": [failed.status, failed.message, failed.param, failed.code]}, b""
 

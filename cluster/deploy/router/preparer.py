@@ -1,4 +1,6 @@
-"""Requests prepared one by one, small ones first, in a process that is replaced when one costs too much."""
+"""Queues in front of the processes that prepare requests. Small bodies go first; a process that exceeds its
+limits is replaced.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from cluster.deploy.router.router_limits import (
 
 @dataclass(order=True, slots=True)
 class _Job:
-    """A piece of work in the order of its size: what is small waits for what runs, not for what is large."""
+    """A unit of work, ordered by size so that small ones never wait behind large ones."""
 
     size: int
     number: int
@@ -35,7 +37,7 @@ class _Job:
 
 
 class PrepareQueue:
-    """One queue, and one thread that talks to the process behind it."""
+    """One queue, and the thread that hands its requests to one process."""
 
     def __init__(self, settings: Settings, limits: PrepareLimits) -> None:
         self._settings, self._limits = settings, limits
@@ -43,23 +45,23 @@ class PrepareQueue:
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._closed = False
-        # It waits for the process, so that the event loop does not.
+        # Blocks on the process, so that the event loop does not.
         self._thread = threading.Thread(target=self._work, name="prepare", daemon=True)
         self._thread.start()
 
     def warm_up(self) -> None:
-        """Start the process before the first request comes. Returns at once."""
+        """Start the process before the first request. Returns at once."""
         self._put(0, self._running)
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
-        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
+        """Return what a body asks for; ApiError when it is invalid or exceeds the limits."""
         if self._closed or self._jobs.qsize() >= self._limits.max_waiting:
             raise _busy()
         job = self._put(len(body), lambda: self._ask(kind, body))
         answer = asyncio.wrap_future(job.future)
         try:
             await asyncio.wait({answer}, timeout=self._limits.queue_s)
-            # Only what has not begun can be cancelled.
+            # cancel() succeeds only for a job that has not started.
             if job.future.cancel():
                 raise _busy()
             prepared: Prepared = await answer
@@ -68,7 +70,7 @@ class PrepareQueue:
             answer.cancel()
 
     def close(self) -> None:
-        """End the process; what is being prepared, or waits, fails."""
+        """End the process. Requests that it is preparing, or that wait, fail."""
         if self._closed:
             return
         self._closed = True
@@ -100,7 +102,7 @@ class PrepareQueue:
             return child.ask(kind, body)
         finally:
             if child.ended and not self._closed:
-                # Started again at once, so that the next request finds it ready.
+                # Start a new one now, so that the next request need not wait for it.
                 self._end()
                 with contextlib.suppress(OSError):
                     self._child = PrepareChild(self._settings, self._limits)
@@ -126,7 +128,7 @@ class PrepareQueue:
 
 
 class Preparer:
-    """Three lanes, so that neither large bodies nor a slow chat template hold up the other requests."""
+    """Three queues, so that neither large bodies nor a slow chat template delay other requests."""
 
     def __init__(
         self,
@@ -141,12 +143,12 @@ class Preparer:
         self._large = PrepareQueue(settings, large)
 
     def warm_up(self) -> None:
-        """Start the processes that most requests need; the one for large bodies starts with the first."""
+        """Start the processes for small requests. The one for large bodies starts on demand."""
         self._completions.warm_up()
         self._chats.warm_up()
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
-        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
+        """Return what a body asks for; ApiError when it is invalid or exceeds the limits."""
         return await self._lane(kind, len(body)).prepare(kind, body)
 
     def _lane(self, kind: Kind, size: int) -> PrepareQueue:

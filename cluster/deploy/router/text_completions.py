@@ -1,4 +1,4 @@
-"""POST /v1/completions."""
+"""POST /v1/completions: its request as a prompt, and its response format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster.deploy.router.replica_pool import SamplingParams
 from cluster.deploy.router.response_writer import Json, ResponseHead, usage
 from cluster.deploy.router.tokenizer_protocols import Encoder
 
-# The API's own default, which its clients count on.
+# OpenAI's documented default.
 _DEFAULT_MAX_TOKENS = 16
 _OBJECT = "text_completion"
 
@@ -19,7 +19,7 @@ _OBJECT = "text_completion"
 def completion_answer_request(
     request: CompletionRequest, tokenizer: Encoder, max_model_len: int
 ) -> AnswerRequest:
-    """Return what to generate for a completion; raise ApiError(400) when it cannot be."""
+    """Return what to generate for a prompt; raise ApiError(400) when it does not fit the context."""
     prompt = request.single_prompt()
     prompt_ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
     if any(not 0 <= token_id < tokenizer.vocab_size for token_id in prompt_ids):
@@ -40,25 +40,25 @@ def completion_answer_request(
 
 @dataclass(frozen=True, slots=True)
 class CompletionWriter:
-    """Writes completions."""
+    """Formats completions."""
 
     head: ResponseHead
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
-        """Return a whole completion."""
+        """Return a complete completion."""
         choice = _choice(answer.text, answer.finish_reason)
         return self.head.with_choices(_OBJECT, [choice], usage=usage(num_prompt, answer.num_tokens))
 
     def opening(self) -> list[Json]:
-        """Return nothing: a completion's stream starts with text."""
+        """Return no chunk: a completion's stream starts with text."""
         return []
 
     def chunk(self, text: str, finish_reason: str | None) -> Json:
-        """Return a part of a stream."""
+        """Return one chunk of a stream."""
         return self.head.with_choices(_OBJECT, [_choice(text, finish_reason)])
 
     def closing(self, num_prompt: int, num_output: int) -> Json:
-        """Return the token counts, without choices."""
+        """Return the last chunk of a stream: token counts and no choices."""
         return self.head.with_choices(_OBJECT, [], usage=usage(num_prompt, num_output))
 
 
