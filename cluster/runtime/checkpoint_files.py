@@ -73,9 +73,9 @@ def _file_problem(path: Path) -> str:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size_bytes < _LENGTH_BYTES or length > size_bytes - _LENGTH_BYTES:
-            return f"{path} is cut short"
+            return f"{path} is truncated"
         end = _end_of_tensors(file.read(length))
-    return "" if size_bytes >= _LENGTH_BYTES + length + end else f"{path} is cut short"
+    return "" if size_bytes >= _LENGTH_BYTES + length + end else f"{path} is truncated"
 
 
 def _end_of_tensors(header: bytes) -> int:

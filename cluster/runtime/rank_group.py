@@ -117,6 +117,8 @@ class RankGroup:
         if self.world_size == 1:
             assert plan is not None
             return plan
+        # A broadcast needs one shape on all ranks, and followers do not know the length of a plan: a fixed
+        # buffer carries [length, numbers...]; the rare plan that is longer sends the rest in a second one.
         numbers = [] if plan is None else encode(plan)
         room = len(self._plan_buffer) - 1
         if plan is not None:

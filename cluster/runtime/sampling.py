@@ -44,8 +44,10 @@ class Sampler:
             return [int(token) for token in local.argmax(dim=-1).tolist()]
         if local.shape[1]:
             best = local.argmax(dim=-1, keepdim=True)
+            # Score and token id share one tensor; a double holds every float32 and every token id exactly.
             pair = torch.cat((local.gather(1, best).double(), best.double() + self._first_row), dim=1)
         else:
+            # This rank has only padding rows: it still takes part in the gather, and never wins.
             pair = torch.tensor([[-torch.inf, 0.0]], dtype=torch.float64, device=local.device)
             pair = pair.repeat(local.shape[0], 1)
         gathered = self._group.gather(pair)

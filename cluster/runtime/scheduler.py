@@ -78,6 +78,7 @@ class Scheduler:
             if self._stopping:
                 return StepPlan(StepKind.STOP)
             self._admit()
+            # After a prompt step the running sequences get a decode step first, if there are any.
             if self._prefilling and not (self._last_was_prompt and self._running):
                 return self._prompt_plan(self._prefilling)
             return self._decode_plan() if self._running else StepPlan(StepKind.IDLE)

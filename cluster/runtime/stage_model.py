@@ -53,6 +53,7 @@ class StageModel:
         if self._part.tp == 1:
             return embedding(token_ids, table)
         ours = (token_ids >= rows.first) & (token_ids < rows.end)
+        # Tokens of other ranks look up row 0 and are zeroed, so that the sum over ranks is the embedding.
         hidden = embedding((token_ids - rows.first) * ours, table) * ours.unsqueeze(1)
         self._reducer.all_reduce(hidden)
         return hidden

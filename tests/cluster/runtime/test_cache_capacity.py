@@ -42,5 +42,7 @@ def test_as_many_as_wanted_where_there_is_room_else_as_many_as_fit() -> None:
 
 
 def test_no_room_for_one_says_how_much_is_missing() -> None:
-    with pytest.raises(DeployFailed, match=r"16\.0 GiB of cache, .* beside 15\.0 GiB of weights"):
+    with pytest.raises(
+        DeployFailed, match=r"needs 16\.0 GiB of KV cache, but only .* after 15\.0 GiB of weights"
+    ):
         room(1, 131072).num_slots(24 * GIB, WEIGHTS_BYTES, wanted=16)

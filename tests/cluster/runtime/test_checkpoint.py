@@ -108,7 +108,7 @@ def assert_refused(folder: Path, *words: str, **changes: Any) -> None:
 def test_a_file_cut_short(folder: Path, keep: int) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:keep])
-    assert_refused(folder, "model.safetensors", "cut short")
+    assert_refused(folder, "model.safetensors", "truncated")
 
 
 def test_a_file_of_rubbish(folder: Path) -> None:

@@ -122,8 +122,8 @@ def _no_config(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (_cut, "model.safetensors is cut short"),
-        (_cut_header, "model.safetensors is cut short"),
+        (_cut, "model.safetensors is truncated"),
+        (_cut_header, "model.safetensors is truncated"),
         (_shard_without_index, "has neither model.safetensors nor model.safetensors.index.json"),
         (_no_index, "is not an index"),
         (_outside, "is not an index"),

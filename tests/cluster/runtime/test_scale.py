@@ -49,11 +49,11 @@ def test_a_known_count_is_no_estimate() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (SPARSE, "runs no experts"),
-        (LATENT, "runs no latent attention"),
-        (NESTED, "runs no experts"),
-        ({"architectures": ["MambaForCausalLM"], "hidden_size": 4096}, "does not run this architecture"),
-        ({}, "names no architecture"),
+        (SPARSE, "does not support experts"),
+        (LATENT, "does not support latent attention"),
+        (NESTED, "does not support experts"),
+        ({"architectures": ["MambaForCausalLM"], "hidden_size": 4096}, "does not support this architecture"),
+        ({}, "does not name an architecture"),
     ],
 )
 def test_what_the_engine_does_not_run_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:

@@ -46,7 +46,7 @@ async def test_a_replica_that_answers_nothing_is_given_up_at_the_deadline(serve:
     served.replicas[0].gate.clear()
     answer = await served.client.get("/health")
     assert answer.status_code == 503
-    assert "no token came within 0.05 s" in answer.json()["reasons"][0]
+    assert "no token within 0.05 s" in answer.json()["reasons"][0]
 
 
 async def test_a_replica_that_starts_does_not_make_the_others_sick(serve: Serve) -> None:

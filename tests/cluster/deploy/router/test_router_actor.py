@@ -36,7 +36,7 @@ def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
 
 
 async def test_a_prompt_that_cannot_be_answered_says_why(actor: RouterActor) -> None:
-    with pytest.raises(BadInput, match="the prompt has 500 tokens; the context holds 200"):
+    with pytest.raises(BadInput, match="the prompt has 500 tokens, but this deployment's context is 200"):
         await anext(actor.prompt("x" * 500, 5))
     with pytest.raises(Unreachable, match="no replica can answer"):
         await anext(actor.prompt("hello", 5))
