@@ -1,4 +1,4 @@
-"""The router that a benchmark attacks: the real server over an echo, with a chat template that does harm."""
+"""The router under attack: the real server over an echo replica, with a hostile chat template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way: a checkpoint split over ranks on two nodes answers over HTTP as transformers does."""
+"""End to end: a checkpoint split over ranks on two nodes answers over HTTP as transformers does."""
 
 from __future__ import annotations
 
