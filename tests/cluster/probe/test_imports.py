@@ -1,4 +1,4 @@
-"""What the parent of a probe loads: it must not be able to hang or crash in NVML itself."""
+"""The probe's parent process must not load NVML, so that it cannot hang or crash in it."""
 
 from __future__ import annotations
 

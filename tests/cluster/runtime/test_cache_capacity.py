@@ -1,4 +1,4 @@
-"""How many sequences fit beside the weights."""
+"""How many sequences fit next to the weights."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_a_token_of_8b_takes_128_kib_and_a_quarter_on_four_ranks() -> None:
     assert room(tp=4, max_len=2048).slot_bytes == 2048 * 32 * KIB
 
 
-def test_as_many_as_wanted_where_there_is_room_else_as_many_as_fit() -> None:
+def test_as_many_as_wanted_or_as_fit() -> None:
     assert room(1, 2048).num_slots(80 * GIB, WEIGHTS_BYTES, wanted=16) == 16
-    # 72 GiB usable, 15 for weights, 16 a sequence of 131072 tokens.
+    # 72 GiB usable, 15 GiB of weights, 16 GiB per sequence of 131072 tokens.
     assert room(1, 131072).num_slots(80 * GIB, WEIGHTS_BYTES, wanted=16) == 3
 
 
-def test_no_room_for_one_says_how_much_is_missing() -> None:
+def test_no_room_for_one_sequence_is_an_error_with_the_figures() -> None:
     with pytest.raises(
         DeployFailed, match=r"needs 16\.0 GiB of KV cache, but only .* after 15\.0 GiB of weights"
     ):

@@ -1,4 +1,4 @@
-"""The engine on an NVIDIA GPU: what transformers says, and the memory that the shapes predict."""
+"""The built-in engine on an NVIDIA GPU: transformers' answers, and the memory that the shapes imply."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_equals_transformers(shelf: CheckpointShelf, name: str) -> None:
     assert answers(engine, requests) == checkpoint.tokens
 
 
-def test_dummy_8b_takes_the_memory_that_its_shapes_say() -> None:
+def test_dummy_8b_uses_the_memory_that_its_shapes_imply() -> None:
     import torch
 
     if torch.cuda.mem_get_info()[0] < 22 * GIB:

@@ -1,4 +1,4 @@
-"""Scaled stand-ins: small, split like the real model, and honest about what they are."""
+"""Scaled-down models: small, split like the full model, and labeled with what they are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LATENT = LLAMA_70B | {
 NESTED = {"architectures": ["Llama4ForConditionalGeneration"], "text_config": SPARSE}
 
 
-def test_70b_keeps_its_heads_and_says_its_scale() -> None:
+def test_70b_keeps_its_heads_and_states_its_scale() -> None:
     config, sentence = scale_config(LLAMA_70B, tp=4)
     assert (config["num_attention_heads"], config["num_key_value_heads"]) == (64, 8)
     assert config["intermediate_size"] % 4 == 0
@@ -41,7 +41,7 @@ def test_70b_keeps_its_heads_and_says_its_scale() -> None:
     assert estimate_parameters(LLAMA_70B) == pytest.approx(70.6e9, rel=0.01)
 
 
-def test_a_known_count_is_no_estimate() -> None:
+def test_a_known_parameter_count_is_used_as_is() -> None:
     _, sentence = scale_config(LLAMA_70B, tp=4, parameters=70_553_706_496)
     assert sentence.startswith("1/250,000 of the parameters")
 
@@ -56,7 +56,7 @@ def test_a_known_count_is_no_estimate() -> None:
         ({}, "does not name an architecture"),
     ],
 )
-def test_what_the_engine_does_not_run_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:
+def test_an_unsupported_architecture_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:
     scaled, sentence = scale_config(config, tp=2)
     assert scaled["architectures"] == ["LlamaForCausalLM"]
     assert "stand-in" in sentence
@@ -86,7 +86,7 @@ def test_every_stand_in_is_small_and_can_be_split(
 
 
 def test_planning_parts_do_not_import_torch() -> None:
-    """A fresh process, because this one has torch already."""
+    """Uses a new process, because this one has imported torch."""
     modules = (
         "config, partition, scale, tokenizer, chat_template, generation, scheduler, "
         "weight_source, rank_worker, rendezvous, runtime_stats"

@@ -1,4 +1,4 @@
-"""What a chat template, a tokenizer or a parser costs is bounded, and nobody else pays for it."""
+"""The cost of a chat template, tokenizer or parser is bounded and does not affect other requests."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_small_requests_go_before_large_ones_that_wait(hostile: Preparer) 
     assert finished.index("small") <= 1
 
 
-async def test_what_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
+async def test_waiting_too_long_in_the_queue_is_503(tmp_path: Path) -> None:
     limits = PrepareLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
     settings = Settings(MODEL, CONTEXT, str(write_model_folder(tmp_path)), 256)
     preparer = Preparer(settings, small=limits, large=limits)
@@ -132,7 +132,7 @@ async def test_a_killed_process_is_replaced(hasty: Preparer) -> None:
     await hasty.prepare("completion", body(prompt="abc"))
     os.kill(child_pid(hasty), signal.SIGKILL)
     while True:
-        # The request that finds it dead, or dies with it, may fail; it says that trying again helps.
+        # A request that finds the process dead, or dies with it, may fail with an error that says to retry.
         try:
             prepared = await hasty.prepare("completion", body(prompt="abc"))
             break
