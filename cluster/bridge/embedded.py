@@ -77,6 +77,7 @@ def ray_environment(auth_token: str, temp_dir: str) -> dict[str, str]:
         # Ray's head would keep a record of every call and of every dead actor, a megabyte a deployment.
         "RAY_task_events_report_interval_ms": "0",
         "RAY_maximum_gcs_destroyed_actor_cached_count": "100",
+        "RAY_maximum_gcs_dead_worker_cached_count": "100",
         # Told to end while it starts a node, Ray would wait half a minute for that node's work to move away.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }

@@ -40,9 +40,11 @@ class LoadedRank:
         self._device = device
 
     def execute(self, plan: StepPlan) -> list[int]:
+        """Run a step; see StepExecutor.execute."""
         return self._executor.execute(plan)
 
     def prompt_logits(self, tokens: tuple[int, ...]) -> torch.Tensor | None:
+        """Return the logits of a new prompt; see StepExecutor.prompt_logits."""
         return self._executor.prompt_logits(tokens)
 
     def memory_used_bytes(self) -> int:

@@ -51,12 +51,14 @@ class StepMeter:
         self.all_reduces_per_token: float | None = None
 
     def count_request(self) -> None:
+        """Count a request that was accepted."""
         with self._lock:
             self.requests_total += 1
 
     def count_step(
         self, duration_s: float, output_tokens: int, *, is_decode: bool, all_reduce_s: float
     ) -> None:
+        """Record a step that has just ended, and the tokens it produced."""
         now_s = time.monotonic()
         with self._lock:
             self.output_tokens_total += output_tokens
@@ -77,6 +79,7 @@ class StepMeter:
             return sum(step.output_tokens for step in self._steps) / max(now_s - began_at_s, MIN_SPAN_S)
 
     def all_reduce_share(self) -> float | None:
+        """Return RuntimeStats.all_reduce_share; idle time does not reset it."""
         with self._lock:
             return self._last_share
 

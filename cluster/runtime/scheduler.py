@@ -61,11 +61,13 @@ class Scheduler:
 
     @property
     def in_flight(self) -> int:
+        """Sequences that are queued or running."""
         with self._changed:
             return len(self._waiting) + len(self._active())
 
     @property
     def cached_tokens(self) -> int:
+        """Tokens in the KV cache."""
         with self._changed:
             return sum(sequence.cached for sequence in self._active())
 

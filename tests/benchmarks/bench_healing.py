@@ -122,22 +122,29 @@ def _follow(
 
 
 def _measure_loss(view: SessionView, part: str, way: str) -> None:
-    """For processes whose loss ends a replica or the cluster: how soon it is reported."""
-    began_s, words = time.monotonic(), [""]
-
-    def is_said() -> bool:
-        try:
-            view.wait(lambda: False, 0)
-            found = view.find("pair")
-            words[0] = "" if found is None else found.reason
-            return found is not None and "left the cluster" in found.reason
-        except ClusterviewError as error:
-            words[0] = error.one_line()
-            return True
-
+    """For processes whose loss ends a replica or the cluster: how soon it shows, and what the status says."""
+    began_s = time.monotonic()
     with _hit(_pid(view, part), way):
-        said_s = _until(is_said, LIMIT_S, began_s)
-    print(f"{part:<12}{way:<10}{_seconds(said_s):>9}{'-':>14}  {words[0][:90]}")
+        noticed_s = _until(lambda: bool(_loss(view)), LIMIT_S, began_s)
+        first = _loss(view)
+        gone_s = _until(lambda: _is_over(_loss(view)), LIMIT_S, began_s)
+    print(f"{part:<12}{way:<10}{_seconds(noticed_s):>9}{'-':>14}  {first[:90]}")
+    if gone_s is not None and not _is_over(first):
+        print(f"{'':<12}{'given up':<10}{_seconds(gone_s):>9}{'-':>14}  {_loss(view)[:90]}")
+
+
+def _loss(view: SessionView) -> str:
+    """Return what is wrong with the deployment or its cluster; '' when nothing is."""
+    try:
+        view.wait(lambda: False, 0)
+        found = view.find("pair")
+        return "" if found is None or (found.state == "ready" and not found.reason) else found.reason
+    except ClusterviewError as error:
+        return error.one_line()
+
+
+def _is_over(loss: str) -> bool:
+    return "left the cluster" in loss or "has ended" in loss
 
 
 def _shows(view: SessionView, before: DeploymentStatus, words: list[str]) -> bool:

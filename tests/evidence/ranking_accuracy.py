@@ -86,5 +86,5 @@ def _lines(title: str, result: Score) -> list[str]:
     if not result.pairs:
         return [f"{title:<44} no clear pairs, {result.draws} draws"]
     share, naive = result.right / result.pairs, result.fewest_gpus_right / result.pairs
-    told = f"n={result.pairs:<3} right {share:.0%}; 'fewest GPUs per replica' {naive:.0%}"
-    return [f"{title:<44} {told}; {result.draws} draws", *(f"    wrong: {one}" for one in result.wrong[:3])]
+    text = f"n={result.pairs:<3} right {share:.0%}; 'fewest GPUs per replica' {naive:.0%}"
+    return [f"{title:<44} {text}; {result.draws} draws", *(f"    wrong: {one}" for one in result.wrong[:3])]

@@ -101,8 +101,8 @@ def one_line_error_last(done: subprocess.CompletedProcess[str]) -> str:
 def test_interrupting_a_start_leaves_nothing(state_dir: Path) -> None:
     process = spawn(*DEPLOY, "--name", "cut")
     assert process.stderr is not None
-    told = read_to(process.stderr, "cut is starting")
-    assert "cut is starting" in told[-1], told
+    lines = read_to(process.stderr, "cut is starting")
+    assert "cut is starting" in lines[-1], lines
     folder = temp_dir()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=START_S)
@@ -116,8 +116,8 @@ def test_interrupting_a_join_leaves_nothing_within_seconds(state_dir: Path) -> N
     """The cluster is still starting. Nothing waits for it any more, so its start is abandoned."""
     process = spawn(*DEPLOY, "--name", "early")
     assert process.stderr is not None
-    told = read_to(process.stderr, "starting the cluster's head")
-    assert "starting the cluster's head" in told[-1], told
+    lines = read_to(process.stderr, "starting the cluster's head")
+    assert "starting the cluster's head" in lines[-1], lines
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=START_S)
     assert process.returncode == 130
@@ -130,8 +130,8 @@ def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> N
     """SIGKILL the session's process while it waits. The deployment comes up, and a new session finds it."""
     process = spawn(*DEPLOY, "--name", "orphan")
     assert process.stderr is not None
-    told = read_to(process.stderr, "orphan was ordered")
-    assert "orphan was ordered" in told[-1], told
+    lines = read_to(process.stderr, "orphan was ordered")
+    assert "orphan was ordered" in lines[-1], lines
     process.kill()
     process.communicate()
     with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:

@@ -149,17 +149,17 @@ class Preparer:
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
         """Return what a body asks for; ApiError when it is invalid or exceeds the limits."""
-        return await self._lane(kind, len(body)).prepare(kind, body)
+        return await self._queue_for(kind, len(body)).prepare(kind, body)
 
-    def _lane(self, kind: Kind, size: int) -> PrepareQueue:
+    def _queue_for(self, kind: Kind, size: int) -> PrepareQueue:
         if size > self.limits.small_bytes:
             return self._large
         return self._chats if kind == "chat" else self._completions
 
     def close(self) -> None:
         """End all processes."""
-        for lane in (self._completions, self._chats, self._large):
-            lane.close()
+        for one in (self._completions, self._chats, self._large):
+            one.close()
 
 
 def _busy() -> ApiError:

@@ -17,9 +17,9 @@ def test_a_short_stop_is_left_alone() -> None:
     assert set(actions(Stops(), (0.0, stopped), (1.0, stopped), (1.5, runs), (3.0, stopped))) == {"wait"}
 
 
-def test_what_stays_stopped_is_continued_three_times_and_then_ended() -> None:
-    looks = [(float(now_s), ProcessState.STOPPED) for now_s in range(6)]
-    assert actions(Stops(), *looks) == ["wait", "wait", "continue", "continue", "continue", "end"]
+def test_what_stays_stopped_is_continued_twice_and_then_ended() -> None:
+    looks = [(float(now_s), ProcessState.STOPPED) for now_s in range(5)]
+    assert actions(Stops(), *looks) == ["wait", "wait", "continue", "continue", "end"]
 
 
 def test_stops_of_long_ago_are_forgiven() -> None:

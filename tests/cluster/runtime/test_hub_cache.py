@@ -120,7 +120,7 @@ def _no_config(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("damage", "problem"),
     [
         (_cut, "model.safetensors is truncated"),
         (_cut_header, "model.safetensors is truncated"),
@@ -130,11 +130,11 @@ def _no_config(folder: Path) -> None:
         (_no_config, "has no config.json"),
     ],
 )
-def test_a_folder_that_cannot_be_loaded(tmp_path: Path, harm: Callable[[Path], None], told: str) -> None:
+def test_a_folder_that_cannot_be_loaded(tmp_path: Path, damage: Callable[[Path], None], problem: str) -> None:
     folder = fill(tmp_path / "model")
     assert checkpoint_problem(folder) == ""
-    harm(folder)
-    assert told in checkpoint_problem(folder)
+    damage(folder)
+    assert problem in checkpoint_problem(folder)
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
