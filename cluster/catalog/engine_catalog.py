@@ -14,6 +14,8 @@ from cluster.catalog.timing_spec import EngineTiming
 from cluster.catalog.typed_table import TableError, located, read_table
 from cluster.errors import UnknownName
 
+__all__ = ["engine_names", "engine_timing", "engine_versions", "load_engine", "load_trainer"]
+
 
 @lru_cache(maxsize=64)
 def load_engine(name: str, version: str | None = None) -> EngineProfile:

@@ -206,7 +206,7 @@ class RouterActor:
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
         with _errors_without_http():
             prepared = await self._preparer.prepare("text", text.encode("utf-8", "replace"))
-            tokens = self._app.state.dispatcher.generate(prepared.order.prompt_ids, params, route)
+            tokens = self._app.state.dispatcher.generate(prepared.answer_request.prompt_ids, params, route)
             async for token in tokens:
                 replica = None if route.replica is None else int(route.replica)
                 piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)

@@ -112,7 +112,7 @@ class Publications:
             request=PlanRequest(
                 input_tokens=217,
                 output_tokens=201,
-                engine=engine,  # type: ignore[arg-type]
+                engine=engine,
                 max_model_len=32768,
             ),
             tp=row["tp"],

@@ -123,7 +123,7 @@ async def test_waiting_too_long_in_the_queue_is_503(tmp_path: Path) -> None:
 
 async def test_a_screens_prompt_is_prepared_too(hostile: Preparer) -> None:
     prepared = await hostile.prepare("text", "héllo".encode())
-    assert len(prepared.order.prompt_ids) == 6
+    assert len(prepared.answer_request.prompt_ids) == 6
     with pytest.raises(ApiError, match="context is"):
         await hostile.prepare("text", b"x" * CONTEXT)
 
@@ -138,7 +138,7 @@ async def test_a_killed_process_is_replaced(hasty: Preparer) -> None:
             break
         except ApiError as error:
             assert (error.status, error.retry_after_s) == (503, 1)
-    assert prepared.order.prompt_ids == [97, 98, 99]
+    assert prepared.answer_request.prompt_ids == [97, 98, 99]
 
 
 async def test_a_stopped_process_is_noticed_and_replaced(hasty: Preparer) -> None:
