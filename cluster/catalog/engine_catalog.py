@@ -48,8 +48,7 @@ def _engine_file(name: str) -> EngineFile:
     file, first = f"engines/{name}.toml", f"engines/first_versions/{name}.toml"
     is_there = (catalog_folder() / first).is_file()
     first_versions = read_first_versions(first, _toml(first)) if is_there else NOTHING
-    tables = {key: value for key, value in _toml(file).items() if key != "timing"}
-    profiles = read_engine_file(file, tables, first_versions)
+    profiles = read_engine_file(file, _toml(file), first_versions)
     # Read here too, so that a mistake in this table fails when the engine is loaded.
     _timings(name)
     return profiles
