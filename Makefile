@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gpu check format bench fuzz evidence corpus screenshots test-snapshot-update clean
+.PHONY: help setup run test test-fast test-gpu check format bench fuzz evidence corpus screenshots test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -52,6 +52,9 @@ ifeq ($(ARGS),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-fast: $(VENV)/.test ## the quick tests, in under a minute: no Ray cluster, no checkpoint, no full screen
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --fast -q $(ARGS)
 
 test-gpu: $(VENV)/.test ## the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m gpu -p no:cacheprovider $(ARGS)

@@ -1,4 +1,4 @@
-"""Clusters in one line of text: '2x4xA100-80GB,1x8xL4' means 2 nodes of 4 GPUs and 1 node of 8."""
+"""Describe a cluster in one line of text: '2x4xA100-80GB,1x8xL4' means 2 nodes of 4 GPUs and 1 node of 8."""
 
 from __future__ import annotations
 
@@ -36,14 +36,12 @@ def parse_cluster_spec(text: str, source: ClusterSource = "spec") -> Cluster:
         position += len(piece) + 1
     num_gpus = sum(part.num_nodes * part.gpus_per_node for part in parts)
     if num_gpus > MOST_GPUS:
-        raise BadInput(
-            f"cluster spec {text!r} has {num_gpus:,} GPUs", f"At most {MOST_GPUS:,} are planned for"
-        )
+        raise BadInput(f"cluster spec {text!r} has {num_gpus:,} GPUs", f"The limit is {MOST_GPUS:,}")
     return Cluster(source=source, nodes=_build_nodes(parts), simulated=source == "simulated")
 
 
 def looks_like_spec(text: str) -> bool:
-    """True for text that starts the way a cluster spec does, so that an error should be told about one."""
+    """Whether text starts like a cluster spec, so that an error message should be about one."""
     begun = re.match(r"\s*\d+\s*[xX×*]", text) is not None
     # A number first, and nothing that names of files have: '8yH100', '8 H100' or '8' is a spec gone wrong.
     return begun or re.fullmatch(r"\s*\d[^./\\]*", text) is not None
@@ -57,8 +55,8 @@ def _parse_part(piece: str, text: str, offset: int) -> _Part:
     if counts[-1] > MOST_GPUS_IN_A_NODE:
         where = _where(text, offset + match.start("a" if len(counts) == 1 else "b"))
         raise BadInput(
-            f"a node of {counts[-1]:,} GPUs is asked for{where}",
-            f"A node has at most {MOST_GPUS_IN_A_NODE}; several nodes are written like {EXAMPLE}",
+            f"{counts[-1]:,} GPUs per node is too many{where}",
+            f"A node has at most {MOST_GPUS_IN_A_NODE}; write several nodes like {EXAMPLE}",
         )
     try:
         spec = find_gpu(match["type"].rstrip())
@@ -80,7 +78,7 @@ def _count(match: re.Match[str], group: str, text: str, offset: int) -> int:
 
 
 def _not_a_part(piece: str, text: str, offset: int) -> BadInput:
-    """Say what was expected where the piece stops looking like [NODESx]GPUSxTYPE."""
+    """Return an error that says what was expected where the piece stops looking like [NODESx]GPUSxTYPE."""
     counts = re.match(r"\s*(\d+\s*[xX×*]\s*){0,2}", piece)
     at = counts.end() if counts else 0
     digits = re.match(r"\d+\s*", piece[at:])

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, each with what to do next and the exit status that says whose fault it is."""
+"""Errors that a user sees: each says what to do next and has the exit status of its kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 
 class ClusterviewError(Exception):
-    """A failure told in one line: what and where (`message`), how to fix it (`hint`)."""
+    """A failure reported in one line: what and where (`message`), how to fix it (`hint`)."""
 
     exit_status = 2
 
@@ -26,7 +26,7 @@ class BadInput(ClusterviewError):
 
 
 class UnknownName(BadInput):
-    """A model, GPU or engine that is not in the catalogue; the hint holds the nearest names."""
+    """A model, GPU or engine that is not in the catalog; the hint has the most similar names."""
 
 
 class Unreachable(ClusterviewError):
@@ -34,7 +34,7 @@ class Unreachable(ClusterviewError):
 
 
 class ClusterGone(Unreachable):
-    """An embedded cluster is not running (any more): nothing runs on it."""
+    """An embedded cluster is no longer running, so nothing runs on it."""
 
 
 class DeployFailed(ClusterviewError):
@@ -44,32 +44,32 @@ class DeployFailed(ClusterviewError):
 
 
 class SystemFailed(ClusterviewError):
-    """The machine refused what it must give: space, permission, open files, processes, a stream."""
+    """The operating system refused something: disk space, a permission, open files, processes, a stream."""
 
     exit_status = 3
 
 
 _HINTS = {
     errno.ENOSPC: "Free some space there",
-    errno.EDQUOT: "Your quota there is used up",
+    errno.EDQUOT: "Your disk quota there is used up",
     errno.EMFILE: "Raise the limit on open files: ulimit -n 4096",
     errno.ENFILE: "The machine has too many open files",
     errno.EAGAIN: "The limit on processes is reached: see ulimit -u",
     errno.ENOMEM: "The machine is out of memory",
     errno.EACCES: "Check the permissions",
     errno.EPERM: "Check the permissions",
-    errno.EROFS: "That filesystem is read-only",
+    errno.EROFS: "The filesystem is read-only",
 }
-# What is wrong with a name, not with the machine.
+# Errors in the name that was given, not of the machine.
 _NAME_IS_WRONG = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
 )
 
 
 def refused(what: str, error: OSError, hint: str = "") -> ClusterviewError:
-    """Return the error for a file the user named: BadInput where the name is wrong, else SystemFailed.
+    """Return the error for a file the user named: BadInput if the name is wrong, else SystemFailed.
 
-    `what` says what was tried, such as 'cannot write cluster.json'.
+    `what` says what failed, such as 'cannot write cluster.json'.
     """
     if error.errno in _NAME_IS_WRONG:
         return BadInput(f"{what}: {_reason(error)}", hint)
@@ -77,7 +77,7 @@ def refused(what: str, error: OSError, hint: str = "") -> ClusterviewError:
 
 
 def system_failed(what: str, error: OSError, hint: str = "") -> SystemFailed:
-    """Return the error for something the machine refused, with what usually helps."""
+    """Return the error for something the operating system refused, with what usually helps."""
     return SystemFailed(f"{what}: {_reason(error)}", hint or _HINTS.get(error.errno or 0, ""))
 
 

@@ -1,4 +1,4 @@
-"""The base of every model at a boundary: frozen, complete, nothing extra."""
+"""The base class of models that are read from or written to the outside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """A value that never changes after it was checked; unknown fields are refused."""
+    """A validated, immutable value; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""What exists: nodes, GPUs, and the links between them, at one moment."""
+"""The hardware of a cluster at one moment: nodes, GPUs and the links between them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cluster.text import CleanStr
 MOST_GPUS = 200_000
 """GPUs of one cluster, in a spec or a file."""
 MOST_GPUS_IN_A_NODE = 256
-"""More than any machine holds, MIG slices and racks that show up as one machine included."""
+"""More than any machine has, including MIG slices and racks that appear as one machine."""
 MOST_MEMORY_BYTES = 2**44
 """16 TiB: no GPU's memory comes near, unified memory included."""
 MOST_COMPUTE_CAPABILITY = 1000
 
-# Bounds of what can be: beyond them a figure is a mistake, and would only turn into an overflow further down.
+# A figure outside these bounds is a mistake, and would only cause an overflow later.
 Bytes = Annotated[int, Field(ge=0, le=MOST_MEMORY_BYTES, strict=True)]
 Rate = Annotated[float, Field(ge=1e5, le=1e16, allow_inf_nan=False, strict=True)]
-"""Bytes a second: 100 KB/s is slower than any link, 10 PB/s faster than any memory."""
+"""Bytes per second: 100 KB/s is slower than any link, 10 PB/s faster than any memory."""
 Flops = Annotated[float, Field(ge=1e6, le=1e20, allow_inf_nan=False, strict=True)]
 Latency = Annotated[float, Field(ge=1e-9, le=60, allow_inf_nan=False, strict=True)]
 UnixTime = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, strict=True)]
@@ -44,10 +44,10 @@ class Gpu(FrozenModel):
     index: Annotated[int, Field(ge=0, le=10**7, strict=True)]
     uuid: Annotated[CleanStr, Field(min_length=1)]
     type: Annotated[CleanStr, Field(min_length=1)]
-    """Catalogue type such as 'A100-80GB' where recognised, else the vendor's product name."""
+    """Catalog type such as 'A100-80GB' if recognized, else the vendor's product name."""
     memory_total_bytes: Bytes | None
     memory_free_bytes: Bytes | None = None
-    """What NVML says is free now; other tenants' bytes are not ours to plan on."""
+    """Free now according to NVML: a plan does not count on memory that other processes hold."""
     compute_capability: tuple[CapabilityPart, CapabilityPart] | None = None
     nvlink_island: CleanStr | None = None
     """GPUs of a node with equal islands reach each other over NVLink; None: over PCIe only."""
@@ -104,7 +104,7 @@ class MeasuredLink(FrozenModel):
 
 
 class MeasuredRate(FrozenModel):
-    """What one type of GPU achieved on this cluster: large matrix products, and reading memory in order."""
+    """Rates measured on this cluster for one GPU type: large matrix products, and sequential memory reads."""
 
     gpu_type: CleanStr
     memory_bytes_per_s: Rate | None = None
@@ -129,7 +129,7 @@ class Cluster(FrozenModel):
         if twice is not None:
             raise ValueError(f"two nodes have the same node_id {twice}")
         if self.num_gpus > MOST_GPUS:
-            raise ValueError(f"{self.num_gpus:,} GPUs; at most {MOST_GPUS:,} are planned for")
+            raise ValueError(f"{self.num_gpus:,} GPUs; the limit is {MOST_GPUS:,}")
         return self
 
     @property
@@ -138,7 +138,7 @@ class Cluster(FrozenModel):
 
 
 def repeated(values: Iterable[Hashable]) -> Hashable | None:
-    """Return the first value that comes twice; None where all differ."""
+    """Return the first value that occurs twice; None if all differ."""
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:

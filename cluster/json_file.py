@@ -1,4 +1,4 @@
-"""JSON files that somebody else wrote, read within limits: the size is looked at before anything is read."""
+"""Read JSON files from outside within limits: the size is checked before anything is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.errors import BadInput, refused
 from cluster.text import clean
 from cluster.units import MIB, format_bytes
 
-_DAMAGED = "Is the file cut short? Fetch it again"
+_DAMAGED = "The file may be truncated: download it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ SETTINGS = FileLimit("a settings file", MIB)
 
 
 def read_bytes(path: Path, limit: FileLimit) -> bytes:
-    """Return what a file holds; BadInput when it is no regular file, too large, or cannot be read."""
+    """Return the contents of a file; BadInput if it is not a regular file, too large, or cannot be read."""
     try:
         refuse_large(path, limit)
         with path.open("rb") as file:
@@ -46,7 +46,7 @@ def read_bytes(path: Path, limit: FileLimit) -> bytes:
 
 
 def read_json(path: Path, limit: FileLimit) -> Any:
-    """Return what a JSON file holds; BadInput says what is wrong and where."""
+    """Return the value in a JSON file; BadInput says what is wrong and where."""
     try:
         text = read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -58,7 +58,7 @@ def read_json(path: Path, limit: FileLimit) -> Any:
 
 
 def parse_json(text: str, where: str, limit: FileLimit) -> Any:
-    """Return what JSON text holds; BadInput when it is not JSON, too deeply nested, or of too many values."""
+    """Return the value of JSON text; BadInput if it is not JSON, nested too deeply, or too many values."""
     refuse_many_values(text, where, limit)
     try:
         return json.loads(text)
@@ -79,13 +79,13 @@ def refuse_many_values(text: str | bytes, where: str, limit: FileLimit) -> None:
         num_values = sum(text.count(mark) for mark in marks)
     if num_values > limit.most_values:
         raise BadInput(
-            f"{where} holds about {num_values:,} values",
+            f"{where} has about {num_values:,} values",
             f"The limit for {limit.kind} is {limit.most_values:,}",
         )
 
 
 def refuse_large(path: Path, limit: FileLimit) -> None:
-    """Raise BadInput for what is no regular file or too large for its kind; OSError where there is none."""
+    """Raise BadInput if `path` is not a regular file or too large; OSError if it does not exist."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise BadInput(f"{shown(path)} is not a regular file", f"Expected {limit.kind}")
@@ -94,7 +94,7 @@ def refuse_large(path: Path, limit: FileLimit) -> None:
 
 
 def too_large(path: Path, size_bytes: int, limit: FileLimit) -> BadInput:
-    """Build the error for a file that is larger than its kind may be."""
+    """Return the error for a file that is larger than its kind may be."""
     return BadInput(
         f"{shown(path)} is too large: {format_bytes(size_bytes)}",
         f"The limit for {limit.kind} is {format_bytes(limit.most_bytes)}",
@@ -102,5 +102,5 @@ def too_large(path: Path, size_bytes: int, limit: FileLimit) -> BadInput:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it may be printed: file names are outside text too."""
+    """Return a path that is safe to print: file names come from outside too."""
     return clean(str(path))

@@ -1,4 +1,4 @@
-"""Clusters on disk: what `clusterview snapshot` writes is what `--cluster FILE` reads."""
+"""Cluster snapshot files: written by `clusterview snapshot`, read by `--cluster FILE`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def dump_cluster(cluster: Cluster) -> str:
 
 
 def save_cluster(cluster: Cluster, path: Path) -> None:
-    """Write a snapshot file, all of it or nothing; raises as `write_whole` does."""
+    """Write a snapshot file, completely or not at all; raises as `write_whole` does."""
     write_whole(path, dump_cluster(cluster))
 
 
 class _Header(BaseModel):
-    """What a file says it is, read before what it holds."""
+    """What a file says it is, read before its contents."""
 
     format: Any = None
     version: Any = None
@@ -45,12 +45,12 @@ class _File(FrozenModel):
 
 
 def load_cluster(path: Path) -> Cluster:
-    """Read a snapshot file. Its source becomes 'file'; BadInput names the field that is wrong and why."""
+    """Read a snapshot file. Its source becomes 'file'; BadInput says which field is wrong and why."""
     body = read_bytes(path, SNAPSHOT)
     refuse_many_values(body, shown(path), SNAPSHOT)
     num_gpus = body.count(b'"uuid"')  # each GPU states one; counting them costs nothing
     if num_gpus > MOST_GPUS:
-        raise BadInput(f"{shown(path)} holds {num_gpus:,} GPUs", f"At most {MOST_GPUS:,} are planned for")
+        raise BadInput(f"{shown(path)} has {num_gpus:,} GPUs", f"The limit is {MOST_GPUS:,}")
     _check_header(body, path)
     try:
         cluster = _File.model_validate_json(body).cluster
@@ -70,24 +70,24 @@ def _check_header(body: bytes, path: Path) -> None:
         header = _Header()
     if header.format != FORMAT:
         raise BadInput(
-            f"{shown(path)} is not a cluster snapshot", "Make one with: clusterview snapshot -o FILE"
+            f"{shown(path)} is not a cluster snapshot", "Create one with: clusterview snapshot -o FILE"
         )
     if type(header.version) is not int or header.version != FORMAT_VERSION:
         raise BadInput(
             f"{shown(path)} has snapshot version {_shown_value(header.version)}",
-            f"This clusterview reads version {FORMAT_VERSION}: make a new one with: clusterview snapshot",
+            f"Expected version {FORMAT_VERSION}. Create a new one with: clusterview snapshot -o FILE",
         )
 
 
 def _refuse_shared_gpus(cluster: Cluster, path: Path) -> None:
-    """One GPU is in one node. GPUs that could not be read have no UUID of their own, and are left out."""
+    """Raise BadInput if two nodes have the same GPU. GPUs that were not readable have no UUID."""
     twice = repeated(gpu.uuid for node in cluster.nodes for gpu in node.gpus if gpu.healthy)
     if twice is not None:
-        raise BadInput(f"{shown(path)}: two nodes hold the GPU with the uuid {twice}", "A GPU is in one node")
+        raise BadInput(f"{shown(path)}: two nodes have a GPU with uuid {twice}", "A GPU belongs to one node")
 
 
 def cluster_from_argument(text: str) -> Cluster:
-    """Read what `--cluster` was given: a snapshot file where one exists, else a cluster spec."""
+    """Read the value of `--cluster`: a snapshot file if one exists by that name, else a cluster spec."""
     path = Path(text).expanduser()
     if _is_file(path):
         return load_cluster(path)
@@ -95,7 +95,7 @@ def cluster_from_argument(text: str) -> Cluster:
         return parse_cluster_spec(text)
     raise BadInput(
         f"--cluster {text[:80]!r} is neither a file nor a cluster spec",
-        f"Name a snapshot file, or write a spec like {EXAMPLE}",
+        f"Give a snapshot file, or a spec like {EXAMPLE}",
     )
 
 
@@ -110,16 +110,16 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = clean(".".join(str(part) for part in problem["loc"]), 120)
     if problem["type"] == "extra_forbidden":
-        return f"{where}: this field is not known"
+        return f"{where}: unknown field"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if problem["type"] in ("missing", "value_error"):  # their input is everything around, which may be large
+    if problem["type"] in ("missing", "value_error"):  # their input is the whole object, which may be large
         return f"{where}: {message}"
     value = error.errors(include_url=False, include_context=False)[0]["input"]
     return f"{where}: {message}, not {_shown_value(value)}"
 
 
 def _shown_value(value: Any) -> str:
-    """Return a value from a file as it may be printed: short, and no huge integer as digits."""
+    """Return a value from a file that is safe to print: short, and without the digits of a huge integer."""
     if isinstance(value, dict | list):
         return f"a{'n object' if isinstance(value, dict) else ' list'} of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**20:

@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full or unable to show a character: made safe once, at the start."""
+"""Make standard streams safe at start-up: they may be closed, full, or unable to encode a character."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HANDLER = "clusterview-plain"
 
 
 def settle_streams() -> None:
-    """Make the three standard streams usable, whatever the caller left of them. For a process's own start.
+    """Make the three standard streams usable, whatever state the caller left them in. Call at process start.
 
-    The next file or pipe that is opened would take a closed descriptor and receive what is printed. A closed
-    stdout stays an error, which shows when there is something to write; what stderr cannot take is dropped.
+    If a descriptor is closed, the next file or pipe that is opened takes its number and receives what is
+    printed. A closed stdout stays an error, raised at the first write; what stderr cannot take is dropped.
     """
     codecs.register_error(_HANDLER, _spell)
     if _is_closed(_STDIN):
@@ -37,12 +37,12 @@ def settle_streams() -> None:
 
 
 def print_to_log() -> None:
-    """Let prints of this process go to stderr, its log: a full disk then loses words, not the work."""
+    """Send what this process prints to stderr, its log: a full disk then costs log lines, not the process."""
     sys.stdout = sys.stderr = _ForgivingStderr("utf-8")
 
 
 def stdout_failure() -> OSError | None:
-    """Return why stdout takes nothing more, None while it works; what it still holds then goes nowhere."""
+    """Return why stdout can no longer be written, None while it works; buffered output is then discarded."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -56,13 +56,13 @@ def stdout_failure() -> OSError | None:
 
 
 class _WatchedFile(io.FileIO):
-    """Remembers that it could not be written: an OSError by itself does not say which file it is about."""
+    """Remembers a failed write: an OSError by itself does not say which file it is about."""
 
     failure: OSError | None = None
 
     def write(self, data: Any) -> int:
         try:
-            # None from a pipe that somebody made non-blocking, while it is full.
+            # write() returns None for a full pipe that somebody made non-blocking.
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
         except OSError as error:
@@ -72,7 +72,7 @@ class _WatchedFile(io.FileIO):
 
 
 class _WatchedStdout(io.TextIOWrapper):
-    """The results of a command; a character that the encoding lacks is spelled otherwise, never an error."""
+    """A command's results; a character that the encoding lacks is replaced, never an error."""
 
     def __init__(self, old: TextIO | None) -> None:
         self.raw = _WatchedFile(_STDOUT, "w", closefd=False)
@@ -85,7 +85,7 @@ class _WatchedStdout(io.TextIOWrapper):
 
 
 class _ForgivingStderr(io.TextIOWrapper):
-    """Messages for a person: when they cannot be written, the command goes on without them."""
+    """Messages for a person: if they cannot be written, the command continues without them."""
 
     def __init__(self, encoding: str) -> None:
         raw = _WatchedFile(_STDERR, "w", closefd=False)
@@ -116,7 +116,7 @@ def _is_closed(fd: int) -> bool:
 
 
 def _occupy(fd: int, flags: int) -> None:
-    """Put the null device in the place of a standard stream."""
+    """Replace a standard stream by the null device."""
     null = os.open(os.devnull, flags)
     if null != fd:
         os.dup2(null, fd)
@@ -125,7 +125,7 @@ def _occupy(fd: int, flags: int) -> None:
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
-    """Spell a character that the encoding lacks: in ASCII where that is usual, else as an escape."""
+    """Replace a character that the encoding lacks: by its usual ASCII form or by an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""What the hardware is doing now: one reading a GPU, one set of readings a node."""
+"""What the hardware is doing now: one reading per GPU, one set of readings per node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NodeState = Literal["ok", "stale", "hung", "lost", "no_gpus"]
 
 
 class GpuReading(FrozenModel):
-    """One GPU at one moment. A field is None where there is no reading; `absent` says why."""
+    """One GPU at one moment. A field is None if there is no reading; `absent` says why."""
 
     uuid: CleanStr
     memory_total_bytes: int | None = None
@@ -26,7 +26,7 @@ class GpuReading(FrozenModel):
     absent: dict[CleanStr, CleanStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""
     error: CleanStr | None = None
-    """Set when the GPU itself is lost or must be reset."""
+    """Set if the GPU itself is lost or must be reset."""
 
 
 class NodeReading(FrozenModel):

@@ -1,7 +1,7 @@
-"""Strings from outside are data: cleaned here, once, before any model holds them.
+"""Clean strings from outside, once, before any model holds them.
 
-Process names, host names, model ids and file contents reach a terminal in the end, and a terminal obeys
-control characters. Textual and rich pass ESC and C1 through, so nothing later can be trusted to stop them.
+Process names, host names, model ids and file contents end up on a terminal, and a terminal obeys control
+characters. Textual and rich pass ESC and C1 through, so nothing later can be relied on to stop them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _SCALES = ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"))
 
 
 def format_bytes(size_bytes: float | None, decimals: int = 1) -> str:
-    """Say a size in the largest binary unit that keeps it at or above one; None is 'n/a'."""
+    """Format a size in the largest binary unit in which it is at least one; None is 'n/a'."""
     if size_bytes is None:
         return NOT_AVAILABLE
     for scale, name in _SCALES:
@@ -28,17 +28,17 @@ def format_bytes(size_bytes: float | None, decimals: int = 1) -> str:
 
 
 def in_tenths(count: float) -> str:
-    """Return a count with one decimal, never rounded up: 0.99 of a request is no request."""
+    """Format a count with one decimal, never rounded up: 0.99 of a request is no request."""
     return f"{math.floor(count * 10) / 10:,.1f}"
 
 
 def format_gib(size_bytes: float | None, decimals: int = 1) -> str:
-    """Say a size in GiB, whatever its magnitude, so that columns compare; None is 'n/a'."""
+    """Format a size in GiB, whatever its magnitude, so that columns compare; None is 'n/a'."""
     return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:,.{decimals}f} GiB"
 
 
 def format_duration(duration_s: float | None) -> str:
-    """Say a duration in the unit a reader expects: µs, ms, s, min or h; None is 'n/a'."""
+    """Format a duration in a suitable unit: µs, ms, s, min or h; None is 'n/a'."""
     if duration_s is None:
         return NOT_AVAILABLE
     if duration_s < 1e-3:
@@ -53,12 +53,12 @@ def format_duration(duration_s: float | None) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """Say '1 node' or '2 nodes'."""
+    """Format a count with its noun: '1 node', '2 nodes'."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_count(count: float | None) -> str:
-    """Say a count briefly: 7.0 B, 640 K, 312; None is 'n/a'."""
+    """Format a count briefly: 7.0 B, 640 K, 312; None is 'n/a'."""
     if count is None:
         return NOT_AVAILABLE
     for scale, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "K")):

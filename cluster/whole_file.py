@@ -1,4 +1,4 @@
-"""Writing a file the user named: it holds the whole text afterwards, or is as it was."""
+"""Write a file that the user named: afterwards it has the whole text, or is unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.errors import refused
 def write_whole(path: Path, text: str) -> None:
     """Write UTF-8 text to a file, a device or a named pipe.
 
-    Raises BadInput where the name cannot be written to, SystemFailed where the disk or permissions refuse it.
+    Raises BadInput if the name cannot be written to, SystemFailed if the disk or permissions refuse it.
     """
     try:
         if _is_stream(path):
@@ -37,7 +37,7 @@ def _is_stream(path: Path) -> bool:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Put a finished file in the place of `target`; mode and owner stay those of the file that was there."""
+    """Replace `target` with a finished file that keeps the mode and owner of the old one."""
     before = target.stat() if target.exists() else None
     if before is not None and stat.S_ISDIR(before.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -53,7 +53,7 @@ def _replace(target: Path, content: bytes) -> None:
                 os.fchmod(handle, stat.S_IMODE(before.st_mode))
             file.write(content)
             file.flush()
-            # Some filesystems find out only now that there is no space.
+            # Some filesystems report only now that there is no space.
             os.fsync(handle)
         draft.replace(target)
     except BaseException:

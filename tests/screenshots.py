@@ -19,8 +19,8 @@ from tests.tui import recording
 from tests.tui.conftest import settle
 from tests.tui.fake_session import FakeSession
 from tests.tui.svg import readable, with_common_font
-from tui.app import ClusterviewApp, Setup
-from tui.screens.explain import Example
+from tui.app import ClusterviewApp
+from tui.setup import Example, Setup
 from tui.themes import DARK, LIGHT
 
 _PIXELS_A_CELL = 8

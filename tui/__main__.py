@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _SYSTEM_FAILED = 3
+_OURS = ("cluster", "tui")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,18 +22,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cluster.streams import settle_streams
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except ImportError as error:
-        # Another package named `cluster` came first on the path, say: nothing of ours can word this.
-        sys.stderr.write(f"clusterview: its own modules cannot be imported: {error}. {_imported_from()}\n")
+    except Exception as error:
+        # Another package named `cluster` came first on the path, say: nothing of ours can report this.
+        sys.stderr.write(f"clusterview: {_why_not_imported(error)}\n")
         return _SYSTEM_FAILED
     settle_streams()
     return guarded(lambda: _parse_and_run(argv))
 
 
-def _imported_from() -> str:
-    found = getattr(sys.modules.get("cluster"), "__path__", None)
-    place = f"Python finds another package named cluster in {next(iter(found))}: " if found else ""
-    return f"{place}check PYTHONPATH and the folder you started in, or install clusterview again"
+def _why_not_imported(error: Exception) -> str:
+    try:
+        from cluster.installation import damage
+        from cluster.packages import import_failed
+
+        if isinstance(error, ImportError) and (error.name or "cluster").partition(".")[0] not in _OURS:
+            return import_failed(error).one_line()
+        if (found := damage()) is not None:
+            return ". ".join(found)
+    except Exception:
+        pass
+    return _other_package(error)
+
+
+def _other_package(error: Exception) -> str:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    module = sys.modules.get("cluster")
+    place = f" from {next(iter(module.__path__))}" if module else ""
+    other = (
+        "" if hasattr(module, "DISTRIBUTION") else f": Python imports another package named cluster{place}"
+    )
+    return (
+        f"its own modules cannot be imported{other} ({reason}). "
+        "Check PYTHONPATH and the folder you started in, or install clusterview again"
+    )
 
 
 def _parse_and_run(argv: Sequence[str] | None) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from rich.console import RenderableType
@@ -23,43 +21,16 @@ from textual.worker import WorkerFailed
 
 from cluster.bridge.events import Progress
 from cluster.bridge.session import Session
-from cluster.planner.request import PlanRequest
 from tui.background import in_background
+from tui.context import AppContext
 from tui.filters import OutputFilter
 from tui.listener import Listener
-from tui.messages import StoreChanged
-from tui.planner.by_name import PlanFunction, plan_with_catalogue
-from tui.planning import Question, SpecFunction, spec_with_scale
-from tui.screens.explain import Example
+from tui.messages import ReconnectRequested, SimulationRequested, StoreChanged
 from tui.screens.main import MainScreen
+from tui.setup import Setup
 from tui.store import Store
 from tui.terminal.driver import TerminalDriver
 from tui.themes import PALETTES, textual_theme
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the app is opened with."""
-
-    models: tuple[str, ...] = ()
-    """Names or paths; the first that fits is shown."""
-    request: PlanRequest = field(default_factory=PlanRequest)
-    plan: PlanFunction = plan_with_catalogue
-    make_spec: SpecFunction = spec_with_scale
-    clock: Callable[[], float] = time.time
-    ascii_only: bool = False
-    theme: str = PALETTES[0].name
-    examples: tuple[Example, ...] = ()
-    """Questions that the explanation answers live."""
-    open_simulated: Callable[[], Session] | None = None
-    """Opens a simulated cluster where this machine has no GPU; None where that is impossible."""
-    simulated_name: str = ""
-    place: tuple[str, ...] = ()
-    """Options by which `clusterview stop` finds the cluster again."""
-    reopen: Callable[[], Session] | None = None
-    """Opens the same cluster again after its session was lost."""
-    simulate_without_gpus: bool = False
-    """Open it unasked when this machine turns out to have no GPU."""
 
 
 class ClusterviewApp(App[None]):
@@ -75,16 +46,14 @@ class ClusterviewApp(App[None]):
 
     def __init__(self, session: Session, setup: Setup | None = None) -> None:
         super().__init__()
-        self.setup = setup or Setup()
-        self.store = Store()
-        self.session = session
-        self.place = self.setup.place
-        self.main_screen = MainScreen(Question(self.setup.models, self.setup.request))
+        setup = setup or Setup()
+        self.context = AppContext(setup, session, address_options=setup.address_options)
+        self.main_screen = MainScreen(self.context)
         self._listener: Listener | None = None
-        self._output_filter = OutputFilter(self.setup.ascii_only)
+        self._output_filter = OutputFilter(setup.ascii_only)
         for palette in PALETTES:
             self.register_theme(textual_theme(palette))
-        self.theme = self.setup.theme
+        self.theme = setup.theme
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and ours last."""
@@ -150,28 +119,33 @@ class ClusterviewApp(App[None]):
                 loop.add_signal_handler(number, self.exit)
 
     def _listen(self) -> None:
-        self._listener = Listener(self.store, lambda: self.main_screen.post_message(StoreChanged()))
-        self.run_worker(in_background(self.session.start, self._listener), exit_on_error=False)
+        store = self.context.store
+        self._listener = Listener(store, lambda: self.main_screen.post_message(StoreChanged()))
+        self.run_worker(in_background(self.context.session.start, self._listener), exit_on_error=False)
 
-    def use_session(self, session: Session) -> None:
-        """Leave the session there was and show another cluster."""
-        self._leave_session()
-        self.session, self.place = session, ()
-        self.store = Store()
-        self._listen()
+    def on_simulation_requested(self, _: SimulationRequested) -> None:
+        """Leave the session and show the simulated cluster."""
+        open_simulated = self.context.setup.open_simulated
+        if open_simulated is not None:
+            self._leave_session()
+            self.context.session, self.context.address_options = open_simulated(), ()
+            self.context.store = Store()
+            self._listen()
 
-    def rejoin(self, reopen: Callable[[], Session]) -> None:
-        """Open another session on the same cluster; what was seen of it stays until there is news."""
-        self._leave_session()
-        self.store.apply(Progress(message="joining the cluster again", interrupted=True))
-        self.main_screen.post_message(StoreChanged())
-        self.session = reopen()
-        self._listen()
+    def on_reconnect_requested(self, _: ReconnectRequested) -> None:
+        """Open another session on the same cluster; what was known of it stays until there is news."""
+        reopen = self.context.setup.reopen
+        if reopen is not None:
+            self._leave_session()
+            self.context.store.apply(Progress(message="joining the cluster again", interrupted=True))
+            self.main_screen.post_message(StoreChanged())
+            self.context.session = reopen()
+            self._listen()
 
     def _leave_session(self) -> None:
         if self._listener is not None:
             self._listener.stopped = True
-        self.run_worker(in_background(self.session.close), exit_on_error=False)
+        self.run_worker(in_background(self.context.session.close), exit_on_error=False)
 
     def action_next_theme(self) -> None:
         """Take the next palette."""

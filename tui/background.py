@@ -18,7 +18,7 @@ _Result = TypeVar("_Result")
 _left: ContextVar[threading.Event | None] = ContextVar("left", default=None)
 
 
-def nobody_waits() -> bool:
+def is_abandoned() -> bool:
     """Tell, inside of work, whether the screen has left it: what it returns will not be read."""
     left = _left.get()
     return left is not None and left.is_set()

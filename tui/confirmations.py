@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Band, Candidate, Plan
 from cluster.units import GIB, count_of, format_gib
 from tui.format import memory_of, throughput_band
-from tui.screens.confirm import Confirmation
 
 _MAX_NODES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a dialog says. Rows are (name, value)."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    yes: str
+    no: str = "Cancel"
+    remark: str = ""
 
 
 def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
@@ -82,6 +93,13 @@ def confirm_stop(status: DeploymentStatus) -> Confirmation:
     if held:
         rows.insert(3, ("memory", f"{held / GIB:,.0f} GiB planned"))
     return Confirmation(f"Stop {status.name}?", tuple(rows), yes="Stop", no="Keep")
+
+
+def prompt_remark(status: DeploymentStatus) -> str:
+    """Warn of answers that make no sense: the model is scaled down, or its weights are made up."""
+    if status.scale not in (None, FULL_SIZE):
+        return f"SIMULATED, scaled model: {status.scale}. Expect noise."
+    return "DUMMY WEIGHTS. Expect noise." if status.weights == "dummy" else ""
 
 
 def no_longer_fits(wanted: Candidate, now: Candidate | None, plan: Plan) -> tuple[str, str, str]:

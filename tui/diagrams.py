@@ -14,7 +14,7 @@ from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import Candidate
 from cluster.units import count_of
 from tui.format import fit, span
-from tui.styles import Look
+from tui.styles import Styles
 
 _BOX = 24
 _GAP = 2
@@ -41,7 +41,7 @@ def attention_places(candidate: Candidate) -> dict[int, list[Placement]]:
     return groups
 
 
-def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
+def data_parallel_picture(candidate: Candidate, width: int, styles: Styles) -> Text:
     """Draw a router over independent replicas, or over the attention ranks of a replica."""
     shared = candidate.layout.dp_attention
     most = max(1, (width - 6) // (_BOX + _GAP))
@@ -60,18 +60,18 @@ def data_parallel_picture(candidate: Candidate, width: int, look: Look) -> Text:
     ]
     text = Text()
     total = len(shown) * (_BOX + _GAP) - _GAP
-    text.append(f"router: each request goes to one {unit}".center(total).rstrip() + "\n", look.plain)
-    text.append(_forks(len(shown)) + "\n", look.faint)
-    text.append_text(_boxes(boxes, [look.replica(replica) for replica in shown], look))
+    text.append(f"router: each request goes to one {unit}".center(total).rstrip() + "\n", styles.plain)
+    text.append(_forks(len(shown)) + "\n", styles.faint)
+    text.append_text(_boxes(boxes, [styles.replica(replica) for replica in shown], styles))
     if count > len(shown):
-        text.append(f"and {count_of(count - len(shown), unit)} more\n", look.muted)
+        text.append(f"and {count_of(count - len(shown), unit)} more\n", styles.muted)
     if shared and candidate.layout.num_replicas > 1:
-        text.append(f"replica 0 of {candidate.layout.num_replicas}\n", look.muted)
-    text.append(_SHARED_EXPERTS if shared else "No communication between replicas.", look.muted)
+        text.append(f"replica 0 of {candidate.layout.num_replicas}\n", styles.muted)
+    text.append(_SHARED_EXPERTS if shared else "No communication between replicas.", styles.muted)
     return text
 
 
-def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, look: Look) -> Text:
+def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, styles: Styles) -> Text:
     """Draw one layer split over the ranks of the first replica, and the all-reduces that join them."""
     layout = candidate.layout
     first = [place for place in candidate.placement if place.replica == 0 and place.stage == 0]
@@ -85,17 +85,20 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
         boxes.append((f"rank T{rank}", columns, heads, _place(place)))
     total = len(shown) * (_BOX + _GAP) - _GAP
     text = Text()
-    text.append("one request, every layer on all ranks".center(total).rstrip() + "\n", look.plain)
-    text.append(_forks(len(shown)) + "\n", look.faint)
-    text.append_text(_boxes(boxes, [look.replica(0)] * len(shown), look))
+    text.append("one request, every layer on all ranks".center(total).rstrip() + "\n", styles.plain)
+    text.append(_forks(len(shown)) + "\n", styles.faint)
+    text.append_text(_boxes(boxes, [styles.replica(0)] * len(shown), styles))
     text.append(
         "  ╰" + " all-reduce after attention, all-reduce after the MLP ".center(total - 6, "─") + "╯\n",
-        look.warning,
+        styles.warning,
     )
     if layout.tp > len(shown):
-        text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", look.muted)
-    reduces = candidate.estimate.all_reduces_per_token if candidate.estimate else 2 * model.num_layers
-    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", look.muted)
+        text.append(f"and {count_of(layout.tp - len(shown), 'rank')} more\n", styles.muted)
+    estimate = candidate.estimate
+    # An estimate for ranks that run in another way counts other collectives than the ones drawn here.
+    drawn = estimate if estimate and estimate.runs_as is None else None
+    reduces = drawn.all_reduces_per_token if drawn else 2 * model.num_layers
+    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", styles.muted)
     return text
 
 
@@ -112,19 +115,19 @@ def _forks(count: int) -> str:
     return "".join(line)
 
 
-def _boxes(boxes: Sequence[tuple[str, ...]], styles: Sequence[Style], look: Look) -> Text:
+def _boxes(boxes: Sequence[tuple[str, ...]], label_styles: Sequence[Style], styles: Styles) -> Text:
     inner = _BOX - 4
     text = Text()
     gap = " " * _GAP
-    text.append(gap.join("╭" + "─" * (_BOX - 2) + "╮" for _ in boxes) + "\n", look.faint)
+    text.append(gap.join("╭" + "─" * (_BOX - 2) + "╮" for _ in boxes) + "\n", styles.faint)
     for row in range(max(len(box) for box in boxes)):
         for number, box in enumerate(boxes):
             text.append(gap if number else "")
-            text.append("│ ", look.faint)
-            text.append(fit(box[row], inner), styles[number] if row == 0 else look.plain)
-            text.append(" │", look.faint)
+            text.append("│ ", styles.faint)
+            text.append(fit(box[row], inner), label_styles[number] if row == 0 else styles.plain)
+            text.append(" │", styles.faint)
         text.append("\n")
-    text.append(gap.join("╰" + "─" * (_BOX - 2) + "╯" for _ in boxes) + "\n", look.faint)
+    text.append(gap.join("╰" + "─" * (_BOX - 2) + "╯" for _ in boxes) + "\n", styles.faint)
     return text
 
 

@@ -9,7 +9,7 @@ from tui.open_orders import OpenOrders
 from tui.store import Snapshot
 
 
-def farewell(snapshot: Snapshot, orders: OpenOrders, place: tuple[str, ...] = ()) -> list[str]:
+def exit_lines(snapshot: Snapshot, orders: OpenOrders, place: tuple[str, ...] = ()) -> list[str]:
     """Return a line for each deployment; `place` holds the options by which `stop` finds the cluster."""
     lines = [_line(status, snapshot, orders, place) for status in snapshot.deployments]
     shown = {status.name for status in snapshot.deployments}
@@ -28,7 +28,7 @@ def stop_command(name: str, place: tuple[str, ...]) -> str:
 
 def _line(status: DeploymentStatus, snapshot: Snapshot, orders: OpenOrders, place: tuple[str, ...]) -> str:
     end = f"To end it: {stop_command(status.name, place)}"
-    if snapshot.out_of_touch:
+    if snapshot.disconnected:
         return (
             f"{status.name} was {status.state} when the connection to its cluster was lost. "
             f"To see whether it runs: {shlex.join(['clusterview', 'status', *place])}. {end}"

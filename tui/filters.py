@@ -18,7 +18,7 @@ _HIDDEN = frozenset({"Cc", "Cs", "Co"})
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
-def harmless(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control characters and bidi overrides by '?'; printable text is returned as it is."""
     if text.isprintable():
         return text
@@ -38,7 +38,7 @@ class OutputFilter(LineFilter):
         """Return the segments with nothing but characters that a terminal draws."""
         cleaned = []
         for segment in segments:
-            text = segment.text if segment.control else harmless(segment.text)
+            text = segment.text if segment.control else printable(segment.text)
             if self.ascii_only and not segment.control:
                 text = to_ascii(text)
             cleaned.append(segment if text is segment.text else Segment(text, segment.style, segment.control))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
+from cluster.planner.fixes.text import describe_fix
 from cluster.planner.result import Candidate, Plan
+from tui.fixes import applicable_fixes
 from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
-_NEED_A_CLUSTER = ("deploy", "stop", "prompt", "replan")
+_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "replan")
 INTERRUPTED = "The connection to the cluster broke and is made again: this works when it is back."
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class KeyContext:
     """All that decides which keys work."""
 
     snapshot: Snapshot
@@ -23,7 +25,7 @@ class Situation:
     plan: Plan | None = None
     candidate: Candidate | None = None
     """The highlighted layout."""
-    as_if_stopped: str = ""
+    assumed_stopped: str = ""
     """Names of deployments that the plan takes for stopped."""
     deployment: DeploymentStatus | None = None
     """The selected one."""
@@ -35,7 +37,7 @@ class Situation:
     """Of the plan and what runs: how many are on screen."""
 
 
-def obstacle(action: str, now: Situation) -> str:
+def why_disabled(action: str, now: KeyContext) -> str:
     """Say why an action does nothing now; '' when nothing is in its way."""
     if action in _NEED_A_CLUSTER:
         if now.snapshot.lost is not None:
@@ -45,11 +47,13 @@ def obstacle(action: str, now: Situation) -> str:
         if now.snapshot.cluster is None:
             return "The cluster is not joined yet."
     if action == "deploy":
-        return _against_deploying(now)
+        return _why_not_deploy(now)
+    if action == "apply_fix":
+        return _why_not_fix(now)
     if action == "stop":
-        return _against_stopping(now)
+        return _why_not_stop(now)
     if action == "prompt":
-        return _against_prompting(now)
+        return _why_not_prompt(now)
     if action == "toggle_panel" and now.num_panels > 1:
         return "The plan and what runs are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
@@ -59,7 +63,7 @@ def obstacle(action: str, now: Situation) -> str:
     return ""
 
 
-def _against_deploying(now: Situation) -> str:
+def _why_not_deploy(now: KeyContext) -> str:
     cluster, candidate = now.snapshot.cluster, now.candidate
     if cluster is not None and not cluster.num_gpus:
         return "There is no GPU here to deploy on."
@@ -69,8 +73,8 @@ def _against_deploying(now: Situation) -> str:
         return f"{now.ordered} takes its GPUs now; d works again in a moment."
     if now.plan is None:
         return "There is no plan to deploy."
-    if now.as_if_stopped:
-        return f"The GPUs of this plan are taken by {now.as_if_stopped}: x stops it."
+    if now.assumed_stopped:
+        return f"The GPUs of this plan are taken by {now.assumed_stopped}: x stops it."
     if candidate is None:
         return "There is no layout to deploy."
     if not candidate.feasible:
@@ -79,7 +83,20 @@ def _against_deploying(now: Situation) -> str:
     return ""
 
 
-def _against_stopping(now: Situation) -> str:
+def _why_not_fix(now: KeyContext) -> str:
+    if now.plan is None or now.candidate is None:
+        return "There is no layout to fix."
+    if now.candidate.feasible:
+        return f"{now.candidate.label} fits: there is nothing to fix."
+    if applicable_fixes(now.candidate, now.plan.request):
+        return ""
+    fixes = [fix for rejection in now.candidate.rejections for fix in rejection.fixes]
+    if fixes:
+        return f"{now.candidate.label} needs more than options: {describe_fix(fixes[0])}."
+    return f"No option or degree fixes {now.candidate.label}."
+
+
+def _why_not_stop(now: KeyContext) -> str:
     if now.deployment is None:
         return "Nothing is deployed that could be stopped."
     if now.deployment.state is DeploymentState.STOPPING or now.deployment.name in now.stopping:
@@ -87,7 +104,7 @@ def _against_stopping(now: Situation) -> str:
     return ""
 
 
-def _against_prompting(now: Situation) -> str:
+def _why_not_prompt(now: KeyContext) -> str:
     status = now.deployment
     if status is None:
         return "Nothing is deployed that could answer a prompt."

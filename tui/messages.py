@@ -1,4 +1,4 @@
-"""Everything that threads and widgets tell the screen."""
+"""The messages that threads, widgets and screens post."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ class CandidateHighlighted(Message):
     """The cursor of the layout list moved."""
 
     key: str
+
+
+@dataclass
+class ReconnectRequested(Message):
+    """The user wants to join the lost cluster again. Handled by the app, which owns the session."""
+
+
+@dataclass
+class SimulationRequested(Message):
+    """The simulated cluster is to be opened instead of this one. Handled by the app."""

@@ -1,105 +1,90 @@
-"""Asking the planner from a screen: the freshest cluster, one question at a time, in a worker thread."""
+"""The question on screen and the latest answer to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from cluster.deploy.spec import DeploymentSpec
-from cluster.inventory import Cluster
-from cluster.planner.request import PlanRequest
+from cluster.errors import ClusterviewError
 from cluster.planner.result import Candidate, Plan
-from tui.cluster_now import current_cluster, without_deployments
-from tui.planner.by_name import PlanFunction
-from tui.store import Snapshot
-
-SpecFunction = Callable[[Plan, Candidate, "OrderContext"], DeploymentSpec]
-"""(plan, candidate, where and what of the order) -> what to deploy. Runs in a worker thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderContext:
-    """What an order needs beside the layout."""
-
-    model_path: str | None
-    """Folder or file of the model; None for a catalogue name or hub id."""
-    simulated: bool
-    taken_names: tuple[str, ...]
-    """Names of deployments that exist."""
+from cluster.text import clean
+from tui.background import in_background
+from tui.cluster_now import current_cluster, moved_gpus
+from tui.context import AppContext
+from tui.planner.wire import PlannerFault
+from tui.question import Question, answer, answer_beside_deployments, candidate_key, find_candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the user wants to know. Several models: the first that fits is the answer."""
+class Planning:
+    """The current question and the latest answer to it. Knows no widgets: the screen shows what it holds."""
 
-    models: tuple[str, ...]
-    request: PlanRequest
-    serial: int = 0
+    def __init__(self, context: AppContext, question: Question) -> None:
+        self._context = context
+        self.question = question
+        self.plan: Plan | None = None
+        self.assumed_stopped = ""
+        """Names of deployments that the plan treats as stopped."""
+        self.failure = ""
+        """Why there is no plan, in one line; '' when there is one, or none was asked for."""
+        self._planned_for: tuple[object, ...] = ()
 
+    @property
+    def model_name(self) -> str:
+        """The model that is planned last: the one to name while there is no plan."""
+        return self.question.models[-1]
 
-def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
-    """Turn a layout into an order; on a simulated cluster the model is scaled down."""
-    from cluster.deploy.api_keys import hashed_keys
-    from cluster.deploy.make_spec import spec_from
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model on screen, where the question left a choice of several; else the question's model."""
+        is_choice = len(self.question.models) > 1
+        return (self.plan.model.name,) if is_choice and self.plan is not None else self.question.models
 
-    return spec_from(
-        plan,
-        candidate,
-        model_path=context.model_path,
-        simulated=context.simulated,
-        taken=context.taken_names,
-        api_key_sha256=hashed_keys(),
-    )
+    @property
+    def out_of_date(self) -> bool:
+        """GPUs, claims, deployments or silent nodes have changed since the question was last answered."""
+        snapshot = self._context.store.snapshot
+        return snapshot.cluster is not None and snapshot.planning_key != self._planned_for
 
+    @property
+    def num_moved_gpus(self) -> int:
+        """GPUs whose free memory has changed by a GiB or more since the plan was made."""
+        return moved_gpus(self.plan.cluster, self._context.store.snapshot) if self.plan is not None else 0
 
-def model_path(model_name: str) -> str | None:
-    """Return what a model's name means on this machine's disk; None for a catalogue name or hub id."""
-    from cluster.deploy.model_choice import path_named
+    def forget(self) -> None:
+        """Plan again as soon as the next cluster is seen: the session is about to change."""
+        self._planned_for = ()
 
-    return path_named(model_name)
+    async def replan(self) -> bool:
+        """Answer the question on the cluster as it is now; False when there is nothing to plan on yet.
 
+        Never raises: a failure, of whatever kind, is in `failure`.
+        """
+        snapshot = self._context.store.snapshot
+        self._planned_for = snapshot.planning_key
+        ask = self._context.setup.plan
+        try:
+            found = await in_background(answer_beside_deployments, self.question, snapshot, ask)
+        except Exception as error:
+            self.plan, self.assumed_stopped, self.failure = None, "", _one_line(error)
+            return True
+        if found is None:
+            return False
+        self.plan, self.assumed_stopped, self.failure = found.plan, found.assumed_stopped, ""
+        return True
 
-def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:
-    """Plan the first of the question's models that fits, or else the last."""
-    answers: Sequence[str] = question.models
-    for name in answers[:-1]:
-        found = plan(cluster, name, question.request)
-        if found.recommended is not None:
-            return found
-    return plan(cluster, answers[-1], question.request)
+    async def plan_on_latest(self, wanted: Candidate) -> tuple[Plan, Candidate | None]:
+        """Plan on the latest readings and return the plan and the wanted layout in it, if it is there.
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A plan, and the deployments of ours that it takes for stopped ('' when it takes none)."""
-
-    plan: Plan
-    as_if_stopped: str = ""
-
-
-def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: PlanFunction) -> Answer | None:
-    """Plan on what is free; where our own deployments leave no room, plan as if they were stopped.
-
-    So the layout that runs, its reasons and its comparison stay on screen beside what is measured of it.
-    """
-    cluster = current_cluster(snapshot)
-    if cluster is None or not cluster.num_gpus or not question.models:
-        return None
-    found = answer(question, cluster, plan)
-    if found.recommended is None and snapshot.deployments:
-        names = ", ".join(status.name for status in snapshot.deployments)
-        instead = answer(question, without_deployments(cluster, snapshot), plan)
-        if instead.recommended is not None:
-            return Answer(instead, names)
-    return Answer(found)
-
-
-def candidate_key(candidate: Candidate) -> str:
-    """Name a candidate so that the cursor finds it again in the next plan."""
-    layout = candidate.layout
-    return f"{layout.tp}/{layout.pp}/{layout.dp}/{layout.ep}/{int(layout.dp_attention)}"
+        Raises what the planner raises. Needs a plan and a cluster: there is a candidate.
+        """
+        cluster = current_cluster(self._context.store.snapshot)
+        assert cluster is not None and self.plan is not None
+        question = Question(self.models, self.question.request)
+        plan = await in_background(answer, question, cluster, self._context.setup.plan)
+        self.plan, self.assumed_stopped, self.failure = plan, "", ""
+        return plan, find_candidate(plan, candidate_key(wanted))
 
 
-def find_candidate(plan: Plan, key: str) -> Candidate | None:
-    """Find a layout in a plan by its key."""
-    return next((item for item in plan.candidates if candidate_key(item) == key), None)
+def _one_line(error: Exception) -> str:
+    """Describe a failed plan in one line; a bug in the planner must not take the screen down."""
+    if isinstance(error, ClusterviewError):
+        return error.one_line()
+    text = str(error) if isinstance(error, PlannerFault) else f"{type(error).__name__}: {error}"
+    return f"The planner failed: {clean(text)}"

@@ -78,17 +78,17 @@ class Scene:
     planned: Mapping[str, Role] = field(default_factory=dict)
     live: Mapping[str, Role] = field(default_factory=dict)
     now_s: float = 0.0
-    out_of_touch: bool = False
+    disconnected: bool = False
     """The connection to the cluster is broken: no reading is fresh, however young."""
 
-    def made_of_the_same(self, other: Scene) -> bool:
+    def differs_only_in_time(self, other: Scene) -> bool:
         """Tell whether only time passed between two scenes."""
         return (
             self.cluster is other.cluster
             and self.readings is other.readings
             and self.planned is other.planned
             and self.live is other.live
-            and self.out_of_touch == other.out_of_touch
+            and self.disconnected == other.disconnected
         )
 
     def gpu_view(self, node: Node, gpu: Gpu) -> GpuView:
@@ -115,7 +115,7 @@ class Scene:
             return NodeHealth("unread" if node.error else "", node.error or "", None)
         age_s = max(0.0, self.now_s - reading.taken_at_s)
         word = {"ok": "", "no_gpus": "no GPUs"}.get(reading.state, reading.state)
-        if not word and (age_s > STALE_AFTER_S or self.out_of_touch):
+        if not word and (age_s > STALE_AFTER_S or self.disconnected):
             word = "stale"
         return NodeHealth(word, reading.reason or node.error or "", age_s)
 
@@ -205,7 +205,7 @@ class SceneBuilder:
         if snapshot.deployments is not self._deployments:
             self._deployments, self._live = snapshot.deployments, live_roles(snapshot.deployments)
         return Scene(
-            snapshot.cluster, snapshot.readings, self._planned, self._live, now_s, snapshot.out_of_touch
+            snapshot.cluster, snapshot.readings, self._planned, self._live, now_s, snapshot.disconnected
         )
 
 

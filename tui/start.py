@@ -9,12 +9,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
-from tui.exit_message import farewell
+from cluster.packages import require
+from tui.exit_message import exit_lines
 
 if TYPE_CHECKING:
     from cluster.bridge.session import Session
-    from tui.app import Setup
     from tui.planner.process import PlannerProcess
+    from tui.setup import Setup
 
 _GARBAGE_THRESHOLDS = (5_000, 20, 200)
 """Of the three generations, as gc.set_threshold takes them."""
@@ -28,6 +29,7 @@ def open_app(arguments: argparse.Namespace) -> int:
     # Textual draws on stderr, so all three must be the terminal.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
+    require("textual")
     from tui.planner.process import PlannerProcess
 
     planner = PlannerProcess()
@@ -64,16 +66,15 @@ def open_simulated() -> Session:
 def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
     """Collect what the app is opened with; `planner` answers its questions."""
     from cluster.cli.resolve import request_from
-    from tui.app import Setup
     from tui.glyphs import wants_ascii
-    from tui.screens.explain import Example
+    from tui.setup import Example, Setup
 
     defaults = read_defaults()
     return Setup(
         models=(arguments.model,) if arguments.model else defaults.models,
         request=request_from(arguments),
         plan=planner,
-        place=("--address", arguments.address) if arguments.address else (),
+        address_options=("--address", arguments.address) if arguments.address else (),
         reopen=lambda: choose_session(arguments),
         ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
         examples=tuple(Example(model, cluster) for model, cluster in defaults.examples),
@@ -99,8 +100,9 @@ def run_screen(session: Session, setup: Setup) -> int:
         # A second signal must not cut the closing short.
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        app.session.close()
-    for line in farewell(app.store.snapshot, app.main_screen.orders, app.place):
+        app.context.session.close()
+    left, orders = app.context, app.main_screen.orders.open
+    for line in exit_lines(left.store.snapshot, orders, left.address_options):
         sys.stdout.write(f"{line}\n")
     if app.fault is not None:
         raise app.fault

@@ -49,7 +49,7 @@ class Snapshot:
         return (self.cluster_version, tuple(status.name for status in self.deployments), tuple(silent))
 
     @property
-    def out_of_touch(self) -> bool:
+    def disconnected(self) -> bool:
         """What is shown may be old: the connection broke, for now or for good."""
         return self.interrupted or self.lost is not None
 

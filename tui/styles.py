@@ -11,7 +11,7 @@ from textual.widget import Widget
 from tui.themes import BY_NAME, DARK, Palette
 
 
-class Look:
+class Styles:
     """The styles of one palette. Built once a palette and never changed."""
 
     def __init__(self, palette: Palette) -> None:
@@ -33,18 +33,18 @@ class Look:
         self._replicas = [Style(color=color, bold=True) for color in palette.replicas]
 
     def replica(self, index: int) -> Style:
-        """The colour of a replica; the text beside it always says the number too."""
+        """The color of a replica; the text beside it always says the number too."""
         return self._replicas[index % len(self._replicas)]
 
 
 @lru_cache(maxsize=16)
-def _look(name: str) -> Look:
-    return Look(BY_NAME.get(name, DARK))
+def _styles_named(name: str) -> Styles:
+    return Styles(BY_NAME.get(name, DARK))
 
 
-def look_of(widget: Widget) -> Look:
+def styles_of(widget: Widget) -> Styles:
     """Return the styles of the theme that is in force."""
-    return _look(widget.app.theme)
+    return _styles_named(widget.app.theme)
 
 
 def joined(*parts: tuple[str, Style] | str) -> Text:

@@ -9,7 +9,7 @@ from textual.theme import Theme
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours of one theme by what they mean."""
+    """The colors of one theme by what they mean."""
 
     name: str
     dark: bool
@@ -67,9 +67,9 @@ LIGHT = Palette(
     replicas=("#2456c7", "#9a5b00", "#2c7a37", "#8338a8", "#0b7478", "#b23c22", "#5f6f00", "#4b4fd0"),
 )
 
-# Okabe and Ito's eight colours, which hold for the common forms of colour blindness.
-COLOUR_BLIND = Palette(
-    name="clusterview-colour-blind",
+# Okabe and Ito's eight colors, which hold for the common forms of color blindness.
+COLOR_BLIND = Palette(
+    name="clusterview-color-blind",
     dark=True,
     background="#101214",
     panel="#16191c",
@@ -106,7 +106,7 @@ HIGH_CONTRAST = Palette(
     replicas=("#5fd7ff", "#ffd75f", "#5fff5f", "#ff87ff", "#87ffff", "#ffaf87", "#d7ff5f", "#ffffff"),
 )
 
-PALETTES = (DARK, LIGHT, COLOUR_BLIND, HIGH_CONTRAST)
+PALETTES = (DARK, LIGHT, COLOR_BLIND, HIGH_CONTRAST)
 BY_NAME = {palette.name: palette for palette in PALETTES}
 
 

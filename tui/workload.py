@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cluster.catalog.engine_names import engine_names
+from cluster.cli.options import KV_CACHE_DTYPES
 from cluster.errors import BadInput
+from cluster.planner.fixes.fix import Options
 from cluster.planner.request import PlanRequest
 
 _MOST = 10**9
+_FLAGS = ("yes", "no")
+_DEFAULTS = PlanRequest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,12 @@ class Field:
     name: str
     """The request's attribute."""
     label: str
-    kind: Literal["count", "milliseconds", "choice"]
+    kind: Literal["count", "milliseconds", "share", "choice", "flag", "text"]
     hint: str
     choices: tuple[str, ...] = ()
     required: bool = False
+    most: int = _MOST
+    """Of a count."""
 
 
 FIELDS = (
@@ -47,25 +53,58 @@ FIELDS = (
     Field("pp", "pipeline parallel", "count", "empty: free"),
     Field("dp", "data parallel", "count", "empty: free"),
     Field("ep", "expert parallel", "count", "empty: free"),
+    Field("decode_context_parallel", "context parallel", "count", "1: off", required=True),
+    Field("gpu_memory_utilization", "share of each GPU", "share", "0 to 1; empty: the engine's own"),
+    Field("max_num_seqs", "most sequences", "count", "empty: the engine's own"),
+    Field("max_num_batched_tokens", "tokens per step", "count", "empty: the engine's own"),
+    Field("dtype", "dtype", "choice", "bf16, fp16, fp32; empty: the model's", ("bf16", "fp16", "fp32")),
+    Field("kv_cache_dtype", "KV cache dtype", "choice", "fp8, bf16, fp16; empty: the dtype", KV_CACHE_DTYPES),
+    Field("kv_cache_memory_bytes", "KV cache", "count", "bytes per GPU; empty: what is left", most=2**44),
+    Field("enforce_eager", "no CUDA graphs", "flag", "yes or no", _FLAGS, True),
+    Field("engine_version", "engine version", "text", "empty: the newest"),
 )
 
+OPTIONS = (
+    "engine_version",
+    "dtype",
+    "quantization",
+    "kv_cache_dtype",
+    "kv_cache_memory_bytes",
+    "decode_context_parallel",
+    "gpu_memory_utilization",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "enforce_eager",
+)
+"""Attributes of a request that the summary writes as options where they are not the defaults."""
 
-def words_of(request: PlanRequest) -> dict[str, str]:
+
+def options_set(request: PlanRequest) -> Options:
+    """Return the options of the engine that differ from the defaults."""
+    pairs = ((name, getattr(request, name)) for name in OPTIONS)
+    return tuple((name, value) for name, value in pairs if value != getattr(_DEFAULTS, name))
+
+
+def form_values(request: PlanRequest) -> dict[str, str]:
     """Return what the form shows for a request."""
     words = {}
     for field in FIELDS:
         value: Any = getattr(request, field.name)
         if value is not None and field.kind == "milliseconds":
             value = f"{value * 1000:g}"
+        if field.kind == "flag":
+            value = "yes" if value else "no"
         words[field.name] = "" if value is None else str(value)
     return words
 
 
-def request_of(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
+def request_from_form(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
     """Return `base` with the form's values; raises BadInput that names the line."""
     changes: dict[str, Any] = {field.name: _value(field, words.get(field.name, "")) for field in FIELDS}
     if changes["engine"] != base.engine:
-        changes.update(engine_version=None, engine_asked=True)
+        changes["engine_asked"] = True
+        if changes["engine_version"] == base.engine_version:
+            changes["engine_version"] = None  # it was a version of the other engine
     return replace(base, **changes)
 
 
@@ -75,16 +114,26 @@ def _value(field: Field, typed: str) -> object:
         if field.required:
             raise BadInput(f"{field.label} is empty", f"Give {field.hint}")
         return None
-    if field.kind == "choice":
+    if field.choices:
         if text not in field.choices:
             raise BadInput(f"{field.label} is '{text}'", f"It is one of {', '.join(field.choices)}")
+        return text == "yes" if field.kind == "flag" else text
+    if field.kind == "text":
         return text
+    return _number(field, text)
+
+
+def _number(field: Field, text: str) -> float:
     try:
         number = float(text.replace(",", "").replace("_", ""))
     except ValueError:
         raise BadInput(f"{field.label} is '{text}', not a number", f"Give {field.hint}") from None
-    if field.kind == "count" and not (1 <= number <= _MOST and number == int(number)):
-        raise BadInput(f"{field.label} is {text}", f"It is a whole number from 1 to {_MOST:,}")
+    if field.kind == "count" and not (1 <= number <= field.most and number == int(number)):
+        raise BadInput(f"{field.label} is {text}", f"It is a whole number from 1 to {field.most:,}")
+    if field.kind == "share" and not 0 < number <= 1:
+        raise BadInput(f"{field.label} is {text}", "It is a fraction above 0, at most 1, such as 0.9")
     if field.kind == "milliseconds" and not 0 < number <= _MOST:
         raise BadInput(f"{field.label} is {text}", "It is a number of milliseconds above 0")
-    return int(number) if field.kind == "count" else number / 1000
+    if field.kind == "count":
+        return int(number)
+    return number / 1000 if field.kind == "milliseconds" else number

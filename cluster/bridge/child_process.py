@@ -1,4 +1,4 @@
-"""The child process from its session's side: started, heard line by line, continued or ended when silent."""
+"""The child process from its session's side: started, read line by line, continued or ended when silent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from cluster.bridge.protocol import Target
-from cluster.bridge.state_logs import new_session_log
+from cluster.bridge.state.logs import new_session_log
 from cluster.deploy.process_state import examine
 from cluster.deploy.stuck import SUSPECT_S, Suspicion
 
@@ -26,7 +26,7 @@ _CHUNK_BYTES = 2**16
 
 
 class ChildProcess:
-    """One run of `cluster.bridge.child`. Start it from a thread that lives on: it ends with that thread."""
+    """One run of `cluster.bridge.driver.child`. It ends with the thread that starts it."""
 
     def __init__(self, target: Target, environment: Mapping[str, str]) -> None:
         handle, self.log = new_session_log()
@@ -34,7 +34,7 @@ class ChildProcess:
         self._events, events_write = os.pipe()
         arguments = [str(orders_read), str(events_write), target.model_dump_json(), str(self.log)]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cluster.bridge.child", *arguments],
+            [sys.executable, "-P", "-m", "cluster.bridge.driver.child", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
@@ -86,7 +86,7 @@ class ChildProcess:
             self._process.kill()
 
     def wait(self) -> str:
-        """Wait until the child has ended, killed if need be; returns how it ended in a few words."""
+        """Wait until the child has ended, killed if need be; returns a short description of how it ended."""
         self.close()
         os.close(self._events)
         try:

@@ -1,4 +1,4 @@
-"""The session's side of the bridge: keeps a child process, sends it orders, hands its events on. No ray."""
+"""The client side of the bridge: runs a child process, sends it orders, passes its events on. No ray."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cluster.bridge.attach import sweep_dead_keepers
 from cluster.bridge.child_process import ChildProcess
 from cluster.bridge.events import ClusterSeen, Event, Progress, SessionLost
+from cluster.bridge.keeper.attach import clean_up_after_dead_keepers
 from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
@@ -31,17 +31,18 @@ from cluster.bridge.protocol import (
 )
 from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
-from cluster.bridge.state_logs import has_words, remove_log, sweep_session_logs
+from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
 from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.packages import require
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 _CUT_OFF = Unreachable(
-    "the connection to the cluster was lost while this was under way",
-    "It may have taken effect: see clusterview status",
+    "the connection to the cluster was lost during this operation",
+    "It may have taken effect; check with: clusterview status",
 )
 
 
@@ -106,7 +107,7 @@ class RaySession:
         if child is not None:
             child.close()
             if lost is None:
-                # The process may end before the child has: what nobody will read goes now.
+                # This process may end before the child: remove the log that nobody will read now.
                 remove_log(child.log)
 
     def wait_closed(self, timeout_s: float) -> bool:
@@ -131,8 +132,9 @@ class RaySession:
 
     def _run(self) -> None:
         try:
+            require("ray")
             allow_open_files()
-            sweep_session_logs()
+            remove_old_session_logs()
             while not self._closing.is_set() and self._lost is None:
                 self._live_with_one_child()
         except Exception as error:
@@ -142,7 +144,7 @@ class RaySession:
             if self._torn:
                 # A keeper that was killed together with its guard left everything lying about.
                 with contextlib.suppress(Exception):
-                    sweep_dead_keepers()
+                    clean_up_after_dead_keepers()
             self._ended.set()
 
     def _live_with_one_child(self) -> None:
@@ -150,13 +152,13 @@ class RaySession:
         child = ChildProcess(self._rejoin.target(self._target), child_environment())
         self._rejoin.begin(time.monotonic())
         self._give_orders_to(child)
-        last_words = None
+        last_message = None
         for line in child.lines():
-            last_words = self._hear(line) or last_words
+            last_message = self._handle(line) or last_message
         with self._lock:
             self._child = None
         how = child.wait()
-        self._go_on(child, last_words, how)
+        self._go_on(child, last_message, how)
 
     def _give_orders_to(self, child: ChildProcess) -> None:
         with self._lock:
@@ -167,42 +169,42 @@ class RaySession:
         if self._closing.is_set():
             child.close()
 
-    def _go_on(self, child: ChildProcess, last_words: SessionLost | None, how: str) -> None:
+    def _go_on(self, child: ChildProcess, last_message: SessionLost | None, how: str) -> None:
         if self._closing.is_set():
             remove_log(child.log)
             return
-        reason = last_words.reason if last_words else f"the connection process ended ({how})"
-        pause_s = self._rejoin.pause_s(last_words, time.monotonic())
+        reason = last_message.reason if last_message else f"the connection process ended ({how})"
+        pause_s = self._rejoin.pause_s(last_message, time.monotonic())
         if pause_s is None:
-            self._give_up(child, last_words, reason)
+            self._give_up(child, last_message, reason)
             return
         remove_log(child.log)
         self._fail_open(_CUT_OFF)
-        self._tell(Progress(message=f"{reason}; joining again", interrupted=self._rejoin.joined))
+        self._emit(Progress(message=f"{reason}; reconnecting", interrupted=self._rejoin.joined))
         self._closing.wait(pause_s)
 
-    def _give_up(self, child: ChildProcess, last_words: SessionLost | None, reason: str) -> None:
-        if last_words is not None:
+    def _give_up(self, child: ChildProcess, last_message: SessionLost | None, reason: str) -> None:
+        if last_message is not None:
             remove_log(child.log)
-            self._lose(last_words)
+            self._lose(last_message)
             return
-        hint = f"What it last said is in {child.log}" if has_words(child.log) else ""
+        hint = f"Its output is in {child.log}" if has_words(child.log) else ""
         self._lose(SessionLost(reason=reason, hint=hint, type="SystemFailed"))
 
-    def _hear(self, line: bytes | float) -> SessionLost | None:
-        """Take a line of the child, or its silence in seconds; returns its last words if these are them."""
+    def _handle(self, line: bytes | float) -> SessionLost | None:
+        """Handle a line of the child, or its silence in seconds; returns its last message if this is it."""
         if isinstance(line, float):
             if SAID_S < line <= SAID_S + 1:
                 message = f"the connection process has not answered for {line:.0f} s"
-                self._tell(Progress(message=message, interrupted=self._rejoin.joined))
+                self._emit(Progress(message=message, interrupted=self._rejoin.joined))
             return None
         try:
             answer = ANSWER.validate_json(line)
         except ValidationError:
             return None
         if isinstance(answer, SessionLost):
-            if self._rejoin.words_are_final():
-                # The child may take seconds to leave Ray: nobody has to wait for that.
+            if self._rejoin.message_is_final():
+                # The child may take seconds to leave Ray; do not wait for that.
                 self._lose(answer)
             return answer
         if isinstance(answer, ClusterSeen):
@@ -213,7 +215,7 @@ class RaySession:
             if future is not None:
                 self._settle(future, answer)
         elif not isinstance(answer, Alive):
-            self._tell(answer)
+            self._emit(answer)
         return None
 
     @staticmethod
@@ -232,7 +234,7 @@ class RaySession:
             self._torn = not self._closing.is_set()
         self._fail_open(lost_error(lost))
         if self._torn:
-            self._tell(lost)
+            self._emit(lost)
 
     def _fail_open(self, error: ClusterviewError) -> None:
         with self._lock:
@@ -242,7 +244,7 @@ class RaySession:
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(error)
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         if not self._closing.is_set():
             self._listener(event)
 

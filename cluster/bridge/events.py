@@ -1,4 +1,4 @@
-"""What a session tells its listener. One event a JSON line between the child process and its parent."""
+"""Events that a session sends to its listener; one JSON line each between child process and parent."""
 
 from __future__ import annotations
 

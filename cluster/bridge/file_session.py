@@ -1,4 +1,4 @@
-"""A session over a saved snapshot or a spec: there is nothing to deploy on, so it only plans."""
+"""A session on a saved snapshot or a spec: for planning only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HINT = "Open clusterview with --simulate or --address to deploy"
 
 
 class FileSession:
-    """Tells its cluster once. Orders fail with BadInput."""
+    """Sends its cluster once. Orders fail with BadInput."""
 
     def __init__(self, cluster: Cluster, title: str) -> None:
         self._cluster, self._title = cluster, title
@@ -29,7 +29,7 @@ class FileSession:
         return False
 
     def start(self, listener: Listener) -> None:
-        """Tell the cluster."""
+        """Send the cluster."""
         seen = ClusterSeen(cluster=self._cluster)
         threading.Thread(target=listener, args=(seen,), name="file-session", daemon=True).start()
 
@@ -55,5 +55,5 @@ class FileSession:
 
 def _refused() -> Future[None]:
     future: Future[None] = Future()
-    future.set_exception(BadInput("this cluster is a description, not a running one", _HINT))
+    future.set_exception(BadInput("this cluster comes from a file or a spec, so nothing runs on it", _HINT))
     return future

@@ -1,4 +1,4 @@
-"""What Ray needs of this machine before it starts: without it Ray fails late, or waits without a reason."""
+"""Check what Ray needs on this machine; without it Ray fails late, or hangs without a reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import resource
 import tempfile
 from pathlib import Path
 
-from cluster.bridge.state_folder import VARIABLE, nearest_existing, state_path
+from cluster.bridge.state.folder import VARIABLE, nearest_existing, state_path
 from cluster.errors import SystemFailed
 from cluster.units import format_bytes
 

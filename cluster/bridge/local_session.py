@@ -1,4 +1,4 @@
-"""A session on this machine: its GPUs are shown at once; Ray starts when something is to be deployed."""
+"""A session on this machine: its GPUs are shown at once; Ray is started for the first deployment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from cluster.bridge.events import (
 )
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
-from cluster.bridge.records import LOCAL_KEY, read_record
 from cluster.bridge.session import Listener, Session
+from cluster.bridge.state.records import LOCAL_KEY, read_record
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable
@@ -49,14 +49,14 @@ class LocalSession:
         self._make_ray = make_ray or (lambda: RaySession(Target(), TITLE))
         self._make_probe = make_probe
         self._listener: Listener = lambda event: None
-        self._telling = threading.Lock()
+        self._emitting = threading.Lock()
         self._lock = threading.Lock()
         self._probe: ProbeProcess | None = None
         self._ray: Session | None = None
         self._ray_cluster: Cluster | None = None
         self._waiters: list[_Waiter] = []
         self._seen: Node | None = None
-        self._last_words = ""
+        self._last_message = ""
         self._left: Session | None = None
         self._closed = False
 
@@ -102,7 +102,7 @@ class LocalSession:
 
     def _check_here(self, spec: DeploymentSpec, done: Future[None]) -> None:
         try:
-            self._tell(PreflightSeen(name=spec.name, nodes=verdicts_here(spec)))
+            self._emit(PreflightSeen(name=spec.name, nodes=verdicts_here(spec)))
             done.set_result(None)
         except Exception as error:
             done.set_exception(error)
@@ -145,7 +145,7 @@ class LocalSession:
 
     def _begin(self) -> None:
         with contextlib.suppress(ClusterviewError):
-            # Joined first, so that nobody is told meanwhile that nothing is deployed here.
+            # Joined first, so that listeners do not see an empty list of deployments meanwhile.
             if read_record(LOCAL_KEY) is not None:
                 self._join()
         self._start_probe()
@@ -186,12 +186,12 @@ class LocalSession:
         still = _without_what_moves(node)
         if still != self._seen:
             self._seen = still
-            self._tell(ClusterSeen(cluster=_cluster(with_catalogue_types(node))))
+            self._emit(ClusterSeen(cluster=_cluster(with_catalogue_types(node))))
             if self._ray is None:
-                self._tell(DeploymentsSeen(deployments=()))
-            if self._last_words:
-                self._tell(Progress(message=self._last_words))
-        self._tell(ReadingsSeen(nodes=(reading,)))
+                self._emit(DeploymentsSeen(deployments=()))
+            if self._last_message:
+                self._emit(Progress(message=self._last_message))
+        self._emit(ReadingsSeen(nodes=(reading,)))
 
     def _on_ray(self, event: Event) -> None:
         if isinstance(event, SessionLost):
@@ -203,10 +203,10 @@ class LocalSession:
                 probe, self._probe = self._probe, None
             if probe is not None:
                 probe.close()
-            self._tell(event)
+            self._emit(event)
             self._release(event.cluster)
         elif self._ray_cluster is not None or not isinstance(event, ClusterSeen | ReadingsSeen):
-            self._tell(event)
+            self._emit(event)
 
     def _leave_ray(self, lost: SessionLost) -> None:
         with self._lock:
@@ -215,16 +215,16 @@ class LocalSession:
         self._release(lost_error(lost))
         if closed:
             return
-        self._tell(DeploymentsSeen(deployments=()))
+        self._emit(DeploymentsSeen(deployments=()))
         # Said after the cluster is shown again, which would wipe it off the screen.
-        self._last_words = f"Ray on this machine ended: {lost.reason}"
+        self._last_message = f"Ray on this machine ended: {lost.reason}"
         if watched:
-            self._tell(Progress(message=self._last_words))
+            self._emit(Progress(message=self._last_message))
         else:
             self._start_probe()
 
-    def _tell(self, event: Event) -> None:
-        with self._telling:
+    def _emit(self, event: Event) -> None:
+        with self._emitting:
             if not self._closed:
                 self._listener(event)
 

@@ -1,4 +1,4 @@
-"""From what the user typed to a session."""
+"""Open the session that the options name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ray_session(address: str) -> RaySession:
 
 def simulated_key(spec: str) -> str:
     """Return the canonical spelling of a spec that can be simulated; raises BadInput."""
-    from cluster.bridge.embedded import MOST_SIMULATED_NODES, canonical_spec
+    from cluster.bridge.keeper.embedded import MOST_SIMULATED_NODES, canonical_spec
 
     inventory = parse_cluster_spec(spec, "simulated")
     if len(inventory.nodes) > MOST_SIMULATED_NODES:

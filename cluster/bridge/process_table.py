@@ -1,4 +1,4 @@
-"""Processes as Linux shows them in /proc: whose child is whose, and ending them for certain."""
+"""Processes in /proc: find descendants, and end processes reliably."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _has_open(entry: Path, folder: str) -> bool:
 
 
 def end_processes(pids: Iterable[int]) -> None:
-    """End the processes: first politely, then for certain; children of ours are reaped."""
+    """End processes with SIGTERM, then SIGKILL; our own children are reaped."""
     left = _signal_all(pids, signal.SIGTERM)
     left = _wait_gone(left, _TERM_GRACE_S)
     left = _signal_all(left, signal.SIGKILL)
@@ -155,7 +155,7 @@ def _is_running(pid: int) -> bool:
 
 
 def process_exists(pid: int) -> bool:
-    """Tell whether there is such a process, ours or another user's; nothing is reaped."""
+    """Whether a process exists, ours or another user's; nothing is reaped."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

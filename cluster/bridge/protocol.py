@@ -11,6 +11,7 @@ from cluster.bridge.events import Event, SessionLost
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
+from cluster.packages import import_failed
 from cluster.text import CleanStr, clean
 
 _LONGEST_MESSAGE = 2000
@@ -74,7 +75,7 @@ class Reply(FrozenModel):
 
 
 class Alive(FrozenModel):
-    """The child lives; sent each second, whatever else there is to say."""
+    """A heartbeat of the child, sent each second."""
 
     kind: Literal["alive"] = "alive"
 
@@ -91,9 +92,11 @@ def encode(message: FrozenModel) -> bytes:
 
 
 def to_failure(error: Exception) -> Failure:
-    """Say any exception as data; one that is not ours is told by its first line."""
+    """Return any exception as data; one that is not ours by its first line."""
     if isinstance(error, ClusterviewError):
         return Failure(type=type(error).__name__, message=error.message, hint=error.hint)
+    if isinstance(error, ImportError) and error.name:
+        return to_failure(import_failed(error))
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
         name = f" {error.filename}" if error.filename else ""
         return to_failure(system_failed(f"the system refused{name or ' a request'}", error))
@@ -102,7 +105,7 @@ def to_failure(error: Exception) -> Failure:
 
 
 def to_error(failure: Failure) -> ClusterviewError:
-    """Return the exception that a failure stands for."""
+    """Return the exception for a failure."""
     kind = getattr(errors, failure.type, None)
     if isinstance(kind, type) and issubclass(kind, ClusterviewError):
         return kind(failure.message, failure.hint)
@@ -110,5 +113,5 @@ def to_error(failure: Failure) -> ClusterviewError:
 
 
 def lost_error(lost: SessionLost) -> ClusterviewError:
-    """Return the exception that the end of a session stands for."""
+    """Return the exception for the end of a session."""
     return to_error(Failure(type=lost.type, message=lost.reason, hint=lost.hint))

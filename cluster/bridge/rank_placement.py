@@ -1,4 +1,4 @@
-"""The places of a deployment's ranks, named as the cluster that runs it names them."""
+"""Match the GPUs of a plan to the nodes and indices of the cluster that runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def on_cluster(spec: DeploymentSpec, cluster: Cluster) -> DeploymentSpec:
     places = {gpu.uuid: (node, gpu) for node in cluster.nodes for gpu in node.gpus}
     missing = sorted({rank.gpu_uuid for rank in spec.ranks} - places.keys())
     if missing:
-        raise BadInput(f"Ray does not see the GPU {missing[0]}", "Plan again on the cluster as it is now")
+        raise BadInput(f"Ray does not see the GPU {missing[0]}", "Plan again with the current cluster")
     ranks = tuple(_placed(rank, *places[rank.gpu_uuid]) for rank in spec.ranks)
     return spec.model_copy(update={"ranks": ranks})
 

@@ -1,4 +1,4 @@
-"""What counts as the address of a Ray head, and what is said of everything else that people have at hand."""
+"""Parse the address of a Ray head, with a specific error for each common mistake."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_ray_address(text: str) -> None:
     except BadInput as refused:
         if text == os.environ.get("RAY_ADDRESS"):
             message = f"RAY_ADDRESS: {refused.message}"
-            raise BadInput(message, f"{refused.hint}; --address goes before RAY_ADDRESS") from None
+            raise BadInput(message, f"{refused.hint}; --address overrides RAY_ADDRESS") from None
         raise
 
 
@@ -66,11 +66,13 @@ def parse_ray_address(text: str) -> RayAddress:
 def _has_scheme(shown: str, scheme: str, rest: str) -> BadInput:
     if scheme == "ray":
         hint = f"Give the head's own address, such as {_EXAMPLE}, from a machine of the cluster"
-        return BadInput(f"{shown} is Ray Client's", hint)
+        return BadInput(f"{shown} is a Ray Client address", hint)
     if scheme in ("http", "https"):
         dashboard = f":{_DASHBOARD_PORT}" in rest
-        what = "Ray's dashboard, not of its head" if dashboard else "a web server"
-        return BadInput(f"{shown} is that of {what}", f"{_WRITE_IT} (no http://, no dashboard port)")
+        what = (
+            "the address of Ray's dashboard, not of its head" if dashboard else "the address of a web server"
+        )
+        return BadInput(f"{shown} is {what}", f"{_WRITE_IT} (no http://, no dashboard port)")
     return BadInput(
         f"{shown} begins with {clean(scheme, 20)}://", f"{_WRITE_IT}, without {clean(scheme, 20)}://"
     )

@@ -1,4 +1,4 @@
-"""Whether and when a session's next child joins the cluster again after one has ended."""
+"""Decides whether and when a session's next child reconnects after one has ended."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Rejoin:
         self.began_s = now_s
 
     def target(self, target: Target) -> Target:
-        """Return what the next child enters: a lost cluster is not started anew unasked."""
+        """Return what the next child joins: a lost cluster is not restarted without being asked to."""
         return target.model_copy(update={"start": False}) if self.joined else target
 
-    def words_are_final(self) -> bool:
+    def message_is_final(self) -> bool:
         """True while a child that says why it ends need not be followed by another."""
         return self.is_ours or not self.joined
 
-    def pause_s(self, last_words: SessionLost | None, now_s: float) -> float | None:
+    def pause_s(self, last_message: SessionLost | None, now_s: float) -> float | None:
         """Return the seconds until the next child, None to give up.
 
         A child that says why it ends will fail again if none has joined yet, or if the cluster is embedded.
         """
-        if last_words is not None and self.words_are_final():
+        if last_message is not None and self.message_is_final():
             return None
         self.tries = 1 if now_s - self.began_s > _STEADY_S else self.tries + 1
         return None if self.tries > _MOST_TRIES else _FIRST_PAUSE_S * 2.0 ** (self.tries - 1)

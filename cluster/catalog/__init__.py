@@ -1,1 +1,1 @@
-"""GPUs, links, engines and models as data files, and what is read from them."""
+"""GPUs, links, engines and models as data files, and the code that reads them."""

@@ -25,7 +25,7 @@ def load_engine(name: str, version: str | None = None) -> EngineProfile:
     file and BadInput for a version that cannot be read. A file of ours that is broken raises TableError.
     """
     if name not in engine_names():
-        raise UnknownName(f"engine {name!r} is not known", f"Known engines: {', '.join(engine_names())}")
+        raise UnknownName(f"unknown engine {name!r}", f"Known engines: {', '.join(engine_names())}")
     file = _engine_file(name)
     return file.at(version or file.newest)
 
@@ -38,7 +38,7 @@ def engine_versions(name: str) -> tuple[str, ...]:
 
 @cache
 def load_trainer() -> EngineProfile:
-    """Return a trainer in the terms of an engine: shapes must divide, nothing is padded, packed or copied."""
+    """Return a trainer as an engine profile: shapes must divide, nothing is padded, packed or copied."""
     file = read_engine_file("trainer.toml", _toml("trainer.toml"))
     return file.at(file.newest)
 

@@ -9,7 +9,7 @@ from cluster.errors import BadInput
 Version = tuple[int, ...]
 
 _VERSION = re.compile(r"[\s~<>=^]*[vV]?([0-9]{1,6}(?:\.[0-9]{1,6})*)")
-# Builds between releases, named after the last one, already run what the next one brings.
+# Builds between releases are named after the last one but already run what the next one adds.
 _BUILD = re.compile(r"dev|rc|nightly|\+")
 
 
@@ -17,7 +17,7 @@ def parse_version(text: str) -> Version:
     """Read '0.11', 'v0.11.0' or '~0.6.3.post1' as three numbers or more; raise BadInput without a number."""
     found = _VERSION.match(text)
     if found is None:
-        raise BadInput(f"engine version {text!r} is not a version", "Write it as in 0.11.0")
+        raise BadInput(f"{text!r} is not an engine version", "Write it like 0.11.0")
     numbers = [int(part) for part in found.group(1).split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
 

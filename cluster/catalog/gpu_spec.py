@@ -1,9 +1,11 @@
-"""What a planner must know of a GPU type."""
+"""What the planner needs to know about a GPU type."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+from cluster.inventory import MeasuredRate
 
 NvlinkTopology = Literal["nvswitch", "mesh", "bridge", "none"]
 
@@ -22,7 +24,7 @@ class GpuSpec:
     type: str
     """Canonical name as the command line writes it: 'A100-80GB'."""
     product_names: tuple[str, ...]
-    """What NVML calls it ('NVIDIA A100-SXM4-80GB'), and other spellings to forgive."""
+    """What NVML calls it ('NVIDIA A100-SXM4-80GB'), and other spellings that are accepted."""
     memory_bytes: int
     """Total as NVML reports it."""
     memory_bandwidth_bytes_per_s: float
@@ -37,8 +39,9 @@ class GpuSpec:
     nvlink_domain_gpus: int
     """GPUs that reach each other over NVLink in the usual machine (8 for HGX, 72 for NVL72, 1 without)."""
     sources: tuple[str, ...]
-    l2_bytes: int | None = None
     vendor: str = "nvidia"
     power_limit_w: float | None = None
     form: str = ""
     """'SXM', 'PCIe', 'workstation', 'consumer' ..."""
+    measured: MeasuredRate | None = field(default=None, hash=False)
+    """What GPUs of this type achieve on the user's cluster; None: what is usually achieved is assumed."""

@@ -1,4 +1,4 @@
-"""What a link between GPUs achieves: a delay a hop and a share of its nominal rate. Read from links.toml."""
+"""Delay per hop and achieved share of the nominal rate of links between GPUs. Read from links.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a planner must know of a model: its tensors layer by layer, its cache, its limits.
+"""What the planner needs to know about a model: its tensors layer by layer, its cache, its limits.
 
 A model is described by its tensors and how each one may be split, so that memory, validity and time are all
 computed from the same list and no model name appears in code.
@@ -30,13 +30,13 @@ class WeightFormat:
     name: str
     """'bf16', 'fp16', 'fp32', 'fp8', 'int8', 'int4', 'mxfp4', 'nvfp4', 'nf4' ..."""
     bits: float
-    """Bits an element, without scales."""
+    """Bits per element, without scales."""
     group_size: int | None = None
     """Elements along in_features that share a scale; None: no groups."""
     block: tuple[int, int] | None = None
     """(out, in) block that shares a scale, as in FP8 128x128."""
     scale_bytes_per_group: float = 0.0
-    """Scale and zero-point bytes a group, block or (neither given) output row."""
+    """Scale and zero-point bytes per group, per block or (neither given) per output row."""
 
     def size_bytes(self, out_features: int, in_features: int) -> int:
         """Return the bytes of a weight [out_features, in_features] with its scales, as stored unpadded."""
@@ -83,8 +83,8 @@ class AttentionKind(StrEnum):
     FULL = "full"  # keys and values of every token
     SLIDING = "sliding"  # of the last `window` tokens
     CHUNKED = "chunked"  # of the current chunk of `window` tokens
-    LATENT = "latent"  # one latent vector a token, the same on every TP rank (MLA)
-    STATE = "state"  # a fixed state a sequence (Mamba, gated delta net, linear attention)
+    LATENT = "latent"  # one latent vector per token, the same on every TP rank (MLA)
+    STATE = "state"  # a fixed state per sequence (Mamba, gated delta net, linear attention)
     NONE = "none"  # layer without a mixer (pure MLP layer of a hybrid)
 
 
@@ -99,19 +99,19 @@ class Attention:
     v_head_dim: int = 0
     window: int | None = None
     latent_dim: int = 0
-    """kv_lora_rank + rope dim: elements a token for LATENT."""
+    """kv_lora_rank + rope dim: elements per token for LATENT."""
     index_dim: int = 0
-    """Elements a token of a sparse-attention indexer's own cache (DeepSeek-V3.2 DSA); 0: none."""
+    """Elements per token of a sparse-attention indexer's own cache (DeepSeek-V3.2 DSA); 0: none."""
     index_bytes: float = 1.0
-    """Bytes an element of the indexer's cache."""
+    """Bytes per element of the indexer's cache."""
     state_elements: int = 0
-    """Recurrent state elements a sequence for STATE, split over TP."""
+    """Recurrent state elements per sequence for STATE, split over TP."""
     conv_elements: int = 0
-    """Convolution state elements a sequence for STATE, split over TP."""
+    """Convolution state elements per sequence for STATE, split over TP."""
     state_dtype_bytes: float = 2.0
-    """Bytes an element of the recurrent state."""
+    """Bytes per element of the recurrent state."""
     conv_dtype_bytes: float = 2.0
-    """Bytes an element of the convolution state."""
+    """Bytes per element of the convolution state."""
     compress_ratio: int = 1
     """Tokens that share one cache entry (compressed sparse attention); 1: none."""
     kv_shared: bool = False
@@ -138,26 +138,25 @@ class Vision:
     tensors: tuple[Tensor, ...]
     num_heads: int
     item_tokens: int = 0
-    """Tokens of the largest image the processor lets through; 0: not known."""
+    """Tokens of the largest image the processor accepts; 0: not known."""
     token_width: int = 0
     """Elements of all the patches that make one token, in the tower's own width."""
     film_elements: int = 0
-    """Elements that the tower puts out for the longest film the processor lets through; 0: not known."""
+    """Elements that the tower outputs for the longest video the processor accepts; 0: not known."""
     divides_heads: bool = False
-    """Engines divide its attention heads over tensor-parallel ranks, and can do no other."""
+    """Engines always divide its attention heads over tensor-parallel ranks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """What quantization_config says, normalised."""
+    """What quantization_config says, normalized."""
 
     method: str
     """'awq', 'gptq', 'fp8', 'compressed-tensors', 'mxfp4', 'nvfp4', 'modelopt', 'bitsandbytes' ..."""
     weight_format: WeightFormat
     activation_dtype: str | None = None
-    """'fp8', 'int8', 'fp4' where activations are quantised too; None: computed in the model's dtype."""
+    """'fp8', 'int8', 'fp4' where activations are quantized too; None: computed in the model's dtype."""
     kv_cache_dtype: str | None = None
-    not_converted: tuple[str, ...] = ()
     on_request: bool = False
     """The checkpoint is in plain dtype, and the user asked for this format."""
 
@@ -169,7 +168,7 @@ class ModelSpec:
     name: str
     architecture: str
     source: str
-    """Where the description comes from (catalogue file with its own source, or the path of a config.json)."""
+    """Where the description comes from (catalog file with its own source, or the path of a config.json)."""
     known_architecture: bool
     """False: planned from generic fields with a wider band."""
     dtype: str
@@ -208,7 +207,7 @@ class ModelSpec:
     """How the config scales its rotary positions ('llama3', 'yarn' ...); empty: not at all."""
     supports_pp: bool = True
     notes: tuple[str, ...] = ()
-    """Plain sentences a user should see (fields assumed, parts not modelled)."""
+    """Plain sentences a user should see (fields assumed, parts not modeled)."""
 
     @property
     def num_layers(self) -> int:

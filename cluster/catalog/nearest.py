@@ -1,4 +1,4 @@
-"""What a user may have meant: the catalogue names nearest to what was typed."""
+"""Suggestions for a mistyped name: the known names that resemble it most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def squeeze(name: str) -> str:
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 5) -> list[str]:
-    """Return up to `count` names of `known` that resemble `name`: those that contain it first."""
+    """Return up to `count` names of `known` that resemble `name`: names that contain it come first."""
     by_squeezed = {squeeze(candidate): candidate for candidate in known}
     wanted = squeeze(name)
     holding = [full for short, full in sorted(by_squeezed.items()) if wanted and wanted in short]

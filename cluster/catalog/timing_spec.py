@@ -25,9 +25,9 @@ class Achieved:
     roofline_knee: float
     """Exponent that joins memory time and compute time: (m^k + c^k)^(1/k)."""
     narrow_knee: float
-    """The same for products of 8 and 4 bits, whose operands are scaled and quantised on the way."""
+    """The same for products of 8 and 4 bits, whose operands are scaled and quantized on the way."""
     activation_passes: float
-    """Times a layer reads or writes a token's hidden vector outside of matrix products."""
+    """How often a layer reads or writes a token's hidden vector outside of matrix products."""
     expert_activation_passes: float
     """Times the rows of picked experts are read or written: permuting, activating, combining."""
     attention_flops: float
@@ -43,7 +43,7 @@ class Achieved:
     expert_flops: dict[str, float] = field(hash=False)
     """Of the rate of a compute dtype, in grouped products of experts."""
     dequantised: dict[str, float] = field(hash=False)
-    """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantised."""
+    """By weight format: bandwidth share relative to weights_bandwidth when only weights are quantized."""
     quantised_layer_s: dict[str, float] = field(hash=False)
     """By weight format: more fixed time of a layer's products than 16-bit ones take."""
 
@@ -86,7 +86,7 @@ class EngineTiming:
     host_group_s: float
     """More host work of a step where several ranks have to be told of it."""
     host_request_s: float
-    """Host work for each request: tokenising, admission, answer."""
+    """Host work for each request: tokenizing, admission, answer."""
     first_token_s: float
     """From a request's arrival over HTTP to its first step, and from its first token to the client."""
     overlap: float

@@ -12,7 +12,7 @@ from cluster.cli.verb_options import SUMMARIES, VERB_OPTIONS
 from cluster.errors import BadInput
 
 _HARMLESS_BEFORE_VERBS = {"ascii", "verb"}
-"""What an alias may always add: it changes how the app draws, and a verb draws nothing."""
+"""Accepted before any verb, so that an alias may always add it: it only changes how the app draws."""
 
 _DESCRIPTION = """See a GPU cluster, plan a model's layout on it, deploy it with one key.
 Without a verb the terminal app opens; with --dry-run the plan is printed instead."""
@@ -22,8 +22,8 @@ _EXAMPLES = """examples:
   clusterview --dry-run --model ./my-model --cluster 8xL40S --tp 8 --json
   clusterview deploy --simulate 2x4xA100-80GB --model llama-3.1-8b
   clusterview deploy --dry-run --address 10.0.0.1:6379 --model /models/my-model
-exit status: 0 done (of a plan: a layout was found), 1 none fits or the deployment failed, 2 bad input,
-3 the system refused (disk, stream, permission, limits), 4 a fault of clusterview, 130 interrupted"""
+exit status: 0 success (for a plan: a layout fits), 1 no layout fits or the deployment failed, 2 bad input,
+3 system error (disk, stream, permission, limits, missing package), 4 a bug in clusterview, 130 interrupted"""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -33,7 +33,7 @@ class OneLineParser(argparse.ArgumentParser):
         raise BadInput(message, f"See: {self.prog} --help")
 
     def print_help(self, file: Any = None) -> None:
-        """Write the help; argparse itself would hide that nobody can read it."""
+        """Write the help; argparse itself would ignore a failed write."""
         (file or sys.stdout).write(self.format_help())
 
 
@@ -46,7 +46,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _refuse_options_of_others(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """An option before a verb means what it means after it: one that the verb does not take is an error."""
+    """Raise BadInput for an option before the verb that the verb does not take."""
     if arguments.verb is None:
         return
     verb = _verbs_of(parser)[arguments.verb]
@@ -55,8 +55,8 @@ def _refuse_options_of_others(parser: argparse.ArgumentParser, arguments: argpar
         given = getattr(arguments, action.dest, action.default)
         if action.option_strings and action.dest not in taken and given != action.default:
             option = action.option_strings[0]
-            hint = "It changes nothing anyway" if option == "--dry-run" else f"See: {verb.prog} --help"
-            raise BadInput(f"{option} has no meaning for {arguments.verb}", hint)
+            hint = "It never changes anything" if option == "--dry-run" else f"See: {verb.prog} --help"
+            raise BadInput(f"{arguments.verb} does not take {option}", hint)
 
 
 def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -65,7 +65,7 @@ def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with all verbs. Options of the main parser hold for every verb."""
+    """Return the parser with all verbs. Options before the verb count for it too."""
     parser = OneLineParser(
         prog="clusterview",
         description=_DESCRIPTION,
@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="plan and print, without opening the app; with deploy or stop: say what would be done",
+        help="print the plan instead of opening the app; with deploy or stop: only show what would be done",
     )
     parser.add_argument(
         "--demo",
@@ -108,7 +108,7 @@ def _add_verb(verbs: Any, name: str, add_options: Any, shared: set[str]) -> None
 
 
 class _ShowVersion(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks up the version only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version

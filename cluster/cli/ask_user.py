@@ -1,4 +1,4 @@
-"""Asking before something changes: only where a person is there to answer."""
+"""Ask before something changes, if there is a terminal to ask on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.cli.session_view import say
 def confirmed(arguments: argparse.Namespace, question: str, subjects: Sequence[str] = ()) -> bool:
     """Ask on stderr, after a line for each of the subjects, and return the answer; anything but yes is no.
 
-    True without asking with --yes, with --json, and where no terminal is: scripts have nobody to ask.
+    Returns True without asking with --yes, with --json, and without a terminal, so that scripts never block.
     """
     if arguments.yes or arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True

@@ -1,4 +1,4 @@
-"""What holds before the user chose anything: models, the simulated cluster, the textbook questions."""
+"""Defaults: models, the simulated cluster, the example questions."""
 
 from __future__ import annotations
 

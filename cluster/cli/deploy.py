@@ -11,10 +11,10 @@ from cluster.cli.deploy_plan import (
     check_name,
     check_options,
     choose,
-    engine_in_words,
+    describe_engine,
+    describe_weights,
     order_from,
     plan_on,
-    weights_in_words,
 )
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
@@ -75,7 +75,7 @@ def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentS
     candidate = choose(plan, plan.cluster.simulated)
     spec = order_from(arguments, plan, candidate, taken)
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
-    say(f"{engine_in_words(spec)}; {weights_in_words(spec)}")
+    say(f"{describe_engine(spec)}; {describe_weights(spec)}")
     for note in (*candidate.notes, *spec.remarks):
         say(f"note: {note}")
     return spec

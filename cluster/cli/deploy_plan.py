@@ -54,9 +54,10 @@ def choose(plan: Plan, simulated: bool) -> Candidate:
 
     candidate = next((item for item in plan.candidates if is_runnable(item, simulated)), plan.recommended)
     if candidate is None:
-        advice = plan.advice[0] if plan.advice else ""
-        # The planner's advice knows engines that this product plans for and does not start.
-        more = "; other engines are for planning only, they cannot be started" if "--engine" in advice else ""
+        advice = "; ".join(plan.advice[:2])
+        # The planner knows engines that this product plans for and does not start.
+        elsewhere = any(name == "engine" for fix in plan.fixes[:1] for name, _ in fix.options)
+        more = "; other engines are for planning only, they cannot be started" if elsewhere else ""
         raise DeployFailed(f"{plan.model.name}: no layout fits", advice + more)
     if plan.recommended is not None and candidate.layout != plan.recommended.layout:
         say(f"{plan.recommended.label} would be better, but the built-in engine does not run it")
@@ -90,14 +91,14 @@ def order_from(
     )
 
 
-def weights_in_words(spec: DeploymentSpec) -> str:
+def describe_weights(spec: DeploymentSpec) -> str:
     """Say where the weights come from: a folder, the nodes' hub caches, or nowhere."""
     if spec.model.weights == "dummy":
         return "DUMMY WEIGHTS"
     return f"weights of {spec.model.path}" if spec.model.path else "weights of each node's hub cache"
 
 
-def engine_in_words(spec: DeploymentSpec) -> str:
+def describe_engine(spec: DeploymentSpec) -> str:
     """Say which engine runs and, where it is another, for which one the layout was planned."""
     runs = f"{spec.engine} {spec.engine_version}".rstrip()
     return runs if spec.planned_for in ("", runs) else f"{runs}, planned for {spec.planned_for}"

@@ -1,4 +1,4 @@
-"""`clusterview doctor`: what of this machine and its cluster can be used, and what is in the way."""
+"""`clusterview doctor`: check this machine and its cluster, and report problems."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
-from cluster.planner.reasons.describe import cluster_in_words
+from cluster.packages import distribution_name, is_installed, missing
+from cluster.planner.reasons.describe import describe_cluster
 from cluster.units import count_of
+
+_SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
+"""Come with every whole installation, so only their absence is worth a line."""
 
 State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     state: State
@@ -45,37 +49,44 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("Python", "ok", sys.version.split()[0])
-    yield _package("ray", "fail", "needed to deploy: pip install 'ray[default]'")
-    yield _package("torch", "warn", "needed by the built-in engine: pip install 'clusterview[torch]'")
+    yield _package("textual", "fail")
+    yield _package("ray", "fail")
+    yield _package("torch", "warn")
+    yield from (_package(name, "warn") for name in _SMALL_PACKAGES if not is_installed(name))
     yield _terminal()
     yield _state_folder()
     yield _limits()
     yield from _cluster(arguments)
 
 
-def _package(name: str, state_without: State, without: str) -> Finding:
+def _package(name: str, state_without: State) -> Finding:
+    """Look for a package, named as it is imported."""
+    if not is_installed(name):
+        return Finding(distribution_name(name), state_without, missing(name).one_line())
     try:
-        return Finding(name, "ok", version(name))
+        return Finding(distribution_name(name), "ok", version(distribution_name(name)))
     except PackageNotFoundError:
-        return Finding(name, state_without, f"not installed; {without}")
+        return Finding(distribution_name(name), "ok", "installed, version unknown")
 
 
 def _terminal() -> Finding:
     if not sys.stdout.isatty():
-        return Finding("terminal", "ok", "none: plans are printed as plain text")
+        return Finding("terminal", "ok", "not a terminal: plans are printed as plain text")
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if encoding != "utf8":
-        return Finding("terminal", "warn", f"{sys.stdout.encoding} cannot show every sign; use --ascii")
+        return Finding(
+            "terminal", "warn", f"{sys.stdout.encoding} cannot display every character; use --ascii"
+        )
     return Finding("terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, UTF-8")
 
 
 def _state_folder() -> Finding:
-    from cluster.bridge.state_folder import check_usable, state_path
-    from cluster.cli.unknown_files import foreign_in_words
+    from cluster.bridge.state.folder import check_usable, state_path
+    from cluster.cli.unknown_files import describe_foreign
 
     try:
         check_usable()
-        foreign = foreign_in_words()
+        foreign = describe_foreign()
     except ClusterviewError as error:
         return Finding("records", "fail", error.one_line())
     return Finding("records", "warn" if foreign else "ok", foreign or f"in {state_path()}")
@@ -89,7 +100,9 @@ def _limits() -> Finding:
         check_room()
     except ClusterviewError as error:
         return Finding("limits", "fail", error.one_line())
-    return Finding("limits", "ok", f"{open_files:,} open files, room for a Ray cluster on this machine")
+    return Finding(
+        "limits", "ok", f"{open_files:,} open files, enough space for a Ray cluster on this machine"
+    )
 
 
 def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -115,8 +128,8 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    told = cluster_in_words(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
-    yield Finding(subject, "ok" if cluster.num_gpus else "warn", told)
+    summary = describe_cluster(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
+    yield Finding(subject, "ok" if cluster.num_gpus else "warn", summary)
     for node in cluster.nodes:
         if node.error:
             yield Finding(node.name, "warn", node.error)
@@ -127,7 +140,7 @@ def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
 
 def _where_none(cluster: Cluster) -> str:
     if cluster.source == "ray" and not any(node.error for node in cluster.nodes):
-        return f"neither Ray nor NVML shows one on {count_of(len(cluster.nodes), 'node')}"
+        return f"neither Ray nor NVML reports one on {count_of(len(cluster.nodes), 'node')}"
     return "see below" if cluster.source == "ray" else "try --simulate"
 
 

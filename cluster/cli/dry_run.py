@@ -48,7 +48,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
 
 
 def most_in_json(answer: Plan) -> int | None:
-    """All candidates, except where naming every GPU of each would fill the disk."""
+    """Return how many candidates to write: None for all, unless naming all their GPUs takes gigabytes."""
     return None if answer.cluster.num_gpus <= _GPUS_NAMED_IN_FULL else answer.request.top
 
 
@@ -68,7 +68,7 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
 
 
 def _check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
-    """On a running cluster: say which nodes could not be read; BadInput where there is no GPU at all."""
+    """For a running cluster: report nodes that could not be read; BadInput if there is no GPU at all."""
     if cluster.source != "ray" or arguments.cluster is not None:
         return
     from cluster.cli.ray_inventory import check_has_gpus, say_troubles
@@ -89,7 +89,7 @@ def _this_machine(demo: bool) -> Cluster:
         return _simulated(example)
     reasons = [node.error for node in found.nodes if node.error]
     raise BadInput(
-        f"this machine shows no NVIDIA GPU{f' ({reasons[0]})' if reasons else ''}",
+        f"no NVIDIA GPU found on this machine{f' ({reasons[0]})' if reasons else ''}",
         f"Try --cluster {example}, --simulate {example} or --address HOST:PORT",
     )
 

@@ -1,4 +1,4 @@
-"""What ends a command early: one line on stderr, and an exit status that says whose fault it was."""
+"""Errors that end a command: one line on stderr, and an exit status for the kind of error."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.errors import ClusterviewError, SystemFailed, system_failed
+from cluster.packages import import_failed
 from cluster.streams import stdout_failure
 from cluster.text import clean
 
@@ -28,7 +29,7 @@ def guarded(action: Callable[[], int]) -> int:
         stdout_failure()
         return INTERRUPTED
     except BrokenPipeError as error:
-        # The reader went away (`| head`): it has what it wanted.
+        # The reader closed the pipe (`| head`): not an error.
         return 0 if stdout_failure() is not None else report(error)
     except Exception as error:
         return report(error)
@@ -44,7 +45,7 @@ def _run(action: Callable[[], int]) -> int:
 
 
 def report(error: Exception) -> int:
-    """Print the line that a failure deserves on stderr; returns the exit status."""
+    """Print one line for an error on stderr; returns the exit status."""
     known = _known(error)
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
@@ -56,19 +57,29 @@ def report(error: Exception) -> int:
 def _known(error: Exception) -> ClusterviewError | None:
     if isinstance(error, ClusterviewError):
         stdout_failure()
-        return error
+        return error if error.exit_status != OUR_FAULT else _damaged_installation() or error
     if isinstance(error, OSError):
         return _refusal(error)
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return SystemFailed(
-            "the system refused a new thread", "The limit on processes is reached: see ulimit -u"
+            "the system refused to start a thread", "The limit on processes is reached: see ulimit -u"
         )
     if isinstance(error, MemoryError):
         return SystemFailed("the machine is out of memory", "See ulimit -v, or use a machine with more")
-    if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):
-        package = error.name.partition(".")[0]
-        return SystemFailed(f"the Python package {package} is not installed", "Install clusterview again")
-    return None
+    if isinstance(error, ImportError) and error.name and not _is_ours(error.name):
+        return import_failed(error)
+    return _damaged_installation()
+
+
+def _damaged_installation() -> SystemFailed | None:
+    """Return the error for an installation that another package has overwritten in part."""
+    from cluster.installation import damage
+
+    try:
+        found = damage()
+    except Exception:  # the error that is being reported matters more
+        return None
+    return SystemFailed(*found) if found else None
 
 
 def _refusal(error: OSError) -> SystemFailed:
@@ -89,8 +100,8 @@ def _our_fault(error: Exception) -> str:
     where = ", called from ".join(f"{path}:{line}" for path, line in places)
     words = clean(" ".join(str(error).split()), 160)
     return (
-        f"a fault in clusterview itself: {type(error).__name__}{f': {words}' if words else ''} in {where}. "
-        f"Please report this line with the command you gave; {TRACEBACK_VARIABLE}=1 prints the traceback"
+        f"a bug in clusterview: {type(error).__name__}{f': {words}' if words else ''} in {where}. "
+        f"Please report this line and the command you ran; {TRACEBACK_VARIABLE}=1 prints the traceback"
     )
 
 

@@ -1,4 +1,4 @@
-"""Where deployments may be running: the clusters that a command looks at."""
+"""The running clusters that `status` and `stop` look at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from cluster.bridge.client import RaySession
 from cluster.bridge.open_session import ray_session, simulated_key
 from cluster.bridge.protocol import Target
-from cluster.bridge.records import LOCAL_KEY, read_record, read_records
+from cluster.bridge.state.records import LOCAL_KEY, read_record, read_records
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import say
 from cluster.errors import BadInput
@@ -31,7 +31,7 @@ def running_sessions(arguments: argparse.Namespace) -> list[tuple[str | None, Ra
 
 
 def _by_environment(arguments: argparse.Namespace, *, alone: bool) -> list[tuple[str | None, RaySession]]:
-    """Return the session on RAY_ADDRESS; one that is no address does not hide what else runs."""
+    """Return the session on RAY_ADDRESS; an invalid one does not hide other clusters."""
     address = ray_address_from(arguments)
     try:
         return [(None, ray_session(address))] if address else []

@@ -1,4 +1,4 @@
-"""What runs without a screen: `--dry-run` and the verbs."""
+"""Commands without a screen: `--dry-run` and the verbs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of options: what is taken, and one line for what is not."""
+"""Types of option values: they parse a text, or raise ArgumentTypeError with one line."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _SUFFIXES = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
 
 
 def some_text(text: str) -> str:
-    """Anything but nothing: an empty value is a mistake (an unset variable, say), never the default."""
+    """Any non-empty text: an empty value is a mistake (say, an unset variable), never the default."""
     if not text.strip():
-        raise ArgumentTypeError("it is empty; leave the option out for the default")
+        raise ArgumentTypeError("must not be empty; omit the option to use the default")
     return text
 
 
 def cluster_words(text: str) -> str:
-    """A cluster in words or a file's name; what is wrong with it is told later, with its position."""
+    """A cluster spec or a file name; parsed later, where errors can name the position."""
     if not text.strip():
-        raise ArgumentTypeError("it is empty; write a cluster like 2x4xA100-80GB")
+        raise ArgumentTypeError("must not be empty; write a cluster such as 2x4xA100-80GB")
     return text
 
 
@@ -36,7 +36,7 @@ def positive_int(text: str) -> int:
 def port_number(text: str) -> int:
     """A TCP port that a service can be given: 1 to 65535."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ArgumentTypeError(f"{_shown(text)} is not a port; write a number from 1 to 65535")
+        raise ArgumentTypeError(f"{_shown(text)} is not a port; use a number from 1 to 65535")
     return int(text)
 
 
@@ -61,10 +61,10 @@ def byte_count(text: str) -> int:
 
 
 def fraction(text: str) -> float:
-    """A share above 0, at most 1."""
+    """A fraction above 0, at most 1."""
     share = _number(text)
     if share is None or not 0 < share <= 1:
-        raise ArgumentTypeError(f"{_shown(text)} is not a share between 0 and 1")
+        raise ArgumentTypeError(f"{_shown(text)} is not a fraction between 0 and 1")
     return share
 
 
@@ -88,14 +88,14 @@ def short_name(text: str) -> str:
 def host_name(text: str) -> str:
     """A host name or address as clients write it, without scheme and port, in lower case."""
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", text):
-        raise ArgumentTypeError(f"{_shown(text)} is not a host name; leave out scheme, port and brackets")
+        raise ArgumentTypeError(f"{_shown(text)} is not a host name; omit the scheme, port and brackets")
     return text.lower()
 
 
 def version_text(text: str) -> str:
     """A version as engines print theirs: 0.11.0, 0.10.1.1+cu128, 0.14.0.dev0+g439368496."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", text):
-        raise ArgumentTypeError(f"{_shown(text)} is not a version; write it as in 0.11.0")
+        raise ArgumentTypeError(f"{_shown(text)} is not a version; write it like 0.11.0")
     return text
 
 

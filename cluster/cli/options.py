@@ -40,26 +40,26 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a plan: model, degrees, limits, formats, workload."""
+    """Add the options of a plan: model, parallel degrees, limits, formats, workload."""
     group = parser.add_argument_group("what to plan")
     group.add_argument(
-        "--model", type=some_text, metavar="M", help="catalogue name, folder, config.json or hub id"
+        "--model", type=some_text, metavar="M", help="catalog name, folder, config.json or hub id"
     )
     for axis, text in (("tp", "tensor"), ("pp", "pipeline"), ("dp", "data"), ("ep", "expert")):
         group.add_argument(
             f"--{axis}", type=positive_int, metavar="N", help=f"pin the {text}-parallel degree"
         )
     group.add_argument(
-        "--max-model-len", type=token_count, metavar="N", help="longest sequence, prompt and answer"
+        "--max-model-len", type=token_count, metavar="N", help="longest sequence: prompt plus output"
     )
     group.add_argument(
-        "--max-num-seqs", type=positive_int, metavar="N", help="sequences a replica runs at once"
+        "--max-num-seqs", type=positive_int, metavar="N", help="maximum concurrent sequences per replica"
     )
     group.add_argument(
-        "--max-num-batched-tokens", type=token_count, metavar="N", help="tokens of one step, as in vLLM"
+        "--max-num-batched-tokens", type=token_count, metavar="N", help="maximum tokens per step, as in vLLM"
     )
     group.add_argument(
-        "--gpu-memory-utilization", type=fraction, metavar="X", help="share of each GPU to use"
+        "--gpu-memory-utilization", type=fraction, metavar="X", help="fraction of each GPU's memory to use"
     )
     group.add_argument(
         "--kv-cache-memory-bytes",
@@ -72,16 +72,16 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=1,
         metavar="N",
-        help="ranks over which a copied KV cache is divided, as in vLLM",
+        help="ranks that split a replicated KV cache, as in vLLM",
     )
     group.add_argument("--enforce-eager", action="store_true", help="plan without CUDA graphs, as in vLLM")
     group.add_argument("--dtype", choices=DTYPES, metavar="D", help="compute dtype: auto, bf16, fp16, fp32")
-    group.add_argument("--quantization", type=short_name, metavar="Q", help="quantise on load, as in vLLM")
+    group.add_argument("--quantization", type=short_name, metavar="Q", help="quantize on load, as in vLLM")
     group.add_argument(
         "--load-format",
         choices=LOAD_FORMATS,
         default="auto",
-        help="weights of a deployment: the checkpoint's (auto, safetensors), or made-up ones (dummy)",
+        help="weights to deploy: the checkpoint's (auto, safetensors) or random ones (dummy)",
     )
     group.add_argument("--kv-cache-dtype", choices=KV_CACHE_DTYPES, metavar="D", help="auto, bf16, fp8 ...")
     _add_workload(parser)
@@ -89,21 +89,25 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def _add_workload(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the workload")
-    group.add_argument("--input-tokens", type=token_count, default=1024, metavar="N", help="prompt length")
-    group.add_argument("--output-tokens", type=token_count, default=512, metavar="N", help="answer length")
-    group.add_argument("--concurrency", type=positive_int, metavar="N", help="requests in flight together")
     group.add_argument(
-        "--objective", choices=("throughput", "latency"), default="throughput", help="rank by this"
-    )
-    group.add_argument("--ttft-ms", type=milliseconds, metavar="MS", help="limit on time to first token")
-    group.add_argument("--tpot-ms", type=milliseconds, metavar="MS", help="limit on time per output token")
-    group.add_argument(
-        "--workload", choices=("inference", "training"), default="inference", help="plan for this"
+        "--input-tokens", type=token_count, default=1024, metavar="N", help="prompt length in tokens"
     )
     group.add_argument(
-        "--engine", choices=engine_names(), default=None, help="whose rules and overheads hold"
+        "--output-tokens", type=token_count, default=512, metavar="N", help="output length in tokens"
     )
-    group.add_argument("--engine-version", type=version_text, metavar="V", help="such as 0.11.0")
+    group.add_argument("--concurrency", type=positive_int, metavar="N", help="concurrent requests")
+    group.add_argument(
+        "--objective", choices=("throughput", "latency"), default="throughput", help="metric to optimize"
+    )
+    group.add_argument("--ttft-ms", type=milliseconds, metavar="MS", help="maximum time to first token")
+    group.add_argument("--tpot-ms", type=milliseconds, metavar="MS", help="maximum time per output token")
+    group.add_argument(
+        "--workload", choices=("inference", "training"), default="inference", help="kind of workload"
+    )
+    group.add_argument("--engine", choices=engine_names(), default=None, help="inference engine to plan for")
+    group.add_argument(
+        "--engine-version", type=version_text, metavar="V", help="engine version, such as 0.11.0"
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, top: bool = True) -> None:
@@ -111,4 +115,4 @@ def add_output(parser: argparse.ArgumentParser, top: bool = True) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print JSON (schema_version 1)")
     if top:
-        group.add_argument("--top", type=positive_int, metavar="N", help="candidates to print")
+        group.add_argument("--top", type=positive_int, metavar="N", help="number of layouts to print")

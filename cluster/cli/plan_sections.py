@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.cli.refusal_lines import refusal_lines, said_above
 from cluster.cli.style import Style
 from cluster.cli.table import table
 from cluster.cli.wrap import wrap
 from cluster.planner.reasons.describe import (
-    bottleneck_in_words,
-    cluster_in_words,
-    columns_in_words,
-    duration_in_words,
-    placement_in_words,
-    rate_in_words,
-    traffic_in_words,
+    describe_cluster,
+    describe_columns,
+    describe_duration,
+    describe_placement,
+    describe_rate,
+    describe_traffic,
 )
 from cluster.planner.result import Candidate, Plan
 from cluster.units import count_of, format_bytes, format_count, format_gib, in_tenths
@@ -27,9 +27,9 @@ def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
     """The question: model, cluster, workload, engine."""
     mark = " SIMULATED" if plan.cluster.simulated else ""
     told = (
-        ("Model", _model_in_words(plan)),
-        ("Cluster", cluster_in_words(plan.cluster) + mark),
-        ("Workload", _workload_in_words(plan)),
+        ("Model", _describe_model(plan)),
+        ("Cluster", describe_cluster(plan.cluster) + mark),
+        ("Workload", _describe_workload(plan)),
         *_engine(plan),
         *(("Note", note) for note in plan.model.notes),
     )
@@ -45,22 +45,22 @@ def _engine(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "Engine", f"{plan.engine_name} {plan.engine_version}"
 
 
-def _model_in_words(plan: Plan) -> str:
+def _describe_model(plan: Plan) -> str:
     model = plan.model
-    quantised = f", {model.quantization.method}" if model.quantization else ""
+    quantized = f", {model.quantization.method}" if model.quantization else ""
     active = f" ({format_count(model.active_parameters)} active)" if model.is_moe else ""
     return (
-        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantised}, "
+        f"{model.name}: {format_count(model.parameters)} parameters{active}, {model.dtype}{quantized}, "
         f"{format_gib(model.weights_bytes)} of weights, "
-        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache a token"
+        f"{format_bytes(plan.kv_bytes_per_token)} of KV cache per token"
     )
 
 
-def _workload_in_words(plan: Plan) -> str:
+def _describe_workload(plan: Plan) -> str:
     request = plan.request
     if request.workload == "training":
-        return f"training: samples of {request.input_tokens:,} tokens, mixed-precision Adam"
-    load = f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out"
+        return f"training: samples of {plan.lengths.input_tokens:,} tokens, mixed-precision Adam"
+    load = f"{plan.lengths.input_tokens:,} tokens in, {plan.lengths.output_tokens:,} out"
     load += f", {request.concurrency:,} in flight" if request.concurrency else ""
     length = request.max_model_len or plan.model.max_position
     return f"{request.workload}: {load}, max-model-len {length:,}, ranked by {request.objective}"
@@ -99,8 +99,8 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
     yield f"memory per GPU: {told} = {format_gib(memory.total_bytes)}"
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
-            f"KV room per replica: {candidate.kv_cache_tokens:,} tokens, "
-            f"{in_tenths(candidate.max_concurrency)} requests of the full length"
+            f"KV cache per replica: {candidate.kv_cache_tokens:,} tokens, "
+            f"{in_tenths(candidate.max_concurrency)} full-length requests"
         )
 
 
@@ -109,13 +109,14 @@ def _speed_lines(plan: Plan, candidate: Candidate) -> Iterator[str]:
     if estimate is None:
         return
     alone = plan.request.objective == "latency" and plan.request.concurrency is None
-    bound = bottleneck_in_words(candidate.layout, estimate)
-    load = "at full load" if alone else f"batch {estimate.batch:,} a replica, bound by {bound}"
-    yield f"throughput: {rate_in_words(estimate.throughput_tokens_per_s)}, {load}"
+    load = (
+        "at full load" if alone else f"batch {estimate.batch:,} per replica, bound by {estimate.bottleneck}"
+    )
+    yield f"throughput: {describe_rate(estimate.throughput_tokens_per_s)}, {load}"
     yield (
         f"latency{' of one request alone' if alone else ''}: "
-        f"first token {duration_in_words(estimate.ttft_s)}, "
-        f"then {duration_in_words(estimate.tpot_s)} a token; {traffic_in_words(candidate.layout, estimate)}"
+        f"first token {describe_duration(estimate.ttft_s)}, "
+        f"then {describe_duration(estimate.tpot_s)} per token; {describe_traffic(candidate.layout, estimate)}"
     )
 
 
@@ -135,9 +136,9 @@ def placement(plan: Plan, style: Style, width: int) -> Iterator[str]:
     if plan.recommended is None:
         return
     yield style.bold("Placement")
-    for line in placement_in_words(plan.recommended):
+    for line in describe_placement(plan.recommended):
         yield from wrap(f"  {line}", width, "    ")
-    columns = columns_in_words(plan.model, plan.recommended.layout)
+    columns = describe_columns(plan.model, plan.recommended.layout)
     if columns:
         yield from wrap(f"  {columns}", width, "    ")
 
@@ -161,11 +162,14 @@ def alternatives(plan: Plan, style: Style, width: int) -> Iterator[str]:
         return
     yield style.bold("Alternatives" if plan.recommended else "Nearest layouts")
     label_width = max(len(candidate.label) for candidate in shown)
-    for candidate in shown:
+    fitting = [candidate for candidate in shown if candidate.feasible]
+    refused = [candidate for candidate in shown if not candidate.feasible]
+    reasons = [candidate.why for candidate in fitting] + refusal_lines(refused, said_above(plan))
+    for candidate, reason in zip((*fitting, *refused), reasons, strict=True):
         mark = style.good("fits") if candidate.feasible else style.bad("no  ")
         lead = f"  {candidate.label:<{label_width}}  {mark}  "
         indent = " " * (label_width + 10)
-        lines = list(wrap(indent + candidate.why, width, indent))
+        lines = list(wrap(indent + reason, width, indent))
         yield lead + lines[0].lstrip()
         yield from (style.dim(line) for line in lines[1:])
     if len(others) > len(shown):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cluster.cli.deploy_plan import engine_in_words, weights_in_words
+from cluster.cli.deploy_plan import describe_engine, describe_weights
 from cluster.cli.style import style_for_stdout
 from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.spec import DeploymentSpec, RankPlace
@@ -63,13 +63,13 @@ def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str
     yield ""
     yield style.bold(f"Deployment {spec.name}: {spec.label} on {count_of(len(spec.ranks), 'GPU')}")
     scale = f", SIMULATED, {spec.model.scale}" if spec.simulated else ""
-    yield f"  model   {spec.model.name}, {weights_in_words(spec)}{scale}"
-    yield f"  engine  {engine_in_words(spec)}"
+    yield f"  model   {spec.model.name}, {describe_weights(spec)}{scale}"
+    yield f"  engine  {describe_engine(spec)}"
     sequences = count_of(spec.max_num_seqs, "sequence")
     yield f"  limits  {sequences} of {spec.max_model_len:,} tokens a replica, {spec.dtype}"
     yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"
     yield from (f"  note    {remark}" for remark in spec.remarks)
-    yield from (f"  {_rank_in_words(place)}" for place in spec.ranks)
+    yield from (f"  {_describe_rank(place)}" for place in spec.ranks)
     yield ""
     yield style.bold("Preflight")
     if note:
@@ -80,7 +80,7 @@ def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str
     yield "Nothing was started."
 
 
-def _rank_in_words(place: RankPlace) -> str:
+def _describe_rank(place: RankPlace) -> str:
     held = f", {format_gib(place.planned_bytes)} planned" if place.planned_bytes is not None else ""
     where = f"{place.node_name} GPU {place.gpu_index}"
     return f"replica {place.replica} stage {place.stage} rank {place.rank}  {where}{held}"

@@ -1,4 +1,4 @@
-"""A deployment's way to ready as lines of text: one when something changed, none otherwise."""
+"""The progress of a deployment until it is ready, as a line of text for each change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ORDER = tuple(RankState)
 
 
 class ProgressLines:
-    """Remembers what was said last."""
+    """Remembers the last line, so that only changes are printed."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -25,7 +25,7 @@ class ProgressLines:
 
 
 def progress_line(status: DeploymentStatus) -> str:
-    """Say the state, and how many ranks are in which: 'x: starting (4 loading 50 %, 4 joining)'."""
+    """Describe the state with the number of ranks in each: 'x is starting (4 loading 50%, 4 joining)'."""
     counts = Counter(rank.state for rank in status.ranks)
     parts = [f"{counts[state]} {_named(state, status)}" for state in _ORDER if counts[state]]
     reason = f": {status.reason}" if status.reason else ""
@@ -39,4 +39,4 @@ def _named(state: RankState, status: DeploymentStatus) -> str:
         return str(state)
     fractions = [rank.progress for rank in status.ranks if rank.state is state and rank.progress is not None]
     # Ten-percent steps: enough to see that it moves, few enough to read.
-    return f"{state} {10 * int(10 * min(fractions))} %" if fractions else str(state)
+    return f"{state} {10 * int(10 * min(fractions))}%" if fractions else str(state)

@@ -1,4 +1,4 @@
-"""Look at a running Ray cluster once, and say what of it could not be read."""
+"""Read a running Ray cluster once, and report what could not be read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def read_ray_cluster(address: str) -> Cluster:
     A node that is late, or left meanwhile, is there with its error. Unreachable when there is no cluster.
     """
     session = open_session(address=address, simulate=None)
-    with SessionView(session, tells_progress=sys.stderr.isatty()) as view:
+    with SessionView(session, shows_progress=sys.stderr.isatty()) as view:
         return view.settled_cluster()
 
 
 def say_troubles(cluster: Cluster) -> None:
-    """Say on stderr which nodes could not be read, or only in part, and why."""
+    """Report on stderr which nodes could not be read, or only in part, and why."""
     for line in trouble_lines(cluster):
         say(line)
 
@@ -36,7 +36,7 @@ def check_has_gpus(cluster: Cluster, title: str, hint: str) -> None:
     lines = trouble_lines(cluster)
     if not lines:
         names = _names([node.name for node in cluster.nodes])
-        reason = f"neither Ray nor NVML shows one on {names}" if cluster.nodes else "it has no nodes"
+        reason = f"neither Ray nor NVML reports one on {names}" if cluster.nodes else "it has no nodes"
         raise BadInput(f"no GPU on {title}: {reason}", hint)
     raise BadInput(f"no GPU on {title}: {'; '.join(line.removesuffix('.') for line in lines)}", hint)
 
@@ -52,7 +52,7 @@ def trouble_lines(cluster: Cluster) -> list[str]:
     ]
     if len(lines) <= _LINES:
         return lines
-    return [*lines[:_LINES], f"{len(lines) - _LINES} more nodes have troubles of other kinds; see: doctor"]
+    return [*lines[:_LINES], f"{len(lines) - _LINES} more nodes have other problems; see: clusterview doctor"]
 
 
 def _names(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""From options to what the planner takes: a request, a model, a cluster."""
+"""Turn options into what the planner takes: a request, a model, a cluster."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def model_from(arguments: argparse.Namespace) -> ModelSpec:
 
 
 def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
-    """Raise BadInput when lengths that the user gave do not fit one sequence; default ones are cut later."""
+    """Raise BadInput when lengths that were given do not fit one sequence; defaults are shortened later."""
     longest, usual = request.max_model_len or model.max_position, PlanRequest()
     given = {
         f"--{axis}-tokens": asked
@@ -83,8 +83,8 @@ def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
     if given and least > longest and request.workload == "inference":
         named = " with ".join(f"{option} {tokens}" for option, tokens in given.items())
         raise BadInput(
-            f"{named} does not fit sequences of at most {longest:,} tokens",
-            f"Prompt and answer have {longest:,} tokens at most; --max-model-len sets the length",
+            f"{named} exceeds the maximum sequence length of {longest:,} tokens",
+            "Prompt plus output must fit in it; --max-model-len sets it",
         )
 
 
@@ -111,9 +111,7 @@ def refuse_two_sources(arguments: argparse.Namespace) -> None:
     """Raise BadInput when more than one place for the cluster is named."""
     named = [f"--{name}" for name in ("address", "simulate", "cluster") if getattr(arguments, name)]
     if len(named) > 1:
-        raise BadInput(
-            f"{' and '.join(named)} are given together", "Name one place where the cluster comes from"
-        )
+        raise BadInput(f"{' and '.join(named)} cannot be combined", "Give only one source for the cluster")
 
 
 def _kv_cache_dtype(name: str | None) -> str | None:

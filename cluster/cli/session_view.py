@@ -1,4 +1,4 @@
-"""A session as a command sees it: the latest of everything, and waiting for something to become true."""
+"""A session as a command uses it: the latest state, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
 LOOK_S = 75.0
-"""How long joining may take: Ray itself gives up after 60 s on a machine that is none of the cluster's."""
+"""How long joining may take: Ray itself gives up after 60 s on a machine outside the cluster."""
 PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
 _SILENT = ("stale", "hung", "lost")
@@ -38,17 +38,17 @@ _WAIT_S = 0.2
 class SessionView:
     """Collects a session's events. Use it in a `with` block, which starts and closes the session."""
 
-    def __init__(self, session: Session, *, tells_progress: bool = True) -> None:
+    def __init__(self, session: Session, *, shows_progress: bool = True) -> None:
         self.session = session
         self.cluster: Cluster | None = None
         self.readings: tuple[NodeReading, ...] = ()
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self.preflight: tuple[NodeVerdict, ...] = ()
-        """What the nodes of the last order have of what it needs."""
-        self._tells_progress = tells_progress
+        """Results of the last preflight, one per node."""
+        self._shows_progress = shows_progress
         self._lost: SessionLost | None = None
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
 
     def __enter__(self) -> SessionView:
         self.session.start(self._take)
@@ -63,7 +63,7 @@ class SessionView:
             wait_closed(_CLOSE_S)
 
     def _take(self, event: Event) -> None:
-        with self._news:
+        with self._changed:
             if isinstance(event, ClusterSeen):
                 self.cluster = event.cluster
             elif isinstance(event, ReadingsSeen):
@@ -76,21 +76,21 @@ class SessionView:
                 self.preflight = event.nodes
             elif isinstance(event, SessionLost):
                 self._lost = event
-            self._news.notify_all()
-        if isinstance(event, Progress) and self._tells_progress:
+            self._changed.notify_all()
+        if isinstance(event, Progress) and self._shows_progress:
             say(event.message)
 
     def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._news:
+        with self._changed:
             while not is_true():
                 if self._lost is not None:
                     raise lost_error(self._lost)
                 if until_s is not None and time.monotonic() > until_s:
                     return False
-                # A wait without end would not let Ctrl-C through on every platform.
-                self._news.wait(_WAIT_S)
+                # An unlimited wait would block Ctrl-C on some platforms.
+                self._changed.wait(_WAIT_S)
         return True
 
     def find(self, name: str) -> DeploymentStatus | None:
@@ -132,7 +132,7 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     """Return the cluster with an error on each node whose readings cannot be trusted now."""
     late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
     nodes = tuple(
-        node.model_copy(update={"error": f"not read now: {late[node.node_id].reason}"})
+        node.model_copy(update={"error": f"no current reading: {late[node.node_id].reason}"})
         if node.node_id in late and not node.error
         else node
         for node in cluster.nodes
@@ -141,11 +141,11 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
 
 
 def finish(future: Future[None], timeout_s: float) -> None:
-    """Wait for an order; raises what it failed with, or Unreachable after the timeout."""
+    """Wait for a request; raises its error, or Unreachable after the timeout."""
     try:
         future.result(timeout_s)
     except TimeoutError:
-        raise Unreachable(f"the order was not answered within {timeout_s:.0f} s") from None
+        raise Unreachable(f"no response within {timeout_s:.0f} s") from None
 
 
 def say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""`clusterview status`: the deployments on every cluster that is known to run."""
+"""`clusterview status`: the deployments on every known running cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from cluster.bridge.losses import read_losses
+from cluster.bridge.state.losses import read_losses
 from cluster.catalog.nearest import nearest_names
 from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, say
@@ -44,7 +44,7 @@ def _look(arguments: argparse.Namespace) -> Iterator[Found]:
     sessions = running_sessions(arguments)
     name_foreign_files()
     with ExitStack() as stack:
-        views = [stack.enter_context(SessionView(s, tells_progress=False)) for _, s in sessions]
+        views = [stack.enter_context(SessionView(s, shows_progress=False)) for _, s in sessions]
         for view in views:
             try:
                 yield from ((view.session.title, status) for status in view.settled_deployments())
@@ -64,14 +64,14 @@ def _only(name: str, found: list[Found]) -> list[Found]:
 
 
 def unknown_deployment(name: str, running: list[str]) -> UnknownName:
-    """Return the error for a name that no deployment has: why it was lost, else the nearest names."""
+    """Return the error for an unknown deployment: why it was lost, else the nearest names."""
     for loss in read_losses():
         if name in loss.deployments:
             return UnknownName(f"no deployment named {name} is running", loss_line(loss))
     nearest = nearest_names(name, running)
     hint = f"Running: {', '.join(sorted(running))}" if running else "No deployment is running"
     hint = f"Nearest: {', '.join(nearest)}" if nearest else hint
-    return UnknownName(f"no deployment named {name}", hint)
+    return UnknownName(f"there is no deployment named {name}", hint)
 
 
 def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
@@ -103,8 +103,8 @@ def _replica_line(replica: ReplicaStatus) -> str:
     parts.append(f"{replica.in_flight:,} in flight")
     parts.append(f"{replica.tokens_per_s:,.1f} tokens/s")
     if replica.all_reduces_per_token is not None and replica.all_reduce_share is not None:
-        share = f"{100 * replica.all_reduce_share:.0f} % of the time"
-        parts.append(f"{replica.all_reduces_per_token:,.0f} all-reduces a token, {share}")
+        share = f"{100 * replica.all_reduce_share:.0f}% of the time"
+        parts.append(f"{replica.all_reduces_per_token:,.0f} all-reduces per token, {share}")
     if replica.restarts:
         parts.append(count_of(replica.restarts, "restart"))
     return f"  replica {replica.replica}: {', '.join(parts)}"
@@ -112,7 +112,7 @@ def _replica_line(replica: ReplicaStatus) -> str:
 
 def _rank_line(rank: RankStatus) -> str:
     where = f"{rank.node_name} GPU {rank.gpu_index}"
-    progress = f" {100 * rank.progress:.0f} %" if rank.progress is not None else ""
+    progress = f" {100 * rank.progress:.0f}%" if rank.progress is not None else ""
     reason = f": {rank.reason}" if rank.reason else ""
-    memory = f", holds {format_bytes(rank.memory_used_bytes)}" if rank.memory_used_bytes is not None else ""
+    memory = f", {format_bytes(rank.memory_used_bytes)} used" if rank.memory_used_bytes is not None else ""
     return f"    stage {rank.stage} rank {rank.rank}  {where}  {rank.state}{progress}{reason}{memory}"

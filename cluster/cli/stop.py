@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cluster.bridge.records import keeper_lives, read_record
+from cluster.bridge.state.records import keeper_lives, read_record
 from cluster.cli.ask_user import confirmed
 from cluster.cli.known_clusters import running_sessions
 from cluster.cli.session_view import SessionView, finish, say
@@ -38,22 +38,22 @@ class _Found:
 def run(arguments: argparse.Namespace) -> int:
     """Stop the named deployment, or all; returns when their GPUs are free and unused clusters are gone.
 
-    Asks first where a person is at the terminal, unless --yes is given.
+    Asks first if there is a terminal, unless --yes is given.
     """
     if (arguments.name is None) == (not arguments.all):
         raise BadInput("stop takes the name of one deployment, or --all", "See: clusterview status")
     sessions = running_sessions(arguments)
     name_foreign_files()
     with ExitStack() as stack:
-        views = [(key, stack.enter_context(SessionView(s, tells_progress=False))) for key, s in sessions]
+        views = [(key, stack.enter_context(SessionView(s, shows_progress=False))) for key, s in sessions]
         found = [_look(arguments, key, view, alone=len(views) == 1) for key, view in views]
         wanted = [status for one in found for status in one.wanted]
         if not wanted:
             return _nothing_to_stop(arguments, found)
         if arguments.dry_run:
-            print("\n".join(f"would stop {line}" for line in map(_in_words, wanted)))
+            print("\n".join(f"would stop {line}" for line in map(_describe_status, wanted)))
             return 0
-        if not _confirmed(arguments, [_in_words(status) for status in wanted]):
+        if not _confirmed(arguments, [_describe_status(status) for status in wanted]):
             say("nothing was stopped")
             return 0
         _stop(found)
@@ -66,7 +66,7 @@ def _look(arguments: argparse.Namespace, key: str | None, view: SessionView, *, 
     try:
         running = view.settled_deployments()
     except ClusterGone:
-        # It ended between the look at its record and now: so did what ran on it.
+        # It ended after its record was read, and its deployments with it.
         pass
     except ClusterviewError as error:
         if alone:
@@ -89,7 +89,7 @@ def _confirmed(arguments: argparse.Namespace, wanted: list[str]) -> bool:
     return confirmed(arguments, f"Stop these {len(wanted)} deployments?", wanted)
 
 
-def _in_words(status: DeploymentStatus) -> str:
+def _describe_status(status: DeploymentStatus) -> str:
     parts = [str(status.state), status.model]
     if status.ranks:
         parts.append(count_of(len(status.ranks), "GPU"))
@@ -99,7 +99,7 @@ def _in_words(status: DeploymentStatus) -> str:
 
 
 def _stop(found: list[_Found]) -> None:
-    """Stop all that is wanted, whatever fails on the way; raises the first failure at the end."""
+    """Stop all selected deployments even if some fail; raises the first failure at the end."""
     failures: list[Exception] = []
     for view, name in _orders(found):
         try:
@@ -110,7 +110,7 @@ def _stop(found: list[_Found]) -> None:
                 say(f"{name}: {error.one_line()}")
             failures.append(error)
         except OSError as error:
-            # Nobody can be told on stdout, but the rest is to be stopped all the same.
+            # stdout is closed or full, but the others must still be stopped.
             failures.append(error)
     if failures:
         raise failures[0]
@@ -122,7 +122,7 @@ def _orders(found: list[_Found]) -> Iterator[tuple[SessionView, str]]:
 
 
 def _await_ends(keys: list[str]) -> None:
-    """Wait for the end of embedded clusters that nobody needs any more; one with a screen on it stays."""
+    """Wait until embedded clusters that are no longer needed have ended; one with an open screen stays."""
     began_s = time.monotonic()
     while keys and (waited_s := time.monotonic() - began_s) < _CLUSTER_ENDS_S:
         # The record goes first, the lock with the last process.

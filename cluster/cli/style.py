@@ -1,4 +1,4 @@
-"""Colour on a terminal, plain text everywhere else."""
+"""Color on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Style:
     """Wraps text in ANSI codes, or leaves it alone."""
 
-    coloured: bool
+    colored: bool
 
     def bold(self, text: str) -> str:
         return self._wrap("1", text)
@@ -29,10 +29,10 @@ class Style:
         return self._wrap("33", text)
 
     def _wrap(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.coloured and text else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colored and text else text
 
 
 def style_for_stdout() -> Style:
-    """Colour only where stdout is a terminal that shows it and NO_COLOR is not set."""
+    """Use color only if stdout is a terminal that supports it and NO_COLOR is not set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
-    return Style(coloured=not plain)
+    return Style(colored=not plain)

@@ -1,4 +1,4 @@
-"""A plain table whose cells fold."""
+"""A plain table with wrapped cells."""
 
 from __future__ import annotations
 

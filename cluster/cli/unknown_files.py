@@ -1,9 +1,9 @@
-"""Naming what lies in clusterview's own folder and is not clusterview's: it is left alone, never silently."""
+"""Report files in clusterview's own folder that clusterview did not write; they are left alone."""
 
 from __future__ import annotations
 
-from cluster.bridge.records import foreign_files
-from cluster.bridge.state_folder import state_path
+from cluster.bridge.state.folder import state_path
+from cluster.bridge.state.records import foreign_files
 from cluster.cli.session_view import say
 from cluster.text import clean
 from cluster.units import count_of
@@ -11,7 +11,7 @@ from cluster.units import count_of
 _NAMED = 5
 
 
-def foreign_in_words() -> str:
+def describe_foreign() -> str:
     """Return one line about such files, or '' when there are none."""
     files = foreign_files()
     if not files:
@@ -23,6 +23,6 @@ def foreign_in_words() -> str:
 
 
 def name_foreign_files() -> None:
-    """Say on stderr which files are left alone."""
-    if words := foreign_in_words():
+    """Report on stderr which files are left alone."""
+    if words := describe_foreign():
         say(words)

@@ -1,4 +1,4 @@
-"""Fold text to a width. Standard textwrap costs more to import than a plan takes to make."""
+"""Wrap text to a width. The standard textwrap takes longer to import than a plan takes to make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def terminal_width() -> int:
 
 
 def wrap(text: str, width: int, indent: str = "") -> Iterator[str]:
-    """Yield lines of at most `width` where words allow; following lines start with `indent`."""
+    """Yield lines of at most `width`, longer words aside; following lines start with `indent`."""
     lead = text[: len(text) - len(text.lstrip(" "))]
     line, empty = lead, True
     for word in text.split():

@@ -63,7 +63,7 @@ def _stand_in(plan: Plan, model_path: str | None, config: Mapping[str, Any], tp:
             f"a simulated cluster runs a scaled stand-in of {plan.model.name}, whose weights are made up",
             "Leave out --load-format safetensors; a checkpoint folder of up to 1 GiB runs as it is",
         )
-    scaled, scale = scale_config(config, tp, pp, plan.model.parameters or None)
+    scaled, scale = scale_config(plan.model, tp, pp)
     return ModelSource(name=plan.model.name, config=scaled, scale=scale)
 
 

@@ -43,4 +43,4 @@ def judged_for_own_engine(
             f"{candidate.label} holds for {plan.engine_name} but not for the built-in engine: {reason}",
             refusal.fix if refusal else "Plan again with --engine builtin",
         )
-    return replace(judged, placement=candidate.placement)
+    return replace(judged, placement=candidate.placement, span=candidate.span)

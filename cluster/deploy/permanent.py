@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from cluster.deploy.preflight_lines import requirement
 from cluster.errors import BadInput, ClusterviewError
+from cluster.packages import install_command
 
 _KINDS = (BadInput, ImportError, FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 _WORDS = ("not compiled with cuda", "no kernel image is available", "no nvidia driver")
@@ -34,7 +34,7 @@ def told_with_node(error: BaseException, node_name: str) -> str:
         package = error.name.partition(".")[0]
         return (
             f"{package} is missing from the Python of node {node_name} ({sys.executable}). "
-            f"Run there: {sys.executable} -m pip install '{requirement(package)}'"
+            f"Run there: {install_command(sys.executable, [package])}"
         )
     if is_permanent(error):
         return f"{told} on node {node_name} ({sys.executable})"

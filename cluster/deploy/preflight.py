@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -104,13 +105,19 @@ def unanswered(needs: NodeNeeds, reason: str) -> NodeVerdict:
 
 def verdicts_here(spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
     """Judge this machine and this Python in place of the nodes of an order: they run here, in this Python."""
-    needs = needs_of(spec, (spec.ranks[0].node_id, spec.ranks[0].node_name))
+    needs = [_with_ray(one) for one in needs_of(spec, (spec.ranks[0].node_id, spec.ranks[0].node_name))]
     return agreed([verdict_on(one, look_at_node(one.question)) for one in needs], needs)
+
+
+def _with_ray(needs: NodeNeeds) -> NodeNeeds:
+    """Ask for ray too: a node of a running cluster has it, this Python may not."""
+    question = replace(needs.question, packages=("ray", *needs.question.packages))
+    return replace(needs, question=question)
 
 
 def check_python_here() -> None:
     """Raise DeployFailed when this Python lacks a package that ranks and router on this machine need."""
-    facts = look_at_node(NodeQuestion(("torch", *ROUTER_PACKAGES)))
+    facts = look_at_node(NodeQuestion(("ray", "torch", *ROUTER_PACKAGES)))
     problems = tuple(problems_of(NodeNeeds("", "this machine", NodeQuestion(()), False), facts))
     if problems:
         raise DeployFailed("; ".join(problems).removeprefix("node "), "Nothing was started")

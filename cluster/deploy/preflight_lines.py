@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion
+from cluster.packages import install_command
 
 _DUMMY = "or use --load-format dummy for made-up weights"
 
@@ -73,18 +72,4 @@ def tokenizer_problem(needs: NodeNeeds) -> str:
 
 
 def _install(facts: NodeFacts, packages: Sequence[str], options: str = "") -> str:
-    wanted = " ".join(f"'{requirement(package)}'" for package in packages)
-    return f"Run there: {facts.python} -m pip install {options}{wanted}"
-
-
-def requirement(package: str) -> str:
-    """Return a package with the versions that clusterview takes, as pip reads it: 'torch>=2.6,<2.14'."""
-    try:
-        required = importlib.metadata.requires("clusterview") or []
-    except importlib.metadata.PackageNotFoundError:
-        return package
-    for line in required:
-        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?([^;]*)", line)
-        if match and match[1].lower().replace("-", "_") == package:
-            return f"{match[1]}{match[2].strip()}"
-    return package
+    return f"Run there: {install_command(facts.python, packages, options)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cluster.catalog.engine_catalog import load_engine
 from cluster.deploy.own_engine import OWN_ENGINE
 from cluster.errors import BadInput
-from cluster.planner.memory.limits import DTYPE_BYTES
+from cluster.planner.launch import DTYPE_BYTES
 from cluster.planner.request import PlanRequest
 
 _AUTOMATIC = ("auto", "none")

@@ -8,22 +8,25 @@ from dataclasses import replace
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
-from cluster.planner.fixes import TRAINING_PROPOSERS, mended
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.fixes.suggest import plan_fixes, with_fixes
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.placement.survey import survey_cluster
+from cluster.planner.reasons.advice import advice
 from cluster.planner.reasons.compare import compare
 from cluster.planner.reasons.crossing import told_what_crossing_costs
 from cluster.planner.reasons.decision import decide
 from cluster.planner.reasons.explain import explained, explained_refusals
 from cluster.planner.reasons.facts import gather_facts
+from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import Found, search
-from cluster.planner.workload import build_notes, context_notes, fitted, format_notes
-
-_NO_WAY_OUT = "another model, or other GPUs"
+from cluster.planner.search.run import search_and_name_holders
+from cluster.planner.traffic import fit_lengths
+from cluster.planner.workload import build_notes, context_notes, format_notes
 
 
 def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
@@ -33,47 +36,40 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
-    request, notes = fitted(request, model)
+    lengths, notes = fit_lengths(request, model)
     notes += format_notes(model, engine, request) + context_notes(request)
     survey = survey_cluster(cluster)
     notes += build_notes((pool.spec for pool in survey.pools), engine)
-    context = Context(cluster, survey, model, engine, request, notes)
+    context = Context(cluster, survey, model, engine, request, lengths, notes)
     if request.workload == "training":
         return _training_plan(context)
-    found = search(context)
+    found = search_and_name_holders(context)
     feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
-    ways = () if best else _ways_out(context, found)
-    otherwise = f"{best.label} instead" if best else next(iter(ways), _NO_WAY_OUT)
-    refused = mended(context, found.refused, otherwise)
+    fixes = () if best else plan_fixes(context, found)
+    refused = with_fixes(context, found.refused, _instead(best) or fixes[:1])
     return Plan(
         model=model,
         cluster=cluster,
         request=request,
+        lengths=lengths,
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
         candidates=(*feasible, *explained_refusals(refused)),
         decision=decide(context, facts, best),
         comparison=compare(context, facts, best),
-        advice=() if best else _advice(context, refused, ways),
+        fixes=fixes,
+        advice=() if best else advice(context, refused, fixes),
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
 
 
-def _ways_out(context: Context, found: Found) -> tuple[str, ...]:
-    # Imported only where nothing fits: most plans need none of it, and a dry run counts milliseconds.
-    from cluster.planner.reasons.advice import advise
-
-    return advise(context, found)
-
-
-def _advice(context: Context, refused: Sequence[Candidate], ways: tuple[str, ...]) -> tuple[str, ...]:
-    from cluster.planner.reasons.advice import nearest_miss
-
-    return (*nearest_miss(context, refused, ways), *ways)
+def _instead(best: Candidate | None) -> tuple[Fix, ...]:
+    """The recommendation, as what to run in place of a layout that nothing fixes."""
+    return () if best is None else (Fix(layout=best.layout),)
 
 
 def _training_plan(context: Context) -> Plan:
@@ -81,14 +77,12 @@ def _training_plan(context: Context) -> Plan:
 
     found = search_training(context)
     best = found.feasible[0] if found.feasible else None
-    otherwise = f"{best.label} instead" if best else _NO_WAY_OUT
-    refused = explained_refusals(
-        mended(context, found.refused, otherwise, count_training, TRAINING_PROPOSERS)
-    )
+    refused = explained_refusals(with_fixes(context, found.refused, _instead(best), count_training))
     return Plan(
         model=context.model,
         cluster=context.cluster,
         request=context.request,
+        lengths=context.lengths,
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
@@ -103,11 +97,16 @@ def _training_plan(context: Context) -> Plan:
 
 def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[str, ...]:
     if not refused:
-        return _advice(context, refused, ())
+        return advice(context, refused, ())
     return tuple(f"{candidate.label}: {candidate.why}" for candidate in refused[:3])
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    request = replace(context.request, decode_context_parallel=1)
-    length = request.input_tokens + request.output_tokens
-    return kv_bytes_per_token(context.model, Layout(), context.engine, request, length)
+    """Return the bytes of a token on one rank that holds every layer, at the workload's length."""
+    model, engine, request = (
+        context.model,
+        context.engine,
+        replace(context.request, decode_context_parallel=1),
+    )
+    whole = Replica(model, engine, launch_on(model, engine, request, 0), Layout())
+    return kv_bytes_per_token(whole, context.lengths.total)

@@ -11,6 +11,9 @@ LoadFormat = Literal["auto", "safetensors", "dummy"]
 EngineName = str
 """An engine with a file in cluster/catalog/engines; load_engine refuses any other."""
 
+LONG_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+"""Compute dtypes as engines spell them."""
+
 PINNED_AXES = ("tp", "pp", "dp", "ep")
 """Axes whose degree a user may ask for."""
 

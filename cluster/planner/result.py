@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.fixes.text import describe_fixes
 from cluster.planner.layout import Layout, Placement, StageRange
+from cluster.planner.placement.form import Form
+from cluster.planner.placement.span import NOT_PLACED, Span
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
+from cluster.planner.traffic import Lengths
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a layout cannot run. `rule` is one of the names the JSON contract fixes."""
+    """Why a layout cannot run."""
 
-    rule: str
+    rule: Rule
     message: str
     """The figures: 'TP=8 splits 28 heads unevenly'."""
-    fix: str = ""
-    """The nearest changes that make it valid, each of which was tried: 'TP=4, or TP=4 x PP=2'."""
+    fixes: tuple[Fix, ...] = ()
+    """The nearest changes with which the layout runs, each of which was tried; the least change first."""
+
+    @property
+    def fix(self) -> str:
+        """The fixes as text: 'TP=4, or TP=4 x PP=2'."""
+        return describe_fixes(self.fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,20 @@ class Band:
     high: float
 
 
+class Bottleneck(StrEnum):
+    """What takes most of the time of a decode step, or keeps the batch small."""
+
+    MEMORY_BANDWIDTH = "memory bandwidth"
+    COMPUTE = "compute"
+    ALL_REDUCE = "all-reduce"
+    ALL_TO_ALL = "all-to-all"
+    """Between the ranks that share experts, where no tensor-parallel group all-reduces."""
+    PIPELINE_BUBBLES = "pipeline bubbles"
+    KV_ROOM = "KV room"
+    HOST = "host"
+    LAUNCH_OVERHEAD = "launch overhead"
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Time and throughput of the whole layout."""
@@ -68,24 +94,33 @@ class Estimate:
     throughput_tokens_per_s: Band
     ttft_s: Band
     tpot_s: Band
+    request_s: float
+    """From a request's arrival to its last token."""
     batch: int
     """Sequences decoded together in one replica at this estimate."""
     all_reduce_share: float
     """Part of a decode step spent in all-reduces, 0 to 1."""
     all_reduces_per_token: int
-    bottleneck: str
-    """'memory bandwidth', 'compute', 'all-reduce', 'pipeline bubbles', 'KV room' ..."""
+    bottleneck: Bottleneck
+    runs_as: Layout | None = None
+    """The layout that was timed, of one replica, where the engine's recipe runs the ranks in another way than
+    the candidate's layout says; None: as the layout says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One layout judged on named GPUs."""
 
+    form: Form
+    """What each replica is made of."""
     layout: Layout
+    """That of so many replicas."""
     feasible: bool
     rejections: tuple[Rejection, ...] = ()
     placement: Sequence[Placement] = ()
     """Ordered by replica, stage, rank. On large clusters it is worked out when first looked at."""
+    span: Span = NOT_PLACED
+    """What the replicas span, as placed."""
     stages: tuple[StageRange, ...] = ()
     memory_per_gpu: RankMemory | None = None
     """The tightest rank."""
@@ -131,6 +166,9 @@ class Plan:
     model: ModelSpec
     cluster: Cluster
     request: PlanRequest
+    """As asked for."""
+    lengths: Lengths
+    """Of the requests that it is planned for: as asked for, cut to what one sequence holds."""
     engine_name: str
     engine_version: str
     recommended: Candidate | None
@@ -138,8 +176,10 @@ class Plan:
     """Feasible ones first, best first; then rejected ones."""
     decision: tuple[DecisionStep, ...]
     comparison: tuple[ComparisonColumn, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    """When nothing fits: the changes after which something does, the least one first."""
     advice: tuple[str, ...] = ()
-    """When nothing fits: by how much, and the least changes that would make it fit."""
+    """When nothing fits: by how much, and the fixes as text."""
     num_layouts_considered: int = 0
     kv_bytes_per_token: float | None = None
     """Cache bytes a token takes, all ranks of one replica without copies (TP=1), at the workload's length."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.inventory import Cluster
+from cluster.planner.fixes.to_json import fix_to_json, layout_to_json
 from cluster.planner.result import Band, Candidate, Estimate, Plan, RankMemory
 
 SCHEMA_VERSION = 1
@@ -39,6 +40,7 @@ def plan_to_json(plan: Plan, top: int | None = None) -> Json:
             for column in plan.comparison
         ],
         "advice": list(plan.advice),
+        "fixes": [fix_to_json(fix) for fix in plan.fixes],
         "num_layouts_considered": plan.num_layouts_considered,
     }
 
@@ -97,8 +99,8 @@ def _workload(plan: Plan) -> Json:
     return {
         "kind": request.workload,
         "objective": request.objective,
-        "input_tokens": request.input_tokens,
-        "output_tokens": request.output_tokens,
+        "input_tokens": plan.lengths.input_tokens,
+        "output_tokens": plan.lengths.output_tokens,
         "concurrency": request.concurrency,
         "max_model_len": request.max_model_len or plan.model.max_position,
         "max_num_seqs": request.max_num_seqs,
@@ -116,18 +118,16 @@ def _workload(plan: Plan) -> Json:
 def _candidate(candidate: Candidate) -> Json:
     layout = candidate.layout
     return {
-        "layout": {
-            "tp": layout.tp,
-            "pp": layout.pp,
-            "dp": layout.dp,
-            "ep": layout.ep,
-            "gpus": layout.gpus,
-            "dp_attention": layout.dp_attention,
-        },
+        "layout": layout_to_json(layout),
         "label": candidate.label,
         "feasible": candidate.feasible,
         "rejections": [
-            {"rule": rejection.rule, "message": rejection.message, "fix": rejection.fix}
+            {
+                "rule": rejection.rule,
+                "message": rejection.message,
+                "fix": rejection.fix,
+                "fixes": [fix_to_json(fix) for fix in rejection.fixes],
+            }
             for rejection in candidate.rejections
         ],
         "placement": [

@@ -1,30 +1,14 @@
-"""Requests as long as the model's sequences may be, and what to know of a workload before it is planned."""
+"""What to know of a workload before it is planned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
-
-
-def fitted(request: PlanRequest, model: ModelSpec) -> tuple[PlanRequest, tuple[str, ...]]:
-    """Return the request with lengths that one sequence holds, in the same proportion, and a note if cut."""
-    longest = request.max_model_len or model.max_position
-    asked = request.input_tokens + request.output_tokens
-    if request.workload == "training" or longest < 2 or asked <= longest:
-        return request, ()
-    tokens_in = min(longest - 1, max(1, request.input_tokens * longest // asked))
-    cut = replace(request, input_tokens=tokens_in, output_tokens=longest - tokens_in)
-    note = (
-        f"{request.input_tokens:,} + {request.output_tokens:,} tokens are longer than a sequence may be: "
-        f"planned for {cut.input_tokens:,} in, {cut.output_tokens:,} out"
-    )
-    return cut, (note,)
 
 
 def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A probe process from its parent's side: start, lines with a deadline, where it is stuck, how it ended."""
+"""A probe process from its parent's side: its lines with a deadline, where it is stuck, how it ended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Place:
     calls: int = 0
     """Calls begun so far; as long as it grows, nothing hangs."""
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Name the call and its GPU."""
         if self.function is None:
             return "the probe"
@@ -39,7 +39,7 @@ class Place:
 
 
 class ProbeChild:
-    """One probe process. Nothing here waits longer than it is told to, not even for the process to end."""
+    """One probe process. No call waits longer than its timeout, not even for the process to end."""
 
     def __init__(self, order: ProbeOrder, env: Mapping[str, str] | None = None) -> None:
         self._mark = _file_in_memory("clusterview-mark")
@@ -47,7 +47,7 @@ class ProbeChild:
         fd = self._mark.fileno()
         order = order.model_copy(update={"mark_fd": fd, "parent_pid": os.getpid()})
         self._process = subprocess.Popen(
-            # -P: a folder named 'cluster' where the user stands must not be taken for ours.
+            # -P: a folder named 'cluster' in the current directory must not be imported.
             [sys.executable, "-P", "-m", "cluster.probe.process", order.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -82,34 +82,34 @@ class ProbeChild:
         return [ProbeLine.model_validate_json(line) for line in whole]
 
     def place(self) -> Place:
-        """Tell which NVML call the process is in, or was in when it died."""
+        """Return which NVML call the process is in, or was in when it died."""
         mark = os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ")
         calls, index, function = [*mark.split(" "), "", "", ""][:3]
         return Place(int(index) if index else None, function or None, int(calls or 0))
 
     def how_it_ended(self, timeout_s: float = 1.0) -> str:
-        """Say in words why the process is gone; its lines must have ended."""
+        """Describe why the process is gone; its lines must have ended."""
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return "the probe closed its output"
         if status < 0:
-            return f"the probe crashed in {self.place().in_words()} ({signal.Signals(-status).name})"
-        last_words = self._last_words()
-        return f"the probe ended with status {status}" + (f": {last_words}" if last_words else "")
+            return f"the probe crashed in {self.place().describe()} ({signal.Signals(-status).name})"
+        last_line = self._last_stderr_line()
+        return f"the probe ended with status {status}" + (f": {last_line}" if last_line else "")
 
-    def _last_words(self) -> str:
+    def _last_stderr_line(self) -> str:
         self._stderr.seek(0)
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def end(self) -> None:
-        """End the process now, without waiting: one stuck in the kernel would keep us waiting for ever."""
+        """Kill the process without waiting: one that is stuck in the kernel may never end."""
         if self.alive:
             self._process.kill()
 
     def close(self) -> None:
-        """End the process and let go of its pipes; nothing else may be asked of it but `alive`."""
+        """End the process and close its pipes; only `alive` may be used after that."""
         self.end()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout):

@@ -1,4 +1,4 @@
-"""What a GPU is: the part of it that does not change while a machine is up."""
+"""What a GPU is: the properties that do not change while the machine is up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
     except GpuGone as gone:
         return _gone(device, str(gone), known)
     except ValidationError as error:
-        # What follows is checked field by field; whatever else is absurd costs this GPU, never its node.
+        # One impossible value makes this GPU unhealthy; the node is still read.
         field = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"]) or "description"
         return _gone(device, f"the driver reports an impossible {field}", known)
 

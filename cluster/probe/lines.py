@@ -1,4 +1,4 @@
-"""What the probe process is told, and what it says: one JSON line each."""
+"""Messages to and from the probe process: one JSON line each."""
 
 from __future__ import annotations
 

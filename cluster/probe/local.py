@@ -1,4 +1,4 @@
-"""This machine as a cluster of one node, read once: for plans without a screen."""
+"""Read this machine once, as a cluster of one node."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _LOOK_S = 0.2
 _TRIES = 3
-# Without a persistence daemon a driver wakes each GPU for the first reader, seconds a GPU.
+# Without a persistence daemon the driver initializes each GPU for the first reader: seconds per GPU.
 _PATIENCE_S = 30.0
 
 
 def has_nvml_library() -> bool:
-    """Tell whether NVML could be loaded; nothing in it is called."""
+    """Whether NVML could be loaded; nothing in it is called."""
     try:
         ctypes.CDLL(_LIBRARY)
     except OSError:
@@ -73,5 +73,5 @@ def _await_node(child: ProbeChild, until_s: float, gpu_patience_s: float) -> tup
         began_s = began_s if place == last_place else now_s
         waited_s = now_s - began_s
         if now_s >= until_s or (place.gpu_index is not None and waited_s > gpu_patience_s):
-            return None, f"{place.in_words()} did not return within {waited_s:.0f} s"
+            return None, f"{place.describe()} did not return within {waited_s:.0f} s"
     return None, child.how_it_ended()

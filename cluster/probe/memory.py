@@ -1,4 +1,4 @@
-"""How much memory a GPU has, uses and has left, by whichever call its driver knows."""
+"""Total, used and free memory of a GPU, from whichever call its driver supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One node as NVML shows it: what is there and what it is doing.
+"""One node as NVML reports it: its GPUs, and what they are doing.
 
 Needs only this package, the root types and pydantic, so that it can be shipped to a node alone.
 """
@@ -16,17 +16,8 @@ from cluster.probe.topology import nvlink_domain, nvlink_islands
 from cluster.telemetry import GpuReading, NodeReading
 
 
-def read_node(node_id: str, name: str) -> tuple[Node, NodeReading]:
-    """Read this machine once. The driver's errors become data; its hangs and crashes are the caller's."""
-    reader = NodeReader(node_id, name)
-    try:
-        return reader.read_inventory(), reader.read_now()
-    finally:
-        reader.close()
-
-
 class NodeReader:
-    """Reads this machine again and again over one NVML session, opened anew after the driver was lost."""
+    """Reads this machine repeatedly over one NVML session, reopened after the driver was lost."""
 
     def __init__(
         self, node_id: str, name: str, *, mark: Mark | None = None, skipped: dict[int, str] | None = None
@@ -59,7 +50,9 @@ class NodeReader:
             gpu = read_gpu(query, device, self._known.get(device.index))
             island = islands.get(device.index)
             self._known[device.index] = gpu.model_copy(update={"nvlink_island": island})
-        self._known = _told_apart({device.index: self._known[device.index] for device in self._devices})
+        self._known = _with_distinct_uuids(
+            {device.index: self._known[device.index] for device in self._devices}
+        )
         return tuple(self._known.values()), nvlink_domain(query, self._devices)
 
     def _known_gpus(self, reason: str) -> tuple[Gpu, ...]:
@@ -98,8 +91,8 @@ class NodeReader:
             self._session = None
 
 
-def _told_apart(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
-    """Set aside a GPU with the UUID of an earlier one: nobody could say which of the two is meant."""
+def _with_distinct_uuids(gpus: dict[int, Gpu]) -> dict[int, Gpu]:
+    """Mark a GPU with the UUID of an earlier one as unhealthy: the two cannot be told apart."""
     first: dict[str, int] = {}
     apart = {}
     for index, gpu in gpus.items():

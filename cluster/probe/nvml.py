@@ -31,7 +31,7 @@ class Device:
 
     @property
     def asked_index(self) -> int:
-        """The index under which errors and hangs of this device are booked: the physical GPU's."""
+        """The index under which errors and hangs of this device are recorded: the physical GPU's."""
         return self.mig_parent.index if self.mig_parent else self.index
 
 
@@ -66,7 +66,7 @@ def _rays_copy(otherwise: str) -> ModuleType:
 
 
 class NvmlSession:
-    """NVML, initialised. Raises NvmlGone, with the reason in words, where it cannot be."""
+    """An initialized NVML. Raises NvmlGone with the reason if it cannot be initialized."""
 
     def __init__(self, mark: Mark | None = None) -> None:
         self.query = NvmlQuery(load_binding(), mark)

@@ -62,7 +62,7 @@ class _Inventories:
         self._interval_s, self._retry_s, self._failed = interval_s, _FIRST_RETRY_S, False
 
     def took(self, now_s: float, *, failed: bool) -> None:
-        """Book an inventory."""
+        """Record an inventory."""
         self._retry_s = (
             min(2 * self._retry_s, _LONGEST_RETRY_S) if self._failed and failed else _FIRST_RETRY_S
         )
@@ -70,7 +70,7 @@ class _Inventories:
         self.due_s = now_s + (self._retry_s if failed else self._interval_s)
 
     def hasten(self, now_s: float) -> None:
-        """Book that the driver was lost since the last one."""
+        """Record that the driver was lost since the last one."""
         if not self._failed:
             self.due_s = min(self.due_s, now_s + _FIRST_RETRY_S)
 

@@ -1,8 +1,8 @@
-"""The single choke point to NVML: every call goes through `NvmlQuery.ask`, every error becomes words.
+"""Every NVML call goes through `NvmlQuery.ask`, which turns every error into a readable reason.
 
-Four kinds of failure need four reactions. A metric that this GPU or driver never has is not asked again;
-one that is missing now is asked at the next look; a lost GPU ends the reading of that GPU only; a lost
-driver ends the reading of the node. Codes are those of `nvmlReturn_t`.
+There are four kinds of failure. A metric that this GPU or driver never has is not asked for again; one that
+is missing now is asked for next time; a lost GPU ends the reading of that GPU only; a lost driver ends the
+reading of the node. Codes are those of `nvmlReturn_t`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 _NEVER = {
     3: "not supported by this GPU",
-    13: "this driver is too old for it",
-    25: "this driver has another version of it",
-    26: "this driver no longer has it",
+    13: "this driver is too old to report it",
+    25: "this driver expects another version of the call",
+    26: "this driver no longer reports it",
 }
 _NOT_NOW = {
-    2: "the driver refused the question",
+    2: "the driver rejected the query",
     4: "no permission to read it",
-    6: "the driver has no such record",
-    7: "it grew while it was read",
+    6: "the driver has no record of it",
+    7: "the data grew while it was read",
     10: "the driver timed out",
     17: "the operating system refused it",
     19: "the GPU is busy",
@@ -37,25 +37,24 @@ _GPU_GONE = {
     28: "the GPU is no longer there",
 }
 NO_LIBRARY = "no NVIDIA driver library (libnvidia-ml.so.1)"
-NO_GPUS = "NVML shows no GPU"
+NO_GPUS = "NVML reports no GPU"
 _NODE_GONE = {
-    1: "NVML is not initialised",
+    1: "NVML is not initialized",
     9: "the NVIDIA driver is not loaded (try: nvidia-smi, modprobe nvidia)",
     12: NO_LIBRARY,
     18: "the driver library and the kernel module differ in version; reboot or reload the module",
 }
-_UNKNOWN_ERROR = 999
 
-PLACEHOLDER = "the driver answered with a placeholder"
+PLACEHOLDER = "the driver returned a placeholder value"
 _PLACEHOLDERS_FROM = 2**63 - 16
 _UINT_PLACEHOLDER = 0xFFFFFFFF
 
 Mark = Callable[[int | None, str], None]
-"""Told before each call which GPU (None: the node) is asked what, so that a hang can be named."""
+"""Called before each NVML call with GPU (None: the node) and function, so that a hang can be named."""
 
 
 class GpuGone(Exception):
-    """This GPU answers nothing any more; the message says why."""
+    """This GPU cannot be read any more; the message says why."""
 
 
 class NvmlGone(Exception):
@@ -71,7 +70,7 @@ class Answer:
 
 
 def is_placeholder(value: int) -> bool:
-    """Tell NVML's 'no value' numbers (all ones, or near 2^63) from readings."""
+    """Whether a number is one of NVML's 'no value' placeholders: all ones, or near 2^63."""
     return value >= _PLACEHOLDERS_FROM or value == _UINT_PLACEHOLDER
 
 
@@ -90,7 +89,7 @@ class NvmlQuery:
             return Answer(None, self._never[key])
         call = getattr(self.module, function, None)
         if call is None:
-            return Answer(None, "this NVML binding is too old for it")
+            return Answer(None, "this NVML binding is too old to report it")
         self._mark(gpu_index, function)
         try:
             # Unwrapped: the binding's decorators fail on names that are not UTF-8 and rename errors.
@@ -113,7 +112,7 @@ class NvmlQuery:
         return Answer(None, _NOT_NOW.get(code, f"driver error {code}"))
 
     def require(self, gpu_index: int | None, function: str, *args: Any) -> Any:
-        """Like `ask`, for what nothing goes on without: no answer raises GpuGone, or NvmlGone for a node."""
+        """Like `ask`, for calls we cannot continue without: raises GpuGone, or NvmlGone for a node."""
         answer = self.ask(gpu_index, function, *args)
         if answer.reason is None:
             return answer.value

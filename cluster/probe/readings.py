@@ -13,7 +13,7 @@ _MILLIWATTS = 1000.0
 
 
 def placeholder_uuid(index: int) -> str:
-    """Name a GPU that cannot even tell its uuid."""
+    """Return a name for a GPU whose UUID cannot be read."""
     return f"unreadable-gpu-{index}"
 
 

@@ -1,4 +1,4 @@
-"""GPUs that do not exist: readings that follow what is deployed on them, and say that they are simulated.
+"""GPUs that do not exist: readings that follow the deployments on them, and are marked as simulated.
 
 Deterministic: the same seed, loads and times give the same readings. Values move smoothly towards what the
 load asks for, as a sensor's would; nothing here is measured, and every reading carries `simulated=True`.
@@ -125,7 +125,7 @@ class SimulatedGpus:
         busy_fraction: float,
         process_name: str | None,
     ) -> None:
-        """Say what runs on a GPU: `loading_fraction` of `planned_bytes` is held, and it is busy that much.
+        """Set the load of a GPU: `loading_fraction` of `planned_bytes` is held, and it is busy that much.
 
         All zero and None frees the GPU. Fractions outside 0 to 1 are taken as the nearest end.
         """

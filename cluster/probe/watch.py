@@ -1,4 +1,4 @@
-"""Keeps a probe process running on this node and its latest reading at hand, whatever NVML does to it."""
+"""Keeps a probe process running on this node and holds its latest reading, even if NVML hangs or crashes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.inventory import Node
 from cluster.probe.child import Place, ProbeChild
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.nvml import OPENING
-from cluster.probe.quarantine import Strikes
+from cluster.probe.quarantine import Quarantine
 from cluster.telemetry import NodeReading, NodeState
 
 Listener = Callable[[Node, NodeReading], None]
@@ -50,7 +50,7 @@ class ProbeProcess:
             inventory_interval_s=inventory_interval_s,
         )
         self._deadline_s, self._listener, self._env = deadline_s, listener, env
-        self._strikes = Strikes()
+        self._quarantine = Quarantine()
         self._closing = threading.Event()
         self._first = threading.Event()
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class ProbeProcess:
         self._thread.start()
 
     def wait_first(self, timeout_s: float) -> bool:
-        """Wait until something is known, good or bad; False when the timeout was first."""
+        """Wait for the first reading or error; False after the timeout."""
         return self._first.wait(timeout_s)
 
     @property
@@ -93,14 +93,14 @@ class ProbeProcess:
             try:
                 pause_s = self._run_once()
             except Exception as error:
-                # Whatever goes wrong here is told and tried again: silence would look like fresh readings.
+                # Any error is reported and retried: otherwise the last reading would look fresh.
                 self._trouble("stale", f"the probe cannot run: {type(error).__name__}: {error}")
-                pause_s = self._strikes.crashed(None, "", time.monotonic())
+                pause_s = self._quarantine.crashed(None, "", time.monotonic())
             self._pause(pause_s)
 
     def _run_once(self) -> float:
         """Run one process to its end; return the pause after it, in seconds."""
-        skipped = self._strikes.skipped(time.monotonic())
+        skipped = self._quarantine.skipped(time.monotonic())
         child = ProbeChild(self._order.model_copy(update={"skipped": skipped}), self._env)
         self._child = child
         try:
@@ -110,7 +110,7 @@ class ProbeProcess:
             self._unkillable = [stuck for stuck in [*self._unkillable, child] if stuck.alive]
 
     def _follow(self, child: ProbeChild, skipped: dict[int, str]) -> float:
-        """Take the process's lines until it hangs, dies or is no longer wanted; return the pause after it."""
+        """Read the process's lines until it hangs, dies or is not needed; returns the pause after it."""
         moved_s, place, num_readings = time.monotonic(), child.place(), 0
         while not self._closing.is_set():
             lines = child.lines(_LOOK_S)
@@ -119,18 +119,18 @@ class ProbeProcess:
             if lines or place != last_place:
                 moved_s = now_s
             if num_readings >= _READINGS_UNTIL_SOUND:
-                self._strikes.recovered()
+                self._quarantine.recovered()
             if child.ended:
                 reason = child.how_it_ended()
                 self._trouble("stale", reason)
-                return self._strikes.crashed(place.gpu_index, reason, now_s)
+                return self._quarantine.crashed(place.gpu_index, reason, now_s)
             if now_s - moved_s > self._allowed_s(place):
                 self._trouble("hung", self._no_return(place))
-                reason = f"{place.in_words()} did not return within {self._deadline_s:g} s"
-                return self._strikes.hung(place.gpu_index, reason, now_s)
+                reason = f"{place.describe()} did not return within {self._deadline_s:g} s"
+                return self._quarantine.hung(place.gpu_index, reason, now_s)
             if now_s - self._heard_s > 3 * self._order.interval_s + _LOOK_S:
                 self._trouble("stale", self._no_return(place))
-            if self._strikes.skipped(now_s).keys() != skipped.keys():
+            if self._quarantine.skipped(now_s).keys() != skipped.keys():
                 return 0.0
         return 0.0
 
@@ -140,10 +140,10 @@ class ProbeProcess:
         return max(self._deadline_s, _START_ALLOWANCE_S) if starts else self._deadline_s
 
     def _no_return(self, place: Place) -> str:
-        return f"{place.in_words()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
+        return f"{place.describe()} has not returned for {time.monotonic() - self._heard_s:.0f} s"
 
     def _take(self, lines: list[ProbeLine]) -> int:
-        """Keep what the lines say; return how many readings were among them."""
+        """Keep the content of the lines; returns how many readings were among them."""
         readings = [line.reading for line in lines if line.reading is not None]
         with self._lock:
             for line in lines:
@@ -153,19 +153,19 @@ class ProbeProcess:
                 self._reading = readings[-1].model_copy(update={"taken_at_s": time.time()})
         if readings:
             self._heard_s = time.monotonic()
-            self._tell()
+            self._notify()
         return len(readings)
 
     def _trouble(self, state: NodeState, reason: str) -> None:
-        """Mark the last good values, which keep their time; what hangs stays hung until it answers again."""
+        """Mark the last good values, which keep their time; a hung node stays hung until it responds."""
         with self._lock:
             marked = "hung" if self._reading.state == "hung" else state
             self._reading = self._reading.model_copy(update={"state": marked, "reason": reason})
             if not self._node.gpus:
                 self._node = self._node.model_copy(update={"error": reason})
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._first.set()
         if self._listener is not None and not self._closing.is_set():
             self._listener(*self.latest())
@@ -173,5 +173,5 @@ class ProbeProcess:
     def _pause(self, pause_s: float) -> None:
         self._closing.wait(pause_s)
         while len(self._unkillable) > _MOST_UNKILLABLE and not self._closing.wait(_LOOK_S):
-            # More processes stuck in the kernel would help nobody.
+            # Do not pile up processes that are stuck in the kernel.
             self._unkillable = [stuck for stuck in self._unkillable if stuck.alive]

@@ -1,45 +1,36 @@
-"""The architectures that the built-in engine runs, as data: where each differs from plain Llama."""
+"""The architectures that the built-in engine runs, and what their config.json leaves to transformers.
+
+Which biases and norms they have is in the catalog's families. The defaults here are those of transformers'
+configuration_*.py of the same model type: a checkpoint has to be computed as transformers computes it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What the config.json of an architecture leaves unsaid."""
+    """One architecture that the built-in engine runs."""
 
     model_type: str
-    qkv_bias: bool | None = None
-    """None: the config's attention_bias decides, for q, k, v and o alike."""
-    qk_norm: bool = False
-    """RMS norm over head_dim on queries and keys before the rotation."""
-    mlp_bias: bool = False
-    """The config's mlp_bias is obeyed."""
-    default_kv_heads: int | None = None
-    """None: as many as query heads."""
-    default_head_dim: int | None = None
-    """None: hidden_size / num_attention_heads."""
+    defaults: Mapping[str, int] = field(default_factory=dict)
+    """Values of fields that a config does not state."""
     default_window: int | None = None
-    """Sliding window where the config does not name one."""
+    """Sliding window in tokens where the config has no such field; a field that is null means no window."""
     windows_opt_in: bool = False
-    """Windows hold only with use_sliding_window, from layer max_window_layers on."""
+    """Windows apply only with use_sliding_window, from layer max_window_layers on."""
 
 
-# Fields and defaults as in transformers' configuration_*.py of the same model types.
 ARCHITECTURES: dict[str, Architecture] = {
-    "LlamaForCausalLM": Architecture("llama", mlp_bias=True),
-    "MistralForCausalLM": Architecture("mistral", qkv_bias=False, default_kv_heads=8, default_window=4096),
+    "LlamaForCausalLM": Architecture("llama"),
+    "MistralForCausalLM": Architecture("mistral", {"num_key_value_heads": 8}, default_window=4096),
     "Qwen2ForCausalLM": Architecture(
-        "qwen2", qkv_bias=True, default_kv_heads=32, default_window=4096, windows_opt_in=True
+        "qwen2", {"num_key_value_heads": 32}, default_window=4096, windows_opt_in=True
     ),
     "Qwen3ForCausalLM": Architecture(
-        "qwen3",
-        qk_norm=True,
-        default_kv_heads=32,
-        default_head_dim=128,
-        default_window=4096,
-        windows_opt_in=True,
+        "qwen3", {"num_key_value_heads": 32, "head_dim": 128}, default_window=4096, windows_opt_in=True
     ),
 }
 

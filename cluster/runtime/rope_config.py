@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from cluster.catalog.hf_config.fields import REQUIRED, Fields
+from cluster.catalog.hf_config.layers.rotary import rope_section
 from cluster.errors import BadInput
-from cluster.runtime.config_fields import Fields
-from cluster.text import clean
+
+# Far beyond any model: only there so that a broken file cannot turn into an overflow.
+_SMALLEST, _LARGEST = 1e-9, 1e15
 
 KINDS = ("default", "linear", "dynamic", "yarn", "llama3")
 
@@ -33,41 +34,49 @@ class RopeConfig:
     truncate: bool = True
 
 
-def read_rope(config: Mapping[str, Any], max_position: int) -> RopeConfig:
-    """Read `rope_parameters` (new files) or `rope_theta` with `rope_scaling` (older ones)."""
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(scaling, Mapping):
-        raise BadInput("config.json: rope_scaling is not an object", "Fix the field")
-    named = Fields(scaling, where="config.json rope")
-    kind = named.text("rope_type") or named.text("type") or "default"
+def read_rope(fields: Fields, max_position: int) -> RopeConfig:
+    """Read `rope_parameters` (new files) or `rope_theta` with `rope_scaling` (older ones).
+
+    Raises BadInput for a kind of scaling that the built-in engine does not compute.
+    """
+    section = rope_section(fields)
+    kind = section.text("rope_type") or section.text("type") or "default"
     if kind not in KINDS:
         raise BadInput(
-            f"The built-in engine does not know the rope type {clean(kind)}", f"It knows {', '.join(KINDS)}"
+            f"The built-in engine does not compute rope type {kind}", f"It computes {', '.join(KINDS)}"
         )
-    fields = Fields({"rope_theta": config.get("rope_theta"), **scaling}, where="config.json rope")
+    theta = _number(section, "rope_theta", _number(fields, "rope_theta", 10_000.0))
     if kind == "default":
-        return RopeConfig(theta=fields.number("rope_theta", default=10_000.0), max_position=max_position)
-    return _stretched(fields, kind, config, max_position)
+        return RopeConfig(theta=theta, max_position=max_position)
+    return _stretched(fields, section, kind, theta, max_position)
 
 
-def _stretched(fields: Fields, kind: str, config: Mapping[str, Any], max_position: int) -> RopeConfig:
-    outer = Fields(config).count("original_max_position_embeddings", default=max_position)
-    original = fields.count("original_max_position_embeddings", default=outer)
-    optional = {
-        name: fields.number(name)
-        for name in ("attention_factor", "mscale", "mscale_all_dim")
-        if fields.values.get(name)
-    }
+def _stretched(fields: Fields, section: Fields, kind: str, theta: float, max_position: int) -> RopeConfig:
+    original = section.integer(
+        "original_max_position_embeddings", fields.integer("original_max_position_embeddings", max_position)
+    )
+    needs_frequencies = kind == "llama3"
     return RopeConfig(
-        theta=fields.number("rope_theta", default=10_000.0),
+        theta=theta,
         kind=kind,
-        factor=fields.number("factor", default=max_position / original if kind == "yarn" else None),
+        factor=_number(section, "factor", max_position / original if kind == "yarn" else REQUIRED),
         max_position=max_position,
         original_max_position=original,
-        low_freq_factor=fields.number("low_freq_factor", default=None if kind == "llama3" else 1.0),
-        high_freq_factor=fields.number("high_freq_factor", default=None if kind == "llama3" else 4.0),
-        beta_fast=fields.number("beta_fast", default=32.0),
-        beta_slow=fields.number("beta_slow", default=1.0),
-        truncate=fields.values.get("truncate") is None or fields.flag("truncate"),
-        **optional,
+        low_freq_factor=_number(section, "low_freq_factor", REQUIRED if needs_frequencies else 1.0),
+        high_freq_factor=_number(section, "high_freq_factor", REQUIRED if needs_frequencies else 4.0),
+        beta_fast=_number(section, "beta_fast", 32.0),
+        beta_slow=_number(section, "beta_slow", 1.0),
+        attention_factor=_optional(section, "attention_factor"),
+        mscale=_optional(section, "mscale"),
+        mscale_all_dim=_optional(section, "mscale_all_dim"),
+        truncate=section.flag("truncate", True),
     )
+
+
+def _number(section: Fields, name: str, default: float) -> float:
+    return section.number(name, default, _SMALLEST, _LARGEST)
+
+
+def _optional(section: Fields, name: str) -> float | None:
+    """Return a number, None where it is absent or 0: both mean that the scale is computed."""
+    return _number(section, name, REQUIRED) if section.raw(name) else None

@@ -3,96 +3,85 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-from cluster.runtime.architectures import find_architecture
-from cluster.runtime.config_fields import Fields
-from cluster.runtime.parameter_estimate import count_dense, estimate_parameters, text_config
+from cluster.catalog.hf_config import model_from_config
+from cluster.catalog.model_spec import AttentionKind, ModelSpec
+from cluster.runtime.architectures import ARCHITECTURES, find_architecture
 
 NUM_LAYERS = 4
 HIDDEN_SIZE = 64
 HEAD_COLUMNS = 256
 INTERMEDIATE_SIZE = 128
-# One token per byte, plus room for special tokens.
 VOCAB_SIZE = 320
+"""One token per byte, plus room for special tokens."""
 MAX_POSITION = 4096
-EXPERT_FIELDS = ("num_experts", "num_local_experts", "n_routed_experts")
+_STAND_IN = "LlamaForCausalLM"
+_DEFAULT_HEADS, _MOST_HEADS = 8, 512
 
 
-def scale_config(
-    config: Mapping[str, Any], tp: int, pp: int = 1, parameters: int | None = None
-) -> tuple[dict[str, Any], str]:
+def scale_config(model: ModelSpec, tp: int, pp: int = 1) -> tuple[dict[str, Any], str]:
     """Return a config small enough for half a core, and a phrase that says how it differs from the model.
 
     The numbers of heads and KV heads stay, and the MLP is divisible by `tp` only if the model's is, so that
     the same splits succeed and fail. Architectures that the built-in engine does not support (experts, latent
-    attention, state layers) become a dense model, and the phrase says so. `parameters` is the model's true
-    count if known; otherwise it is estimated from the config.
+    attention, state layers) become a dense model, and the phrase says so.
     """
-    source = text_config(config)
-    fields = Fields(source)
-    architecture = find_architecture(config.get("architectures"), config.get("model_type"))
-    stand_in = _why_stand_in(config, source, architecture is not None)
-    names = config.get("architectures") or [] if architecture and not stand_in else ["LlamaForCausalLM"]
-    heads = min(fields.count("num_attention_heads", default=8), 512)
-    kv_heads = _kv_heads(fields, heads)
-    num_layers = fields.count("num_hidden_layers", default=NUM_LAYERS)
+    stand_in = _why_stand_in(model)
+    name = _STAND_IN if stand_in else model.architecture
+    heads = min(model.num_attention_heads or _DEFAULT_HEADS, _MOST_HEADS)
     scaled = {
-        "architectures": list(names),
-        "model_type": architecture.model_type if architecture and not stand_in else "llama",
+        "architectures": [name],
+        "model_type": ARCHITECTURES[name].model_type,
         "hidden_size": HIDDEN_SIZE,
-        "intermediate_size": _intermediate(fields, tp),
-        "num_hidden_layers": max(pp, min(num_layers, NUM_LAYERS)),
+        "intermediate_size": _intermediate_size(model, tp),
+        "num_hidden_layers": max(pp, min(model.num_layers, NUM_LAYERS)),
         "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
+        "num_key_value_heads": _kv_heads(model, heads),
         "head_dim": max(2, min(16, 2 * (HEAD_COLUMNS // heads // 2))),
         "vocab_size": VOCAB_SIZE,
         "max_position_embeddings": MAX_POSITION,
         "rms_norm_eps": 1e-6,
         "sliding_window": None,
-        "tie_word_embeddings": bool(source.get("tie_word_embeddings")),
+        "tie_word_embeddings": model.tied_embeddings,
         "dtype": "float32",
     }
-    share = _share(source, scaled, parameters)
+    share = _share(model, scaled)
     return scaled, f"{share}, {stand_in}" if stand_in else share
 
 
-def _why_stand_in(config: Mapping[str, Any], source: Mapping[str, Any], known: bool) -> str:
+def _why_stand_in(model: ModelSpec) -> str:
     """Return why a dense model runs instead; '' if the model's own architecture runs."""
-    if any(source.get(name) for name in EXPERT_FIELDS):
+    if model.is_moe:
         return "a dense stand-in: the built-in engine does not support experts"
-    if source.get("kv_lora_rank"):
+    if _is_latent(model):
         return "a dense stand-in: the built-in engine does not support latent attention"
-    if known:
-        return ""
-    if not config.get("architectures") and not config.get("model_type"):
+    if not model.architecture:
         return "a Llama stand-in: the config does not name an architecture"
-    return "a dense stand-in: the built-in engine does not support this architecture"
+    if find_architecture([model.architecture], None) is None:
+        return "a dense stand-in: the built-in engine does not support this architecture"
+    return ""
 
 
-def _kv_heads(fields: Fields, heads: int) -> int:
+def _is_latent(model: ModelSpec) -> bool:
+    return any(layer.attention.kind is AttentionKind.LATENT for layer in model.layers)
+
+
+def _kv_heads(model: ModelSpec, heads: int) -> int:
     """Return the number of KV heads, a divisor of `heads`; 1 for latent attention."""
-    if fields.values.get("kv_lora_rank"):
-        return 1
-    return math.gcd(heads, fields.count("num_key_value_heads", default=heads))
+    return 1 if _is_latent(model) else math.gcd(heads, model.num_kv_heads or heads)
 
 
-def _intermediate(fields: Fields, tp: int) -> int:
-    full = fields.count("intermediate_size", default=INTERMEDIATE_SIZE * tp)
+def _intermediate_size(model: ModelSpec, tp: int) -> int:
     size = tp * -(-max(INTERMEDIATE_SIZE, tp) // tp)
-    return size if full % tp == 0 else size + 1
+    return size if model.intermediate_size % tp == 0 else size + 1
 
 
-def _share(source: Mapping[str, Any], scaled: Mapping[str, Any], parameters: int | None) -> str:
-    full, about = (parameters, "") if parameters else (estimate_parameters(source), "about ")
-    size = f"{about}1/{_rounded(full / count_dense(scaled)):,} of the parameters" if full else "a tiny model"
-    layers = f"{scaled['num_hidden_layers']}{_of(source, 'num_hidden_layers')} layers"
-    return f"{size} ({layers}, hidden {scaled['hidden_size']}{_of(source, 'hidden_size')})"
-
-
-def _of(source: Mapping[str, Any], name: str) -> str:
-    return f" of {source[name]}" if source.get(name) else ""
+def _share(model: ModelSpec, scaled: dict[str, Any]) -> str:
+    small = model_from_config(scaled, model.name, "stand-in")
+    layers = f"{small.num_layers} of {model.num_layers} layers"
+    hidden = f"hidden {small.hidden_size} of {model.hidden_size}"
+    return f"1/{_rounded(model.parameters / small.parameters):,} of the parameters ({layers}, {hidden})"
 
 
 def _rounded(ratio: float) -> int:

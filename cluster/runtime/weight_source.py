@@ -7,22 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.catalog.hf_config.fields import Fields
+from cluster.catalog.hf_config.quantization.formats import plain_dtype
 from cluster.errors import BadInput
 from cluster.json_file import SETTINGS, read_json
 from cluster.runtime.config import ModelConfig
-from cluster.runtime.config_fields import Fields
 from cluster.text import clean
 
-DTYPES = {
-    "fp32": "float32",
-    "float32": "float32",
-    "float": "float32",
-    "bf16": "bfloat16",
-    "bfloat16": "bfloat16",
-    "fp16": "float16",
-    "float16": "float16",
-    "half": "float16",
-}
+_TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +75,10 @@ def resolve_dtype(name: str, config: ModelConfig) -> str:
     """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own; BadInput for others."""
     if name == "auto":
         return config.dtype
-    if name not in DTYPES:
+    dtype = plain_dtype(name)
+    if dtype is None:
         raise BadInput(
             f"The built-in engine does not support dtype {clean(name)}",
             "Use auto, bfloat16, float16 or float32",
         )
-    return DTYPES[name]
+    return _TORCH_NAMES[dtype]

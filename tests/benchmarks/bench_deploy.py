@@ -24,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state:
         os.environ["CLUSTERVIEW_STATE_DIR"] = state
         started_s = time.perf_counter()
-        with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+        with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
             cluster = view.settled_cluster(LIMIT_S)
             print(f"embedded cluster {SPEC} joined: {time.perf_counter() - started_s:.1f} s")
             answer = plan(cluster, load_model(MODEL), PlanRequest(tp=4, pp=1, dp=2))

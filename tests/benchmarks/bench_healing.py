@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import keeper_lives, read_record
+from cluster.bridge.state.records import keeper_lives, read_record
 from cluster.cli.session_view import SessionView
 from cluster.deploy.process_state import ProcessState, state_of
 from cluster.deploy.status import DeploymentStatus
@@ -60,7 +60,7 @@ def main() -> None:
 @contextlib.contextmanager
 def _serving():  # type: ignore[no-untyped-def]
     """A session with the deployment 'pair', ready; stopped afterwards if it still exists."""
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(LIMIT_S)
         spec = order(cluster, "pair", [[(0, 0), (0, 1)], [(1, 0), (1, 1)]], planned_bytes=2**30)
         view.session.deploy(spec).result(LIMIT_S)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.records import read_record
+from cluster.bridge.state.records import read_record
 from cluster.cli.session_view import SessionView
 from cluster.deploy.spec import DeploymentSpec
 from tests.ray.support import order, processes_of, ray_holds, wait_until
@@ -24,7 +24,7 @@ def main() -> None:
     """Print processes, zombies, placement groups, open files and memory every ten rounds."""
     with tempfile.TemporaryDirectory() as state:
         os.environ["CLUSTERVIEW_STATE_DIR"] = state
-        with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+        with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
             cluster = view.settled_cluster(LIMIT_S)
             print("round  processes  zombies  groups  open files  resident MB: gcs, raylets, keeper, child")
             for number in range(ROUNDS + 1):

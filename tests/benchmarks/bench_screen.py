@@ -29,7 +29,7 @@ def main() -> None:
             terminal.send(b"q")
             terminal.wait()
         print(f"{spec}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (target 0)")
-        print(f"{spec}, arrow key: {_describe(presses)}")
+        print(f"{spec}, arrow key: {_describe_presses(presses)}")
 
 
 def static_bytes(terminal: Terminal, seconds: float) -> int:
@@ -51,7 +51,7 @@ def press(terminal: Terminal, key: bytes) -> tuple[int, float]:
     return len(terminal.output) - before, last_s - started_s
 
 
-def _describe(presses: Sequence[tuple[int, float]]) -> str:
+def _describe_presses(presses: Sequence[tuple[int, float]]) -> str:
     sizes = sorted(size for size, _ in presses)
     times_s = sorted(seconds for _, seconds in presses)
     late_s = times_s[min(len(times_s) - 1, int(len(times_s) * 0.99))]

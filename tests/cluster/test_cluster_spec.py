@@ -1,4 +1,4 @@
-"""Cluster specs, and the position of what is wrong in one."""
+"""Cluster specs, and the position of a mistake in one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_absurd_sizes_are_refused_at_once() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"[0-9x, ]{0,6}(A100-80GB|L4|H100)?[0-9x,]{0,4}", fullmatch=True))
-def test_any_text_parses_or_is_told_in_one_line(text: str) -> None:
+def test_any_text_parses_or_is_refused_in_one_line(text: str) -> None:
     try:
         cluster = parse_cluster_spec(text)
     except ClusterviewError as error:

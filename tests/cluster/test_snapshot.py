@@ -1,4 +1,4 @@
-"""A cluster seen today is planned again tomorrow."""
+"""A saved cluster is read back as it was."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_file_wins_over_a_spec_of_the_same_name(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "is not JSON"),
         ('{"format": "clusterview-cluster", "version": 1, "clu', "is not JSON"),
@@ -45,12 +45,12 @@ def test_a_file_wins_over_a_spec_of_the_same_name(tmp_path: Path, monkeypatch: p
         ('{"format": "clusterview-cluster", "version": 1}', "cluster"),
     ],
 )
-def test_a_broken_file_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text)
     with pytest.raises(BadInput) as caught:
         load_cluster(path)
-    assert told in caught.value.message and "\n" not in caught.value.one_line()
+    assert expected in caught.value.message and "\n" not in caught.value.one_line()
 
 
 def test_repeated_names_are_refused(tmp_path: Path) -> None:

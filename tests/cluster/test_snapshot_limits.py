@@ -1,4 +1,4 @@
-"""Snapshots that cannot be are refused with the field and the reason; real ones are read."""
+"""Impossible snapshots are refused with the field and the reason; real ones are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import BadInput
 from cluster.inventory import Gpu
 from cluster.probe.memory import _sizes
-from cluster.probe.node import _told_apart
+from cluster.probe.node import _with_distinct_uuids
 from cluster.probe.query import Answer
 from cluster.snapshot import dump_cluster, load_cluster
 
@@ -64,13 +64,13 @@ IMPOSSIBLE = [
     (on_gpu(index=-1), "index"),
     (on_gpu(index=1), "two GPUs have the same index 1"),
     (on_gpu(uuid="GPU-node-2-1"), "two GPUs have the same uuid GPU-node-2-1"),
-    (on_gpu(uuid="GPU-node-1-1"), "two nodes hold the GPU with the uuid GPU-node-1-1"),
+    (on_gpu(uuid="GPU-node-1-1"), "two nodes have a GPU with uuid GPU-node-1-1"),
     (on_gpu(uuid=""), "uuid"),
     (on_gpu(compute_capability=[8, -1]), "compute_capability"),
     (on_gpu(numa_node=-1), "numa_node"),
     (on_gpu(processes=[{"pid": 0}]), "pid"),
     (on_gpu(processes=[{"pid": 7, "memory_bytes": -1}]), "memory_bytes"),
-    (on_gpu(colour="green"), "colour: this field is not known"),
+    (on_gpu(color="green"), "color: unknown field"),
     (on_node(node_id="node-1"), "two nodes have the same node_id node-1"),
     (on_node(gpus={}), "gpus"),
     *[(on_node(network_bytes_per_s=value), "network_bytes_per_s") for value in ABSURD_RATES],
@@ -93,7 +93,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("change", "reason"), IMPOSSIBLE)
-def test_what_cannot_be_is_refused_by_field(change: Change, reason: str, tmp_path: Path) -> None:
+def test_impossible_values_are_refused_by_field(change: Change, reason: str, tmp_path: Path) -> None:
     changed = body()
     change(changed)
     with pytest.raises(BadInput) as caught:
@@ -134,9 +134,9 @@ def test_a_node_has_as_many_gpus_as_a_machine_can(tmp_path: Path) -> None:
     changed["cluster"]["nodes"][0]["gpus"] = [{**gpu, "index": i, "uuid": f"{i}"} for i in range(257)]
     with pytest.raises(BadInput, match=r"cluster\.nodes\.0\.gpus: .* at most 256"):
         load(changed, tmp_path / "cluster.json")
-    with pytest.raises(BadInput, match="a node of 99,999 GPUs is asked for at position 1"):
+    with pytest.raises(BadInput, match="99,999 GPUs per node is too many at position 1"):
         parse_cluster_spec("99999xL4")
-    with pytest.raises(BadInput, match="a node of 257 GPUs is asked for at position 3"):
+    with pytest.raises(BadInput, match="257 GPUs per node is too many at position 3"):
         parse_cluster_spec("2x257xL4")
     assert parse_cluster_spec("256xL4").num_gpus == 256
 
@@ -147,7 +147,7 @@ def test_a_file_stops_at_as_many_gpus_as_a_spec(tmp_path: Path) -> None:
     few = {key: gpu[key] for key in ("type", "memory_total_bytes")}
     gpus = [{**few, "index": i, "uuid": f"{i}"} for i in range(150_000)]
     changed["cluster"]["nodes"] = [{"node_id": name, "name": name, "gpus": gpus} for name in "ab"]
-    with pytest.raises(BadInput, match=r"cluster\.json holds 300,000 GPUs"):
+    with pytest.raises(BadInput, match=r"cluster\.json has 300,000 GPUs"):
         load(changed, tmp_path / "cluster.json")
 
 
@@ -163,7 +163,7 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[", "{} {}", '{"format": "clusterview-cluster"', "\x00", "[" * 100_000]
 )
-def test_what_is_not_json_is_said(text: str, tmp_path: Path) -> None:
+def test_text_that_is_not_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
     path.write_text(text)
     with pytest.raises(BadInput, match="is not JSON"):
@@ -179,6 +179,6 @@ def test_an_impossible_size_on_a_live_gpu_is_none_with_a_reason(sizes: tuple[int
 
 def test_a_live_gpu_with_the_uuid_of_another_is_set_aside() -> None:
     gpu = Gpu(index=0, uuid="GPU-a", type="L4", memory_total_bytes=None)
-    apart = _told_apart({0: gpu, 1: gpu.model_copy(update={"index": 1})})
+    apart = _with_distinct_uuids({0: gpu, 1: gpu.model_copy(update={"index": 1})})
     assert apart[0].healthy and apart[1].uuid == "unreadable-gpu-1"
     assert apart[1].unhealthy_reason == "it reports the UUID of GPU 0"

@@ -1,4 +1,4 @@
-"""Strings from outside carry nothing that a terminal obeys."""
+"""Strings from outside contain nothing that a terminal would act on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes, durations and counts as a person reads them."""
+"""How sizes, durations and counts are formatted."""
 
 from __future__ import annotations
 

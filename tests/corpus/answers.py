@@ -1,6 +1,7 @@
-"""What the planner answers to one command line, reduced to key figures and two digests.
+"""What the planner answers to one command line, reduced to key figures and three digests.
 
-`figures` covers every number, layout, placement and rule of the JSON document; `words` covers its sentences.
+`figures` covers every number, layout, placement and rule of the JSON document, `fixes` what is suggested for
+refused layouts, and `words` the sentences.
 A change of wording therefore leaves `figures` as it was.
 """
 
@@ -32,6 +33,7 @@ _SENTENCES = frozenset(
         "bottleneck",
     }
 )
+_FIXES = frozenset({"fixes"})
 _VARYING = frozenset({"taken_at_s"})
 _SIGNIFICANT_DIGITS = 6
 """Enough to notice a change of method; few enough that the order of a sum does not matter."""
@@ -48,8 +50,9 @@ def answer(arguments: tuple[str, ...], snapshots: Mapping[str, str]) -> Json:
     document = json.loads(out.getvalue())
     return {
         "status": status,
-        "figures": _digest(_without(document, _SENTENCES)),
-        "words": _digest(_sentences(document)),
+        "figures": _digest(_without(document, _SENTENCES | _FIXES)),
+        "words": _digest(_below(document, _SENTENCES)),
+        "fixes": _digest(_without(_below(document, _FIXES), frozenset({"text"}))),
         **_key_figures(document),
     }
 
@@ -85,15 +88,15 @@ def _without(value: Any, names: frozenset[str]) -> Any:
     return _rounded(value)
 
 
-def _sentences(value: Any) -> list[Any]:
-    """Return everything below the keys that hold sentences, in document order."""
+def _below(value: Any, names: frozenset[str]) -> list[Any]:
+    """Return everything below the keys of these names, in document order."""
     if isinstance(value, list):
-        return [found for item in value for found in _sentences(item)]
+        return [found for item in value for found in _below(item, names)]
     if not isinstance(value, dict):
         return []
     found = []
     for key, item in value.items():
-        found += [item] if key in _SENTENCES else _sentences(item)
+        found += [item] if key in names else _below(item, names)
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from cluster.catalog.gpus import all_gpu_types
-from cluster.catalog.models import catalogue_names
+from cluster.catalog.models import model_names
 from tests.corpus.clusters import SNAPSHOTS
 
 SEED = 20261127
@@ -73,7 +73,7 @@ def _question(draw: random.Random) -> Arguments:
 
 
 def _model(draw: random.Random) -> str:
-    return draw.choice(COMMON_MODELS) if draw.random() < 0.35 else draw.choice(sorted(catalogue_names()))
+    return draw.choice(COMMON_MODELS) if draw.random() < 0.35 else draw.choice(sorted(model_names()))
 
 
 def _cluster(draw: random.Random) -> str:

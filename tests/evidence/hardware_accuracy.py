@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.catalog.gpus import find_gpu
-from cluster.planner.cost import Topology, all_reduce_time_s, link_for
+from cluster.planner.cost import all_reduce_time_s, link_for
+from cluster.planner.replica import ReplicaLinks
 from tests.evidence.figures import Miss, summary
 from tests.evidence.rows import Row, read_key, read_rows
 
@@ -35,7 +36,7 @@ def all_reduce_misses(folder: Path) -> Iterator[tuple[int, Miss]]:
         if row["kind"] != "all_reduce" or known is None or measured_us is None or row.get("n_nodes", 1) != 1:
             continue
         gpu, ranks, size = find_gpu(known[1]), row["n_gpus"], row["message_bytes"]
-        link = link_for(known[2], ranks, gpu, Topology(tp_link=known[2]))
+        link = link_for(known[2], ranks, gpu, ReplicaLinks(tp_link=known[2]))
         predicted_us = all_reduce_time_s(size, ranks, link) * 1e6
         yield size, Miss(f"{row['system']}, {ranks} ranks, {size:,} bytes", predicted_us, measured_us)
 

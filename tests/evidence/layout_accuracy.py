@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.planner.plan import plan
 from cluster.planner.result import Candidate, Plan
-from cluster.planner.search.rank import SAME, benefit
+from cluster.planner.search.ranking import SAME, benefit
 from tests.evidence.figures import Miss, summary
 from tests.evidence.published import Publications, Published
 from tests.evidence.rows import read_rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
-from cluster.planner.result import RankMemory
+from cluster.planner.memory import kv_cache_tokens, replica_memory, with_ranks
 from cluster.units import GIB
 from tests.evidence.figures import Miss, summary
 from tests.evidence.models import EvidenceModels
@@ -53,31 +52,21 @@ def section(folder: Path) -> list[str]:
     ]
 
 
-def stage_memories(setup: Setup, total_bytes: int) -> tuple[RankMemory, ...]:
-    """Return each stage's memory on an otherwise empty GPU of this total."""
-    return tuple(
-        rank_memory(
-            setup.model, setup.layout, stage, setup.engine, setup.request, total_bytes, total_bytes, setup.gpu
-        )
-        for stage in setup.stages
-    )
-
-
 def weights_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     """Return the error of the weights, of the first stage as the log shows it."""
     measured = row.get("weights_gib_per_gpu")
     if not measured:
         return []
-    memory = stage_memories(setup, setup.gpu_total_bytes or 80 * GIB)[0]
+    memory = replica_memory(setup.replica).ranks[0]
     return [Miss(name, memory.weights_bytes / GIB, measured)]
 
 
 def activation_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     """Return the error of the activation peak, of the first stage as the log shows it."""
     measured = row.get("activation_peak_gib")
-    if measured is None or setup.gpu_total_bytes is None:
+    if measured is None or not setup.names_gpu:
         return []
-    memory = stage_memories(setup, setup.gpu_total_bytes)[0]
+    memory = replica_memory(setup.replica).ranks[0]
     return [Miss(name, memory.activation_bytes / GIB, measured)]
 
 
@@ -86,25 +75,20 @@ def tokens_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     measured, logged = row.get("kv_tokens"), row.get("kv_cache_gib_per_gpu")
     if not measured or not logged:
         return []
-    total = setup.gpu_total_bytes or 24 * GIB
-    given = tuple(
-        replace(memory, kv_cache_bytes=int(logged * GIB)) for memory in stage_memories(setup, total)
-    )
-    limits = engine_limits(setup.model, setup.engine, setup.request, total, setup.gpu)
-    predicted = kv_cache_tokens(
-        ReplicaMemory.of(setup.model, setup.layout, setup.stages, given, setup.engine, setup.request, limits)
-    )
-    return [Miss(name, predicted, measured)]
+    replica = setup.replica
+    logged_ranks = [
+        replace(memory, kv_cache_bytes=int(logged * GIB)) for memory in replica_memory(replica).ranks
+    ]
+    return [Miss(name, kv_cache_tokens(with_ranks(replica, logged_ranks)), measured)]
 
 
 def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
     """Return the error of the KV room predicted from nothing but the command line."""
     measured = row.get("kv_cache_gib_per_gpu")
-    if not measured or measured < 0 or setup.gpu_total_bytes is None or row.get("room_unknown"):
+    if not measured or measured < 0 or not setup.names_gpu or row.get("room_unknown"):
         return []
-    used = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
-    memory = min(stage_memories(used, setup.gpu_total_bytes), key=lambda stage: stage.kv_cache_bytes)
-    return [Miss(name, memory.kv_cache_bytes / GIB, measured)]
+    used = replica_memory(setup.at_utilization(utilization_of(row)).replica)
+    return [Miss(name, min(rank.kv_cache_bytes for rank in used.ranks) / GIB, measured)]
 
 
 def utilization_of(row: Row) -> float | None:

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cluster.catalog.hf_config.model import model_from_config
-from cluster.catalog.hf_config.quantization.variants import variant_reading
+from cluster.catalog.hf_config.quantization.requested import variant_reading
+from cluster.catalog.hf_config.read_model import model_from_config
 from cluster.catalog.model_spec import ModelSpec
-from cluster.catalog.models.catalogue import resolve
 from cluster.catalog.models.load import load_config
+from cluster.catalog.models.names import resolve
 from cluster.errors import ClusterviewError
 from tests.evidence.rows import OWN_FOLDER, Row, read_aliases, read_rows
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.planner.memory import ReplicaMemory, engine_limits
+from cluster.planner.memory import replica_memory
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.rules import graphs_rejection, layout_rejections, memory_rejections
-from tests.evidence.memory_accuracy import stage_memories, utilization_of
+from tests.evidence.memory_accuracy import utilization_of
 from tests.evidence.models import EvidenceModels
 from tests.evidence.rows import Row, named_rows
 from tests.evidence.setups import Setup, read_setup
 
 RULES_OF_CATEGORY = {
-    "max_len_gt_kv": {"max_len_exceeds_kv", "no_kv_memory"},
-    "kv_need_gt_available": {"max_len_exceeds_kv", "no_kv_memory"},
-    "oom_load": {"weights_do_not_fit"},
-    "no_kv_memory": {"no_kv_memory", "weights_do_not_fit", "max_len_exceeds_kv"},
-    "dtype_unsupported": {"dtype_unsupported", "quantization_unsupported"},
+    "max_len_gt_kv": {Rule.MAX_LEN_EXCEEDS_KV, Rule.NO_KV_MEMORY},
+    "kv_need_gt_available": {Rule.MAX_LEN_EXCEEDS_KV, Rule.NO_KV_MEMORY},
+    "oom_load": {Rule.WEIGHTS_DO_NOT_FIT},
+    Rule.NO_KV_MEMORY: {Rule.NO_KV_MEMORY, Rule.WEIGHTS_DO_NOT_FIT, Rule.MAX_LEN_EXCEEDS_KV},
+    Rule.DTYPE_UNSUPPORTED: {Rule.DTYPE_UNSUPPORTED, Rule.QUANTIZATION_UNSUPPORTED},
 }
 """Rules that say what a category of the evidence says; any other category is a rule's own name."""
 
@@ -68,19 +69,16 @@ def section(folder: Path) -> list[str]:
 
 def rejections(setup: Setup) -> tuple[Rejection, ...]:
     """Return every rule a setup breaks, memory included where the GPU is known."""
-    shape = layout_rejections(setup.model, setup.layout, setup.gpu, setup.engine, setup.request)
-    if setup.gpu_total_bytes is None or shape:
+    replica, spec = setup.replica, setup.replica.ranks[0].gpu.spec
+    shape = layout_rejections(replica.model, replica.layout, spec, replica.engine, setup.request)
+    if shape or not setup.names_gpu:
         return shape
-    memories = stage_memories(setup, setup.gpu_total_bytes)
-    limits = engine_limits(setup.model, setup.engine, setup.request, setup.gpu_total_bytes, setup.gpu)
-    total = setup.gpu_total_bytes
-    late = (graphs_rejection(setup.engine, memory, total, total) for memory in memories)
-    found = memory_rejections(
-        ReplicaMemory.of(
-            setup.model, setup.layout, setup.stages, memories, setup.engine, setup.request, limits
-        )
+    memory = replica_memory(replica)
+    late = (
+        graphs_rejection(replica.engine, taken, rank.gpu)
+        for taken, rank in zip(memory.ranks, replica.ranks, strict=True)
     )
-    return found or tuple(rejection for rejection in late if rejection)
+    return memory_rejections(memory) or tuple(rejection for rejection in late if rejection)
 
 
 def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
@@ -90,8 +88,7 @@ def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
         setup = read_setup(row, models, folder) if _started(row) else None
         if setup is None:
             continue
-        setup = replace(setup, request=replace(setup.request, gpu_memory_utilization=utilization_of(row)))
-        found = rejections(setup)
+        found = rejections(setup.at_utilization(utilization_of(row)))
         if found:
             lines.append(f"    {name}: {found[0].rule}: {found[0].message}")
     return lines

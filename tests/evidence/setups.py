@@ -13,7 +13,9 @@ from cluster.catalog.gpu_spec import DRIVER_RESERVED_BYTES, GpuSpec
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import ModelSpec
 from cluster.errors import ClusterviewError
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.replica import Rank, RankGpu, Replica
 from cluster.planner.request import PlanRequest
 from cluster.units import GIB
 from tests.evidence.models import EvidenceModels
@@ -26,18 +28,26 @@ _BUILD = re.compile(r"nightly|image|dev|rc")
 DTYPES = {"bf16": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp16": "fp16", "float32": "fp32"}
 
 
+ASSUMED_GPU = RankGpu(24 * GIB, 24 * GIB)
+"""For rows that name no GPU: what is read off them then does not depend on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """One engine start of the evidence."""
 
-    model: ModelSpec
-    layout: Layout
-    stages: tuple[StageRange, ...]
-    engine: EngineProfile
     request: PlanRequest
-    gpu: GpuSpec | None
-    gpu_total_bytes: int | None
-    """As NVML would report it; None where the row names no GPU."""
+    replica: Replica
+    """On otherwise empty GPUs."""
+    names_gpu: bool
+    """False: the row does not say on which GPU, and the replica is on ASSUMED_GPU."""
+
+    def at_utilization(self, fraction: float | None) -> Setup:
+        """Return the same start with this memory fraction; None leaves it as it is."""
+        if fraction is None:
+            return self
+        launch = self.replica.launch.at_utilization(fraction)
+        return replace(self, replica=self.replica.started_with(launch))
 
 
 def read_version(row: Row) -> str | None:
@@ -58,6 +68,21 @@ def even_stages(num_layers: int, pp: int) -> tuple[StageRange, ...]:
     )
 
 
+def even_replica(
+    model: ModelSpec, layout: Layout, gpu: RankGpu, request: PlanRequest, engine: EngineProfile | None = None
+) -> Replica:
+    """Return one replica of the layout with even stages, on GPUs of one kind, under the request's engine."""
+    engine = engine or load_engine(request.engine, request.engine_version)
+    return Replica(
+        model=model,
+        engine=engine,
+        launch=launch_on(model, engine, request, gpu.total_bytes, gpu.spec),
+        layout=layout,
+        ranks=tuple(Rank(stage, gpu) for stage in even_stages(model.num_layers, layout.pp)),
+        paced_by=gpu.spec,
+    )
+
+
 def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
     """Return what a row started, or None where its model or layout is not known."""
     model = models.find_row(row, _dtype(row))
@@ -66,16 +91,10 @@ def read_setup(row: Row, models: EvidenceModels, folder: Path) -> Setup | None:
         return None
     layout = Layout(tp=tp, pp=row.get("pp", 1), ep=row.get("ep", 1))
     engine = load_engine(row.get("engine", "vllm"), _engine_version(row, folder))
-    gpu = find_row_gpu(row, folder)
-    return Setup(
-        model=model,
-        layout=layout,
-        stages=even_stages(model.num_layers, layout.pp),
-        engine=engine,
-        request=_request(row),
-        gpu=gpu,
-        gpu_total_bytes=_total_bytes(row, gpu),
-    )
+    request, spec = _request(row), find_row_gpu(row, folder)
+    total = _total_bytes(row, spec)
+    gpu = replace(ASSUMED_GPU, spec=spec) if total is None else RankGpu(total, total, spec)
+    return Setup(request, even_replica(model, layout, gpu, request, engine), total is not None)
 
 
 def _engine_version(row: Row, folder: Path) -> str | None:

@@ -11,14 +11,17 @@ from cluster.catalog.engine_profile.support import NotYet
 from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.model_spec import Attention, AttentionKind, Quantization, Vision
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
-from cluster.planner.memory import ReplicaMemory, engine_limits, rank_memory
+from cluster.planner.memory import replica_memory
 from cluster.planner.memory.cache_layers import cache_layer
+from cluster.planner.replica import RankGpu
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 from cluster.planner.rules import layout_rejections, memory_notes, memory_rejections
 from cluster.planner.workload import format_notes
 from cluster.units import GIB
-from tests.cluster.planner.memory.specs import AWQ, llama_8b, whole
+from tests.cluster.planner.memory.specs import AWQ, llama_8b, replica_of
 
 T4, RTX_3090 = find_gpu("T4"), find_gpu("RTX-3090")
 WHOLE = Layout()
@@ -43,14 +46,14 @@ def rules(spec, layout=WHOLE, version="0.24.0", gpu=None, engine="vllm", **asked
 )
 def test_pipeline_stages_by_architecture(architecture: str, version: str, refused: bool) -> None:
     spec = replace(llama_8b(), architecture=architecture)
-    assert rules(spec, Layout(pp=2), version) == (["pp_unsupported"] if refused else [])
+    assert rules(spec, Layout(pp=2), version) == ([Rule.PP_UNSUPPORTED] if refused else [])
     assert rules(spec, Layout(), version) == []
 
 
 def test_heads_of_a_vision_tower_must_divide_if_the_engine_splits_them() -> None:
     tower = Vision((), num_heads=12, divides_heads=True)
     seeing = replace(llama_8b(), vision=tower)
-    assert rules(seeing, Layout(tp=8)) == ["heads_not_divisible"]
+    assert rules(seeing, Layout(tp=8)) == [Rule.HEADS_NOT_DIVISIBLE]
     assert rules(seeing, Layout(tp=4)) == []
     assert rules(replace(seeing, vision=replace(tower, divides_heads=False)), Layout(tp=8)) == []
     assert rules(seeing, Layout(tp=8), "0.5.12", engine="sglang") == []
@@ -62,14 +65,14 @@ def test_heads_of_a_vision_tower_must_divide_if_the_engine_splits_them() -> None
 )
 def test_fp8_caches_need_kernels(version: str, gpu: object, refused: bool) -> None:
     found = rules(llama_8b(), version=version, gpu=gpu, kv_cache_dtype="fp8")
-    assert found == (["dtype_unsupported"] if refused else [])
+    assert found == ([Rule.DTYPE_UNSUPPORTED] if refused else [])
     gemma = replace(llama_8b(), architecture="Gemma4ForConditionalGeneration")
-    assert rules(gemma, version="0.25.0", gpu=RTX_3090, kv_cache_dtype="fp8") == ["dtype_unsupported"]
+    assert rules(gemma, version="0.25.0", gpu=RTX_3090, kv_cache_dtype="fp8") == [Rule.DTYPE_UNSUPPORTED]
 
 
 def test_weights_stored_by_bitsandbytes_stay_whole() -> None:
     stored = replace(llama_8b(), quantization=Quantization("bitsandbytes", AWQ))
-    assert "quantization_unsupported" in rules(stored, Layout(tp=2))
+    assert Rule.QUANTIZATION_UNSUPPORTED in rules(stored, Layout(tp=2))
     assert rules(stored, Layout(pp=2)) == []
     on_load = replace(stored, quantization=Quantization("bitsandbytes", AWQ, on_request=True))
     assert rules(on_load, Layout(tp=2)) == []
@@ -77,7 +80,7 @@ def test_weights_stored_by_bitsandbytes_stay_whole() -> None:
 
 def test_models_that_overflow_in_fp16_need_bf16_or_fp32() -> None:
     gemma = replace(llama_8b(), architecture="Gemma2ForCausalLM")
-    assert rules(gemma, gpu=T4) == ["dtype_unsupported"]
+    assert rules(gemma, gpu=T4) == [Rule.DTYPE_UNSUPPORTED]
     assert rules(gemma, gpu=T4, dtype="fp32") == []
     assert rules(llama_8b(), gpu=T4) == []
 
@@ -87,7 +90,7 @@ def test_batch_defaults_depend_on_the_gpu_name() -> None:
     engine = load_engine("vllm", "0.13.0")
     for name, seqs in (("A100-80GB", 256), ("A800-80GB", 1024), ("H100", 1024)):
         gpu = find_gpu(name)
-        limits = engine_limits(llama_8b(), engine, PlanRequest(), gpu.memory_bytes, gpu)
+        limits = launch_on(llama_8b(), engine, PlanRequest(), gpu.memory_bytes, gpu)
         assert limits.max_num_seqs == seqs
 
 
@@ -101,11 +104,8 @@ def test_latent_entries_were_padded_before_v1() -> None:
 
 
 def test_sglang_serves_with_less_cache_than_its_longest_request() -> None:
-    spec, engine = llama_8b(), load_engine("sglang")
-    request = PlanRequest(max_model_len=131072, engine="sglang")
-    memory = rank_memory(spec, Layout(), whole(spec), engine, request, 24 * GIB, 24 * GIB, RTX_3090)
-    limits = engine_limits(spec, engine, request, 24 * GIB, RTX_3090)
-    held = ReplicaMemory.of(spec, Layout(), (whole(spec),), (memory,), engine, request, limits)
+    gpu = RankGpu(24 * GIB, 24 * GIB, RTX_3090)
+    held = replica_memory(replica_of(llama_8b(), load_engine("sglang"), gpu=gpu, max_model_len=131072))
     assert memory_rejections(held) == ()
     assert "do not fit the cache" in memory_notes(held)[0]
 
@@ -125,7 +125,7 @@ def test_sglang_serves_with_less_cache_than_its_longest_request() -> None:
 )
 def test_models_that_came_later_are_refused(architecture: str, first: str, before: str) -> None:
     spec = replace(llama_8b(), architecture=architecture)
-    assert rules(spec, WHOLE, before) == ["engine_unsupported"]
+    assert rules(spec, WHOLE, before) == [Rule.ENGINE_UNSUPPORTED]
     assert rules(spec, WHOLE, first) == rules(spec, WHOLE, f"{before}.dev7") == []
 
 
@@ -139,7 +139,7 @@ def test_the_refusal_names_the_first_version() -> None:
 
 def test_rotary_scaling_came_with_its_model() -> None:
     scaled = replace(llama_8b(), rope_type="llama3")
-    assert rules(scaled, WHOLE, "0.5.2") == ["engine_unsupported"]
+    assert rules(scaled, WHOLE, "0.5.2") == [Rule.ENGINE_UNSUPPORTED]
     assert rules(scaled, WHOLE, "0.5.3") == rules(llama_8b(), WHOLE, "0.5.2") == []
 
 
@@ -167,13 +167,13 @@ def test_every_first_version_is_one() -> None:
 )
 def test_quantized_kernels_support_some_dtypes(method: str, dtype: str, version: str, refused: bool) -> None:
     spec = replace(llama_8b(), dtype=dtype, quantization=Quantization(method, AWQ))
-    assert rules(spec, WHOLE, version, dtype=dtype) == (["dtype_unsupported"] if refused else [])
+    assert rules(spec, WHOLE, version, dtype=dtype) == ([Rule.DTYPE_UNSUPPORTED] if refused else [])
     # The kernels' dtypes override what the config states.
     assert rules(spec, WHOLE, version) == []
 
 
 def test_tensorrt_llm_runs_its_listed_architectures() -> None:
-    for architecture, found in (("BloomForCausalLM", ["engine_unsupported"]), ("Qwen3ForCausalLM", [])):
+    for architecture, found in (("BloomForCausalLM", [Rule.ENGINE_UNSUPPORTED]), ("Qwen3ForCausalLM", [])):
         spec = replace(llama_8b(), architecture=architecture)
         assert rules(spec, WHOLE, "1.2.0", engine="tensorrt-llm") == found
     unnamed = replace(llama_8b(), architecture="")

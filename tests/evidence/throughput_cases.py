@@ -12,13 +12,16 @@ from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models import load_model
 from cluster.errors import ClusterviewError
-from cluster.planner import cost, memory
+from cluster.planner.cost import estimate
 from cluster.planner.cost.band import layout_class
 from cluster.planner.layout import Layout
+from cluster.planner.memory import kv_cache_tokens, replica_memory
+from cluster.planner.replica import RankGpu, ReplicaLinks, TpLink
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Estimate
+from cluster.planner.traffic import Lengths, traffic_of
 from tests.evidence.rows import OWN_FOLDER, Row, read_key, read_rows
-from tests.evidence.setups import even_stages
+from tests.evidence.setups import even_replica
 
 DRIVER_BYTES = 600_000_000
 """Memory in use on an idle GPU before an engine starts."""
@@ -101,25 +104,15 @@ class Planner:
             return None
         engine = load_engine(question.engine, question.version)
         layout, request = question.layout, question.request
-        stages = even_stages(model.num_layers, layout.pp)
-        free = gpu.memory_bytes - DRIVER_BYTES
-        memories = [
-            memory.rank_memory(model, layout, stage, engine, request, gpu.memory_bytes, free, gpu)
-            for stage in stages
-        ]
-        room = memory.kv_cache_tokens(
-            memory.ReplicaMemory.of(model, layout, stages, memories, engine, request)
-        )
-        link = "none" if layout.tp == 1 else "nvlink" if gpu.nvlink_bytes_per_s else "pcie"
-        topology = cost.Topology(tp_link=link)  # type: ignore[arg-type]
+        on_gpu = RankGpu(gpu.memory_bytes, gpu.memory_bytes - DRIVER_BYTES, gpu)
+        one = replace(layout, dp=layout.dp // layout.num_replicas)
+        link: TpLink = "none" if layout.tp == 1 else "nvlink" if gpu.nvlink_bytes_per_s else "pcie"
+        replica = replace(even_replica(model, one, on_gpu, request, engine), links=ReplicaLinks(link))
+        memory = replica_memory(replica)
+        traffic = traffic_of(request, Lengths(request.input_tokens, request.output_tokens))
         return Answer(
             question=question,
             group=layout_class(model, layout),
-            estimate=cost.estimate(model, layout, stages, gpu, topology, engine, request, room),
-            feasible=room >= request.input_tokens + request.output_tokens,
+            estimate=estimate(memory, traffic, layout.num_replicas),
+            feasible=kv_cache_tokens(memory) >= traffic.lengths.total,
         )
-
-
-def at_concurrency(question: Question, concurrency: int | None) -> Question:
-    """Return the question with that many requests in flight."""
-    return replace(question, request=replace(question.request, concurrency=concurrency))

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from cluster.catalog.models.catalogue import catalogue_names, read_entry
+from cluster.catalog.models.entries import model_names, read_entry
 from tests.cluster.catalog.configs import EVERY, sized
 from tests.fuzz.values import ABSURD, changed, damaged_text
 
@@ -69,7 +69,7 @@ def write_model(rng: random.Random, folder: Path) -> Path:
 def _config(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.5:
         return dict(rng.choice(EVERY))
-    config: dict[str, Any] = read_entry(rng.choice(catalogue_names()))["config"]
+    config: dict[str, Any] = read_entry(rng.choice(model_names()))["config"]
     return config
 
 

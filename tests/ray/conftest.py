@@ -11,7 +11,7 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
-from cluster.bridge.records import ClusterRecord, read_record, read_records
+from cluster.bridge.state.records import ClusterRecord, read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.cluster.probe.fake_library import build_fake_nvml
 from tests.ray.support import SPEC, START_S, processes_of, wait_until
@@ -46,7 +46,7 @@ def fake_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def view(state_dir: Path) -> Iterator[SessionView]:
     """A session on a simulated cluster of two nodes with four GPUs each; checked for leftovers at the end."""
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as opened:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as opened:
         opened.settled_cluster(START_S)
         temp_dir = str(Path(record_of(SPEC).socket_path).parent)
         yield opened

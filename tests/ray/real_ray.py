@@ -153,10 +153,6 @@ class RealRay:
         """Return the pid of a node's raylet."""
         return next(pid for pid, command in self.pids(name).items() if _is_raylet(command))
 
-    def kill_node(self, name: str) -> None:
-        """Kill a node, as a power failure would."""
-        _kill(self._started.pop(name))
-
     def log(self, name: str) -> str:
         """Return what `ray start` printed."""
         return Path(self.folder, f"{name}.log").read_text(errors="replace")

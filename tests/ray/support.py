@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bridge.process_table import processes_titled
-from cluster.bridge.records import ClusterRecord
+from cluster.bridge.state.records import ClusterRecord
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
@@ -92,7 +92,7 @@ def ranks_in(status: DeploymentStatus | None, state: str) -> int:
 
 _LOOK = """
 import json, sys
-from cluster.bridge.embedded import ray_environment
+from cluster.bridge.keeper.embedded import ray_environment
 import os
 os.environ.update(ray_environment(sys.argv[2], sys.argv[3]))
 import ray

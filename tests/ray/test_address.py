@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.attach import attach
-from cluster.bridge.embedded import ray_environment
+from cluster.bridge.keeper.attach import attach
+from cluster.bridge.keeper.embedded import ray_environment
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.errors import BadInput, Unreachable
@@ -44,7 +44,7 @@ def test_joining_and_deploying_by_address(
     address, environment = head
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         assert view.session.title == f"ray {address}"
         assert [len(node.gpus) for node in cluster.nodes] == [2]
@@ -55,7 +55,7 @@ def test_joining_and_deploying_by_address(
 
 WHERE = """
 import sys
-from cluster.bridge.ray_link import enter
+from cluster.bridge.driver.ray_link import enter
 ray = enter(sys.argv[1], ship_package=True)
 @ray.remote(num_cpus=0)
 def where():
@@ -65,12 +65,15 @@ print(ray.get(where.remote()))
 """
 
 
-def test_the_package_travels_to_the_nodes(head: tuple[str, dict[str, str]]) -> None:
-    """Nodes of another cluster do not have clusterview installed: they must run what the driver sent."""
+def test_the_package_travels_to_the_nodes(head: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """A node of another cluster must run the package that the driver sent, not a folder of its name."""
     address, environment = head
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "__init__.py").write_text("raise RuntimeError('another package was imported')")
     done = subprocess.run(
-        [sys.executable, "-c", WHERE, address],
-        env={**os.environ, **environment},
+        [sys.executable, "-P", "-c", WHERE, address],
+        cwd=tmp_path,
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=START_S,
@@ -83,14 +86,16 @@ def test_a_wrong_token_is_reported(head: tuple[str, dict[str, str]], monkeypatch
     address, environment = head
     for name, value in {**environment, "RAY_AUTH_TOKEN": "wrong"}.items():
         monkeypatch.setenv(name, value)
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
-        with pytest.raises(Unreachable, match=r"does not let us in: the token in RAY_AUTH_TOKEN") as refused:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
+        with pytest.raises(
+            Unreachable, match=r"rejected the connection: the token in RAY_AUTH_TOKEN"
+        ) as refused:
             view.settled_cluster(START_S)
         assert "wrong" not in refused.value.one_line()
 
 
 def lost_reason(address: str) -> str:
-    with SessionView(open_session(address=address, simulate=None), tells_progress=False) as view:
+    with SessionView(open_session(address=address, simulate=None), shows_progress=False) as view:
         with pytest.raises((Unreachable, BadInput)) as refused:
             view.settled_cluster(START_S)
         return refused.value.one_line()
@@ -107,7 +112,9 @@ def test_somebody_listens_and_says_nothing() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert "takes connections but has said nothing" in lost_reason(f"127.0.0.1:{silent.getsockname()[1]}")
+        assert "accepts connections but did not respond" in lost_reason(
+            f"127.0.0.1:{silent.getsockname()[1]}"
+        )
 
 
 def test_a_web_server_is_not_a_ray_head() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.attach import attach
 from cluster.bridge.events import Event, TokenSeen
+from cluster.bridge.keeper.attach import attach
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.deploy.status import DeploymentStatus
@@ -83,7 +83,7 @@ def ask(view: SessionView, name: str, text: str, max_tokens: int) -> list[TokenS
             super()._take(event)
 
     session = open_session(address=None, simulate=SPEC)
-    with Listening(session, tells_progress=False) as second:
+    with Listening(session, shows_progress=False) as second:
         second.wait(lambda: second.find(name) is not None, START_S)
         session.prompt(name, "p", text, max_tokens).result(START_S)
     return seen

@@ -20,7 +20,7 @@ NOTICED_S = 60.0
 
 
 def test_a_lost_node_ends_only_its_own_replica(state_dir: Path) -> None:
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         folder = record_of(SPEC).temp_dir
         spec = order(cluster, "pair", [[(0, 0)], [(1, 0)]], planned_bytes=2**30)

@@ -60,7 +60,7 @@ def real_view(
             patch.delenv(name)
         for name, value in ray.ray_environment().items():
             patch.setenv(name, value)
-        with SessionView(open_session(address=ray.address, simulate=None), tells_progress=False) as view:
+        with SessionView(open_session(address=ray.address, simulate=None), shows_progress=False) as view:
             view.settled_cluster()
             yield view
 

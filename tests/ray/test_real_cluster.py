@@ -67,7 +67,7 @@ def errors_of(cluster: Cluster) -> dict[str, str]:
 
 def test_without_a_gpu_one_line_says_so(head: RealRay) -> None:
     line = one_line_error(run_clusterview("--dry-run", "--address", head.address, **head.user_environment()))
-    assert f"no GPU on ray {head.address}: neither Ray nor NVML shows one on head" in line
+    assert f"no GPU on ray {head.address}: neither Ray nor NVML reports one on head" in line
 
 
 def test_a_dry_run_sees_every_node(real: RealRay) -> None:
@@ -117,12 +117,15 @@ def test_doctor_names_what_is_wrong_with_a_node(real: RealRay) -> None:
 
 @pytest.mark.parametrize(
     ("token", "said"),
-    [("wr0ng", "the token in RAY_AUTH_TOKEN is not the cluster's"), ("", "~/.ray/auth_token does not exist")],
+    [
+        ("wr0ng", "the token in RAY_AUTH_TOKEN is not the cluster's token"),
+        ("", "~/.ray/auth_token does not exist"),
+    ],
 )
 def test_a_wrong_token_is_reported_but_not_shown(real: RealRay, token: str, said: str) -> None:
     environment = without_auth(real, RAY_AUTH_TOKEN=token)
     line = one_line_error(run_clusterview("status", "--address", real.address, **environment))
-    assert f"the Ray head at {real.address} does not let us in" in line
+    assert f"the Ray head at {real.address} rejected the connection" in line
     assert said in line
     assert "wr0ng" not in line
 
@@ -136,7 +139,7 @@ def test_a_machine_outside_any_cluster_is_reported_at_once(real: RealRay) -> Non
     done = subprocess.run(
         command, env=real.user_environment(), capture_output=True, text=True, timeout=30, check=False
     )
-    assert "this machine is no node of the Ray cluster" in one_line_error(done)
+    assert "this machine is not a node of the Ray cluster" in one_line_error(done)
 
 
 def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:
@@ -144,17 +147,17 @@ def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:
     raylet = driver.raylet_pid("gpu-b")
     kill(raylet, signal.SIGSTOP)
     try:
-        with SessionView(open_session(address=driver.address, simulate=None), tells_progress=False) as view:
+        with SessionView(open_session(address=driver.address, simulate=None), shows_progress=False) as view:
             view.wait(lambda: view.cluster is not None and gpus_of(view.cluster)["gpu-a"] == 4, START_S)
             cluster = view.settled_cluster(START_S, probes_s=1.0)
     finally:
         kill(raylet, signal.SIGCONT)
     assert gpus_of(cluster) == {"amd": 0, "gpu-a": 4, "gpu-b": 0, "head": 0}
-    assert errors_of(cluster)["gpu-b"] == "the probe on this node has not answered yet"
+    assert errors_of(cluster)["gpu-b"] == "the probe on this node has not responded yet"
 
 
-def test_a_node_that_leaves_is_reported(driver: RealRay) -> None:
-    with SessionView(open_session(address=driver.address, simulate=None), tells_progress=False) as view:
+def test_a_node_that_leaves_is_said(driver: RealRay) -> None:
+    with SessionView(open_session(address=driver.address, simulate=None), shows_progress=False) as view:
         assert gpus_of(view.settled_cluster(START_S))["gpu-b"] == 2
         kill(driver.raylet_pid("gpu-b"), signal.SIGTERM)
         assert view.wait(lambda: "gpu-b" in errors_of(view.cluster or Cluster(source="ray")), START_S)

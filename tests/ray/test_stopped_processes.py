@@ -36,7 +36,7 @@ HEALED_S = 30.0
 @pytest.fixture(scope="module")
 def serving(state_dir: Path) -> Iterator[SessionView]:
     """A session with a deployment of two replicas on one node each, with two ranks each."""
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         spec = order(cluster, "pair", [[(0, 0), (0, 1)], [(1, 0), (1, 1)]], planned_bytes=2**30)
         view.session.deploy(spec).result(START_S)
@@ -95,7 +95,7 @@ def test_a_router_that_is_stopped_again_is_replaced_on_its_port(serving: Session
     assert serving.wait(lambda: is_ready(serving), HEALED_S), status(serving)
     assert ask(serving)["choices"]
     assert (status(serving).endpoint, state_of(pid)) == (endpoint, ProcessState.GONE)
-    assert "router: 1 restart; last trouble" in run_clusterview("status", "pair").stdout
+    assert "router: 1 restart; last problem" in run_clusterview("status", "pair").stdout
 
 
 def test_a_stopped_rank_is_reported_and_continued(serving: SessionView) -> None:
@@ -149,7 +149,7 @@ def test_an_open_order_fails_when_its_child_dies(serving: SessionView) -> None:
     os.kill(pid, signal.SIGSTOP)
     order_under_way = serving.session.prompt("pair", "p1", "hello", 4)
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(Unreachable, match="lost while this was under way"):
+    with pytest.raises(Unreachable, match="lost during this operation"):
         order_under_way.result(HEALED_S)
     serving.session.prompt("pair", "p2", "hello", 4).result(HEALED_S)
 

@@ -16,9 +16,9 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.bridge.process_table import processes_with
-from cluster.bridge.records import read_record, read_records
-from cluster.bridge.state_folder import state_path
-from cluster.bridge.state_logs import log_path
+from cluster.bridge.state.folder import state_path
+from cluster.bridge.state.logs import log_path
+from cluster.bridge.state.records import read_record, read_records
 from cluster.cli.session_view import SessionView
 from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
@@ -134,7 +134,7 @@ def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> N
     assert "orphan was ordered" in lines[-1], lines
     process.kill()
     process.communicate()
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         assert view.wait(lambda: (s := view.find("orphan")) is not None and s.state == "ready", START_S)
         folder = temp_dir()
         assert len(pids_of_actor(folder, "RankActor")) == 2
@@ -158,7 +158,7 @@ def guard_of(keeper: int) -> int:
 )
 def test_a_killed_keeper_ends_its_cluster(state_dir: Path, victims: str, number: signal.Signals) -> None:
     """The session notices at once, and leftovers do not prevent the next start (the next test)."""
-    with SessionView(open_session(address=None, simulate=SPEC), tells_progress=False) as view:
+    with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         assert view.settled_cluster(START_S).num_gpus == 2
         folder, keeper = temp_dir(), record_of(SPEC).pid
         pids = {"keeper": [keeper], "guard": [guard_of(keeper)], "both": [guard_of(keeper), keeper]}[victims]
@@ -172,14 +172,14 @@ def test_a_killed_keeper_ends_its_cluster(state_dir: Path, victims: str, number:
 
 def test_two_screens_share_one_cluster(state_dir: Path) -> None:
     """Started at once with different spellings, they share it. It stays while one of them is left."""
-    first = SessionView(open_session(address=None, simulate=SPEC), tells_progress=False)
-    second = SessionView(open_session(address=None, simulate="2xl4"), tells_progress=False)
+    first = SessionView(open_session(address=None, simulate=SPEC), shows_progress=False)
+    second = SessionView(open_session(address=None, simulate="2xl4"), shows_progress=False)
     with first:
         with second:
             nodes = {node.node_id for node in first.settled_cluster(START_S).nodes}
             assert {node.node_id for node in second.settled_cluster(START_S).nodes} == nodes
             folder = temp_dir()
-        assert len([pid for pid in processes_of(folder).values() if "cluster.bridge.keeper" in pid]) <= 1
+        assert len([pid for pid in processes_of(folder).values() if "cluster.bridge.keeper.main" in pid]) <= 1
         before = len(first.readings)
         assert before and read_record(SPEC) is not None
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.bridge.records import ClusterRecord
+from cluster.bridge.state.records import ClusterRecord
 from cluster.deploy.process_state import ProcessState, state_of
 from tests.ray.support import pids_of_actor, processes_of
 
@@ -26,7 +26,7 @@ def child_of_session(parent_pid: int) -> int:
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             command = (entry / "cmdline").read_bytes()
-            if b"cluster.bridge.child" in command and parent_of(int(entry.name)) == parent_pid:
+            if b"cluster.bridge.driver.child" in command and parent_of(int(entry.name)) == parent_pid:
                 return int(entry.name)
     raise AssertionError(f"process {parent_pid} has no bridge child")
 

@@ -7,10 +7,13 @@ from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpe
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.fixes.fix import Fix, OtherWeights
 from cluster.planner.layout import Layout, Placement
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import (
     Band,
+    Bottleneck,
     Candidate,
     ComparisonColumn,
     DecisionStep,
@@ -19,9 +22,12 @@ from cluster.planner.result import (
     RankMemory,
     Rejection,
 )
+from cluster.planner.rule import Rule
+from cluster.planner.traffic import Lengths
+from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
-from tui.planning import OrderContext
+from tui.deploy_spec import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)
@@ -133,10 +139,11 @@ def make_estimate(rate: float, tpot_s: float, reduces: int, share: float) -> Est
         throughput_tokens_per_s=Band(rate, rate * 0.78, rate * 1.24),
         ttft_s=Band(0.214, 0.17, 0.29),
         tpot_s=Band(tpot_s, tpot_s * 0.85, tpot_s * 1.3),
+        request_s=0.214 + 511 * tpot_s,
         batch=128,
         all_reduce_share=share,
         all_reduces_per_token=reduces,
-        bottleneck="memory bandwidth",
+        bottleneck=Bottleneck.MEMORY_BANDWIDTH,
     )
 
 
@@ -149,6 +156,7 @@ def _fits(
     )
     reduces = 160 if layout.tp > 1 else 0
     return Candidate(
+        form=Form.plain(layout.tp, layout.pp, layout.ep),
         layout=layout,
         feasible=True,
         placement=make_placement(cluster, layout),
@@ -160,8 +168,9 @@ def _fits(
     )
 
 
-def _refused(layout: Layout, rule: str, message: str, fix: str) -> Candidate:
-    return Candidate(layout=layout, feasible=False, rejections=(Rejection(rule, message, fix),), why=message)
+def _refused(layout: Layout, rule: Rule, message: str, *fixes: Fix) -> Candidate:
+    form, refused = Form.plain(layout.tp, layout.pp, layout.ep), (Rejection(rule, message, fixes),)
+    return Candidate(form, layout, feasible=False, rejections=refused, why=message)
 
 
 def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
@@ -181,27 +190,31 @@ def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
         ),
         _refused(
             Layout(tp=8),
-            "crosses_node",
+            Rule.CROSSES_NODE,
             "TP=8 spans node-0 and node-1, 160 all-reduces a token over the network",
-            "TP=4, DP=2, or TP=4, PP=2",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix(layout=Layout(tp=4, pp=2)),
         ),
         _refused(
             Layout(dp=8),
-            "weights_do_not_fit",
+            Rule.WEIGHTS_DO_NOT_FIT,
             "needs 131.4 GiB of weights a GPU, 71.3 GiB are in the budget",
-            "TP=4, or an FP8 variant with TP=2",
+            Fix(layout=Layout(tp=4)),
+            Fix(weights=OtherWeights(VARIANTS[0], 66 * GIB, 131 * GIB)),
         ),
         _refused(
             Layout(tp=2, dp=4),
-            "no_kv_memory",
+            Rule.NO_KV_MEMORY,
             "weights take 65.7 of 71.3 GiB; 2.0 GiB are left for the cache, 2.5 GiB are needed",
-            "TP=4, DP=2, or --max-model-len 6144",
+            Fix(layout=Layout(tp=4, dp=2)),
+            Fix.of(max_model_len=6144),
         ),
         _refused(
             Layout(tp=3, dp=2),
-            "heads_not_divisible",
+            Rule.HEADS_NOT_DIVISIBLE,
             "TP=3 splits 64 heads unevenly",
-            "TP=4, or the built-in engine, which can split unevenly",
+            Fix(layout=Layout(tp=4)),
+            Fix.of(engine="builtin", engine_version=None),
         ),
     )
 
@@ -213,6 +226,7 @@ def make_plan(cluster: Cluster, model_name: str = MODEL, request: PlanRequest | 
         model=make_model(model_name),
         cluster=cluster,
         request=request or PlanRequest(max_model_len=8192),
+        lengths=Lengths(1024, 512),
         engine_name="vllm",
         engine_version="0.11.0",
         recommended=candidates[0],

@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from cluster.bridge.events import Event
 from tests.tui.builders import MODEL, NOW_S, make_cluster, make_plan, make_spec, opening_events
 from tests.tui.fake_session import FakeSession
-from tui.app import ClusterviewApp, Setup
+from tui.app import ClusterviewApp
+from tui.setup import Setup
 
 
 def make_app(events: Iterable[Event] | None = None, session: FakeSession | None = None, **setup: Any) -> Any:

@@ -7,7 +7,8 @@ import sys
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen
 from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
 from tests.tui.fake_session import FakeSession
-from tui.app import ClusterviewApp, Setup
+from tui.app import ClusterviewApp
+from tui.setup import Setup
 
 PAYLOAD = "P\x1b]2;OWNED\x07\x1b[8m\x9b31m\x9d2;OWNED\x9c\x00\x08\x7f\r\u202e[/][red]x[@click=app.quit]Q"
 

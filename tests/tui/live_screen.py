@@ -14,7 +14,7 @@ from cluster.bridge.events import ClusterSeen, ReadingsSeen
 from cluster.cli.faults import guarded
 from tests.tui.builders import make_cluster, make_plan, make_readings, make_spec
 from tests.tui.fake_session import FakeSession
-from tui.app import Setup
+from tui.setup import Setup
 from tui.start import run_screen
 from tui.widgets.cluster_map import ClusterMap
 

@@ -19,8 +19,8 @@ from cluster.cli.defaults import read_defaults
 from cluster.deploy.status import DeploymentState
 from cluster.planner.request import PlanRequest
 from tui.cluster_now import current_cluster
+from tui.deploy_spec import OrderContext, spec_with_scale
 from tui.planner.by_name import plan_with_catalogue
-from tui.planning import OrderContext, spec_with_scale
 from tui.store import Store
 
 _PROMPTS = 24

@@ -7,8 +7,8 @@ import sys
 from cluster.cli.faults import guarded
 from tests.tui.builders import make_cluster, make_spec, opening_events
 from tests.tui.fake_session import FakeSession
-from tui.app import Setup
 from tui.planner.process import PlannerProcess
+from tui.setup import Setup
 from tui.start import run_screen
 
 

@@ -8,10 +8,10 @@ from cluster.planner.layout import Layout
 from tests.tui.builders import make_cluster, make_model, make_placement, make_plan
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.format import role_name
-from tui.styles import Look
+from tui.styles import Styles
 from tui.themes import DARK
 
-LOOK = Look(DARK)
+LOOK = Styles(DARK)
 
 
 def with_layout(layout: Layout):  # type: ignore[no-untyped-def]

@@ -42,7 +42,7 @@ class Emulator:
                 y, x = (int(part) - 1 for part in move.split(";"))
             elif text:
                 for character in text:
-                    self.cells[y][x] = (character, look_of(style, character))
+                    self.cells[y][x] = (character, styles_of(style, character))
                     x += 1
             else:
                 style = style_after(style, sgr)
@@ -60,7 +60,7 @@ def style_after(style: Style, sgr: str) -> Style:
     return decoder.style
 
 
-def look_of(style: Style, character: str) -> str:
+def styles_of(style: Style, character: str) -> str:
     """How a character looks: of a blank without attributes only the background shows."""
     attributes = [style.bold, style.italic, style.underline, style.reverse]
     foreground = None if character == " " and not any(attributes) else style.color
@@ -78,7 +78,7 @@ def lines_of(picture: list[list[tuple[str, Style]]]) -> LayoutUpdate:
 def expected(picture: list[list[tuple[str, Style]]]) -> Cells:
     """What a terminal must show of a picture."""
     return [
-        [(character, look_of(style, character)) for text, style in line for character in text]
+        [(character, styles_of(style, character)) for text, style in line for character in text]
         for line in picture
     ]
 

@@ -12,8 +12,9 @@ from cluster.planner.request import PlanRequest
 from tests.tui.builders import make_cluster, make_plan
 from tests.tui.conftest import make_app, opened
 from tui.app import ClusterviewApp
+from tui.confirmations import Confirmation
 from tui.screens.candidate_detail import CandidateDetail
-from tui.screens.confirm import Confirmation, ConfirmScreen
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.dialog import Dialog
 from tui.screens.explain import ExplainScreen
 from tui.screens.find import FindScreen
@@ -33,7 +34,7 @@ DIALOGS: dict[str, Callable[[ClusterviewApp], Dialog]] = {  # type: ignore[type-
     "help": lambda app: HelpScreen(),
     "models": lambda app: ModelPicker(""),
     "notice": lambda app: NoticeScreen("title", "message", "hint"),
-    "prompt": lambda app: PromptScreen(app.session, "name", app.store),
+    "prompt": lambda app: PromptScreen(app.context.session, "name", app.context.store),
     "workload": lambda app: WorkloadForm(PlanRequest()),
 }
 

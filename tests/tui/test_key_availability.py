@@ -11,7 +11,12 @@ from cluster.bridge.events import DeploymentsSeen, Progress, SessionLost
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
+from cluster.planner.fixes.fix import Fix, MoreGpus
+from cluster.planner.layout import Layout
+from cluster.planner.placement.form import Form
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
     make_cluster,
@@ -23,14 +28,19 @@ from tests.tui.builders import (
 from tests.tui.conftest import make_app, opened, screen_text, settle
 from tests.tui.fake_session import FakeSession
 from tui.cluster_now import current_cluster
-from tui.key_availability import Situation, obstacle
+from tui.key_availability import KeyContext, why_disabled
 from tui.open_orders import OpenOrders
 from tui.screens.confirm import ConfirmScreen
 from tui.store import Snapshot
 
 CLUSTER = make_cluster()
 PLAN = make_plan(CLUSTER)
-READY = Situation(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN.recommended)
+READY = KeyContext(Snapshot(CLUSTER), can_deploy=True, plan=PLAN, candidate=PLAN.recommended)
+
+
+def refused_for(*fixes: Fix) -> Candidate:
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, "too large", fixes)
+    return Candidate(Form.plain(8, 1), Layout(tp=8), feasible=False, rejections=(rejection,))
 
 
 def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus:
@@ -52,9 +62,14 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ("deploy", {"can_deploy": False}, "only described"),
         ("deploy", {"plan": None}, "There is no plan to"),
         ("deploy", {"ordered": "llama-1"}, "llama-1 takes its GPUs now"),
-        ("deploy", {"as_if_stopped": "llama-1"}, "taken by llama-1: x stops it"),
+        ("deploy", {"assumed_stopped": "llama-1"}, "taken by llama-1: x stops it"),
         ("deploy", {"candidate": None}, "no layout to deploy"),
         ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is refused: TP=8 spans node-0 and node-1"),
+        ("apply_fix", {}, "TP=4, DP=2 fits: there is nothing to fix"),
+        ("apply_fix", {"plan": None}, "no layout to fix"),
+        ("apply_fix", {"candidate": PLAN.candidates[4]}, ""),
+        ("apply_fix", {"candidate": refused_for(Fix(hardware=MoreGpus(4, "H100")))}, "options: 4 more H100."),
+        ("apply_fix", {"candidate": refused_for()}, "No option or degree fixes TP=8"),
         ("stop", {}, "Nothing is deployed"),
         ("stop", {"deployment": status_of(DeploymentState.READY)}, ""),
         ("stop", {"deployment": status_of(DeploymentState.STOPPING)}, "stopping already"),
@@ -76,7 +91,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
     ],
 )
 def test_every_obstacle_has_its_words(action: str, changes: dict[str, object], words: str) -> None:
-    told = obstacle(action, replace(READY, **changes))  # type: ignore[arg-type]
+    told = why_disabled(action, replace(READY, **changes))  # type: ignore[arg-type]
     assert words in told
     assert bool(told) == bool(words)
     assert "\n" not in told and len(told) < 110
@@ -149,7 +164,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         shown = make_deployment(CLUSTER, serving=False)
         session.say(DeploymentsSeen(deployments=(shown,)))
         await settle(pilot)
-        assert app.screen.orders.ordered == ""
+        assert app.screen.orders.open.ordered == ""
         assert "placing" in screen_text(app)
 
 

@@ -13,14 +13,14 @@ from cluster.planner.layout import Layout
 from cluster.planner.result import Band
 from tests.tui.builders import make_cluster, make_deployment, make_placement, make_plan, opening_events
 from tests.tui.conftest import make_app, opened, screen_text
-from tui.styles import Look
+from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.alternatives import Alternatives, list_columns, widest
 from tui.widgets.deployment_text import deployment_lines
 from tui.widgets.gpu_row import legend
 from tui.widgets.line_view import cut_to
 
-LOOK = Look(DARK)
+LOOK = Styles(DARK)
 CLUSTER = make_cluster()
 
 

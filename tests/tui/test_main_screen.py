@@ -7,8 +7,10 @@ import pytest
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, SessionLost
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, DeployFailed
-from cluster.inventory import Cluster, Node
+from cluster.inventory import Cluster, GpuProcess, Node
+from cluster.planner.fixes.fix import Fix, FreeMemory, GpuToFree
 from cluster.planner.request import PlanRequest
+from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
     make_cluster,
@@ -142,7 +144,9 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
 
     from cluster.planner.result import Rejection
 
-    busy = Rejection("gpu_busy", "node-1 GPU 3 is used by pid 4711", "stop pid 4711")
+    held = GpuToFree("node-1", "node-1", 3, 0, (GpuProcess(pid=4711),))
+    fix = Fix(hardware=FreeMemory((held,)))
+    busy = Rejection(Rule.GPU_BUSY, "node-1 GPU 3 is used by pid 4711", (fix,))
     refused = tuple(replace(item, feasible=False, rejections=(busy,)) for item in plan.candidates)
     return replace(plan, recommended=None, candidates=refused)
 
@@ -151,7 +155,7 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
     ("error", "words"),
     [
         (DeployFailed("no Ray answers", "start it with ray start"), ("no Ray answers", "ray start")),
-        (RuntimeError("[red]broken"), ("RuntimeError: [red]broken", "goes on")),
+        (RuntimeError("[red]broken"), ("RuntimeError: [red]broken", "not affected")),
     ],
 )
 async def test_a_failed_order_is_told_and_the_screen_lives(error: Exception, words: tuple[str, ...]) -> None:
@@ -323,10 +327,10 @@ async def test_the_cursor_keeps_its_layout_when_the_plan_changes() -> None:
     async with opened(app) as pilot:
         await pilot.press("down", "down")
         await pilot.pause()
-        label = app.screen.candidate.label
+        label = app.screen.panels.candidate.label
         session.say(ClusterSeen(cluster=cluster.model_copy(update={"taken_at_s": 1.0})))
         await settle(pilot)
-        assert app.screen.candidate.label == label == "TP=4"
+        assert app.screen.panels.candidate.label == label == "TP=4"
 
 
 async def test_every_theme_draws() -> None:

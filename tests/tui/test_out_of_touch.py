@@ -9,7 +9,7 @@ from cluster.deploy.status import DeploymentState
 from tests.tui.builders import make_cluster, make_deployment, make_readings, opening_events
 from tests.tui.conftest import make_app, opened, screen_text, until
 from tests.tui.fake_session import FakeSession
-from tui.exit_message import farewell
+from tui.exit_message import exit_lines
 from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
 from tui.store import Snapshot, Store
@@ -35,7 +35,7 @@ def test_a_break_ends_with_the_first_news_and_not_with_more_progress() -> None:
         now = snapshot_of(*known, BROKEN, news)
         assert not now.interrupted and now.progress is None
     gone = snapshot_of(*known, BROKEN, LOST)
-    assert not gone.interrupted and gone.out_of_touch
+    assert not gone.interrupted and gone.disconnected
     assert not snapshot_of(*known, LOST, BROKEN).lost
 
 
@@ -70,7 +70,7 @@ async def test_an_order_confirmed_during_a_break_is_refused_in_a_line() -> None:
         await until(pilot, lambda: app.screen is app.main_screen)
         await pilot.pause(0.1)
         assert session.orders == []
-        assert not app.main_screen.orders.deploying
+        assert not app.main_screen.orders.open.deploying
 
 
 async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() -> None:
@@ -85,11 +85,11 @@ async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() ->
         assert "R Reconnect" in screen_text(app)
         await pilot.press("R")
         await until(pilot, lambda: "RECONNECTING" in screen_text(app))
-        assert app.session is second
+        assert app.context.session is second
         await until(pilot, lambda: first.closed)
-        assert "node-0" in screen_text(app) and app.store.snapshot.deployments == (status,)
+        assert "node-0" in screen_text(app) and app.context.store.snapshot.deployments == (status,)
         first.say(DeploymentsSeen(deployments=()))
-        assert app.store.snapshot.deployments, "the old session is not heard any more"
+        assert app.context.store.snapshot.deployments, "the old session is not heard any more"
         second.say(*opening_events(CLUSTER))
         await until(pilot, lambda: "RECONNECTING" not in screen_text(app))
         assert "NOT CONNECTED" not in screen_text(app)
@@ -97,7 +97,7 @@ async def test_a_key_joins_again_what_was_given_up_and_keeps_what_was_known() ->
 
 def said(*events: Event, orders: OpenOrders | None = None, place: tuple[str, ...] = ()) -> list[str]:
     """What the terminal says after leaving."""
-    return farewell(snapshot_of(*opening_events(CLUSTER), *events), orders or OpenOrders(), place)
+    return exit_lines(snapshot_of(*opening_events(CLUSTER), *events), orders or OpenOrders(), place)
 
 
 def deployed(**changes: Any) -> DeploymentsSeen:

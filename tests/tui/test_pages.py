@@ -7,8 +7,8 @@ import pytest
 from cluster.planner.request import PlanRequest
 from tests.tui.builders import MODEL, make_plan
 from tests.tui.conftest import make_app, opened, screen_text, settle, until
-from tui.screens.explain import Example
 from tui.screens.model_picker import ModelPicker
+from tui.setup import Example
 
 
 async def test_explanation_has_table_pictures_and_examples() -> None:

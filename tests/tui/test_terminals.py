@@ -149,7 +149,7 @@ async def test_monochrome_still_tells_the_parts_apart(monkeypatch: pytest.Monkey
     assert all(sign in text for sign in "▆▃▁")
 
 
-async def test_trouble_is_told_in_words() -> None:
+async def test_trouble_is_written_out() -> None:
     cluster = make_cluster(3, 2)
     readings = make_readings(cluster).nodes
     states = (
@@ -179,7 +179,7 @@ async def test_ten_thousand_gpus_cost_no_more_than_what_is_visible(monkeypatch: 
     async with opened(app, (120, 40)) as pilot:
         assert "1,250 nodes · 10,000 GPUs" in screen_text(app)
         joined.clear()
-        app.screen.redraw_map()
+        app.screen.panels.redraw_map()
         await pilot.pause()
         assert 0 < sum(joined.values()) <= 60 * 8
         await pilot.press("pagedown")
@@ -203,7 +203,7 @@ async def test_a_node_is_found_by_a_part_of_its_name() -> None:
         await pilot.press("slash", *"nowhere", "enter")
         await pilot.pause()
         await pilot.pause()
-        assert "No node is named like nowhere." in screen_text(app)
+        assert "No node has 'nowhere' in its name." in screen_text(app)
 
 
 async def test_every_way_of_drawing_names_the_replicas() -> None:

@@ -15,8 +15,8 @@ from cluster.errors import BadInput
 from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
 from tests.tui.conftest import make_app, opened, screen_text
 from tui.confirmations import confirm_deploy
-from tui.planning import OrderContext, spec_with_scale
-from tui.styles import Look
+from tui.deploy_spec import OrderContext, spec_with_scale
+from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
@@ -64,7 +64,7 @@ def test_an_engine_that_was_planned_for_is_not_named_twice() -> None:
 
 
 def panel(status: DeploymentStatus) -> str:
-    return "\n".join(line.plain for line in deployment_lines(status, {}, 150, Look(DARK)))
+    return "\n".join(line.plain for line in deployment_lines(status, {}, 150, Styles(DARK)))
 
 
 @pytest.mark.parametrize(("weights", "shown"), [("dummy", True), ("checkpoint", False)])

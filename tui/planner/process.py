@@ -19,7 +19,7 @@ from cluster.errors import ClusterviewError, SystemFailed, system_failed
 from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
-from tui.background import nobody_waits
+from tui.background import is_abandoned
 from tui.planner.wire import Failed, Planned, Question
 
 ANSWER_S = 120.0
@@ -72,7 +72,7 @@ class PlannerProcess:
     @contextlib.contextmanager
     def _my_turn(self) -> Iterator[None]:
         while not self._turn.acquire(timeout=_LOOK_S):
-            if nobody_waits():
+            if is_abandoned():
                 raise SystemFailed("this plan is not wanted any more")
         try:
             yield
@@ -85,7 +85,7 @@ class PlannerProcess:
         while not pipe.poll(_LOOK_S):
             waited_s = time.monotonic() - began_s
             self._continue()
-            if waited_s > GRACE_S and nobody_waits():
+            if waited_s > GRACE_S and is_abandoned():
                 self._end()
                 raise SystemFailed("this plan is not wanted any more")
             if waited_s > self._answer_s:

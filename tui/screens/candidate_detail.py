@@ -7,14 +7,14 @@ from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, column_ranges, traffic_in_words
+from cluster.planner.reasons.describe import column_ranges, describe_traffic
 from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 from cluster.units import count_of
 from tui.diagrams import replica_places
 from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
 from tui.screens.page import Page
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.candidate_note import refused_note
 
 _BAR_CELLS = 32
@@ -28,32 +28,33 @@ class CandidateDetail(Page):
         super().__init__(f"{candidate.label}  {plan.model.name}")
         self._plan, self._candidate = plan, candidate
 
-    def draw(self, look: Look, width: int) -> RenderableType:
+    def draw(self, styles: Styles, width: int) -> RenderableType:
         candidate = self._candidate
         parts: list[RenderableType] = []
         if candidate.rejections:
-            parts.append(refused_note(candidate, look))
+            parts.append(refused_note(candidate, styles))
         elif candidate.why:
-            parts.append(Text(candidate.why, look.plain))
+            parts.append(Text(candidate.why, styles.plain))
         if candidate.estimate is not None:
-            parts.extend(_speed(candidate, look))
+            parts.extend(_speed(candidate, styles))
         for stage, memory in enumerate(_memories(candidate)):
-            parts.append(_memory(candidate, stage, memory, look))
-        parts.append(_holdings(candidate, self._plan.model, look))
+            parts.append(_memory(candidate, stage, memory, styles))
+        parts.append(_holdings(candidate, self._plan.model, styles))
         if candidate.placement:
-            parts.append(_places(candidate, look))
-        parts.extend(Text(note, look.muted) for note in candidate.notes)
+            parts.append(_places(candidate, styles))
+        parts.extend(Text(note, styles.muted) for note in candidate.notes)
         return Group(*parts)
 
 
-def _titled(title: str, look: Look) -> Text:
-    return Text().append(f"{title}\n", look.title)
+def _titled(title: str, styles: Styles) -> Text:
+    return Text().append(f"{title}\n", styles.title)
 
 
 def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
     """Name what ranks send each other, and say how much of it there is."""
+    layout = estimate.runs_as or layout
     if layout.dp_attention:
-        return "communication", traffic_in_words(layout, estimate, "of the time")
+        return "communication", describe_traffic(layout, estimate, "of the time")
     if estimate.all_reduces_per_token:
         share = f"{estimate.all_reduce_share:.0%} of the time"
         return "all-reduces", f"{estimate.all_reduces_per_token:,} a token, {share}"
@@ -68,7 +69,7 @@ def _memories(candidate: Candidate) -> tuple[RankMemory, ...]:
     return (candidate.memory_per_gpu,) if candidate.memory_per_gpu is not None else ()
 
 
-def _speed(candidate: Candidate, look: Look) -> list[RenderableType]:
+def _speed(candidate: Candidate, styles: Styles) -> list[RenderableType]:
     estimate = candidate.estimate
     assert estimate is not None
     rows = (
@@ -77,15 +78,15 @@ def _speed(candidate: Candidate, look: Look) -> list[RenderableType]:
         ("each next token", duration_band(estimate.tpot_s)),
         _traffic(candidate.layout, estimate),
         ("batch", f"{estimate.batch:,} sequences a replica"),
-        ("limited by", bottleneck_in_words(candidate.layout, estimate)),
+        ("limited by", str(estimate.bottleneck)),
     )
-    text = _titled("\nSpeed, with the range that the prediction deserves", look)
+    text = _titled("\nSpeed, with the range that the prediction deserves", styles)
     for name, value in rows:
-        text.append(f"{name:<18}", look.muted).append(f"{value}\n", look.plain)
+        text.append(f"{name:<18}", styles.muted).append(f"{value}\n", styles.plain)
     return [text]
 
 
-def _memory(candidate: Candidate, stage: int, memory: RankMemory, look: Look) -> Text:
+def _memory(candidate: Candidate, stage: int, memory: RankMemory, styles: Styles) -> Text:
     """Draw a stage's memory, a bar a part, all on the scale of the budget."""
     text = Text()
     ranges = {item.stage: item for item in candidate.stages}
@@ -93,7 +94,7 @@ def _memory(candidate: Candidate, stage: int, memory: RankMemory, look: Look) ->
     where = f", stage {stage}" if candidate.layout.pp > 1 else ""
     if layers is not None and candidate.layout.pp > 1:
         where += f" (layers {layers.first}–{layers.end - 1})"
-    text.append(f"Memory of a GPU{where}\n", look.title)
+    text.append(f"Memory of a GPU{where}\n", styles.title)
     parts = (
         ("weights", memory.weights_bytes),
         ("KV cache", memory.kv_cache_bytes),
@@ -104,28 +105,28 @@ def _memory(candidate: Candidate, stage: int, memory: RankMemory, look: Look) ->
     scale = max(memory.budget_bytes, memory.total_bytes, 1)
     for name, size in parts:
         cells = min(_BAR_CELLS, max(1 if size else 0, round(size / scale * _BAR_CELLS)))
-        text.append(f"{name:<18}", look.muted).append(USED * cells, look.planned)
-        text.append(FREE * (_BAR_CELLS - cells), look.free)
-        text.append(f"{gib(size):>8} GiB\n", look.plain)
-    text.append(f"{'together':<18}", look.muted).append(" " * _BAR_CELLS)
-    text.append(f"{gib(memory.total_bytes):>8} GiB", look.strong)
-    text.append(f" of a budget of {gib(memory.budget_bytes)} GiB\n", look.muted)
+        text.append(f"{name:<18}", styles.muted).append(USED * cells, styles.planned)
+        text.append(FREE * (_BAR_CELLS - cells), styles.free)
+        text.append(f"{gib(size):>8} GiB\n", styles.plain)
+    text.append(f"{'together':<18}", styles.muted).append(" " * _BAR_CELLS)
+    text.append(f"{gib(memory.total_bytes):>8} GiB", styles.strong)
+    text.append(f" of a budget of {gib(memory.budget_bytes)} GiB\n", styles.muted)
     return text
 
 
-def _holdings(candidate: Candidate, model: ModelSpec, look: Look) -> Text:
+def _holdings(candidate: Candidate, model: ModelSpec, styles: Styles) -> Text:
     """Draw which columns and heads each tensor rank holds."""
     tp = candidate.layout.tp
-    text = _titled("What each rank holds", look)
+    text = _titled("What each rank holds", styles)
     if tp == 1:
-        return text.append("All columns and heads of its layers: a full copy.\n", look.plain)
+        return text.append("All columns and heads of its layers: a full copy.\n", styles.plain)
     ranges = column_ranges(model.hidden_size, tp)
     heads = column_ranges(model.num_attention_heads, tp)
     for rank in range(min(tp, _MAX_RANKS)):
-        text.append(fit(f"T{rank}", 6), look.replica(0))
-        text.append(f"columns {span(*ranges[rank], model.hidden_size)}".ljust(24), look.plain)
-        text.append(f"heads {heads[rank][0]}–{heads[rank][1]}".ljust(16), look.plain)
-        text.append(f"{_kv_heads(model, tp)}\n", look.muted)
+        text.append(fit(f"T{rank}", 6), styles.replica(0))
+        text.append(f"columns {span(*ranges[rank], model.hidden_size)}".ljust(24), styles.plain)
+        text.append(f"heads {heads[rank][0]}–{heads[rank][1]}".ljust(16), styles.plain)
+        text.append(f"{_kv_heads(model, tp)}\n", styles.muted)
     return text
 
 
@@ -137,13 +138,15 @@ def _kv_heads(model: ModelSpec, tp: int) -> str:
     return f"a copy of 1 of {model.num_kv_heads} KV heads: fewer heads than ranks"
 
 
-def _places(candidate: Candidate, look: Look) -> Text:
-    text = _titled("Where it runs", look)
+def _places(candidate: Candidate, styles: Styles) -> Text:
+    text = _titled("Where it runs", styles)
     for replica, places in replica_places(candidate, _MAX_RANKS).items():
-        text.append(fit(f"R{replica}", 6), look.replica(replica))
+        text.append(fit(f"R{replica}", 6), styles.replica(replica))
         by_node: dict[str, list[str]] = {}
         for place in places:
             by_node.setdefault(place.node_name, []).append(str(place.gpu_index))
-        text.append("   ".join(f"{node} GPU {' '.join(gpus)}" for node, gpus in by_node.items()), look.plain)
+        text.append(
+            "   ".join(f"{node} GPU {' '.join(gpus)}" for node, gpus in by_node.items()), styles.plain
+        )
         text.append("\n")
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,23 +11,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from tui.confirmations import Confirmation
 from tui.screens.dialog import Dialog
-from tui.styles import look_of
+from tui.styles import styles_of
 
 _DIALOG_SHARE = 0.94
 """As .dialog's max-height in app.tcss."""
 _LINES_AROUND_FACTS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What a dialog says. Rows are (name, value)."""
-
-    title: str
-    rows: tuple[tuple[str, str], ...]
-    yes: str
-    no: str = "Cancel"
-    remark: str = ""
 
 
 class ConfirmScreen(Dialog[bool]):
@@ -61,15 +50,15 @@ class ConfirmScreen(Dialog[bool]):
             body.styles.max_height = max(1, room)
 
     def _facts(self) -> Text:
-        look = look_of(self)
+        styles = styles_of(self)
         width = max((len(name) for name, _ in self.confirmation.rows), default=0) + 2
         text = Text()
         for name, value in self.confirmation.rows:
-            text.append(name.ljust(width), look.muted)
-            text.append(value.replace("\n", "\n" + " " * width), look.plain)
+            text.append(name.ljust(width), styles.muted)
+            text.append(value.replace("\n", "\n" + " " * width), styles.plain)
             text.append("\n")
         if self.confirmation.remark:
-            text.append(f"\n{self.confirmation.remark}", look.muted)
+            text.append(f"\n{self.confirmation.remark}", styles.muted)
         text.rstrip()
         return text
 

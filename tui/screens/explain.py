@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
@@ -19,20 +18,11 @@ from tui.background import in_background
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
 from tui.planner.by_name import PlanFunction
 from tui.screens.page import Page
-from tui.styles import Look
+from tui.setup import Example
+from tui.styles import Styles
 from tui.widgets.comparison import comparison_table
 from tui.widgets.decision_path import path_tree
-from tui.widgets.rules_of_thumb import lessons_table, rules_text
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One of the textbook questions: a model and a cluster in words."""
-
-    model: str
-    cluster: str
-    answer: str = ""
-    why: str = ""
+from tui.widgets.rules_of_thumb import rules_text, training_table
 
 
 class ExplainScreen(Page):
@@ -56,26 +46,29 @@ class ExplainScreen(Page):
         self._examples = await in_background(_answered, self._examples, self._ask)
         self.redraw()
 
-    def draw(self, look: Look, width: int) -> RenderableType:
+    def draw(self, styles: Styles, width: int) -> RenderableType:
         plan, candidate = self._plan, self._candidate
-        parts: list[RenderableType] = [_heading("Side by side", look), comparison_table(plan, look)]
-        parts += [_heading("\nThe path to this layout", look), path_tree(plan, look)]
+        parts: list[RenderableType] = [_heading("Side by side", styles), comparison_table(plan, styles)]
+        parts += [_heading("\nThe path to this layout", styles), path_tree(plan, styles)]
         if candidate is not None and candidate.placement:
             layout = candidate.layout
             if layout.tp > 1:
-                parts.append(_heading(f"\nTensor parallel: {candidate.label}, one replica", look))
-                parts.append(tensor_parallel_picture(candidate, plan.model, width, look))
-            parts.append(_heading(f"\nData parallel: {candidate.label}, its replicas", look))
-            parts.append(data_parallel_picture(candidate, width, look))
-        parts += [_heading("\nTraining and inference", look), lessons_table(plan, look)]
+                parts.append(_heading(f"\nTensor parallel: {candidate.label}, one replica", styles))
+                parts.append(tensor_parallel_picture(candidate, plan.model, width, styles))
+            parts.append(_heading(f"\nData parallel: {candidate.label}, its replicas", styles))
+            parts.append(data_parallel_picture(candidate, width, styles))
+        parts += [_heading("\nTraining and inference", styles), training_table(plan, styles)]
         if self._examples:
-            parts += [_heading("\nExamples, planned just now", look), _examples_table(self._examples, look)]
-        parts += [_heading("\nRules of thumb", look), rules_text(look)]
+            parts += [
+                _heading("\nExamples, planned just now", styles),
+                _examples_table(self._examples, styles),
+            ]
+        parts += [_heading("\nRules of thumb", styles), rules_text(styles)]
         return Group(*parts)
 
 
-def _heading(title: str, look: Look) -> Text:
-    return Text(title, look.title)
+def _heading(title: str, styles: Styles) -> Text:
+    return Text(title, styles.title)
 
 
 def _answered(examples: Sequence[Example], ask: PlanFunction) -> tuple[Example, ...]:
@@ -95,15 +88,15 @@ def _answered(examples: Sequence[Example], ask: PlanFunction) -> tuple[Example, 
     return tuple(answered)
 
 
-def _examples_table(examples: Sequence[Example], look: Look) -> Table:
+def _examples_table(examples: Sequence[Example], styles: Styles) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     for title, ratio in (("model", 5), ("cluster", 3), ("layout", 2), ("because", 8)):
-        table.add_column(Text(title, look.strong), ratio=ratio)
+        table.add_column(Text(title, styles.strong), ratio=ratio)
     for example in examples:
         table.add_row(
-            Text(example.model, look.plain),
-            Text(example.cluster, look.plain),
-            Text(example.answer or "planning", look.title if example.answer else look.muted),
-            Text(example.why, look.muted),
+            Text(example.model, styles.plain),
+            Text(example.cluster, styles.plain),
+            Text(example.answer or "planning", styles.title if example.answer else styles.muted),
+            Text(example.why, styles.muted),
         )
     return table

@@ -1,181 +1,298 @@
-"""The main screen: the map, the plan, the deployments. It redraws from frozen snapshots."""
+"""The main screen: which keys work, what they do, and when the panels are drawn again.
+
+What is asked of the planner is in `Planning`, what is asked of the cluster in `Orders`, what is on screen in
+`MainPanels`. Nothing here waits for a node on the screen's thread.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.binding import BindingType
+from textual.screen import Screen
 
 from cluster.bridge.events import Progress
-from tui.cluster_now import moved_gpus
-from tui.messages import CandidateHighlighted, DisabledKeyClicked, StoreChanged
-from tui.planning import Question
-from tui.scene import used_by_deployments
-from tui.screens.main_actions import MainActions
-from tui.store import Snapshot
-from tui.widgets.alternatives import Alternatives
-from tui.widgets.candidate_note import CandidateNote
-from tui.widgets.cluster_map import ClusterMap
-from tui.widgets.comparison import Comparison
-from tui.widgets.decision_path import DecisionPath
-from tui.widgets.deployment_panel import DeploymentPanel
-from tui.widgets.empty_state import EmptyState
-from tui.widgets.header import Header
-from tui.widgets.key_bar import KeyBar
-from tui.widgets.pictures import Pictures
-from tui.widgets.plan_summary import PlanSummary
-from tui.widgets.rules_of_thumb import Lessons
-from tui.widgets.section import Section
-from tui.widgets.status_line import StatusLine
+from cluster.planner.fixes.text import describe_fix
+from cluster.planner.layout import Layout
+from tui.confirmations import Confirmation
+from tui.context import AppContext
+from tui.fixes import applicable_fixes
+from tui.key_availability import KeyContext, why_disabled
+from tui.messages import (
+    CandidateHighlighted,
+    DisabledKeyClicked,
+    ReconnectRequested,
+    SimulationRequested,
+    StoreChanged,
+)
+from tui.orders import Orders
+from tui.planning import Planning
+from tui.question import Question
+from tui.screens.main_dialogs import MainDialogs
+from tui.screens.main_keys import MAIN_KEYS
+from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels, shows_both
+from tui.widgets.status_line import Kind
 
-WIDE_CELLS = 160
-TALL_LINES = 38
-_LINES_AROUND = 5
-_LINES_ABOUT_A_LAYOUT = 22
-"""The question, the path to the answer, and the note on the highlighted layout at their longest."""
-_WIDTHS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
-_HEIGHTS = [(0, "-short"), (TALL_LINES, "-tall")]
+_LONG_S = 3.0
+"""A plan that takes longer is announced on the status line."""
 
 
-class MainScreen(MainActions):
+class MainScreen(Screen[None]):
     """Map above or left, plan below or right."""
 
-    HORIZONTAL_BREAKPOINTS = _WIDTHS
-    VERTICAL_BREAKPOINTS = _HEIGHTS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "reconnect", "Reconnect", key_display="R"),
-        Binding("m", "pick_model", "Model"),
-        Binding("up", "move(-1)", "Layout", key_display="↑↓"),
-        Binding("k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("d", "deploy", "Deploy"),
-        Binding("x", "stop", "Stop"),
-        Binding("p", "prompt", "Prompt"),
-        Binding("tab", "toggle_panel", "Runs"),
-        Binding("c", "explain", "Why"),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "app.quit", "Quit"),
-        Binding("enter", "details", "Details", key_display="⏎"),
-        Binding("w", "workload", "Workload"),
-        Binding("r", "replan", "Replan"),
-        Binding("t", "app.next_theme", "Theme"),
-        Binding("v", "next_density", "View"),
-        Binding("slash", "find_node", "Find", key_display="/"),
-        Binding("s", "simulate", "Simulate"),
-        Binding("n", "next_deployment", show=False),
-        Binding("pagedown,space", "scroll_map(1)", show=False),
-        Binding("pageup", "scroll_map(-1)", show=False),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL_LINES, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = MAIN_KEYS
 
-    def __init__(self, question: Question) -> None:
-        super().__init__(question)
+    def __init__(self, context: AppContext) -> None:
+        super().__init__()
+        self.app_context = context
+        self.planning = Planning(context, Question(context.setup.models, context.setup.request))
+        self.orders = Orders(context, self.planning, self)
+        self.panels = MainPanels(context, self.planning, self.orders.open)
         self._simulating = False
+        self._wanted: Layout | None = None
+        """What a fix was applied for, until it is planned."""
+
+    @property
+    def _dialogs(self) -> MainDialogs:
+        return MainDialogs(self.app, self.app_context, self.planning, self.panels)
 
     def compose(self) -> ComposeResult:
-        yield Header()
-        with Vertical(id="body"):
-            with Vertical(id="left"):
-                yield ClusterMap(self._history, id="map")
-                with VerticalScroll(id="comparison-box", can_focus=False):
-                    yield Section("Side by side")
-                    yield Comparison()
-                    yield Lessons()
-                    yield Pictures()
-            with Vertical(id="right"):
-                with Vertical(id="plan"):
-                    yield PlanSummary("Joining the cluster. The plan follows.", id="summary")
-                    yield DecisionPath(id="path")
-                    yield Alternatives(id="alternatives")
-                    yield CandidateNote(id="note")
-                with Vertical(id="runs"):
-                    yield Section("Deployments")
-                    yield DeploymentPanel(id="deployments")
-        yield EmptyState(id="empty")
-        yield StatusLine(Progress(message="joining the cluster"))
-        yield KeyBar()
-
-    def _history(self, gpu_uuid: str) -> tuple[float, ...]:
-        return self.view.store.history(gpu_uuid)
+        yield from self.panels.compose()
 
     def on_mount(self) -> None:
-        self.set_interval(1.0, self.redraw_map)
+        self.set_interval(1.0, self.panels.redraw_map)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the map its share of the screen before it is measured."""
-        if self.query_one_optional(PlanSummary) is None:
-            return  # the app is left before its screen was composed
-        width, height = event.size
-        wide, tall = width >= WIDE_CELLS, height >= TALL_LINES
-        room = height * 3 // 5 if wide and tall else height - (28 if tall else 13)
-        self.query_one(ClusterMap).give_room(max(2, room), height // 3 if wide and tall else room)
-        self.query_one(DecisionPath).make_roomy(tall, wide)
-        self.query_one(CandidateNote).give_room(10 if tall else 3)
-        self._share_room(height, both=wide and tall)
-        self.query_one(PlanSummary).make_roomy(tall)
-
-    def _share_room(self, height: int, both: bool) -> None:
-        """Where plan and runs share a column: list as many layouts as leave room for the note on one."""
-        share = 0.7 if self.view.store.snapshot.deployments else 0.9
-        room = int((height - _LINES_AROUND) * share) - _LINES_ABOUT_A_LAYOUT
-        self.query_one(Alternatives).styles.max_height = max(6, room) if both else None
+        if self.panels.plan.is_attached:  # else the app is left before its screen was composed
+            self.panels.fit(event.size.width, event.size.height)
 
     def on_store_changed(self, _: StoreChanged) -> None:
-        """Take the newest snapshot; plan again when the inventory changed."""
-        snapshot = self.view.store.snapshot
-        self.query_one(Header).show(snapshot, self.view.session.title)
-        self.query_one(StatusLine).show(snapshot.progress, snapshot.lost)
-        panel = self.query_one(DeploymentPanel)
-        if panel.selected is not None and not snapshot.deployments:
-            self.remove_class("-show-deployment")
-        if bool(snapshot.deployments) != (panel.selected is not None):
-            both = self.has_class("-wide") and self.has_class("-tall")
-            self._share_room(self.size.height, both)
-        self.orders.see(snapshot)
-        panel.show(snapshot.deployments, used_by_deployments(snapshot), self.orders.ordered)
-        self._show_whether_empty(snapshot)
-        self.redraw_map()
-        if snapshot.cluster is not None and snapshot.planning_key != self.planned_for:
+        """Show the newest snapshot; plan again when the inventory changed."""
+        if self.panels.deployment is not None and not self.app_context.store.snapshot.deployments:
+            self.show_deployments(False)
+        self.panels.show_snapshot(*self.size)
+        self._show_whether_empty()
+        if self.planning.out_of_date:
             self.replan()
-        elif self.plan is not None:
-            self.query_one(PlanSummary).show_moved(moved_gpus(self.plan.cluster, snapshot))
+        elif self.planning.plan is not None:
+            self.panels.plan.summary.show_moved(self.planning.num_moved_gpus)
         self.refresh_bindings()
 
-    def on_candidate_highlighted(self, _: CandidateHighlighted) -> None:
-        self.show_candidate()
-
-    def _show_whether_empty(self, snapshot: Snapshot) -> None:
-        """Say what to type where there is no GPU; a demonstration opens its simulated cluster instead."""
-        empty = snapshot.cluster is not None and snapshot.cluster.num_gpus == 0
-        setup = self.view.setup
+    def _show_whether_empty(self) -> None:
+        """Show what to type where there is no GPU; a demo opens its simulated cluster instead."""
+        cluster, setup = self.app_context.store.snapshot.cluster, self.app_context.setup
+        empty = cluster is not None and cluster.num_gpus == 0
         if empty and setup.simulate_without_gpus and not self._simulating:
             self.action_simulate()
-            return
-        self.set_class(empty, "-empty")
-        if empty:
-            self.query_one(EmptyState).show(snapshot, setup.simulated_name)
+        else:
+            self.set_class(empty, "-empty")
 
-    def action_simulate(self) -> None:
-        """Open the simulated cluster on a machine without GPUs."""
-        if self.view.setup.open_simulated is not None and not self._simulating:
-            self._simulating = True
-            self.planned_for = ()
-            self.remove_class("-empty")
-            # Gives way to the first word of the new session.
-            self.query_one(StatusLine).show(Progress(message="opening a simulated cluster"), None)
-            self.view.use_session(self.view.setup.open_simulated())
+    def on_candidate_highlighted(self, _: CandidateHighlighted) -> None:
+        self._show_candidate()
+
+    def _show_candidate(self) -> None:
+        self.panels.show_candidate()
+        self.refresh_bindings()
+
+    def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
+        """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
+        if question is None:
+            return
+        self._wanted = wanted
+        self.planning.question = question
+        # Where there is room for one panel only, the answer must not come behind the other.
+        self.show_deployments(False)
+        self.panels.plan.summary.show(None, f"Planning {question.models[-1]}")
+        self.replan()
+
+    @work(exclusive=True, group="plan")
+    async def replan(self) -> None:
+        """Answer the question on the cluster as it is now."""
+        announce = self.set_timer(_LONG_S, self._say_still_planning)
+        try:
+            if await self.planning.replan():
+                self.show_plan()
+                wanted, self._wanted = self._wanted, None
+                if wanted is not None and self.panels.highlight(wanted):
+                    self._show_candidate()
+        finally:
+            announce.stop()
+
+    def _say_still_planning(self) -> None:
+        name = self.planning.question.models[-1]
+        self.say(f"Still planning {name}. m takes another model, w another workload.")
+
+    # What orders ask of the screen: tui.orders.OrdersView.
+
+    def say(self, message: str, kind: Kind = "info") -> None:
+        """Put a message on the status line."""
+        self.panels.status.say(message, kind)
+
+    def show_notice(self, title: str, message: str, hint: str = "") -> None:
+        """Show a dialog with a message."""
+        self._dialogs.notice(title, message, hint)
+
+    async def confirm(self, confirmation: Confirmation) -> bool:
+        """Ask the user; False unless they agree."""
+        return await self._dialogs.confirm(confirmation)
+
+    def show_plan(self) -> None:
+        """Show the latest plan, or why there is none."""
+        self.panels.show_plan()
+        if self.planning.failure:
+            self.say(self.planning.failure, "bad")
+        self.refresh_bindings()
+
+    def show_orders(self) -> None:
+        """Show which orders are open, and which keys wait for them."""
+        self.panels.show_orders()
+        self.refresh_bindings()
+
+    def show_deployments(self, shown: bool) -> None:
+        """Bring the deployments to the front, or the plan."""
+        self.set_class(shown, "-show-deployment")
+
+    # Which keys work.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action makes sense now: None dims its key, False hides it."""
+        if not self.is_mounted:
+            return True
+        setup = self.app_context.setup
+        if action == "simulate":
+            return self.has_class("-empty") and setup.open_simulated is not None
+        if action == "reconnect":
+            return self.app_context.store.snapshot.lost is not None and setup.reopen is not None
+        return None if why_disabled(action, self._key_context()) else True
 
     def on_key(self, event: events.Key) -> None:
         """Answer a key that is dimmed; the others find their way through the bindings."""
         active = self.active_bindings.get(event.key)
         if active is not None and not active.enabled:
-            self.answer_disabled(active.binding.action)
+            self._answer_disabled(active.binding.action)
 
     def on_disabled_key_clicked(self, message: DisabledKeyClicked) -> None:
-        self.answer_disabled(message.action)
+        self._answer_disabled(message.action)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what cannot be done now."""
-        return self.possible(action)
+    def _answer_disabled(self, action: str) -> None:
+        self.panels.status.answer(why_disabled(action.partition("(")[0], self._key_context()))
+
+    def _key_context(self) -> KeyContext:
+        return KeyContext(
+            snapshot=self.app_context.store.snapshot,
+            can_deploy=self.app_context.session.can_deploy,
+            plan=self.planning.plan,
+            candidate=self.panels.candidate,
+            assumed_stopped=self.planning.assumed_stopped,
+            deployment=self.panels.deployment,
+            ordered=self.orders.open.ordered,
+            stopping=self.orders.open.stopping,
+            num_panels=2 if shows_both(*self.size) else 1,
+        )
+
+    # What the keys do.
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor in the list of layouts."""
+        # At once rather than by a message: list, map and note then change in one picture, not in two.
+        if self.panels.plan.alternatives.move(lines):
+            self._show_candidate()
+
+    def action_scroll_map(self, pages: int) -> None:
+        """Scroll the deployments where they are in front and do not fit, else the map."""
+        panel = self.panels.deployments
+        in_front = (
+            self.has_class("-show-deployment") and panel.num_lines(panel.size.width) > panel.size.height
+        )
+        view = panel if in_front else self.panels.map
+        view.scroll_lines(pages * max(1, view.size.height - 2))
+
+    def action_replan(self) -> None:
+        """Plan again on the latest readings."""
+        self.replan()
+        self.say("Planned again on the readings of this moment.")
+
+    def action_toggle_panel(self) -> None:
+        """Switch between the plan and the deployments, where there is room for one only."""
+        self.toggle_class("-show-deployment")
+
+    def action_next_deployment(self) -> None:
+        """Select the next deployment."""
+        self.panels.deployments.select_next()
+        self.refresh_bindings()
+
+    def action_next_density(self) -> None:
+        """Show the map in its next form, from tiles to one sign per GPU."""
+        self.panels.map.next_density()
+
+    @work(group="dialog", exclusive=True)
+    async def action_find_node(self) -> None:
+        await self._dialogs.find_node()
+
+    @work(group="dialog", exclusive=True)
+    async def action_pick_model(self) -> None:
+        self._ask(await self._dialogs.pick_model())
+
+    @work(group="dialog", exclusive=True)
+    async def action_workload(self) -> None:
+        self._ask(await self._dialogs.change_workload())
+
+    @work(group="dialog", exclusive=True)
+    async def action_apply_fix(self) -> None:
+        """Plan again with a fix of the highlighted layout, chosen where there are several."""
+        plan, candidate = self.planning.plan, self.panels.candidate
+        if plan is None or candidate is None:
+            return
+        fix = await self._dialogs.pick_fix(candidate, applicable_fixes(candidate, plan.request))
+        if fix is not None:
+            request = fix.asked(self.planning.question.request)
+            self._ask(Question(self.planning.models, request), fix.layout or candidate.layout)
+            self.say(f"Planning with {describe_fix(fix)}. w changes it back.")
+
+    @work(group="dialog", exclusive=True)
+    async def action_deploy(self) -> None:
+        """Plan on the latest readings, ask once, and order the highlighted layout."""
+        wanted = self.panels.candidate
+        spec = await self.orders.prepare(wanted) if wanted is not None else None
+        if spec is not None:
+            self.run_worker(self.orders.deploy(spec), group="order")
+
+    @work(group="dialog", exclusive=True)
+    async def action_stop(self) -> None:
+        """Ask once, and stop the selected deployment."""
+        deployment = self.panels.deployment
+        if deployment is not None and await self.orders.confirm_stop(deployment):
+            self.run_worker(self.orders.stop(deployment.name), group="order")
+
+    def action_help(self) -> None:
+        self._dialogs.help()
+
+    def action_explain(self) -> None:
+        self._dialogs.explain()
+
+    def action_details(self) -> None:
+        self._dialogs.details()
+
+    def action_prompt(self) -> None:
+        """Open a conversation with the selected deployment."""
+        if self.panels.deployment is not None:
+            self._dialogs.prompt(self.panels.deployment)
+
+    def action_reconnect(self) -> None:
+        """Join the cluster again after its session was lost."""
+        self.post_message(ReconnectRequested())
+
+    def action_simulate(self) -> None:
+        """Open the simulated cluster on a machine without GPUs."""
+        if self.app_context.setup.open_simulated is not None and not self._simulating:
+            self._simulating = True
+            self.planning.forget()
+            self.remove_class("-empty")
+            # Gives way to the first event of the new session.
+            self.panels.status.show(Progress(message="opening a simulated cluster"), None)
+            self.post_message(SimulationRequested())

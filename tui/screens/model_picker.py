@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from tui.format import fit
 from tui.glyphs import CURSOR
 from tui.screens.dialog import Dialog
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.line_view import LineView
 
 
@@ -56,15 +56,15 @@ class NameList(LineView):
     def num_lines(self, width: int) -> int:
         return max(1, len(self.names))
 
-    def draw_line(self, index: int, width: int, look: Look) -> Text:
+    def draw_line(self, index: int, width: int, styles: Styles) -> Text:
         if not self.names:
-            return Text("No model of that name. Enter takes it as a path or hub id.", look.muted, end="")
+            return Text("No model of that name. Enter takes it as a path or hub id.", styles.muted, end="")
         here = index == self.cursor
-        line = Text(f"{CURSOR if here else ' '} ", look.accent, no_wrap=True, end="")
+        line = Text(f"{CURSOR if here else ' '} ", styles.accent, no_wrap=True, end="")
         name = self.names[index]
-        line.append(fit(name, width - 2), look.strong if name == self.current else look.plain)
+        line.append(fit(name, width - 2), styles.strong if name == self.current else styles.plain)
         if here:
-            line.stylize(look.cursor)
+            line.stylize(styles.cursor)
         return line
 
 
@@ -116,6 +116,6 @@ def _distance(name: str, typed: str) -> int:
 
 def catalogue_names() -> tuple[str, ...]:
     """Names of the catalogue, in its order."""
-    from cluster.catalog.models import catalogue_names as names
+    from cluster.catalog.models import model_names as names
 
     return tuple(names())

@@ -13,14 +13,14 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.screens.dialog import Dialog
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 
 
-class Drawn(Widget):
+class PageBody(Widget):
     """Draws a renderable for the width and theme of the moment."""
 
     DEFAULT_CSS = """
-    Drawn { height: auto; padding: 0 1 0 0; }
+    PageBody { height: auto; padding: 0 1 0 0; }
     """
 
     def __init__(self, page: Page) -> None:
@@ -28,7 +28,7 @@ class Drawn(Widget):
         self._page = page
 
     def render(self) -> RenderableType:
-        return self._page.draw(look_of(self), max(20, self.app.size.width - 10))
+        return self._page.draw(styles_of(self), max(20, self.app.size.width - 10))
 
 
 class Page(Dialog[None]):
@@ -48,7 +48,7 @@ class Page(Dialog[None]):
         super().__init__()
         self._title = title
 
-    def draw(self, look: Look, width: int) -> RenderableType:
+    def draw(self, styles: Styles, width: int) -> RenderableType:
         """Return what the page says."""
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class Page(Dialog[None]):
         with Vertical(classes="dialog page"):
             yield Static(Content(self._title), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
-                yield Drawn(self)
+                yield PageBody(self)
             yield Static(Content("↑↓ scroll   escape closes"), classes="dialog-keys")
 
     def action_scroll(self, lines: int) -> None:
@@ -66,5 +66,5 @@ class Page(Dialog[None]):
 
     def redraw(self) -> None:
         """Draw again with more to say."""
-        for text in self.query(Drawn):
+        for text in self.query(PageBody):
             text.refresh(layout=True)

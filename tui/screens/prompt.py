@@ -20,7 +20,7 @@ from cluster.errors import ClusterviewError
 from tui.glyphs import CURSOR
 from tui.screens.dialog import Dialog
 from tui.store import Store
-from tui.styles import look_of
+from tui.styles import styles_of
 
 MAX_TOKENS = 64
 _POLL_S = 0.05
@@ -62,8 +62,8 @@ class PromptScreen(Dialog[None]):
         text = event.value.strip()
         if not text or self._prompt_id is not None:
             return
-        look = look_of(self)
-        self._talk.append(f"{CURSOR} ", look.accent).append(f"{text}\n", look.strong)
+        styles = styles_of(self)
+        self._talk.append(f"{CURSOR} ", styles.accent).append(f"{text}\n", styles.strong)
         prompt_id = f"prompt-{next(_serials)}"
         self._prompt_id, self._pieces = prompt_id, 0
         event.input.value = ""
@@ -85,7 +85,7 @@ class PromptScreen(Dialog[None]):
                 self._show(piece)
 
     def _show(self, piece: TokenSeen) -> None:
-        self._talk.append(piece.text, look_of(self).plain)
+        self._talk.append(piece.text, styles_of(self).plain)
         self._pieces += 1 if piece.text else 0
         if piece.error:
             self._end(piece.error)
@@ -99,7 +99,7 @@ class PromptScreen(Dialog[None]):
         if self._prompt_id is None:
             return
         self._prompt_id = None
-        self._talk.append(f"\n{remark}\n\n", look_of(self).muted)
+        self._talk.append(f"\n{remark}\n\n", styles_of(self).muted)
         self._update()
 
     def _update(self) -> None:

@@ -14,8 +14,8 @@ from textual.widgets import Input, Static
 from cluster.errors import BadInput
 from cluster.planner.request import PlanRequest
 from tui.screens.dialog import Dialog
-from tui.styles import look_of
-from tui.workload import FIELDS, request_of, words_of
+from tui.styles import styles_of
+from tui.workload import FIELDS, form_values, request_from_form
 
 
 class WorkloadForm(Dialog[PlanRequest]):
@@ -31,8 +31,8 @@ class WorkloadForm(Dialog[PlanRequest]):
         self._request = request
 
     def compose(self) -> ComposeResult:
-        words = words_of(self._request)
-        with Vertical(classes="dialog"):
+        words = form_values(self._request)
+        with Vertical(classes="dialog form"):
             yield Static(Content("Workload"), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
                 for field in FIELDS:
@@ -46,6 +46,6 @@ class WorkloadForm(Dialog[PlanRequest]):
     def on_input_submitted(self) -> None:
         words = {field.name: self.query_one(f"#field-{field.name}", Input).value for field in FIELDS}
         try:
-            self.dismiss(request_of(words, self._request))
+            self.dismiss(request_from_form(words, self._request))
         except BadInput as error:
-            self.query_one("#complaint", Static).update(Text(error.one_line(), look_of(self).bad))
+            self.query_one("#complaint", Static).update(Text(error.one_line(), styles_of(self).bad))

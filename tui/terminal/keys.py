@@ -14,7 +14,7 @@ from textual import events
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.message import Message
 
-from tui.filters import harmless
+from tui.filters import printable
 
 LONGEST_PASTE = 1_000_000
 """Characters of one paste that are kept."""
@@ -93,7 +93,7 @@ class KeyReader:
         # The parser saw the beginning; it must see the end, and its own empty paste is dropped.
         seen = [item for item in self._parsed(BRACKETED_PASTE_END) if not isinstance(item, events.Paste)]
         lines = text.splitlines()
-        return [*seen, events.Paste("\n".join(map(harmless, lines)))] if lines else seen
+        return [*seen, events.Paste("\n".join(map(printable, lines)))] if lines else seen
 
     def _parsed(self, text: str) -> Iterator[Message]:
         for character in text:

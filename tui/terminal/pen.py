@@ -10,14 +10,14 @@ from rich.style import Style
 from textual.strip import Strip
 
 _COLOR_PARTS = {"5": 3, "2": 5}
-"""Parameters of a colour by its kind: 38;5;n and 38;2;r;g;b."""
+"""Parameters of a color by its kind: 38;5;n and 38;2;r;g;b."""
 _FOREGROUNDS = frozenset(map(str, (*range(30, 40), *range(90, 98))))
 _BACKGROUNDS = frozenset(map(str, (*range(40, 50), *range(100, 108))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pen:
-    """Attributes and colours as SGR parameters; two equal pens are the same object."""
+    """Attributes and colors as SGR parameters; two equal pens are the same object."""
 
     attributes: str = ""
     foreground: str = "39"

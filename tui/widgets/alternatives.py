@@ -13,8 +13,8 @@ from cluster.planner.result import Candidate, Plan
 from tui.format import duration_band, fit, memory_of, rate, throughput_band
 from tui.glyphs import CROSS, CURSOR, TICK
 from tui.messages import CandidateHighlighted
-from tui.planning import candidate_key
-from tui.styles import Look
+from tui.question import candidate_key
+from tui.styles import Styles
 from tui.widgets.line_view import LineView
 
 _GAP = 2
@@ -104,6 +104,10 @@ class Alternatives(LineView):
             return None
         return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
 
+    def highlight(self, candidate: Candidate) -> None:
+        """Put the cursor on a layout of the plan."""
+        self._highlight(candidate_key(candidate))
+
     def move(self, lines: int) -> bool:
         """Move the cursor; returns whether another layout is highlighted now."""
         keys = self._keys()
@@ -145,23 +149,23 @@ class Alternatives(LineView):
     def num_lines(self, width: int) -> int:
         return len(self._plan.candidates) + 1 if self._plan and self._plan.candidates else 0
 
-    def draw_line(self, index: int, width: int, look: Look) -> Text:
+    def draw_line(self, index: int, width: int, styles: Styles) -> Text:
         assert self._plan is not None
         columns = list_columns(self._widest, width)
         if index == self.top:
-            return self._heading(columns, width, look)
+            return self._heading(columns, width, styles)
         candidate = self._plan.candidates[index - 1]
         here = candidate_key(candidate) == self.key
-        line = Text(f"{CURSOR if here else ' '} ", look.accent, no_wrap=True, end="")
-        line.append_text(self._row(candidate, columns, width - 2, look))
+        line = Text(f"{CURSOR if here else ' '} ", styles.accent, no_wrap=True, end="")
+        line.append_text(self._row(candidate, columns, width - 2, styles))
         line.truncate(width, overflow="ellipsis", pad=True)
         if here:
-            line.stylize(look.cursor)
+            line.stylize(styles.cursor)
         return line
 
-    def _heading(self, columns: ListColumns, width: int, look: Look) -> Text:
+    def _heading(self, columns: ListColumns, width: int, styles: Styles) -> Text:
         assert self._plan is not None
-        line = Text(no_wrap=True, end="", style=look.muted)
+        line = Text(no_wrap=True, end="", style=styles.muted)
         line.append(fit("  layout", columns.label + 4))
         if not self._widest.throughput:
             line.append("why not")
@@ -177,25 +181,25 @@ class Alternatives(LineView):
             line.append(more)
         return line
 
-    def _row(self, candidate: Candidate, columns: ListColumns, width: int, look: Look) -> Text:
+    def _row(self, candidate: Candidate, columns: ListColumns, width: int, styles: Styles) -> Text:
         line = Text(no_wrap=True, end="")
         best = self._plan is not None and candidate is self._plan.recommended
         if not candidate.feasible:
-            line.append(f"{CROSS} ", look.bad)
-            line.append(fit(candidate.label, columns.label), look.muted)
+            line.append(f"{CROSS} ", styles.bad)
+            line.append(fit(candidate.label, columns.label), styles.muted)
             reason = candidate.rejections[0].message if candidate.rejections else candidate.why
-            line.append(fit(reason, max(0, width - columns.label - 3)), look.muted)
+            line.append(fit(reason, max(0, width - columns.label - 3)), styles.muted)
             return line
-        line.append(f"{TICK} " if best else "  ", look.good)
-        line.append(fit(candidate.label, columns.label), look.strong if best else look.plain)
+        line.append(f"{TICK} " if best else "  ", styles.good)
+        line.append(fit(candidate.label, columns.label), styles.strong if best else styles.plain)
         estimate = candidate.estimate
         if estimate is not None:
             line.append(
                 fit(throughput_band(estimate.throughput_tokens_per_s, columns.rate), columns.throughput),
-                look.plain,
+                styles.plain,
             )
-            line.append(fit(duration_band(estimate.tpot_s), columns.tpot), look.muted)
-        line.append(fit(memory_of(candidate), columns.memory), look.muted)
+            line.append(fit(duration_band(estimate.tpot_s), columns.tpot), styles.muted)
+        line.append(fit(memory_of(candidate), columns.memory), styles.muted)
         if estimate is not None:
-            line.append(fit(duration_band(estimate.ttft_s), columns.ttft), look.muted)
+            line.append(fit(duration_band(estimate.ttft_s), columns.ttft), styles.muted)
         return line

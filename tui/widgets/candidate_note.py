@@ -6,12 +6,12 @@ from rich.text import Text
 from textual.geometry import Size
 
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.describe import bottleneck_in_words, traffic_in_words
+from cluster.planner.reasons.describe import describe_traffic
 from cluster.planner.result import Candidate, Estimate, RankMemory
 from cluster.units import in_tenths
 from tui.format import duration_band, gib
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 from tui.widgets.text_panel import TextPanel
 
 
@@ -24,7 +24,7 @@ class CandidateNote(TextPanel):
         self._advice: tuple[str, ...] = ()
         self._room = 2
 
-    def give_room(self, lines: int) -> None:
+    def set_max_lines(self, lines: int) -> None:
         """Set the lines that the note may take; what it says beyond them, the details say."""
         if lines != self._room:
             self._room = lines
@@ -43,60 +43,60 @@ class CandidateNote(TextPanel):
         return Text("\n").join(lines[: self._room])
 
     def _wrapped(self, width: int) -> list[Text]:
-        return list(self.draw(look_of(self)).wrap(self.app.console, max(1, width)))
+        return list(self.draw(styles_of(self)).wrap(self.app.console, max(1, width)))
 
     def show(self, candidate: Candidate | None, advice: tuple[str, ...] = ()) -> None:
         """Show a layout; `advice` is what would make something fit when nothing does."""
         self._candidate, self._advice = candidate, advice
         self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         candidate = self._candidate
         text = Text()
         for line in self._advice:
-            text.append(f"{ARROW} ", look.accent).append(f"{line}\n", look.plain)
+            text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
         if candidate is not None:
-            note = feasible_note(candidate, look) if candidate.feasible else refused_note(candidate, look)
+            note = feasible_note(candidate, styles) if candidate.feasible else refused_note(candidate, styles)
             text.append_text(note)
         text.rstrip()
         return text
 
 
-def refused_note(candidate: Candidate, look: Look) -> Text:
+def refused_note(candidate: Candidate, styles: Styles) -> Text:
     """Draw every rule that a layout breaks, and the nearest change that would hold."""
     text = Text()
     for rejection in candidate.rejections:
         if text.plain:
             text.append("\n")
-        text.append(f"{CROSS} {rejection.rule.replace('_', ' ')}: ", look.bad)
-        text.append(rejection.message, look.plain)
+        text.append(f"{CROSS} {rejection.rule.replace('_', ' ')}: ", styles.bad)
+        text.append(rejection.message, styles.plain)
         if rejection.fix:
-            text.append(f"  {ARROW} ", look.accent).append(rejection.fix, look.plain)
+            text.append(f"  {ARROW} ", styles.accent).append(rejection.fix, styles.plain)
     if not candidate.rejections:
-        text.append(candidate.why, look.plain)
+        text.append(candidate.why, styles.plain)
     return text
 
 
-def feasible_note(candidate: Candidate, look: Look) -> Text:
+def feasible_note(candidate: Candidate, styles: Styles) -> Text:
     """Draw why a layout stands where it stands, its memory, its KV room and its all-reduces."""
-    text = Text(candidate.why, look.plain)
+    text = Text(candidate.why, styles.plain)
     if candidate.memory_per_gpu is not None:
-        text.append("\n").append_text(memory_line(candidate.memory_per_gpu, look))
+        text.append("\n").append_text(memory_line(candidate.memory_per_gpu, styles))
     room = []
     if candidate.kv_cache_tokens is not None:
         room.append(f"KV room {candidate.kv_cache_tokens:,} tokens a replica")
     if candidate.max_concurrency is not None:
         room.append(f"{in_tenths(candidate.max_concurrency)} requests of full length")
     if room:
-        text.append("\n" + f" {DOT} ".join(room), look.muted)
+        text.append("\n" + f" {DOT} ".join(room), styles.muted)
     if candidate.estimate is not None:
-        text.append("\n" + communication_line(candidate.layout, candidate.estimate), look.muted)
+        text.append("\n" + communication_line(candidate.layout, candidate.estimate), styles.muted)
     for note in candidate.notes:
-        text.append(f"\n{note}", look.muted)
+        text.append(f"\n{note}", styles.muted)
     return text
 
 
-def memory_line(memory: RankMemory, look: Look) -> Text:
+def memory_line(memory: RankMemory, styles: Styles) -> Text:
     """Draw the tightest GPU's memory by part in GiB."""
     parts = (
         ("weights", memory.weights_bytes),
@@ -107,15 +107,15 @@ def memory_line(memory: RankMemory, look: Look) -> Text:
     )
     line = Text()
     for position, (name, size) in enumerate(parts):
-        line.append(f" {DOT} " if position else "", look.faint)
-        line.append(f"{name} ", look.muted).append(gib(size), look.plain)
-    return line.append(f" of {gib(memory.budget_bytes)} GiB", look.muted)
+        line.append(f" {DOT} " if position else "", styles.faint)
+        line.append(f"{name} ", styles.muted).append(gib(size), styles.plain)
+    return line.append(f" of {gib(memory.budget_bytes)} GiB", styles.muted)
 
 
 def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Say what ranks send each other, its share of the time, the first token's time and what limits."""
-    parts = [traffic_in_words(layout, estimate, "of the time")]
+    parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
     parts.append(f"first token {duration_band(estimate.ttft_s)}")
-    parts.append(f"limited by {bottleneck_in_words(layout, estimate)}")
+    parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)

@@ -13,7 +13,7 @@ from textual.geometry import Size
 
 from cluster.inventory import Cluster, Node
 from tui.scene import Scene
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
 from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
 from tui.widgets.heat_line import HeatColumns, heat_columns, heat_line
@@ -82,7 +82,7 @@ class ClusterMap(LineView):
         """None: chosen by the room there is."""
         self._room, self._room_for_large = 24, 24
 
-    def give_room(self, lines: int, lines_for_large: int) -> None:
+    def set_max_lines(self, lines: int, lines_for_large: int) -> None:
         """Set the lines that the map may take, and those that it may take for large tiles."""
         self._room, self._room_for_large = lines, lines_for_large
 
@@ -92,7 +92,7 @@ class ClusterMap(LineView):
         if old is None or scene is None or scene.cluster is not old.cluster:
             self._grids.clear()
             self.refresh(layout=True)
-        elif scene.readings or not scene.made_of_the_same(old):
+        elif scene.readings or not scene.differs_only_in_time(old):
             # Without readings no age grows on the map.
             self.redraw()
 
@@ -141,33 +141,33 @@ class ClusterMap(LineView):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return min(self.num_lines(width), self._room)
 
-    def draw_line(self, index: int, width: int, look: Look) -> Text:
+    def draw_line(self, index: int, width: int, styles: Styles) -> Text:
         grid, scene = self.grid(width), self._scene
         assert grid is not None and scene is not None
         if index == self.top:
-            return self._heading(grid, width, look)
+            return self._heading(grid, width, styles)
         line = index - 1
         if grid.density == "heat":
             first = line * grid.per_row
-            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, grid.heat, look)
+            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, grid.heat, styles)
         position = bisect_right(grid.starts, line) - 1
         node = scene.cluster.nodes[position]
-        return self._node_line(node, line - grid.starts[position], grid, width, look)
+        return self._node_line(node, line - grid.starts[position], grid, width, styles)
 
-    def _heading(self, grid: Grid, width: int, look: Look) -> Text:
+    def _heading(self, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
-        heading = row_heading(row_columns(width, self._mixed), look)
+        heading = row_heading(row_columns(width, self._mixed), styles)
         if grid.density != "rows":
-            heading = Text(" ", no_wrap=True, end="").append_text(legend(look, width - 1))
+            heading = Text(" ", no_wrap=True, end="").append_text(legend(styles, width - 1))
         if grid.density == "heat":
-            heading.append("  0–9 replica", look.muted)
+            heading.append("  0–9 replica", styles.muted)
         nodes = self._scene.cluster.nodes
         if self.num_lines(width) > self.size.height:
             per_line = grid.per_row if grid.density == "heat" else 1
             first = (bisect_right(grid.starts, self.top) - 1) * per_line
             last = bisect_right(grid.starts, self.top + self.size.height - 2) * per_line - 1
             last = min(last, len(nodes) - 1)
-            heading.append(f"  nodes {first + 1:,}–{last + 1:,} of {len(nodes):,}", look.muted)
+            heading.append(f"  nodes {first + 1:,}–{last + 1:,} of {len(nodes):,}", styles.muted)
         return heading
 
     @property
@@ -175,20 +175,20 @@ class ClusterMap(LineView):
         scene = self._scene
         return scene is not None and any(len({gpu.type for gpu in n.gpus}) > 1 for n in scene.cluster.nodes)
 
-    def _node_line(self, node: Node, line: int, grid: Grid, width: int, look: Look) -> Text:
+    def _node_line(self, node: Node, line: int, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
         if grid.density == "nodes":
-            return node_row(node, self._scene, width, look)
+            return node_row(node, self._scene, width, styles)
         if line == 0:
-            return node_heading(node, self._scene, width, look)
+            return node_heading(node, self._scene, width, styles)
         if grid.density == "rows":
             view = self._scene.gpu_view(node, node.gpus[line - 1])
-            return gpu_row(view, row_columns(width, self._mixed), look)
+            return gpu_row(view, row_columns(width, self._mixed), styles)
         if grid.density == "strips":
-            return strip_line(node, self._scene, line, width, look)
-        return self._tiles_line(node, line - 1, grid, look)
+            return strip_line(node, self._scene, line, width, styles)
+        return self._tiles_line(node, line - 1, grid, styles)
 
-    def _tiles_line(self, node: Node, line: int, grid: Grid, look: Look) -> Text:
+    def _tiles_line(self, node: Node, line: int, grid: Grid, styles: Styles) -> Text:
         assert self._scene is not None
         lines = _tile_lines(grid.density)
         tile_row, inside = divmod(line, lines + 1)
@@ -197,6 +197,6 @@ class ClusterMap(LineView):
             return text
         for gpu in node.gpus[tile_row * grid.per_row : (tile_row + 1) * grid.per_row]:
             view = self._scene.gpu_view(node, gpu)
-            text.append_text(tile_line(view, inside, lines, grid.tile_width, self._history(gpu.uuid), look))
+            text.append_text(tile_line(view, inside, lines, grid.tile_width, self._history(gpu.uuid), styles))
             text.append(" " * _TILE_GAP)
         return text

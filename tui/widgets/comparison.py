@@ -7,11 +7,11 @@ from rich.text import Text
 from textual.widget import Widget
 
 from cluster.planner.result import Plan
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 
 
 class Comparison(Widget):
-    """The table of the three strategies; the column of the recommended layout is in full colour."""
+    """The table of the three strategies; the column of the recommended layout is in full color."""
 
     DEFAULT_CSS = """
     Comparison { height: auto; }
@@ -27,13 +27,13 @@ class Comparison(Widget):
         self.refresh(layout=True)
 
     def render(self) -> Table | Text:
-        look = look_of(self)
+        styles = styles_of(self)
         if self._plan is None or not self._plan.comparison:
-            return Text("The comparison appears with the first plan.", look.muted)
-        return comparison_table(self._plan, look)
+            return Text("The comparison appears with the first plan.", styles.muted)
+        return comparison_table(self._plan, styles)
 
 
-def comparison_table(plan: Plan, look: Look) -> Table:
+def comparison_table(plan: Plan, styles: Styles) -> Table:
     """Build the table; cells are data and stay plain text."""
     best = plan.recommended.layout if plan.recommended else None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, show_header=True)
@@ -42,11 +42,11 @@ def comparison_table(plan: Plan, look: Look) -> Table:
     for column in plan.comparison:
         chosen = best is not None and column.layout == best
         label = f"{column.strategy}\n{column.layout.label}" if column.layout else column.strategy
-        table.add_column(Text(label, look.title if chosen else look.strong), ratio=4)
+        table.add_column(Text(label, styles.title if chosen else styles.strong), ratio=4)
     rows: dict[str, list[str]] = {}
     for position, column in enumerate(plan.comparison):
         for name, cell in column.rows:
             rows.setdefault(name, [""] * len(plan.comparison))[position] = cell
     for name, cells in rows.items():
-        table.add_row(Text(name, look.muted), *(Text(cell, look.plain) for cell in cells))
+        table.add_row(Text(name, styles.muted), *(Text(cell, styles.plain) for cell in cells))
     return table

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from cluster.planner.result import DecisionStep, Plan
 from tui.glyphs import ARROW, LAST_BRANCH
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 from tui.widgets.plan_summary import answer_line
 
 
@@ -32,48 +32,48 @@ class DecisionPath(Widget):
         self._plan = plan
         self.refresh(layout=True)
 
-    def make_roomy(self, roomy: bool, wrapped: bool) -> None:
+    def set_roomy(self, roomy: bool, wrapped: bool) -> None:
         """Choose between tree and paragraph, and whether the tree's reasons may take several lines."""
         if (roomy, wrapped) != (self._roomy, self._wrapped):
             self._roomy, self._wrapped = roomy, wrapped
             self.refresh(layout=True)
 
     def render(self) -> RenderableType:
-        look = look_of(self)
+        styles = styles_of(self)
         if self._plan is None:
             return Text()
-        return path_tree(self._plan, look, self._wrapped) if self._roomy else path_text(self._plan, look)
+        return path_tree(self._plan, styles, self._wrapped) if self._roomy else path_text(self._plan, styles)
 
 
-def path_tree(plan: Plan, look: Look, wrapped: bool = True) -> Group:
+def path_tree(plan: Plan, styles: Styles, wrapped: bool = True) -> Group:
     """Draw the path as a tree, one level deeper at each question; wrapped lines keep their indent."""
     parts: list[RenderableType] = []
     for depth, step in enumerate(plan.decision):
-        parts.append(Padding(_step(step, look, wrapped), (0, 0, 0, 2 * depth)))
-    parts.append(Padding(answer_line(plan, look), (0, 0, 0, 2 * len(plan.decision))))
+        parts.append(Padding(_step(step, styles, wrapped), (0, 0, 0, 2 * depth)))
+    parts.append(Padding(answer_line(plan, styles), (0, 0, 0, 2 * len(plan.decision))))
     return Group(*parts)
 
 
-def _step(step: DecisionStep, look: Look, wrapped: bool) -> Table:
+def _step(step: DecisionStep, styles: Styles, wrapped: bool) -> Table:
     grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
     grid.add_column(width=1)
     grid.add_column(ratio=1, no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
-    question = Text(f"{step.question} ", look.plain)
-    question.append(step.answer, look.strong)
+    question = Text(f"{step.question} ", styles.plain)
+    question.append(step.answer, styles.strong)
     outer = Table.grid(expand=True)
     outer.add_row(question)
     if step.because:
-        grid.add_row(Text(LAST_BRANCH, look.faint), Text(step.because, look.muted))
+        grid.add_row(Text(LAST_BRANCH, styles.faint), Text(step.because, styles.muted))
         outer.add_row(grid)
     return outer
 
 
-def path_text(plan: Plan, look: Look) -> Text:
+def path_text(plan: Plan, styles: Styles) -> Text:
     """Draw the path as one paragraph: question answer → question answer → layout."""
     text = Text()
     for step in plan.decision:
-        text.append(f"{step.question} ", look.muted)
-        text.append(step.answer, look.strong)
-        text.append(f" {ARROW} ", look.faint)
+        text.append(f"{step.question} ", styles.muted)
+        text.append(step.answer, styles.strong)
+        text.append(f" {ARROW} ", styles.faint)
     best = plan.recommended
-    return text.append(best.label if best else "nothing fits", look.title if best else look.bad)
+    return text.append(best.label if best else "nothing fits", styles.title if best else styles.bad)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus
 from tui.glyphs import CURSOR, ROLE_PLANNED
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
@@ -66,32 +66,32 @@ class DeploymentPanel(LineView):
     def num_lines(self, width: int) -> int:
         return len(self._drawn(width, self.app.theme, None))
 
-    def draw_line(self, index: int, width: int, look: Look) -> Text:
-        lines = self._drawn(width, self.app.theme, look)
+    def draw_line(self, index: int, width: int, styles: Styles) -> Text:
+        lines = self._drawn(width, self.app.theme, styles)
         below = len(lines) - index
         if below > 1 and index == self.top + self.size.height - 1:
-            return Text(f"  {below:,} more lines: page down", look.muted, end="")
+            return Text(f"  {below:,} more lines: page down", styles.muted, end="")
         return lines[index].copy()
 
-    def _drawn(self, width: int, theme: str, look: Look | None) -> list[Text]:
+    def _drawn(self, width: int, theme: str, styles: Styles | None) -> list[Text]:
         key = (width, theme, self.size.height)
         if key not in self._lines:
-            self._lines[key] = self._all_lines(width, look or look_of(self))
+            self._lines[key] = self._all_lines(width, styles or styles_of(self))
         return self._lines[key]
 
-    def _all_lines(self, width: int, look: Look) -> list[Text]:
+    def _all_lines(self, width: int, styles: Styles) -> list[Text]:
         lines: list[Text] = []
         if self._ordered and self._ordered not in {status.name for status in self._deployments}:
-            line = Text(f"{ROLE_PLANNED} ordered", look.accent, no_wrap=True, end="")
-            lines.append(_indented(line.append(f"  {self._ordered}", look.strong), "  "))
+            line = Text(f"{ROLE_PLANNED} ordered", styles.accent, no_wrap=True, end="")
+            lines.append(_indented(line.append(f"  {self._ordered}", styles.strong), "  "))
         elif not self._deployments:
-            return [Text(_NOTHING, look.muted, end="")]
+            return [Text(_NOTHING, styles.muted, end="")]
         for status in self._deployments:
             if status.name != self.selected_name:
-                lines.append(_indented(title_line(status, look), "  "))
+                lines.append(_indented(title_line(status, styles), "  "))
                 continue
             room = self.size.height - len(self._deployments) + 1
-            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, look, room)
+            drawn = deployment_lines(status, self._used_bytes, width - _MARGIN, styles, room)
             mark = f"{CURSOR} " if len(self._deployments) > 1 else "  "
             lines.append(_indented(drawn[0], mark))
             lines.extend(_indented(line, "  ") for line in drawn[1:])

@@ -17,7 +17,7 @@ from cluster.deploy.status import (
 from cluster.units import NOT_AVAILABLE
 from tui.format import age, fit, gib, rate
 from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.rank_text import ROW_WIDTH, rank_cells, rank_rows
 
 _STATE_STYLE = {
@@ -41,17 +41,17 @@ _RATE_WORDS = {
 
 
 def deployment_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look, room: int = 1000
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles, room: int = 1000
 ) -> list[Text]:
     """Draw one deployment, as much of its ranks as `room` lines hold.
 
     `used_bytes` is what NVML reads, by uuid of the GPU.
     """
-    lines = [title_line(status, look), *_remarks(status, look)]
+    lines = [title_line(status, styles), *_remarks(status, styles)]
     if status.replicas or status.predicted_tokens_per_s is not None:
-        lines.extend(measured_lines(status, used_bytes, width, look))
-    parts = [lines, _replica_lines(status, width, look)]
-    forms = _rank_forms(status, width, look)
+        lines.extend(measured_lines(status, used_bytes, width, styles))
+    parts = [lines, _replica_lines(status, width, styles)]
+    forms = _rank_forms(status, width, styles)
     for ranks, gap in ((forms[0], 1), *((form, 0) for form in forms)):
         shown = [part for part in (*parts, ranks) if part]
         if sum(map(len, shown)) + gap * (len(shown) - 1) <= room:
@@ -62,84 +62,87 @@ def deployment_lines(
     return drawn
 
 
-def _rank_forms(status: DeploymentStatus, width: int, look: Look) -> list[list[Text]]:
+def _rank_forms(status: DeploymentStatus, width: int, styles: Styles) -> list[list[Text]]:
     """Return the ways to draw the ranks, the fullest first; when all are ready it may be none."""
     if not status.ranks:
         return [[]]
-    rows = [rank_rows(status, look)] if width >= ROW_WIDTH else []
+    rows = [rank_rows(status, styles)] if width >= ROW_WIDTH else []
     all_ready = all(rank.state is RankState.READY for rank in status.ranks)
-    cells = rank_cells(status, width, look)
+    cells = rank_cells(status, width, styles)
     return [*rows, *([cells] if rows or not all_ready else []), *([[]] if all_ready else [])]
 
 
-def _replica_lines(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+def _replica_lines(status: DeploymentStatus, width: int, styles: Styles) -> list[Text]:
     if not any(replica.ready for replica in status.replicas):
         return []
     columns = _replica_columns(width)
-    return [_replica_heading(columns, look), *(replica_line(one, columns, look) for one in status.replicas)]
+    return [
+        _replica_heading(columns, styles),
+        *(replica_line(one, columns, styles) for one in status.replicas),
+    ]
 
 
-def title_line(status: DeploymentStatus, look: Look) -> Text:
+def title_line(status: DeploymentStatus, styles: Styles) -> Text:
     """Draw name, layout, state and age: 'llama · TP=4, DP=2 · ready · 2 min'."""
-    style = getattr(look, _STATE_STYLE[status.state])
+    style = getattr(styles, _STATE_STYLE[status.state])
     sign = {DeploymentState.READY: OK, DeploymentState.FAILED: CROSS}.get(status.state, ROLE_PLANNED)
     line = Text(no_wrap=True, end="")
-    line.append(f"{sign} {status.state}", style).append(f" {age(status.age_s)}  ", look.muted)
-    line.append(status.name, look.strong).append(f"  {status.label}  {status.model}", look.muted)
+    line.append(f"{sign} {status.state}", style).append(f" {age(status.age_s)}  ", styles.muted)
+    line.append(status.name, styles.strong).append(f"  {status.label}  {status.model}", styles.muted)
     return line
 
 
-def _remarks(status: DeploymentStatus, look: Look) -> list[Text]:
+def _remarks(status: DeploymentStatus, styles: Styles) -> list[Text]:
     lines = []
     if status.reason:
         bad = status.state in (DeploymentState.FAILED, DeploymentState.DEGRADED)
-        lines.append(Text(status.reason, look.bad if bad else look.muted, end=""))
+        lines.append(Text(status.reason, styles.bad if bad else styles.muted, end=""))
     if status.endpoint:
         verb = "serves" if status.state in SERVING else "will serve"
-        lines.append(Text(f"{verb} {status.endpoint}", look.muted, end=""))
+        lines.append(Text(f"{verb} {status.endpoint}", styles.muted, end=""))
     if status.simulated:
-        line = Text("SIMULATED ", look.warning, end="")
-        line.append(status.scale or "on the CPU", look.muted)
+        line = Text("SIMULATED ", styles.warning, end="")
+        line.append(status.scale or "on the CPU", styles.muted)
         lines.append(line)
     if status.engine is not None:
-        lines.append(_what_runs(status, look))
-    lines.extend(Text(f"note: {remark}", look.muted, end="") for remark in status.remarks)
+        lines.append(_what_runs(status, styles))
+    lines.extend(Text(f"note: {remark}", styles.muted, end="") for remark in status.remarks)
     return lines
 
 
-def _what_runs(status: DeploymentStatus, look: Look) -> Text:
+def _what_runs(status: DeploymentStatus, styles: Styles) -> Text:
     """Draw which engine runs, for which one it was planned, and that weights are made up where they are."""
     assert status.engine is not None
     dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
-    line = Text(dummy, look.warning, no_wrap=True, end="")
+    line = Text(dummy, styles.warning, no_wrap=True, end="")
     runs = f"{status.engine.name} {status.engine.version}".rstrip()
-    line.append(f"engine {runs}", look.muted)
+    line.append(f"engine {runs}", styles.muted)
     if status.engine.planned_for != runs:
-        line.append(f", planned for {status.engine.planned_for}", look.muted)
+        line.append(f", planned for {status.engine.planned_for}", styles.muted)
     return line
 
 
-def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, look: Look) -> Text:
-    line = Text(f"{'rate':<9}", look.muted, no_wrap=True, end="")
-    line.append(fit(measured, 12, "right"), look.strong).append(f" {after}", look.muted)
+def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, styles: Styles) -> Text:
+    line = Text(f"{'rate':<9}", styles.muted, no_wrap=True, end="")
+    line.append(fit(measured, 12, "right"), styles.strong).append(f" {after}", styles.muted)
     if status.predicted_tokens_per_s is not None:
         value, low, high = status.predicted_tokens_per_s
-        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", look.plain)
-        line.append(f" {predicted}", look.muted)
+        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", styles.plain)
+        line.append(f" {predicted}", styles.muted)
     return line
 
 
 def measured_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, look: Look
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles
 ) -> list[Text]:
     """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
     scaled = status.simulated and status.scale not in (None, FULL_SIZE)
     serves = any(replica.ready for replica in status.replicas)
     measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
-    forms = (_rate_line(status, measured, *words, look) for words in _RATE_WORDS[scaled])
+    forms = (_rate_line(status, measured, *words, styles) for words in _RATE_WORDS[scaled])
     rates = next((line for line in forms if line.cell_len <= width), None)
     if rates is None:
-        rates = _rate_line(status, measured, *_RATE_WORDS[False][-1], look)
+        rates = _rate_line(status, measured, *_RATE_WORDS[False][-1], styles)
     lines = [rates]
     pairs = [
         (used_bytes[uuid], planned)
@@ -148,11 +151,11 @@ def measured_lines(
     ]
     if pairs:
         used, planned = max(pairs)
-        memory = Text(f"{'memory':<9}", look.muted, no_wrap=True, end="")
-        memory.append(fit(f"{gib(used)} GiB", 12, "right"), look.strong)
+        memory = Text(f"{'memory':<9}", styles.muted, no_wrap=True, end="")
+        memory.append(fit(f"{gib(used)} GiB", 12, "right"), styles.strong)
         source = "simulated" if status.simulated else "measured"
-        memory.append(f" {source}, fullest GPU   ", look.muted)
-        memory.append(f"{gib(planned)} GiB", look.plain).append(" predicted", look.muted)
+        memory.append(f" {source}, fullest GPU   ", styles.muted)
+        memory.append(f"{gib(planned)} GiB", styles.plain).append(" predicted", styles.muted)
         lines.append(memory)
     return lines
 
@@ -179,18 +182,18 @@ def _replica_columns(width: int) -> dict[str, int]:
     return columns
 
 
-def _replica_heading(columns: Mapping[str, int], look: Look) -> Text:
-    line = Text(fit("replica", _REPLICA_CELLS), look.muted, no_wrap=True, end="")
+def _replica_heading(columns: Mapping[str, int], styles: Styles) -> Text:
+    line = Text(fit("replica", _REPLICA_CELLS), styles.muted, no_wrap=True, end="")
     for name, cells in columns.items():
         line.append(fit(name, cells, "right"))
     return line
 
 
-def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], look: Look) -> Text:
+def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], styles: Styles) -> Text:
     """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
     line = Text(no_wrap=True, end="")
-    line.append(fit(f"R{replica.replica}", 5), look.replica(replica.replica))
-    word, style = (f"{OK} ready", look.good) if replica.ready else (f"{TROUBLE} waits", look.warning)
+    line.append(fit(f"R{replica.replica}", 5), styles.replica(replica.replica))
+    word, style = (f"{OK} ready", styles.good) if replica.ready else (f"{TROUBLE} waits", styles.warning)
     line.append(fit(word, _REPLICA_CELLS - 5), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (
@@ -202,5 +205,5 @@ def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], look: Look)
         f"{replica.restarts:,}",
     )
     for text, size in zip(cells, columns.values(), strict=False):
-        line.append(fit(text, size, "right"), look.plain)
+        line.append(fit(text, size, "right"), styles.plain)
     return line

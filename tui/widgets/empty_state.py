@@ -6,7 +6,7 @@ from rich.text import Text
 
 from cluster.cluster_spec import EXAMPLE
 from tui.store import Snapshot
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 _WAYS = (
@@ -32,19 +32,19 @@ class EmptyState(TextPanel):
             self._reason, self._simulated_name = reason, simulated_name
             self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         text = Text("\n")
-        text.append("No GPU here.\n", look.title)
+        text.append("No GPU here.\n", styles.title)
         if self._reason:
-            text.append(f"{self._reason}\n", look.muted)
+            text.append(f"{self._reason}\n", styles.muted)
         if self._simulated_name:
-            text.append("\ns ", look.accent)
-            text.append(f"opens a simulated cluster of {self._simulated_name} now\n", look.plain)
-        text.append("\nOr leave with q and type clusterview with one of:\n\n", look.plain)
+            text.append("\ns ", styles.accent)
+            text.append(f"opens a simulated cluster of {self._simulated_name} now\n", styles.plain)
+        text.append("\nOr leave with q and type clusterview with one of:\n\n", styles.plain)
         simulate = (
             f"--simulate {self._simulated_name or EXAMPLE}",
             "real actors on this machine, SIMULATED GPUs",
         )
         for option, meaning in (simulate, *_WAYS):
-            text.append(f"  {option:<28}", look.strong).append(f"{meaning}\n", look.muted)
+            text.append(f"  {option:<28}", styles.strong).append(f"{meaning}\n", styles.muted)
         return text

@@ -11,7 +11,7 @@ from rich.text import Text
 from tui.format import fit, percent, power, temperature
 from tui.glyphs import FREE, PLANNED, TROUBLE, USED
 from tui.scene import GpuView
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
 
 _SHORTEST_LEGEND = 16
@@ -44,55 +44,55 @@ def row_columns(width: int, show_type: bool) -> RowColumns:
     return RowColumns(kind, max(0, min(rest, 72)), figures, role, use, heat, watts, decimals)
 
 
-def gpu_row(view: GpuView, columns: RowColumns, look: Look) -> Text:
+def gpu_row(view: GpuView, columns: RowColumns, styles: Styles) -> Text:
     """Draw one GPU."""
     line = Text(no_wrap=True, end="")
-    line.append(f"{view.gpu.index:>3} ", look.muted)
-    line.append(fit(view.gpu.type, columns.type), look.muted)
+    line.append(f"{view.gpu.index:>3} ", styles.muted)
+    line.append(fit(view.gpu.type, columns.type), styles.muted)
     if view.trouble:
-        line.append(f"{TROUBLE} {view.trouble}", look.bad)
+        line.append(f"{TROUBLE} {view.trouble}", styles.bad)
         return line
-    line.append_text(memory_bar(view, columns.bar, look))
+    line.append_text(memory_bar(view, columns.bar, styles))
     figures = fit(memory_figures(view, columns.decimals), columns.figures, "right")
-    line.append(figures, look.bad if view.overfull else look.plain)
+    line.append(figures, styles.bad if view.overfull else styles.plain)
     line.append("  ")
-    role = role_text(view.role, look)
+    role = role_text(view.role, styles)
     role.truncate(columns.role, overflow="ellipsis", pad=True)
     line.append_text(role)
-    line.append(fit(percent(view.utilization_percent), columns.use, "right"), look.plain)
-    line.append(fit(temperature(view.temperature_c), columns.temperature, "right"), look.muted)
-    line.append(fit(power(view.power_w), columns.power, "right"), look.muted)
+    line.append(fit(percent(view.utilization_percent), columns.use, "right"), styles.plain)
+    line.append(fit(temperature(view.temperature_c), columns.temperature, "right"), styles.muted)
+    line.append(fit(power(view.power_w), columns.power, "right"), styles.muted)
     return line
 
 
-def legend(look: Look, width: int = 80) -> Text:
+def legend(styles: Styles, width: int = 80) -> Text:
     """Draw what the parts of a memory bar mean, as much of it as fits whole."""
-    parts = ((USED, "used", look.used), (PLANNED, "planned", look.planned), (FREE, "free", look.free))
+    parts = ((USED, "used", styles.used), (PLANNED, "planned", styles.planned), (FREE, "free", styles.free))
     for cells, gap in ((2, "  "), (1, "  "), (1, " ")):
-        signs = _legend(parts, cells, gap, look)
+        signs = _legend(parts, cells, gap, styles)
         if signs.cell_len <= width:
             return signs
-    return _legend(parts[:2], 1, " ", look) if width >= _SHORTEST_LEGEND else Text(no_wrap=True, end="")
+    return _legend(parts[:2], 1, " ", styles) if width >= _SHORTEST_LEGEND else Text(no_wrap=True, end="")
 
 
-def _legend(parts: Sequence[tuple[str, str, Style]], cells: int, gap: str, look: Look) -> Text:
+def _legend(parts: Sequence[tuple[str, str, Style]], cells: int, gap: str, styles: Styles) -> Text:
     signs = Text(no_wrap=True, end="")
     for number, (sign, name, style) in enumerate(parts):
-        signs.append(gap if number else "").append(sign * cells, style).append(f" {name}", look.muted)
+        signs.append(gap if number else "").append(sign * cells, style).append(f" {name}", styles.muted)
     return signs
 
 
-def row_heading(columns: RowColumns, look: Look) -> Text:
+def row_heading(columns: RowColumns, styles: Styles) -> Text:
     """Draw the legend and the names of the columns."""
     line = Text("    ", no_wrap=True, end="")
     line.append(fit("", columns.type))
-    signs = legend(look, columns.bar)
+    signs = legend(styles, columns.bar)
     signs.truncate(columns.bar, pad=True)
     line.append_text(signs)
-    line.append(fit("GiB", columns.figures, "right"), look.muted)
+    line.append(fit("GiB", columns.figures, "right"), styles.muted)
     line.append("  ")
-    line.append(fit("part", columns.role), look.muted)
-    line.append(fit("use", columns.use, "right"), look.muted)
-    line.append(fit("temp", columns.temperature, "right"), look.muted)
-    line.append(fit("power", columns.power, "right"), look.muted)
+    line.append(fit("part", columns.role), styles.muted)
+    line.append(fit("use", columns.use, "right"), styles.muted)
+    line.append(fit("temp", columns.temperature, "right"), styles.muted)
+    line.append(fit("power", columns.power, "right"), styles.muted)
     return line

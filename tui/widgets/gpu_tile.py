@@ -9,11 +9,11 @@ from rich.text import Text
 from tui.format import fit, percent, power, temperature
 from tui.glyphs import SPARK, TROUBLE
 from tui.scene import GpuView
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
 
 TILE_LINES = 6
-"""Four lines of text with a margin of colour above and below."""
+"""Four lines of text with a margin of color above and below."""
 LARGE_TILE_LINES = 10
 """The same with air between and two lines of history."""
 MIN_TILE_WIDTH = 26
@@ -33,43 +33,45 @@ def sparkline(values: tuple[float, ...], width: int, level: int = 0, levels: int
 
 
 def tile_line(
-    view: GpuView, row: int, lines: int, width: int, history: tuple[float, ...], look: Look
+    view: GpuView, row: int, lines: int, width: int, history: tuple[float, ...], styles: Styles
 ) -> Text:
     """Draw one of a tile's lines, exactly `width` cells."""
     inner = width - 2
     part = (_LARGE if lines == LARGE_TILE_LINES else _SMALL)[row]
-    body = _body(view, part, inner, history, look, lines == LARGE_TILE_LINES)
+    body = _body(view, part, inner, history, styles, lines == LARGE_TILE_LINES)
     # Trouble goes on where its first line ends.
     body.truncate(inner, overflow="crop" if part == "bar" else "ellipsis", pad=True)
     line = Text(" ", no_wrap=True, end="")
     line.append_text(body).append(" ")
-    line.stylize(Style(bgcolor=look.palette.panel))
+    line.stylize(Style(bgcolor=styles.palette.panel))
     return line
 
 
-def _body(view: GpuView, part: str, width: int, history: tuple[float, ...], look: Look, large: bool) -> Text:
+def _body(
+    view: GpuView, part: str, width: int, history: tuple[float, ...], styles: Styles, large: bool
+) -> Text:
     if part == "name":
-        return _split(Text(f"GPU {view.gpu.index}", look.strong), role_text(view.role, look), width)
+        return _split(Text(f"GPU {view.gpu.index}", styles.strong), role_text(view.role, styles), width)
     if view.trouble and part in ("bar", "figures"):
         words = f"{TROUBLE} {view.trouble}"
-        return Text(words if part == "bar" else words[width:], look.bad, end="")
+        return Text(words if part == "bar" else words[width:], styles.bad, end="")
     if part == "bar":
-        return memory_bar(view, width, look)
+        return memory_bar(view, width, styles)
     if part == "figures":
-        figures = Text(memory_figures(view), look.bad if view.overfull else look.plain)
-        return _split(figures, Text("GiB", look.muted), width)
+        figures = Text(memory_figures(view), styles.bad if view.overfull else styles.plain)
+        return _split(figures, Text("GiB", styles.muted), width)
     if part.startswith("history"):
-        return Text(sparkline(history, width, int(part[-1]), 2), look.used, end="")
+        return Text(sparkline(history, width, int(part[-1]), 2), styles.used, end="")
     if part == "readings":
-        return _readings(view, width, () if large else history, look)
+        return _readings(view, width, () if large else history, styles)
     return Text("", end="")
 
 
-def _readings(view: GpuView, width: int, history: tuple[float, ...], look: Look) -> Text:
-    left = Text(f"{temperature(view.temperature_c)}  {power(view.power_w)}", look.muted)
+def _readings(view: GpuView, width: int, history: tuple[float, ...], styles: Styles) -> Text:
+    left = Text(f"{temperature(view.temperature_c)}  {power(view.power_w)}", styles.muted)
     room = max(0, min(12, width - cell_len(left.plain) - 7))
-    right = Text(sparkline(history, room) if history else "", look.used)
-    right.append(fit(percent(view.utilization_percent), 5, "right"), look.plain)
+    right = Text(sparkline(history, room) if history else "", styles.used)
+    right.append(fit(percent(view.utilization_percent), 5, "right"), styles.plain)
     return _split(left, right, width)
 
 

@@ -9,7 +9,7 @@ from cluster.inventory import Cluster
 from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
 from tui.store import Snapshot
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 from tui.widgets.text_panel import TextPanel
 
 
@@ -27,36 +27,36 @@ class Header(TextPanel):
             self._snapshot, self.title = snapshot, title
             self.refresh()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
-        line.append("clusterview", look.title).append("  ")
+        line.append("clusterview", styles.title).append("  ")
         if self._snapshot.simulated:
-            line.append(" SIMULATED ", look.badge).append("  ")
+            line.append(" SIMULATED ", styles.badge).append("  ")
         elif any(status.weights == "dummy" for status in self._snapshot.deployments):
             # On a simulated cluster nobody takes the answers for a model's.
-            line.append(" DUMMY WEIGHTS ", look.badge).append("  ")
-        if self._snapshot.out_of_touch:
-            line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", look.badge)
+            line.append(" DUMMY WEIGHTS ", styles.badge).append("  ")
+        if self._snapshot.disconnected:
+            line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", styles.badge)
             line.append("  ")
         cluster = self._snapshot.cluster
-        totals = totals_in_words(cluster) if cluster is not None else ""
+        totals = describe_totals(cluster) if cluster is not None else ""
         room = self.size.width - cell_len(line.plain) - 1
         title = self.title
         if self._snapshot.simulated and title.lower().startswith("simulated "):
             title = title[len("simulated ") :]
         if cell_len(title) + cell_len(totals) + 3 > room:
-            line.append(totals or title, look.plain)
+            line.append(totals or title, styles.plain)
             return line
-        line.append(title, look.plain)
+        line.append(title, styles.plain)
         line.append(" " * (room - cell_len(title) - cell_len(totals)))
-        line.append(totals, look.muted)
+        line.append(totals, styles.muted)
         return line
 
     def render(self) -> Text:
-        return self.draw(look_of(self))
+        return self.draw(styles_of(self))
 
 
-def totals_in_words(cluster: Cluster) -> str:
+def describe_totals(cluster: Cluster) -> str:
     """Say a cluster's size: '2 nodes · 8 GPUs · 634.0 GiB'."""
     sizes = [gpu.memory_total_bytes for node in cluster.nodes for gpu in node.gpus]
     known = [size for size in sizes if size is not None]

@@ -17,7 +17,7 @@ from cluster.inventory import Cluster, Node
 from tui.format import fit
 from tui.glyphs import DOT, FREE, STALE, TROUBLE, USED
 from tui.scene import GpuView, NodeHealth, Scene
-from tui.styles import Look
+from tui.styles import Styles
 
 _GAP = 2
 _LONGEST_NAME = 12
@@ -46,31 +46,31 @@ def heat_columns(cluster: Cluster) -> HeatColumns:
     )
 
 
-def heat_line(nodes: Sequence[Node], scene: Scene, columns: HeatColumns, look: Look) -> Text:
+def heat_line(nodes: Sequence[Node], scene: Scene, columns: HeatColumns, styles: Styles) -> Text:
     """Draw some nodes side by side."""
     line = Text(" ", no_wrap=True, end="")
     for node in nodes:
-        sign, style = _health_sign(scene.health(node), look)
+        sign, style = _health_sign(scene.health(node), styles)
         line.append(fit(node.name, columns.name), style).append(sign, style).append(" ")
-        signs = [_gpu_sign(scene.gpu_view(node, gpu), look) for gpu in node.gpus]
+        signs = [_gpu_sign(scene.gpu_view(node, gpu), styles) for gpu in node.gpus]
         for style, alike in groupby(signs, key=itemgetter(1)):
             line.append("".join(sign for sign, _ in alike), style)
         line.append(" " * (columns.gpus - len(node.gpus) + _GAP))
     return line
 
 
-def _health_sign(health: NodeHealth, look: Look) -> tuple[str, Style]:
+def _health_sign(health: NodeHealth, styles: Styles) -> tuple[str, Style]:
     if not health.word:
-        return " ", look.muted
-    return (STALE, look.warning) if health.word == "stale" else (TROUBLE, look.bad)
+        return " ", styles.muted
+    return (STALE, styles.warning) if health.word == "stale" else (TROUBLE, styles.bad)
 
 
-def _gpu_sign(view: GpuView, look: Look) -> tuple[str, Style]:
+def _gpu_sign(view: GpuView, styles: Styles) -> tuple[str, Style]:
     if view.trouble:
-        return TROUBLE, look.bad
+        return TROUBLE, styles.bad
     if view.role is not None:
-        style = look.replica(view.role.replica)
+        style = styles.replica(view.role.replica)
         return str(view.role.replica % 10), style + Style(reverse=True) if view.role.live else style
     if not view.total_bytes or view.used_bytes is None:
-        return DOT, look.faint
-    return (USED, look.used) if view.used_bytes > _IN_USE * view.total_bytes else (FREE, look.free)
+        return DOT, styles.faint
+    return (USED, styles.used) if view.used_bytes > _IN_USE * view.total_bytes else (FREE, styles.free)

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from tui.messages import DisabledKeyClicked
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 
@@ -28,7 +28,7 @@ class KeyBar(TextPanel):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="crop")
         self._spans = []
         for binding, enabled in self._shown():
@@ -36,8 +36,8 @@ class KeyBar(TextPanel):
             key = binding.key_display or self.app.get_key_display(binding)
             if start + len(key) + len(binding.description) + 1 > self.size.width:
                 break
-            line.append(key, look.accent if enabled else look.faint)
-            line.append(f" {binding.description}", look.muted if enabled else look.faint)
+            line.append(key, styles.accent if enabled else styles.faint)
+            line.append(f" {binding.description}", styles.muted if enabled else styles.faint)
             self._spans.append((start, len(line), binding.action, enabled))
             line.append("  ")
         return line

@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 
 _WHEEL_LINES = 3
 
@@ -48,7 +48,7 @@ class LineView(Widget):
         """Return how many lines there are at this width."""
         raise NotImplementedError
 
-    def draw_line(self, index: int, width: int, look: Look) -> Text:
+    def draw_line(self, index: int, width: int, styles: Styles) -> Text:
         """Draw one line, at most `width` cells."""
         raise NotImplementedError
 
@@ -95,7 +95,7 @@ class LineView(Widget):
         width, index = self.size.width, y + self.top
         if width <= 0 or not 0 <= index < self.num_lines(width):
             return None
-        line = self.draw_line(index, width, look_of(self))
+        line = self.draw_line(index, width, styles_of(self))
         cut_to(line, width)
         return line
 

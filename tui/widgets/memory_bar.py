@@ -1,4 +1,4 @@
-"""A GPU's memory as one bar of three parts that differ in height, not only in colour."""
+"""A GPU's memory as one bar of three parts that differ in height, not only in color."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from rich.text import Text
 from tui.format import bar_cells, fit, gib
 from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, TROUBLE, USED
 from tui.scene import GpuView, Role
-from tui.styles import Look
+from tui.styles import Styles
 
 
-def memory_bar(view: GpuView, width: int, look: Look) -> Text:
+def memory_bar(view: GpuView, width: int, styles: Styles) -> Text:
     """Draw used, planned and free; a GPU without a reading shows a line of dots."""
     line = Text(no_wrap=True, end="")
     if not view.total_bytes:
-        line.append(fit("no reading", width), look.faint)
+        line.append(fit("no reading", width), styles.faint)
         return line
     used, planned, free = bar_cells(view.total_bytes, view.used_bytes, view.planned_bytes, width)
-    line.append(USED * used, look.used)
+    line.append(USED * used, styles.used)
     if view.overfull and planned:
-        line.append(PLANNED * (planned - 1), look.bad).append(TROUBLE, look.bad)
+        line.append(PLANNED * (planned - 1), styles.bad).append(TROUBLE, styles.bad)
     else:
-        line.append(PLANNED * planned, _planned_style(view.role, look))
-    line.append(FREE * free, look.free)
+        line.append(PLANNED * planned, _planned_style(view.role, styles))
+    line.append(FREE * free, styles.free)
     return line
 
 
@@ -34,13 +34,13 @@ def memory_figures(view: GpuView, decimals: int = 1) -> str:
     return f"{used}{planned}/{gib(view.total_bytes, decimals)}"
 
 
-def role_text(role: Role | None, look: Look) -> Text:
+def role_text(role: Role | None, styles: Styles) -> Text:
     """Draw a GPU's part in a layout: '○ R0·T2' planned, '● R0·T2' running."""
     if role is None:
         return Text("", end="")
     mark = ROLE_LIVE if role.live else ROLE_PLANNED
-    return Text(f"{mark} {role.name}", look.replica(role.replica), end="")
+    return Text(f"{mark} {role.name}", styles.replica(role.replica), end="")
 
 
-def _planned_style(role: Role | None, look: Look) -> Style:
-    return look.planned if role is None else look.replica(role.replica)
+def _planned_style(role: Role | None, styles: Styles) -> Style:
+    return styles.planned if role is None else styles.replica(role.replica)

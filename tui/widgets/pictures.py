@@ -8,7 +8,7 @@ from textual.geometry import Size
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.result import Candidate
 from tui.diagrams import data_parallel_picture, tensor_parallel_picture
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 
@@ -40,12 +40,12 @@ class Pictures(TextPanel):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return self.count_lines(width)
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         candidate, model = self._candidate, self._model
         if candidate is None or model is None or not candidate.placement:
             return Text()
         width = max(30, self.app.size.width // 2 - 8)
         text = Text()
         if candidate.layout.tp > 1:
-            text.append_text(tensor_parallel_picture(candidate, model, width, look)).append("\n\n")
-        return text.append_text(data_parallel_picture(candidate, width, look))
+            text.append_text(tensor_parallel_picture(candidate, model, width, styles)).append("\n\n")
+        return text.append_text(data_parallel_picture(candidate, width, styles))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.planner.fixes.text import describe_options
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
 from cluster.units import count_of, format_bytes, format_count
 from tui.format import throughput_band
 from tui.glyphs import ARROW, CROSS, DOT
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
+from tui.workload import options_set
 
 
 class PlanSummary(TextPanel):
@@ -23,9 +25,9 @@ class PlanSummary(TextPanel):
         self._waiting, self._as_if_stopped = waiting, ""
         self._moved = 0
 
-    def show(self, plan: Plan | None, waiting: str = "", as_if_stopped: str = "") -> None:
-        """Show a plan, or what is waited for; `as_if_stopped` names deployments it takes for stopped."""
-        self._plan, self._waiting, self._as_if_stopped = plan, waiting, as_if_stopped
+    def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
+        """Show a plan, or what is waited for; `assumed_stopped` names deployments it takes for stopped."""
+        self._plan, self._waiting, self._as_if_stopped = plan, waiting, assumed_stopped
         self._moved = 0
         self.changed()
 
@@ -35,44 +37,47 @@ class PlanSummary(TextPanel):
             self._moved = gpus
             self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         plan = self._plan
         if plan is None:
-            return Text(self._waiting, look.muted)
+            return Text(self._waiting, styles.muted)
         text = Text()
-        text.append(plan.model.name, look.title)
+        text.append(plan.model.name, styles.title)
         if self._as_if_stopped:
-            text.append(f"  as if {self._as_if_stopped} were stopped", look.warning)
+            text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
         if self._moved:
-            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", look.warning)
-        text.append(f"  {model_in_words(plan.model)}", look.muted)
+            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
         if not self.roomy:
+            # The line is cut where it is too long: what was set by hand is worth more than the model's size.
             text.no_wrap, text.overflow = True, "ellipsis"
-            text.append(f"  {request_in_words(plan.request)}", look.muted)
+            settings = describe_settings(plan.request)
+            text.append(f"  {settings}" if settings else "", styles.accent)
+            text.append(f"  {describe_model(plan.model)}  {describe_load(plan)}", styles.muted)
             return text
+        text.append(f"  {describe_model(plan.model)}", styles.muted)
         text.append("\n")
-        text.append(request_in_words(plan.request), look.muted)
+        text.append(describe_request(plan), styles.muted)
         if plan.request.workload == "inference":
-            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", look.muted)
+            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", styles.muted)
         return text
 
 
-def answer_line(plan: Plan, look: Look) -> Text:
+def answer_line(plan: Plan, styles: Styles) -> Text:
     """Draw the recommendation: 'Recommended → TP=4, DP=2  1,930 tok/s (1,500–2,400)'."""
     best = plan.recommended
     if best is None:
-        line = Text(f"{CROSS} Nothing fits", look.bad)
+        line = Text(f"{CROSS} Nothing fits", styles.bad)
         if plan.advice:
-            line.append(f"  {plan.advice[0]}", look.plain)
+            line.append(f"  {plan.advice[0]}", styles.plain)
         return line
-    line = Text(f"{ARROW} ", look.good)
-    line.append(best.label, look.strong)
+    line = Text(f"{ARROW} ", styles.good)
+    line.append(best.label, styles.strong)
     if best.estimate is not None:
-        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", look.plain)
+        line.append(f"  {throughput_band(best.estimate.throughput_tokens_per_s)}", styles.plain)
     return line
 
 
-def model_in_words(model: ModelSpec) -> str:
+def describe_model(model: ModelSpec) -> str:
     """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
     parts = [format_count(model.parameters) if model.parameters else ""]
     if model.active_parameters and model.active_parameters < model.parameters * 0.95:
@@ -82,8 +87,14 @@ def model_in_words(model: ModelSpec) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def request_in_words(request: PlanRequest) -> str:
-    """Say a request: '1,024 tokens in, 512 out · as many requests as fit · throughput'."""
+def describe_request(plan: Plan) -> str:
+    """Return what was planned for: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
+    return f" {DOT} ".join(filter(None, (describe_load(plan), describe_settings(plan.request))))
+
+
+def describe_load(plan: Plan) -> str:
+    """Return the workload that was planned for."""
+    request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
@@ -91,15 +102,13 @@ def request_in_words(request: PlanRequest) -> str:
         if request.concurrency is None
         else f"{count_of(request.concurrency, 'request')} at a time"
     )
-    pins = [
-        f"{name}={value}"
-        for name, value in (("TP", request.tp), ("PP", request.pp), ("DP", request.dp), ("EP", request.ep))
-        if value is not None
-    ]
-    length = [f"length {request.max_model_len:,}"] if request.max_model_len else []
-    parts = [
-        f"{request.input_tokens:,} tokens in, {request.output_tokens:,} out",
-        many,
-        f"for {request.objective}",
-    ]
-    return f" {DOT} ".join([*parts, *length, *([f"pinned {' '.join(pins)}"] if pins else [])])
+    tokens = f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out"
+    return f" {DOT} ".join((tokens, many, f"for {request.objective}"))
+
+
+def describe_settings(request: PlanRequest) -> str:
+    """Return what was set by hand: 'length 4,096 · --kv-cache-dtype fp8 · pinned TP=4'; '' for nothing."""
+    length = f"length {request.max_model_len:,}" if request.max_model_len else ""
+    pins = " ".join(f"{axis.upper()}={degree}" for axis, degree in request.pins.items())
+    options = describe_options(options_set(request))
+    return f" {DOT} ".join(filter(None, (length, options, f"pinned {pins}" if pins else "")))

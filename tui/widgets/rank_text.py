@@ -9,7 +9,7 @@ from rich.text import Text
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
 from tui.format import age, fit, gib, role_name
 from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, USED
-from tui.styles import Look
+from tui.styles import Styles
 
 _BAR_CELLS = 8
 _CELL_WIDTH = 38
@@ -17,23 +17,26 @@ ROW_WIDTH = 100
 _COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB held", 9), ("planned", 9))
 
 
-def rank_rows(status: DeploymentStatus, look: Look) -> list[Text]:
+def rank_rows(status: DeploymentStatus, styles: Styles) -> list[Text]:
     """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
     tp, pp = _degrees(status)
     widths = dict(_COLUMNS)
     # What is left over is for what a rank waits for.
     widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
-    return [_heading(widths, look), *(_rank_row(rank, status, tp, pp, widths, look) for rank in status.ranks)]
+    return [
+        _heading(widths, styles),
+        *(_rank_row(rank, status, tp, pp, widths, styles) for rank in status.ranks),
+    ]
 
 
 def _gpu(rank: RankStatus) -> str:
     return f"{rank.node_name} GPU {rank.gpu_index}"
 
 
-def rank_cells(status: DeploymentStatus, width: int, look: Look) -> list[Text]:
+def rank_cells(status: DeploymentStatus, width: int, styles: Styles) -> list[Text]:
     """Draw all ranks side by side."""
     tp, pp = _degrees(status)
-    cells = [_rank_cell(rank, tp, pp, look) for rank in status.ranks]
+    cells = [_rank_cell(rank, tp, pp, styles) for rank in status.ranks]
     per_line = max(1, width // _CELL_WIDTH)
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
 
@@ -43,10 +46,10 @@ def _degrees(status: DeploymentStatus) -> tuple[int, int]:
     return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
 
 
-def _heading(widths: Mapping[str, int], look: Look) -> Text:
-    line = Text("", look.muted, no_wrap=True, end="")
+def _heading(widths: Mapping[str, int], styles: Styles) -> Text:
+    line = Text("", styles.muted, no_wrap=True, end="")
     for name, cells in widths.items():
-        line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), look.muted)
+        line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), styles.muted)
     return line
 
 
@@ -59,45 +62,45 @@ def _joined(cells: list[Text]) -> Text:
     return line
 
 
-def _rank_cell(rank: RankStatus, tp: int, pp: int, look: Look) -> Text:
+def _rank_cell(rank: RankStatus, tp: int, pp: int, styles: Styles) -> Text:
     """Draw a rank in few cells: 'R0·T2 loading 62% 3 s'."""
     cell = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    cell.append(fit(name, 6 if pp == 1 else 9), look.replica(rank.replica)).append(" ")
-    return cell.append_text(_state_text(rank, look, brief=True))
+    cell.append(fit(name, 6 if pp == 1 else 9), styles.replica(rank.replica)).append(" ")
+    return cell.append_text(_state_text(rank, styles, brief=True))
 
 
 def _rank_row(
-    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], look: Look
+    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], styles: Styles
 ) -> Text:
     """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
     row = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    row.append(fit(name, widths["rank"]), look.replica(rank.replica))
-    row.append(fit(_gpu(rank), widths["GPU"]), look.muted)
-    state = _state_text(rank, look)
+    row.append(fit(name, widths["rank"]), styles.replica(rank.replica))
+    row.append(fit(_gpu(rank), widths["GPU"]), styles.muted)
+    state = _state_text(rank, styles)
     state.truncate(widths["state"] - 1, overflow="ellipsis", pad=True)
     row.append_text(state).append(" ")
     held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
-    row.append(fit(held, widths["GiB held"], "right"), look.plain)
+    row.append(fit(held, widths["GiB held"], "right"), styles.plain)
     planned = gib(status.planned_bytes_by_gpu.get(rank.gpu_uuid))
-    row.append(fit(planned, widths["planned"], "right"), look.muted)
+    row.append(fit(planned, widths["planned"], "right"), styles.muted)
     if rank.reason and rank.state is not RankState.FAILED:
-        row.append(f"  {rank.reason}", look.muted)
+        row.append(f"  {rank.reason}", styles.muted)
     return row
 
 
-def _state_text(rank: RankStatus, look: Look, brief: bool = False) -> Text:
+def _state_text(rank: RankStatus, styles: Styles, brief: bool = False) -> Text:
     text = Text(no_wrap=True, end="")
     if rank.state is RankState.READY:
-        return text.append(f"{OK} ready", look.good).append(f" {age(rank.age_s)}", look.muted)
+        return text.append(f"{OK} ready", styles.good).append(f" {age(rank.age_s)}", styles.muted)
     if rank.state is RankState.FAILED:
-        return text.append(f"{CROSS} failed", look.bad).append(f" {rank.reason}", look.muted)
-    text.append(f"{ROLE_PLANNED} {rank.state}", look.accent)
+        return text.append(f"{CROSS} failed", styles.bad).append(f" {rank.reason}", styles.muted)
+    text.append(f"{ROLE_PLANNED} {rank.state}", styles.accent)
     if rank.progress is not None and rank.state is RankState.LOADING:
         done = round(max(0.0, min(1.0, rank.progress)) * _BAR_CELLS)
-        text.append(" ").append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
-        text.append(f" {rank.progress:.0%}", look.plain)
+        text.append(" ").append(USED * done, styles.accent).append(FREE * (_BAR_CELLS - done), styles.free)
+        text.append(f" {rank.progress:.0%}", styles.plain)
     if brief or rank.deadline_s is None:
-        return text.append(f" {DOT} {age(rank.age_s)}", look.muted)
-    return text.append(f" {DOT} {rank.age_s:.0f} of {rank.deadline_s:.0f} s", look.muted)
+        return text.append(f" {DOT} {age(rank.age_s)}", styles.muted)
+    return text.append(f" {DOT} {rank.age_s:.0f} of {rank.deadline_s:.0f} s", styles.muted)

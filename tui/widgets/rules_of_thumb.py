@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from cluster.planner.result import Plan
 from cluster.units import format_gib
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 
 _BYTES_A_GRADIENT = 2
 
@@ -20,11 +20,11 @@ RULES = (
 )
 
 
-class Lessons(Widget):
+class TrainingContrast(Widget):
     """What holds beyond this plan."""
 
     DEFAULT_CSS = """
-    Lessons { height: auto; margin: 1 0 0 0; }
+    TrainingContrast { height: auto; margin: 1 0 0 0; }
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class Lessons(Widget):
         self.refresh(layout=True)
 
     def render(self) -> Table | Text:
-        return Text() if self._plan is None else lessons_table(self._plan, look_of(self))
+        return Text() if self._plan is None else training_table(self._plan, styles_of(self))
 
 
-def lessons_table(plan: Plan, look: Look) -> Table:
+def training_table(plan: Plan, styles: Styles) -> Table:
     """Build the contrast and the rules as one table of two columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     table.add_column(Text(""), min_width=14, no_wrap=True)
-    table.add_column(Text("Data parallel in training", look.strong), ratio=6)
-    table.add_column(Text("Data parallel in inference", look.strong), ratio=6)
+    table.add_column(Text("Data parallel in training", styles.strong), ratio=6)
+    table.add_column(Text("Data parallel in inference", styles.strong), ratio=6)
     gradients = format_gib(plan.model.parameters * _BYTES_A_GRADIENT) if plan.model.parameters else "all"
     rows = (
         ("Each GPU", "full copy of the model", "full copy of the model"),
@@ -54,10 +54,10 @@ def lessons_table(plan: Plan, look: Look) -> Table:
         ("Gains", "faster training", "more throughput"),
     )
     for name, training, inference in rows:
-        table.add_row(Text(name, look.muted), Text(training, look.plain), Text(inference, look.plain))
+        table.add_row(Text(name, styles.muted), Text(training, styles.plain), Text(inference, styles.plain))
     return table
 
 
-def rules_text(look: Look) -> Text:
+def rules_text(styles: Styles) -> Text:
     """Draw the rules of thumb, a line each."""
-    return Text("\n".join(RULES), look.plain)
+    return Text("\n".join(RULES), styles.plain)

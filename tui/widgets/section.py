@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 
@@ -15,5 +15,5 @@ class Section(TextPanel):
         super().__init__(classes="section")
         self._title = title
 
-    def draw(self, look: Look) -> Text:
-        return Text(self._title, look.muted, no_wrap=True)
+    def draw(self, styles: Styles) -> Text:
+        return Text(self._title, styles.muted, no_wrap=True)

@@ -9,7 +9,7 @@ from textual.timer import Timer
 
 from cluster.bridge.events import Progress, SessionLost
 from tui.glyphs import FREE, TROUBLE, USED
-from tui.styles import Look
+from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
 
 Kind = Literal["info", "good", "warning", "bad"]
@@ -61,21 +61,23 @@ class StatusLine(TextPanel):
             self._progress, self._lost = progress, lost
             self._changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         if self._lost is not None:
             hint = f"  {self._lost.hint}" if self._lost.hint else ""
-            return line.append(f"{TROUBLE} {self._lost.reason}{hint}", look.bad)
+            return line.append(f"{TROUBLE} {self._lost.reason}{hint}", styles.bad)
         if self._progress is not None and not (self._message and self._is_answer):
-            return _progress_text(line, self._progress, look)
-        style = {"info": look.muted, "good": look.good, "warning": look.warning, "bad": look.bad}[self._kind]
+            return _progress_text(line, self._progress, styles)
+        style = {"info": styles.muted, "good": styles.good, "warning": styles.warning, "bad": styles.bad}[
+            self._kind
+        ]
         mark = f"{TROUBLE} " if self._kind in ("warning", "bad") and self._message else ""
         return line.append(mark + self._message, style)
 
 
-def _progress_text(line: Text, progress: Progress, look: Look) -> Text:
+def _progress_text(line: Text, progress: Progress, styles: Styles) -> Text:
     if progress.fraction is not None:
         done = round(max(0.0, min(1.0, progress.fraction)) * _BAR_CELLS)
-        line.append(USED * done, look.accent).append(FREE * (_BAR_CELLS - done), look.free)
-        line.append(f" {progress.fraction:>4.0%}  ", look.plain)
-    return line.append(progress.message, look.muted)
+        line.append(USED * done, styles.accent).append(FREE * (_BAR_CELLS - done), styles.free)
+        line.append(f" {progress.fraction:>4.0%}  ", styles.plain)
+    return line.append(progress.message, styles.muted)

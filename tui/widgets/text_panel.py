@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widget import Widget
 
-from tui.styles import Look, look_of
+from tui.styles import Styles, styles_of
 
 
 class TextPanel(Widget):
@@ -18,13 +18,13 @@ class TextPanel(Widget):
     roomy = True
     """False: say it in as few lines as possible."""
 
-    def make_roomy(self, roomy: bool) -> None:
+    def set_roomy(self, roomy: bool) -> None:
         """Choose between the long and the short form."""
         if roomy != self.roomy:
             self.roomy = roomy
             self.changed()
 
-    def draw(self, look: Look) -> Text:
+    def draw(self, styles: Styles) -> Text:
         """Return the panel's text."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class TextPanel(Widget):
 
     def count_lines(self, width: int) -> int:
         """Return how many lines the text takes at a width."""
-        return len(self.draw(look_of(self)).wrap(self.app.console, width))
+        return len(self.draw(styles_of(self)).wrap(self.app.console, width))
 
     def render(self) -> Text:
-        return self.draw(look_of(self))
+        return self.draw(styles_of(self))

@@ -1,4 +1,4 @@
-"""The form that an engine's file fills in: nested frozen tables with units, one module per group of tables.
+"""The schema of an engine's file: nested frozen tables with units, one module per group of tables.
 
 Every key of a table is required. A table that may be left out is typed `Table | None`: without it the engine
 does not have the feature.

@@ -1,4 +1,4 @@
-"""An engine's file: its tables, and for every version what changes in them.
+"""Read an engine's file: its tables, and what changes in them from version to version.
 
 All versions are read when the file is loaded, so that a mistake in any of them fails at once.
 """

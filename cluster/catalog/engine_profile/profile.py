@@ -1,4 +1,4 @@
-"""What a planner must know of one engine at one version."""
+"""What the planner needs to know about one engine at one version."""
 
 from dataclasses import dataclass
 

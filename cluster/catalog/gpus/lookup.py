@@ -1,4 +1,4 @@
-"""Find a GPU type: by what a person typed, or by what a driver calls the product."""
+"""Find a GPU type by what a user typed, or by the product name that a driver reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.text import clean
 _VENDOR_WORDS = re.compile(r"\b(nvidia|geforce|tesla|quadro|amd|instinct|radeon|gpu)\b", re.IGNORECASE)
 # A MIG slice carries its parent's name: 'NVIDIA A100-SXM4-40GB MIG 1g.5gb'.
 _SLICE = re.compile(r"\s+MIG\s+\S+$", re.IGNORECASE)
-# How far a driver's total may be from the catalogue's for the same board (ECC and firmware take a little).
+# How far a driver's total may be from the catalog's for the same board (ECC and firmware use some memory).
 _MEMORY_TOLERANCE = 0.12
 
 
@@ -24,10 +24,10 @@ def all_gpu_types() -> tuple[str, ...]:
 
 
 def find_gpu(name: str) -> GpuSpec:
-    """Return the GPU a person means by `name`.
+    """Return the GPU type that a user means by `name`.
 
-    Canonical types ('A100-80GB'), any case and separators, and the vendor's longer names are taken. Raises
-    UnknownName with the nearest types; also when the name fits several sizes ('A100').
+    Accepts canonical types ('A100-80GB'), in any case and with any separators, and the vendor's longer names.
+    Raises UnknownName with the most similar types; also when several sizes match ('A100').
     """
     wanted = _reduce(name)
     for gpu_type in gpu_types():
@@ -41,13 +41,16 @@ def find_gpu(name: str) -> GpuSpec:
         kind for kind in gpu_types() if kind.lower().startswith(f"{name.strip().lower()}-")
     )
     if wanted and sizes:
-        raise UnknownName(f"GPU type '{shown}' fits several GPUs", f"Say which: {', '.join(sizes)}")
-    near = nearest_names(wanted, gpu_types()) or list(gpu_types())
-    raise UnknownName(f"Unknown GPU type '{shown}'", f"Known types: {', '.join(near)}")
+        raise UnknownName(f"GPU type '{shown}' is ambiguous", f"Use one of {', '.join(sizes)}")
+    near = nearest_names(wanted, gpu_types())
+    raise UnknownName(
+        f"Unknown GPU type '{shown}'",
+        f"Did you mean {', '.join(near)}?" if near else f"Known types: {', '.join(gpu_types())}",
+    )
 
 
 def match_product(product_name: str, memory_total_bytes: int | None) -> GpuSpec | None:
-    """Return the type whose product name and memory a driver reported; None when the catalogue has none.
+    """Return the type whose product name and memory a driver reported; None when the catalog has none.
 
     The memory decides between sizes of one product. A MIG slice matches its parent. Never raises.
     """

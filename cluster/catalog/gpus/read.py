@@ -35,7 +35,6 @@ def read_gpu(gpu_type: str) -> GpuSpec:
         nvlink_topology=values["nvlink_topology"],
         nvlink_domain_gpus=values["nvlink_domain_gpus"],
         sources=tuple(values["sources"]),
-        l2_bytes=values.get("l2_bytes"),
         vendor=values.get("vendor", "nvidia"),
         power_limit_w=values.get("power_limit_w"),
         form=values["form"],

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cluster.catalog.hf_config.model import model_from_config
+from cluster.catalog.hf_config.read_model import model_from_config
 
 __all__ = ["model_from_config"]

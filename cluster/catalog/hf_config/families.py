@@ -1,6 +1,6 @@
 """Model families as data: what a model_type implies that its config.json does not say.
 
-One file a model_type in families/. Keys are the fields of Family; `extends` takes another file's keys first.
+One file per model_type in families/. Its keys are the fields of Family; `extends` names a parent file.
 Source of each default: the configuration class of that family in huggingface/transformers.
 """
 
@@ -31,27 +31,27 @@ class Family:
     """Norms over the hidden size in a layer with a mixer and a feed-forward part."""
     final_norm: bool = True
     attention: str = "standard"
-    """Mixer of the layers that attend: a name of mixers.MIXERS."""
+    """Mixer of the attention layers: 'standard', 'latent' or 'compressed'."""
     recurrent: str = ""
-    """Mixer of the layers that keep a state."""
+    """Mixer of the layers that keep a state: a key of recurrent.MIXERS."""
     qkv_bias: bool | str = "attention_bias"
     o_bias: bool | str = "attention_bias"
     qk_norm: str = "none"
-    """'head' (one vector of head_dim), 'heads' (one vector a head) or 'full' (over all heads)."""
+    """'head' (one vector of head_dim), 'heads' (one vector per head) or 'full' (over all heads)."""
     qk_norm_if: str = ""
     """Field that switches the norm on."""
     output_gate: str = "none"
     """Gate on the attention output: 'none', 'fused' (as wide as q) or 'per_head'."""
     sinks: bool = False
-    """One learned logit a head."""
+    """One learned logit per head."""
     mlp: str = "gated"
     mlp_bias: bool | str = "mlp_bias"
     halved_intermediate: bool = False
     """The config states twice the width of the feed-forward part."""
     pattern: tuple[str, ...] = ()
-    """Kinds of layer in turn where the config does not list them."""
+    """Kinds of layer, repeated in this order, if the config does not list them."""
     first_full: bool = False
-    """The first layer attends to everything whatever the pattern."""
+    """The first layer has full attention whatever the pattern."""
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Kind of layer -> quantity -> config field that replaces it in such layers."""
     experts: str = "gated"
@@ -60,7 +60,7 @@ class Family:
     shared_gate: bool = False
     """A learned gate on the shared expert."""
     shared_always: bool = False
-    """Every sparse layer has one shared expert although the config states no number."""
+    """Every sparse layer has one shared expert even if the config states no number."""
     dense_beside_experts: bool = False
     """A sparse layer also holds the dense feed-forward part."""
     dense_field: str = "intermediate_size"
@@ -83,7 +83,7 @@ class Family:
     value_from_key: str = ""
     """Field that says that full-attention layers have no value projection."""
     normed_state: bool = False
-    """Mamba layers normalise their step, B and C."""
+    """Mamba layers normalize their step, B and C."""
     head_bias: bool | str = False
     rotary: bool = True
     supports_pp: bool = True
@@ -98,7 +98,7 @@ class Family:
     sparse_extras: tuple[Mapping[str, Any], ...] = ()
     final_extras: tuple[Mapping[str, Any], ...] = ()
     counts_audio: bool = False
-    """The audio encoder stands among `front`."""
+    """The audio encoder is among `front`."""
     layers_per_block: int = 1
     """Mixers that the config counts as one layer."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def _read(model_type: str) -> dict[str, Any]:
 
 @cache
 def family_names() -> tuple[str, ...]:
-    """Return every model_type there is a file for."""
+    """Return every model_type that has a file."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 

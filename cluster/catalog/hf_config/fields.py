@@ -1,4 +1,4 @@
-"""Typed, bounded access to a config.json: what is absurd is told by field and value, never carried on."""
+"""Typed, bounded access to a config.json: a bad value is refused with its field, never passed on."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "dtype": ("torch_dtype",),
 }
 
-# Anything beyond these is a broken file, and would only turn into a hang or an overflow further down.
+# Anything beyond these is a broken file, and would only cause a hang or an overflow later.
 _LIMITS = {
     "num_hidden_layers": 4096,
     "num_nextn_predict_layers": 256,
@@ -101,7 +101,7 @@ _LIMITS = {
     "vocab_size": 2**28,
 }
 _LIMIT = 2**24
-# Some models state these once a layer.
+# Some models state these once per layer.
 _BY_LAYER = frozenset(
     {
         "intermediate_size",
@@ -114,13 +114,14 @@ _BY_LAYER = frozenset(
         "shared_expert_intermediate_size",
     }
 )
-# Stated for text and for images apart. An expert's slot holds one of each, so that their widths add up.
+# Stated separately for text and images. An expert slot has one of each, so their widths add up.
 _BY_MODALITY = frozenset({"num_experts", "moe_layer_start_index"})
 _ADDED_BY_MODALITY = frozenset({"moe_intermediate_size"})
 # Height and width of an image or of a patch of it.
 _BY_SIDE = frozenset({"image_size", "patch_size", "spatial_patch_size"})
 _SHOWN_LENGTH = 60
-_REQUIRED = object()
+REQUIRED: Any = object()
+"""Default of a field that has none: BadInput where it is absent."""
 
 
 class Fields:
@@ -136,30 +137,26 @@ class Fields:
     def raw(self, name: str) -> Any:
         """Return the value under `name` or one of its aliases as it stands; None when absent or null."""
         for source in (self.values, self.defaults):
-            for spelling in (name, *ALIASES.get(name, ())):
-                value = source.get(spelling)
-                if value is not None and value != "auto":
-                    return value
+            spelling = _spelling(source, name)
+            if spelling is not None:
+                return source[spelling]
         return None
 
     def has(self, name: str) -> bool:
         return self.raw(name) is not None
 
-    def integer(self, name: str, default: Any = _REQUIRED, low: int = 1) -> int:
+    def integer(self, name: str, default: Any = REQUIRED, low: int = 1) -> int:
         """Return a whole number from `low` up to the field's limit; raises BadInput otherwise."""
         value = self.raw(name)
         if value is None:
-            if default is _REQUIRED:
-                raise BadInput(
-                    f"{self.where} has no {name}", "A Hugging Face config.json of a language model states it"
-                )
-            return int(default)
+            return int(self._default(name, default))
         return self.check_integer(name, value, low)
 
     def check_integer(self, name: str, value: Any, low: int = 1) -> int:
         """Return `value` if it is a whole number within the limits of field `name`.
 
-        A list is taken only for a field that some models state once a layer, modality or side, all alike.
+        A list is accepted only for a field that some models state per layer, modality or side, and only if
+        its values are equal.
         """
         if isinstance(value, list):
             value = self._one_number(name, value)
@@ -187,11 +184,16 @@ class Fields:
         layers = self.raw("num_hidden_layers")
         return layers if type(layers) is int else 2
 
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        """Return a finite number from `low` to `high`."""
+    def _default(self, name: str, default: Any) -> Any:
+        if default is REQUIRED:
+            raise BadInput(f"{self.where} has no {name}", "The config.json of a language model must have it")
+        return default
+
+    def number(self, name: str, default: Any, low: float, high: float) -> float:
+        """Return a finite number from `low` to `high`; raises BadInput otherwise."""
         value = self.raw(name)
         if value is None:
-            return default
+            return float(self._default(name, default))
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self.bad(name, value, f"a number from {low:g} to {high:g}")
         return float(value)
@@ -213,7 +215,7 @@ class Fields:
         return clean(value)
 
     def items(self, name: str) -> list[Any] | None:
-        """Return a list as it stands; None when absent."""
+        """Return a list, its items unchecked; None when absent."""
         value = self.raw(name)
         if value is None:
             return None
@@ -226,6 +228,12 @@ class Fields:
         values = self.items(name)
         return None if values is None else [self._checked_integer(name, value, low) for value in values]
 
+    def token_ids(self, name: str) -> tuple[int, ...]:
+        """Return one token id or a list of them as a tuple; () when absent."""
+        value = self.raw(name)
+        listed = value if isinstance(value, list) else [] if value is None else [value]
+        return tuple(self._checked_integer(name, token_id, -1) for token_id in listed)
+
     def section(self, name: str) -> Fields | None:
         """Return an object inside this one; None when absent."""
         value = self.raw(name)
@@ -236,8 +244,18 @@ class Fields:
         return Fields(value, f"{self.where} {name}")
 
     def bad(self, name: str, value: Any, expected: str) -> BadInput:
-        """Build the error for a value that cannot be used."""
-        return BadInput(f"{self.where}: {name} is {_show(value)}", f"Expected {expected}")
+        """Return the error for a value that cannot be used; it names the field as the file spells it."""
+        stated = _spelling(self.values, name) or name
+        return BadInput(f"{self.where}: {stated} is {_show(value)}", f"Expected {expected}")
+
+
+def _spelling(source: Mapping[str, Any], name: str) -> str | None:
+    """Return the name or alias under which `source` states a field; None where it does not."""
+    for spelling in (name, *ALIASES.get(name, ())):
+        value = source.get(spelling)
+        if value is not None and value != "auto":
+            return spelling
+    return None
 
 
 def _show(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Sums over a model's tensors: parameters, parameters a token uses, bytes."""
+"""Sums over a model's tensors: parameters, parameters that one token uses, bytes."""
 
 from __future__ import annotations
 

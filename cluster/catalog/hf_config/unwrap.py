@@ -1,4 +1,4 @@
-"""Find the language model inside a config: many wrap it together with a vision or audio tower."""
+"""Find the language model inside a config: multimodal ones nest it next to a vision or audio tower."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.scheme import Scheme
 from cluster.catalog.model_spec import Split, Tensor, Vision
 
 _DATA = Path(__file__).with_name("towers.toml")
-_GENERIC_NOTE = "The vision tower is of an unknown kind: sized as a plain transformer"
+_GENERIC_NOTE = "Unknown kind of vision tower: sized as a plain transformer"
 
 
 @cache
@@ -27,9 +27,9 @@ def _towers() -> dict[str, dict[str, Any]]:
 def vision_tower(
     tower: Fields | None, text: Fields, top_type: str, scheme: Scheme
 ) -> tuple[Vision | None, tuple[str, ...]]:
-    """Return the tower beside the language model and notes on it; None when the config has none.
+    """Return the tower next to the language model and notes on it; None when the config has none.
 
-    Towers stay in the plain dtype: the usual quantisations leave them out.
+    Towers stay in the plain dtype: the usual quantizations skip them.
     """
     if tower is None:
         return None, ()
@@ -38,7 +38,7 @@ def vision_tower(
     described = _resolve(kind)
     fields = Fields({**tower.values, **_sizes(tower, text, described)}, tower.where, described["defaults"])
     if not fields.has("hidden_size") or not fields.has("num_hidden_layers"):
-        return None, ("The config's vision section states no sizes: the tower is left out",)
+        return None, ("The config's vision section has no sizes: the tower is not counted",)
     builder = TensorBuilder(Scheme(scheme.base))
     blocks = _block(fields, builder, described)
     tensors = [
@@ -79,9 +79,9 @@ def left_out(audio: Fields | None, text: Fields) -> tuple[str, ...]:
     """Return notes on encoders of the config that are not counted."""
     notes = []
     if audio is not None and audio.text("model_type") not in _towers():
-        notes.append("The config's audio encoder is of an unknown kind: it is left out")
+        notes.append("Unknown kind of audio encoder: not counted")
     if text.flag("is_encoder_decoder"):
-        notes.append("The encoder is left out: planned as the decoder alone")
+        notes.append("The encoder is not counted: planned as the decoder alone")
     return tuple(notes)
 
 

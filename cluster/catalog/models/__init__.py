@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.catalog.models.catalogue import catalogue_names
+from cluster.catalog.models.entries import model_names
 from cluster.catalog.models.load import load_config, load_model
 
-__all__ = ["catalogue_names", "load_config", "load_model"]
+__all__ = ["load_config", "load_model", "model_names"]

@@ -1,4 +1,4 @@
-"""Read a model folder in Hugging Face form: its config.json, and what the checkpoint really weighs."""
+"""Find and read the config.json of a model folder in Hugging Face format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.json_file import CONFIG, read_json, shown
 
 
 def find_config_file(name_or_path: str) -> Path | None:
-    """Return the config.json a path means; None when it names nothing on disk.
+    """Return the config.json that a path refers to; None when there is nothing at that path.
 
     Raises BadInput for a folder without a config.json.
     """
@@ -25,7 +25,7 @@ def find_config_file(name_or_path: str) -> Path | None:
     config = path / "config.json"
     if not config.is_file():
         raise BadInput(
-            f"{shown(path)} holds no config.json", "Name a folder in Hugging Face form, or its config.json"
+            f"{shown(path)} has no config.json", "Give a folder in Hugging Face format, or a config.json"
         )
     return config
 
@@ -33,7 +33,7 @@ def find_config_file(name_or_path: str) -> Path | None:
 def read_config(path: Path) -> dict[str, Any]:
     """Return the object in a config.json, with the hf_quant_config.json beside it where there is one.
 
-    Raises BadInput with the place where a file breaks.
+    Raises BadInput that says where a file is wrong.
     """
     config = _read_object(path)
     exported = path.parent / "hf_quant_config.json"
@@ -46,6 +46,6 @@ def _read_object(path: Path) -> dict[str, Any]:
     config = read_json(path, CONFIG)
     if not isinstance(config, dict):
         raise BadInput(
-            f"{shown(path)} is not a JSON object", "A config.json holds one object with the model's fields"
+            f"{shown(path)} is not a JSON object", "A config.json is one object with the model's fields"
         )
     return config

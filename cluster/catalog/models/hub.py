@@ -1,16 +1,17 @@
-"""Fetch a config from the Hugging Face hub, where the extra is installed and the hub can be reached."""
+"""Download a config from the Hugging Face hub, if huggingface_hub is installed and the hub is reachable."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster.catalog.models.catalogue import unknown
+from cluster.catalog.models.names import unknown
 from cluster.errors import UnknownName
+from cluster.packages import install_command, is_installed
 from cluster.text import clean
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
@@ -18,19 +19,18 @@ _CONNECT_TIMEOUT_S = 3.0
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` has the form organisation/model."""
+    """Whether `name` has the form organization/model."""
     return bool(_HUB_ID.match(name))
 
 
 def fetch_config(name: str) -> Path:
     """Return the path of the hub's config.json of `name`, from its cache or the network.
 
-    Raises UnknownName: the extra is missing, the hub does not answer, or it has no such model.
+    Raises UnknownName if the extra is missing, the hub does not answer, or it has no such model.
     """
-    if importlib.util.find_spec("huggingface_hub") is None:
-        error = unknown(name)
-        error.hint += ". Other hub ids need the extra: pip install 'clusterview[hub]'"
-        raise error
+    if not is_installed("huggingface_hub"):
+        command = install_command(sys.executable, ["huggingface_hub"])
+        raise unknown(name, f"To look up other hub ids: {command}")
     cached = _from_cache(name)
     if cached is not None:
         return cached
@@ -42,7 +42,7 @@ def fetch_config(name: str) -> Path:
     except (OSError, ValueError) as error:
         reason = clean(str(error).splitlines()[0], 160) if str(error) else type(error).__name__
         raise UnknownName(
-            f"The hub has no config for '{clean(name, 120)}': {reason}", unknown(name).hint
+            f"Cannot get the config of '{clean(name, 120)}' from the hub: {reason}", unknown(name).hint
         ) from None
 
 
@@ -54,7 +54,7 @@ def _from_cache(name: str) -> Path | None:
 
 
 def _check_reachable(name: str) -> None:
-    """Raise within seconds where the hub cannot be reached: its own client retries for half a minute."""
+    """Raise within seconds if the hub is not reachable: its own client retries for half a minute."""
     from huggingface_hub import constants
 
     host = urlsplit(constants.ENDPOINT).hostname or "huggingface.co"
@@ -68,8 +68,8 @@ def _check_reachable(name: str) -> None:
             raise OSError
         socket.create_connection((host, 443), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError:
-        why = "HF_HUB_OFFLINE is set" if offline else f"{host} cannot be reached"
+        why = "HF_HUB_OFFLINE is set" if offline else f"{host} is not reachable"
         raise UnknownName(
-            f"Model '{clean(name, 120)}' is not in the catalogue and {why}",
-            f"{unknown(name).hint}. Without the hub, a folder or a config.json can be named",
+            f"Model '{clean(name, 120)}' is not in the catalog and {why}",
+            unknown(name, "Without the hub, give a folder or a config.json").hint,
         ) from None

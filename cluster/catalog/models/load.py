@@ -1,4 +1,4 @@
-"""Turn what a user named into a ModelSpec: catalogue id, folder, config.json, or hub id."""
+"""Load the model that a user named: a catalog name, a folder, a config.json or a hub id."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.model_spec import ModelSpec
-from cluster.catalog.models.catalogue import read_entry, resolve, resolve_variant, unknown
-from cluster.catalog.models.checkpoint_weight import weigh_folder
+from cluster.catalog.models.entries import read_entry
 from cluster.catalog.models.folder import find_config_file, read_config
 from cluster.catalog.models.hub import fetch_config, is_hub_id
+from cluster.catalog.models.names import resolve, resolve_variant, unknown
+from cluster.catalog.models.weigh_folder import weigh_folder
 from cluster.errors import BadInput
 
 
@@ -24,11 +25,11 @@ class _Found:
     source: str
     folder: Path | None = None
     quantization: str | None = None
-    """The method that the name itself asks for ('...-AWQ' of a catalogue model)."""
+    """The method that the name itself asks for ('...-AWQ' of a catalog model)."""
 
 
 def load_model(name_or_path: str, dtype: str | None = None, quantization: str | None = None) -> ModelSpec:
-    """Return the model a user named, with dtype and quantisation as asked for.
+    """Return the model a user named, with dtype and quantization as asked for.
 
     Weights are exact where a folder holds the checkpoint, else from the architecture. Raises BadInput for a
     file that cannot be used, UnknownName for a name nobody knows.
@@ -36,14 +37,14 @@ def load_model(name_or_path: str, dtype: str | None = None, quantization: str | 
     found = _find(name_or_path)
     asked = None if quantization in (None, "", "auto") else quantization
     model = model_from_config(found.config, found.name, found.source, dtype, asked or found.quantization)
-    if model.quantization is not None and not _states_quantisation(found.config):
+    if model.quantization is not None and not _states_quantization(found.config):
         # A variant planned on paper weighs what its formats say, not what lies on disk.
         on_request = asked is not None and found.quantization is None
         return replace(model, quantization=replace(model.quantization, on_request=on_request))
     return model if found.folder is None else weigh_folder(model, found.folder, found.config)
 
 
-def _states_quantisation(config: dict[str, Any]) -> bool:
+def _states_quantization(config: dict[str, Any]) -> bool:
     sections = [config, *(value for value in config.values() if isinstance(value, dict))]
     return any("quantization_config" in section or "hf_quant_config" in section for section in sections)
 
@@ -55,7 +56,7 @@ def load_config(name_or_path: str) -> dict[str, Any]:
 
 def _find(name_or_path: str) -> _Found:
     if not name_or_path.strip():
-        raise BadInput("No model is named", "Name a catalogue model, a folder or a config.json")
+        raise BadInput("No model given", "Give a catalog name, a hub id, a folder or a config.json")
     path = find_config_file(name_or_path)
     if path is not None:
         name = path.resolve().parent.name if path.name == "config.json" else path.stem

@@ -1,4 +1,4 @@
-"""What a safetensors file says it holds: every tensor's dtype, shape and place, checked against the file.
+"""The header of a safetensors file: every tensor's dtype, shape and offsets, checked against the file size.
 
 The format: eight bytes with the header's length, a JSON object, then the tensors one after another. Their
 offsets count from the end of the header, leave no gap, never overlap, and end where the file ends.
@@ -16,10 +16,10 @@ from cluster.json_file import HEADER, parse_json, shown
 from cluster.text import clean
 from cluster.units import format_bytes
 
-_FETCH_AGAIN = "Is the file cut short or damaged? Fetch it again"
+_FETCH_AGAIN = "The file may be truncated or damaged: download it again"
 _LFS_POINTER = b"version https://git-lfs"
 _MOST_DIMENSIONS = 16
-# Bits an element. A dtype that is not here is newer than this list: its size is taken from the offsets.
+# Bits per element. A dtype that is not here is newer than this list: its size is taken from the offsets.
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -63,7 +63,7 @@ def read_header(path: Path) -> dict[str, Held]:
 def _check_length(path: Path, start: bytes, length: int, file_bytes: int) -> None:
     if start == _LFS_POINTER[:8]:
         raise BadInput(
-            f"{shown(path)} is a Git LFS pointer, not the weights", "Fetch them with: git lfs pull"
+            f"{shown(path)} is a Git LFS pointer, not the weights", "Download them with: git lfs pull"
         )
     if file_bytes < 8 or length > file_bytes - 8:
         raise _not_one(path, "it ends inside its header")
@@ -75,7 +75,7 @@ def _check_length(path: Path, start: bytes, length: int, file_bytes: int) -> Non
 
 
 def _check_places(path: Path, entries: dict[str, Any], data_bytes: int) -> None:
-    """Raise BadInput where tensors overlap, leave gaps, or do not end with the file."""
+    """Raise BadInput if tensors overlap, leave gaps, or do not end with the file."""
     end, last = 0, "the header"
     for begin, stop, name in sorted(_place(path, name, entry) for name, entry in entries.items()):
         if begin != end:
@@ -84,10 +84,10 @@ def _check_places(path: Path, entries: dict[str, Any], data_bytes: int) -> None:
         end, last = stop, name
     if data_bytes < end:
         raise BadInput(
-            f"{shown(path)} is cut short: {end - data_bytes:,} bytes of its tensors are missing", _FETCH_AGAIN
+            f"{shown(path)} is truncated: {end - data_bytes:,} bytes of its tensors are missing", _FETCH_AGAIN
         )
     if data_bytes > end:
-        raise _not_one(path, f"{data_bytes - end:,} bytes after its last tensor belong to none")
+        raise _not_one(path, f"{data_bytes - end:,} bytes after its last tensor belong to no tensor")
 
 
 def _place(path: Path, name: str, entry: Any) -> tuple[int, int, str]:
@@ -96,7 +96,7 @@ def _place(path: Path, name: str, entry: Any) -> tuple[int, int, str]:
         begin, stop = offsets
         if 0 <= begin <= stop < 2**63:
             return begin, stop, name
-    raise _not_one(path, f"tensor {clean(name, 80)} states no usable data_offsets")
+    raise _not_one(path, f"tensor {clean(name, 80)} has no valid data_offsets")
 
 
 def _held(path: Path, name: str, entry: dict[str, Any]) -> Held:
@@ -104,14 +104,14 @@ def _held(path: Path, name: str, entry: dict[str, Any]) -> Held:
     dtype, shape = entry.get("dtype"), entry.get("shape")
     size_bytes = entry["data_offsets"][1] - entry["data_offsets"][0]
     if not isinstance(dtype, str) or not _is_shape(shape):
-        raise _not_one(path, f"tensor {clean(name, 80)} states no dtype or no shape")
+        raise _not_one(path, f"tensor {clean(name, 80)} has no valid dtype or shape")
     bits = _BITS.get(dtype)
     stated = None if bits is None else -(-math.prod(shape) * bits // 8)
     if stated is not None and stated != size_bytes:
         raise _not_one(
             path,
-            f"tensor {clean(name, 80)} of {clean(dtype, 12)} {shape[:4]} takes {stated:,} bytes, "
-            f"its offsets span {size_bytes:,}",
+            f"tensor {clean(name, 80)} of {clean(dtype, 12)} {shape[:4]} needs {stated:,} bytes, "
+            f"but its offsets span {size_bytes:,}",
         )
     return Held(dtype, tuple(shape), size_bytes)
 
@@ -125,4 +125,4 @@ def _is_shape(shape: Any) -> TypeGuard[list[int]]:
 
 
 def _not_one(path: Path, reason: str) -> BadInput:
-    return BadInput(f"{shown(path)} is not a whole safetensors file: {reason}", _FETCH_AGAIN)
+    return BadInput(f"{shown(path)} is not a valid safetensors file: {reason}", _FETCH_AGAIN)

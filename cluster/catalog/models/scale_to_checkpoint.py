@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from cluster.catalog.hf_config.totals import outer_tensors, size_bytes
 from cluster.catalog.model_spec import Layer, ModelSpec, Tensor
-from cluster.catalog.models.checkpoint import Stored
+from cluster.catalog.models.stored_weights import Stored
 
 
 def shrunk(model: ModelSpec, stored: Stored) -> ModelSpec:
     """Return `model` with tensors that sum to `stored`, and parameters in the same proportion.
 
-    Each layer takes its own bytes where `stored` tells them; what stands outside the layers takes the rest.
+    Each layer takes its own bytes if `stored` has them per layer; tensors outside the layers get the rest.
     """
     planned = [size_bytes(layer.tensors) for layer in model.layers]
     whole = max(1, sum(planned) + size_bytes(outer_tensors(model)))

@@ -1,4 +1,4 @@
-"""Which safetensors files a model folder holds, which it should hold, and what its index states."""
+"""The safetensors files of a model folder: which are there, which are missing, and what the index states."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SECOND_COPY = "consolidated"
 _MOST_SHARDS = 10_000
 _LONGEST_NAME = 200
 _MOST_TOTAL_BYTES = 2**53
-_DAMAGED = "Is the file cut short? Fetch it again"
+_DAMAGED = "The file may be truncated: download it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """Files with weights: what is there, what is missing, and the size that an index states for all."""
+    """Files with weights: those present, those missing, and the total size that the index states."""
 
     paths: tuple[Path, ...]
     missing: tuple[str, ...] = ()
     total_bytes: int = 0
-    """0 where no index states it."""
+    """0 if no index states it."""
 
     @property
     def complete(self) -> bool:
@@ -38,7 +38,7 @@ class Shards:
 
 
 def find_shards(folder: Path) -> Shards:
-    """Return the shards of a folder; BadInput for an index that is none, and for a partial download."""
+    """Return the shards of a folder; raises BadInput for a bad index or a partial download."""
     index = folder / INDEX_NAME
     if index.is_file():
         names, total_bytes = _read_index(index)
@@ -51,10 +51,10 @@ def find_shards(folder: Path) -> Shards:
 
 
 def _refuse_partial(folder: Path, names: list[str]) -> None:
-    """Raise BadInput where the names of the shards say that there are more of them: '00001-of-00030'."""
+    """Raise BadInput if the shards' names say that some are missing: '00001-of-00030'."""
     if len(names) > _MOST_SHARDS:
         raise BadInput(
-            f"{shown(folder)} holds {len(names):,} safetensors files", f"The limit is {_MOST_SHARDS:,}"
+            f"{shown(folder)} has {len(names):,} safetensors files", f"The limit is {_MOST_SHARDS:,}"
         )
     present: dict[tuple[str, int], set[int]] = {}
     for found in filter(None, map(_SHARD.fullmatch, names)):
@@ -68,8 +68,8 @@ def _refuse_partial(folder: Path, names: list[str]) -> None:
             raise BadInput(
                 f"{shown(folder)} is a partial download: {count_of(absent, 'shard')} of {count:,} "
                 f"{'is' if absent == 1 else 'are'} missing, such as {clean(name, 80)}",
-                "Finish it (hf download MODEL --local-dir FOLDER continues where it stopped), "
-                "or name the config.json in a folder of its own to plan from the architecture",
+                "Finish it (hf download MODEL --local-dir FOLDER resumes), or copy the config.json to a "
+                "folder of its own and give that: the plan then uses the architecture alone",
             )
 
 
@@ -78,13 +78,13 @@ def _read_index(path: Path) -> tuple[list[str], int]:
     index = read_json(path, INDEX)
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        raise BadInput(f"{shown(path)} is no index of safetensors shards: it has no weight_map", _DAMAGED)
+        raise BadInput(f"{shown(path)} is not a safetensors index: it has no weight_map", _DAMAGED)
     if not all(isinstance(name, str) for name in weight_map.values()):
         raise BadInput(f"{shown(path)}: weight_map names a shard that is not a string", _DAMAGED)
     names = sorted(set(weight_map.values()))
     if any(Path(name).name != name or len(name) > _LONGEST_NAME or not name.isprintable() for name in names):
         raise BadInput(
-            f"{shown(path)} names shards that are no files of its folder", "Shards lie beside their index"
+            f"{shown(path)} names shards outside its folder", "Shards must be in the same folder as the index"
         )
     if len(names) > _MOST_SHARDS:
         raise BadInput(f"{shown(path)} names {len(names):,} shards", f"The limit is {_MOST_SHARDS:,}")
@@ -100,7 +100,7 @@ def _total_bytes(stated: Any, path: Path) -> int:
         stated = int(stated)
     if type(stated) is not int or not 0 < stated <= _MOST_TOTAL_BYTES:
         raise BadInput(
-            f"{shown(path)}: metadata.total_size is not a size of weights",
+            f"{shown(path)}: metadata.total_size is not a valid size",
             f"Expected a number of bytes from 1 to {_MOST_TOTAL_BYTES:,}",
         )
     return stated

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.planner.cost.steady_state import ReplicaState, Stream, batch_for_budget
-from cluster.planner.layout import Layout
-from cluster.planner.request import PlanRequest
+from cluster.planner.replica import Replica
+from cluster.planner.traffic import Traffic
 
 HALVINGS = 12
 """Steps of the search for the largest batch within the limits: a part in 4,096."""
@@ -22,51 +22,46 @@ class BatchLimit:
     """'KV room', 'max-num-seqs', 'token budget' or 'concurrency'."""
 
 
-def attention_ranks(layout: Layout) -> int:
-    """Return the data-parallel attention ranks of one engine; 1 without DP attention."""
-    return max(1, layout.dp // layout.num_replicas) if layout.dp_attention else 1
-
-
-def batch_limit(
-    layout: Layout, max_num_seqs: int, request: PlanRequest, stream: Stream, room: float
-) -> BatchLimit:
+def batch_limit(replica: Replica, requests: float | None, stream: Stream, room: float) -> BatchLimit:
     """Return the batch that KV room, max_num_seqs, the step's token budget and the concurrency allow.
 
-    `room` is the sequences that the cache of one replica holds, over all its ranks.
+    `requests` are those in flight in this replica, None for as many as it takes; `room` is the sequences that
+    its cache holds, over all its ranks.
     """
-    ranks = attention_ranks(layout)
+    layout = replica.layout
+    ranks = layout.attention_ranks
     limits = [
         (room, "KV room"),
-        (float(max_num_seqs * ranks), "max-num-seqs"),
+        (float(replica.launch.max_num_seqs * ranks), "max-num-seqs"),
         (batch_for_budget(stream, ranks * layout.pp), "token budget"),
     ]
-    if request.concurrency is not None:
-        limits.append((request.concurrency / layout.num_replicas, "concurrency"))
+    if requests is not None:
+        limits.append((requests, "concurrency"))
     batch, by = min(limits)
     return BatchLimit(max(1.0, batch), by)
 
 
-def largest_within(at: Callable[[float], ReplicaState], limit: float, request: PlanRequest) -> ReplicaState:
+def largest_within(at: Callable[[float], ReplicaState], limit: float, traffic: Traffic) -> ReplicaState:
     """Return the state at the largest batch that keeps the TTFT and TPOT limits; where even one request at a
     time misses them, at that, which comes nearest."""
     top = at(limit)
-    if _within(top, request) or limit <= 1:
+    if _within(top, traffic) or limit <= 1:
         return top
     best = at(1.0)
-    if not _within(best, request):
+    if not _within(best, traffic):
         return best
     low, high = 1.0, limit
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         state = at(middle)
-        if _within(state, request):
+        if _within(state, traffic):
             low, best = middle, state
         else:
             high = middle
     return best
 
 
-def _within(state: ReplicaState, request: PlanRequest) -> bool:
-    return (request.ttft_s is None or state.ttft_s <= request.ttft_s) and (
-        request.tpot_s is None or state.tpot_s <= request.tpot_s
+def _within(state: ReplicaState, traffic: Traffic) -> bool:
+    return (traffic.ttft_s is None or state.ttft_s <= traffic.ttft_s) and (
+        traffic.tpot_s is None or state.tpot_s <= traffic.tpot_s
     )

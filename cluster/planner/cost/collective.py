@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.link_spec import LinkSpec, load_links
 from cluster.inventory import MeasuredLink
-from cluster.planner.cost.topology import Topology
+from cluster.planner.replica import ReplicaLinks
 
 RING_SHARE = 2.0
 """A ring all-reduce moves 2 (n - 1) / n of the message over each link (Patarasuk and Yuan, 2009)."""
@@ -52,19 +51,13 @@ def send_time_s(message_bytes: float, link: Link) -> float:
     return link.send_latency_s + message_bytes / link.bandwidth_bytes_per_s
 
 
-def link_for(
-    kind: str,
-    ranks: int,
-    gpu: GpuSpec,
-    topology: Topology,
-    measured_links: Sequence[MeasuredLink] = (),
-) -> Link:
+def link_for(kind: str, ranks: int, gpu: GpuSpec, links: ReplicaLinks) -> Link:
     """Return the link of a group of `ranks` GPUs; one measured on this cluster replaces the constants."""
     kind = _usable_kind(kind, ranks, gpu)
     spec = load_links()[kind]
-    nominal = _nominal_bytes_per_s(kind, gpu, topology) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
+    nominal = _nominal_bytes_per_s(kind, gpu, links) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
     latency_s, fraction = _latency_s(spec, ranks), _fraction(spec, ranks)
-    measured = _measured(kind, ranks, measured_links)
+    measured = _measured(kind, ranks, links)
     if measured is not None:
         # Measured over another number of ranks, it is scaled as the constants scale.
         return Link(
@@ -106,15 +99,15 @@ def _usable_kind(kind: str, ranks: int, gpu: GpuSpec) -> str:
     return kind
 
 
-def _nominal_bytes_per_s(kind: str, gpu: GpuSpec, topology: Topology) -> float | None:
+def _nominal_bytes_per_s(kind: str, gpu: GpuSpec, links: ReplicaLinks) -> float | None:
     if kind in ("nvlink", "nvlink_domain"):
         return gpu.nvlink_bytes_per_s or gpu.pcie_bytes_per_s
     if kind == "network":
-        return topology.network_bytes_per_s
+        return links.network_bytes_per_s
     return gpu.pcie_bytes_per_s
 
 
-def _measured(kind: str, ranks: int, measured_links: Sequence[MeasuredLink]) -> MeasuredLink | None:
+def _measured(kind: str, ranks: int, links: ReplicaLinks) -> MeasuredLink | None:
     scope = "cross_node" if kind == "network" else "node"
-    same = [link for link in measured_links if link.scope == scope and link.bandwidth_bytes_per_s > 0]
+    same = [link for link in links.measured if link.scope == scope and link.bandwidth_bytes_per_s > 0]
     return min(same, key=lambda link: abs(link.num_ranks - ranks), default=None)

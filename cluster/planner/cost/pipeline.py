@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.planner.cost.collective import Link, send_time_s
-from cluster.planner.cost.rates import Rates
-from cluster.planner.cost.roofline import Group, Load, StageTime, stage_time
-from cluster.planner.cost.work import StageWork
-
-
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """One engine: its stages' work, its links, its rates."""
-
-    stages: tuple[StageWork, ...]
-    group: Group
-    rates: Rates
-    stage_link: Link | None
-    """Between neighbouring stages; None with one stage."""
-    eager: bool = False
-    """Without CUDA graphs."""
+from cluster.planner.cost.collective import send_time_s
+from cluster.planner.cost.replica_work import ReplicaWork
+from cluster.planner.cost.roofline import Load, StageTime, stage_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +20,7 @@ class PassTime:
     slowest: StageTime
 
 
-def pass_time(replica: Replica, load: Load) -> PassTime:
+def pass_time(replica: ReplicaWork, load: Load) -> PassTime:
     """Return the time of one micro-batch through all stages. Stages with the same work are timed once."""
     times: dict[int, StageTime] = {}
     total_s, paced = 0.0, None
@@ -53,7 +39,7 @@ def pass_time(replica: Replica, load: Load) -> PassTime:
     return PassTime(total_s + sent_s, paced.total_s + hop_s, paced)
 
 
-def _sends(replica: Replica, load: Load) -> float:
+def _sends(replica: ReplicaWork, load: Load) -> float:
     if replica.stage_link is None:
         return 0.0
     message = (load.sequences + load.prompt_tokens) * replica.stages[0].hidden_bytes_per_token

@@ -69,51 +69,69 @@ def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
 
 
 def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
-    """Return the achieved rates under the given constants."""
-    achieved, own = timing.achieved, timing.gpus.get(gpu.type, GpuTiming())
-    measured = _of_architecture(gpu, timing)
-    streaming = streaming_fraction(gpu, timing)
-    bandwidth = gpu.memory_bandwidth_bytes_per_s * engine.bandwidth_factor * own.bandwidth_factor
-    half = gpu.flops_per_s.get("fp16") or gpu.flops_per_s.get("fp32") or 1e12
+    """Return the achieved rates under the given constants.
+
+    What was measured on the user's GPUs is taken as it is; rates that nobody measures apart (cache,
+    attention, experts) keep their usual proportion to it.
+    """
+    achieved, known = timing.achieved, _of_architecture(gpu, timing)
+    fractions = achieved.flops | known.flops if known else achieved.flops
+    streaming = known.weights_bandwidth if known else achieved.weights_bandwidth
+    flops = _dense_flops_per_s(gpu, fractions)
+    full = {dtype: rate / fractions.get(dtype, USUAL_FRACTION) for dtype, rate in flops.items()}
+    half = full.get("fp16") or full.get("fp32") or 1e12
+    weights_bytes_per_s = _streaming_bytes_per_s(gpu, timing) * engine.bandwidth_factor
     return Rates(
-        weights_bytes_per_s=bandwidth * streaming,
-        cache_bytes_per_s=bandwidth * achieved.cache_bandwidth,
-        plain_bytes_per_s=bandwidth * streaming,
-        flops_per_s=_scaled(gpu.flops_per_s, flops_fractions(gpu, timing), engine.flops_factor),
-        expert_flops_per_s=_scaled(gpu.flops_per_s, achieved.expert_flops, engine.flops_factor),
+        weights_bytes_per_s=weights_bytes_per_s,
+        cache_bytes_per_s=weights_bytes_per_s * achieved.cache_bandwidth / streaming,
+        plain_bytes_per_s=weights_bytes_per_s,
+        flops_per_s={dtype: rate * engine.flops_factor for dtype, rate in flops.items()},
+        expert_flops_per_s=_scaled(full, achieved.expert_flops, engine.flops_factor),
         dequantised=achieved.dequantised,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
-        expert_passes=measured.expert_activation_passes if measured else achieved.expert_activation_passes,
-        knees=_knees(gpu, achieved),
+        expert_passes=known.expert_activation_passes if known else achieved.expert_activation_passes,
+        knees=_knees(flops, achieved),
         achieved=achieved,
         engine=engine,
-        host_speed=own.host_speed,
+        host_speed=timing.gpus.get(gpu.type, GpuTiming()).host_speed,
     )
 
 
-def streaming_fraction(gpu: GpuSpec, timing: Timing) -> float:
-    """Return the share of a GPU's memory bandwidth at which weights stream, before its own factor."""
-    known = _of_architecture(gpu, timing)
-    return known.weights_bandwidth if known else timing.achieved.weights_bandwidth
+def memory_speedup(gpu: GpuSpec) -> float:
+    """Return measured over usual memory bandwidth of a GPU type; 1 where nobody measured it."""
+    if gpu.measured is None:
+        return 1.0
+    timing = load_timing()
+    return _streaming_bytes_per_s(gpu, timing) / _usual_bytes_per_s(gpu, timing)
 
 
-def flops_fractions(gpu: GpuSpec, timing: Timing) -> dict[str, float]:
-    """Return the share of the datasheet's rate that large products achieve, by dtype."""
-    known = _of_architecture(gpu, timing)
-    return timing.achieved.flops | known.flops if known else timing.achieved.flops
+def _streaming_bytes_per_s(gpu: GpuSpec, timing: Timing) -> float:
+    """Return the rate at which a GPU type streams weights: as measured, else as usually achieved."""
+    measured = gpu.measured.memory_bytes_per_s if gpu.measured else None
+    return _usual_bytes_per_s(gpu, timing) if measured is None else measured
+
+
+def _usual_bytes_per_s(gpu: GpuSpec, timing: Timing) -> float:
+    known, own = _of_architecture(gpu, timing), timing.gpus.get(gpu.type, GpuTiming())
+    share = known.weights_bandwidth if known else timing.achieved.weights_bandwidth
+    return gpu.memory_bandwidth_bytes_per_s * own.bandwidth_factor * share
+
+
+def _dense_flops_per_s(gpu: GpuSpec, fractions: dict[str, float]) -> dict[str, float]:
+    """Return the rate of large matrix products by dtype: as measured, else a share of the datasheet's."""
+    usual = _scaled(gpu.flops_per_s, fractions)
+    return usual | gpu.measured.flops_per_s if gpu.measured else usual
 
 
 def _of_architecture(gpu: GpuSpec, timing: Timing) -> ArchitectureRates | None:
     return timing.architectures.get("{}.{}".format(*gpu.compute_capability))
 
 
-def _knees(gpu: GpuSpec, achieved: Achieved) -> dict[str, float]:
+def _knees(flops: dict[str, float], achieved: Achieved) -> dict[str, float]:
     wide = ("fp32", "fp16", "bf16")
-    return {
-        dtype: achieved.roofline_knee if dtype in wide else achieved.narrow_knee for dtype in gpu.flops_per_s
-    }
+    return {dtype: achieved.roofline_knee if dtype in wide else achieved.narrow_knee for dtype in flops}
 
 
-def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float) -> dict[str, float]:
+def _scaled(flops: dict[str, float], fractions: dict[str, float], factor: float = 1.0) -> dict[str, float]:
     return {dtype: rate * fractions.get(dtype, USUAL_FRACTION) * factor for dtype, rate in flops.items()}

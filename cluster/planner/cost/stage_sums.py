@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Tensor
-from cluster.planner.cost.precision import compute_dtype
+from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Tensor, WeightFormat
 from cluster.planner.cost.work import CacheWork, DenseWork, ExpertWork, StageWork, WorkKey
+from cluster.planner.identity_cache import IdentityCache
+from cluster.planner.layout import Layout
 from cluster.planner.sharding import ShardRules, kv_heads_on_rank, shard_bytes, shard_shape, share
+
+_reduce_counts: IdentityCache[int] = IdentityCache()
 
 
 def stage_work(model: ModelSpec, key: WorkKey) -> StageWork:
@@ -48,7 +51,7 @@ class _Sums:
         self._add_attention(layer.attention, count)
         self.num_expert_layers += count if layer.num_experts else 0
         self.num_latent_layers += count if layer.attention.kind is AttentionKind.LATENT else 0
-        self.all_reduces += count * reduces_in(layer)
+        self.all_reduces += count * _reduces_in(layer)
 
     def _add_dense(
         self,
@@ -98,7 +101,7 @@ class _Sums:
         return kept / attention.compress_ratio + index
 
     def _dtype(self, tensor: Tensor) -> str:
-        return compute_dtype(self.model, tensor.format, self.key.native)
+        return _compute_dtype(self.model, tensor.format, self.key.native)
 
     def finish(self) -> StageWork:
         model, key = self.model, self.key
@@ -121,7 +124,25 @@ class _Sums:
         )
 
 
-def reduces_in(layer: Layer) -> int:
+def _compute_dtype(model: ModelSpec, stored: WeightFormat, native: frozenset[str]) -> str:
+    """Return the dtype of the matrix product: the activations' where quantised and native, else 16-bit."""
+    activations = model.quantization.activation_dtype if model.quantization else None
+    if stored.bits < 16 and activations is not None and activations in native:
+        return activations
+    if model.dtype in native:
+        return model.dtype
+    return "fp16" if "fp16" in native else "fp32"
+
+
+def all_reduces_per_token(model: ModelSpec, layout: Layout) -> int:
+    """Return the all-reduces one decoded token waits for in its layers: 0 without TP, else one after every
+    mixer and one after every MLP. The embedding's own, once a step, is timed but not counted here."""
+    if layout.tp <= 1:
+        return 0
+    return _reduce_counts.get(model, None, lambda: sum(_reduces_in(layer) for layer in model.layers))
+
+
+def _reduces_in(layer: Layer) -> int:
     """Return the all-reduces of a layer under TP: after the mixer, and after the MLP or experts."""
     mixer = layer.attention.kind is not AttentionKind.NONE
     mlp = layer.num_experts > 0 or layer.intermediate_size > 0

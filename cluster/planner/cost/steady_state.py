@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.planner.cost.pipeline import Replica, cycle_time_s, pass_time, with_host
+from cluster.planner.cost.pipeline import cycle_time_s, pass_time, with_host
+from cluster.planner.cost.replica_work import ReplicaWork
 from cluster.planner.cost.roofline import Load, StageTime
 
 
@@ -64,7 +65,7 @@ def batch_for_budget(stream: Stream, lanes: int) -> float:
     return lanes * stream.token_budget / (1.0 - share + share * stream.chunk_tokens)
 
 
-def steady_state(replica: Replica, stream: Stream, batch: float) -> ReplicaState:
+def steady_state(replica: ReplicaWork, stream: Stream, batch: float) -> ReplicaState:
     """Return rates and latencies with `batch` requests always in flight in the replica.
 
     A request takes part in `steps` steps: its prompt's chunks, then one token each. With `prompts` = batch x
@@ -133,7 +134,7 @@ def _mixed_load(stream: Stream, lane: float, prompts: float) -> Load:
     )
 
 
-def _host_s(replica: Replica, stream: Stream, sequences: float) -> float:
+def _host_s(replica: ReplicaWork, stream: Stream, sequences: float) -> float:
     engine, speed = replica.rates.engine, replica.rates.host_speed
     requests = sequences / stream.steps
     ranks = replica.group.tp * len(replica.stages) * replica.group.attention_ranks

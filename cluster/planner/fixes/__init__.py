@@ -1,5 +1,5 @@
-"""What would make a refused layout valid: every change that is named was tried, and held."""
+"""What would make a refused layout run, or a plan that fits nowhere fit: every fix was tried, and held.
 
-from cluster.planner.fixes.mended import TRAINING_PROPOSERS, mended
-
-__all__ = ["TRAINING_PROPOSERS", "mended"]
+`fix.py` holds the values, `text.py` the only place that turns them into sentences, `ideas.py` the one list of
+what is tried, `suggest.py` the two that use it: for each refused layout, and for the plan as a whole.
+"""

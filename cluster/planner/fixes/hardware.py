@@ -1,45 +1,65 @@
-"""Formats, engines and versions that these GPUs run."""
+"""Other engines, versions and weights; more GPUs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.catalog.engine_catalog import engine_names, engine_versions, load_engine
-from cluster.planner.fixes.case import Case
-from cluster.planner.rules.capability import LONG_NAMES
-from cluster.planner.variants import FULL_SIZE, VARIANTS, stored_as
+from cluster.catalog.engine_catalog import engine_names, engine_versions
+from cluster.planner.fixes.fix import Fix, MoreGpus, OtherWeights
+from cluster.planner.fixes.larger_clusters import larger_clusters, largest_node
+from cluster.planner.fixes.trial import LayoutTrial
+from cluster.planner.search.context import Context
+from cluster.planner.variants import FULL_SIZE, VARIANTS, Variant, smaller_variants, stored_as
+
+_MOST_GPUS_ADDED = 1024
+"""More than this are not tried: a cluster of them would take longer to describe than to plan."""
 
 
-def other_dtype(case: Case) -> Iterator[str]:
-    """The first compute dtype that holds."""
-    for dtype, flag in LONG_NAMES.items():
-        if dtype != case.context.request.dtype and case.holds(dtype=dtype):
-            yield f"--dtype {flag}"
-            return
+def other_version(context: Context) -> Iterator[Fix]:
+    """Other versions of the engine, newest first, where an old one was asked for."""
+    if context.request.engine_version is None:
+        return
+    for version in engine_versions(context.engine.name):
+        if version != context.engine.version:
+            yield Fix.of(engine_version=version)
 
 
-def other_weights(case: Case) -> Iterator[str]:
-    """The variants of the model, 16-bit ones first, that these GPUs run."""
-    model = case.context.model
-    for variant in (FULL_SIZE, *VARIANTS):
-        if case.holds(model=stored_as(model, variant), quantization=None):
-            yield f"{'the' if variant is FULL_SIZE else 'an'} {variant.name} variant of the model"
-
-
-def other_engine(case: Case) -> Iterator[str]:
-    """Another engine that runs the layout as it is."""
-    now = case.context.engine
+def other_engine(context: Context) -> Iterator[Fix]:
+    """Other engines, each at its newest version."""
     for name in engine_names():
-        engine = load_engine(name)
-        if name != now.name and case.holds(engine=engine):
-            uneven = " (splits unevenly)" if engine.parallelism.uneven and not now.parallelism.uneven else ""
-            yield f"--engine {name}{uneven}"
+        if name != context.engine.name:
+            yield Fix.of(engine=name, engine_version=None)
 
 
-def other_version(case: Case) -> Iterator[str]:
-    """The newest other version of the engine that runs the layout as it is."""
-    now = case.context.engine
-    for version in engine_versions(now.name):
-        if version != now.version and case.holds(engine=load_engine(now.name, version)):
-            yield f"--engine-version {version}"
-            return
+def smaller_weights(context: Context) -> Iterator[Fix]:
+    """The quantized variants that take less room than the model as it is, largest first."""
+    for variant in smaller_variants(context.model):
+        yield _stored_as(context, variant)
+
+
+def other_weights(context: Context) -> Iterator[Fix]:
+    """The variants of the model, 16-bit ones first."""
+    for variant in (FULL_SIZE, *VARIANTS):
+        yield _stored_as(context, variant)
+
+
+def _stored_as(context: Context, variant: Variant) -> Fix:
+    size = stored_as(context.model, variant).weights_bytes
+    return Fix(weights=OtherWeights(variant, size, context.model.weights_bytes))
+
+
+def larger_cluster(context: Context) -> Iterator[Fix]:
+    """Clusters with more GPUs of the kind in the largest node, the least addition first."""
+    for cluster in larger_clusters(context.cluster):
+        yield Fix(hardware=cluster)
+
+
+def more_gpus(trial: LayoutTrial) -> Iterator[Fix]:
+    """GPUs for the replicas that there is no room for, where some have room."""
+    node, held = largest_node(trial.context.cluster), trial.held_replicas()
+    missing = (trial.replicas - held) * trial.form.gpus
+    if node is None or not held or not 0 < missing <= _MOST_GPUS_ADDED:
+        return
+    fix = trial.attempt(Fix(hardware=MoreGpus(missing, node.gpus[0].type)))
+    if fix is not None:
+        yield fix

@@ -1,19 +1,19 @@
 """Memory per rank, itemised, and the cache tokens it leaves."""
 
 from cluster.planner.memory.kv_cache import kv_bytes_per_token, kv_cache_tokens, max_concurrency
-from cluster.planner.memory.limits import EngineLimits, engine_limits
-from cluster.planner.memory.rank import rank_memory
-from cluster.planner.memory.replica import ReplicaMemory
-from cluster.planner.memory.training import TrainingMemory, training_memory
+from cluster.planner.memory.rank_memory import rank_memory
+from cluster.planner.memory.replica_memory import ReplicaMemory, replica_memory, with_ranks
+from cluster.planner.memory.training_memory import TrainingMemory, TrainingSetup, training_memory
 
 __all__ = [
-    "EngineLimits",
     "ReplicaMemory",
     "TrainingMemory",
-    "engine_limits",
+    "TrainingSetup",
     "kv_bytes_per_token",
     "kv_cache_tokens",
     "max_concurrency",
     "rank_memory",
+    "replica_memory",
     "training_memory",
+    "with_ranks",
 ]

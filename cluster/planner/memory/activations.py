@@ -9,7 +9,7 @@ from cluster.catalog.engine_profile.overheads import VisionProfile
 from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Vision
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
-from cluster.planner.memory.on_gpu import RankOnGpu
+from cluster.planner.replica import Rank, Replica
 from cluster.planner.sharding import share
 
 LOGITS_DTYPE_BYTES = 4  # engines sample in float32
@@ -29,23 +29,24 @@ class _WidestLayer:
 _cache: IdentityCache[_WidestLayer] = IdentityCache()
 
 
-def activation_bytes(rank: RankOnGpu) -> float:
+def activation_bytes(replica: Replica, rank: Rank) -> float:
     """Return the largest of what the layers, the sampler and a vision tower hold at once, in bytes."""
-    model, tokens = rank.model, rank.limits.max_num_batched_tokens
-    widest = _widest_layer(model, rank.layout, rank.engine)
-    peak = tokens * widest.forward * rank.dtype_bytes
-    if rank.engine.activations.prompt_mask:
+    model, launch = replica.model, replica.launch
+    tokens, element_bytes = launch.max_num_batched_tokens, launch.dtype_bytes
+    widest = _widest_layer(model, replica.layout, replica.engine)
+    peak = tokens * widest.forward * element_bytes
+    if replica.engine.activations.prompt_mask:
         group = -(-model.num_attention_heads // max(1, model.num_kv_heads))
-        peak += group * tokens * rank.limits.max_model_len * rank.dtype_bytes
-    if rank.layout.pp > 1:
+        peak += group * tokens * launch.max_model_len * element_bytes
+    if replica.layout.pp > 1:
         # Hidden states and residual of the neighbouring stage.
-        peak += 2 * tokens * model.hidden_size * rank.dtype_bytes
+        peak += 2 * tokens * model.hidden_size * element_bytes
     if rank.stage.is_last:
-        kept = tokens * widest.workspace * rank.dtype_bytes
-        peak = max(peak, _sampler_peak_bytes(rank) + kept)
+        kept = tokens * widest.workspace * element_bytes
+        peak = max(peak, _sampler_peak_bytes(replica) + kept)
     peak += widest.state_bytes
     if rank.stage.is_first and model.vision:
-        return _with_tower_bytes(peak, rank, model.vision)
+        return _with_tower_bytes(peak, replica, model.vision)
     return peak
 
 
@@ -82,43 +83,44 @@ def _layer_elements(layer: Layer, hidden_size: int, layout: Layout, engine: Engi
     return _WidestLayer(buffers + residual, buffers if keeps else 0.0)
 
 
-def _sampler_peak_bytes(rank: RankOnGpu) -> float:
+def _sampler_peak_bytes(replica: Replica) -> float:
     """Return the peak of the profile's sampling step: several float32 copies of max_num_seqs x vocabulary.
 
     The hidden states of the forward pass are still held. Logits are gathered, so TP does not divide them.
     """
-    limits, model = rank.limits, rank.model
-    logits = limits.max_num_seqs * model.vocab_size * LOGITS_DTYPE_BYTES
-    hidden = (limits.max_num_batched_tokens + limits.max_num_seqs) * model.hidden_size * rank.dtype_bytes
-    return rank.engine.activations.logits_copies * logits + hidden
+    launch, model = replica.launch, replica.model
+    logits = launch.max_num_seqs * model.vocab_size * LOGITS_DTYPE_BYTES
+    hidden = (launch.max_num_batched_tokens + launch.max_num_seqs) * model.hidden_size * launch.dtype_bytes
+    return replica.engine.activations.logits_copies * logits + hidden
 
 
-def _with_tower_bytes(peak: float, rank: RankOnGpu, tower: Vision) -> float:
+def _with_tower_bytes(peak: float, replica: Replica, tower: Vision) -> float:
     """Return the peak of a profile that runs a vision tower first.
 
     A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out.
     Else the encoder's cache and the merged embeddings lie beside the decoder's run.
     """
-    vision, a_token = rank.engine.vision, rank.model.hidden_size * rank.dtype_bytes
+    vision, launch, tp = replica.engine.vision, replica.launch, replica.layout.tp
+    a_token = replica.model.hidden_size * launch.dtype_bytes
     if not tower.item_tokens:
         encoder_cache = vision.encoder_cache if vision else None
         if encoder_cache is None:
             return peak
-        budget = max(rank.limits.max_num_batched_tokens, encoder_cache.min_tokens)
+        budget = max(launch.max_num_batched_tokens, encoder_cache.min_tokens)
         return peak + encoder_cache.copies * budget * a_token
     if vision is None:
         return peak + tower.item_tokens * a_token
-    tokens = _profiled_tokens(rank, vision, tower)
-    split = rank.layout.tp if tower.num_heads % rank.layout.tp == 0 else 1
+    tokens = _profiled_tokens(launch.max_model_len, vision, tower)
+    split = tp if tower.num_heads % tp == 0 else 1
     copies = vision.tower_copies + vision.tower_split_copies / split
-    videos = tower.film_elements * rank.dtype_bytes if vision.profiles_videos else 0
+    videos = tower.film_elements * launch.dtype_bytes if vision.profiles_videos else 0
     held = max(tokens * a_token, videos)
-    return max(tokens * tower.token_width * copies * rank.dtype_bytes, peak + held)
+    return max(tokens * tower.token_width * copies * launch.dtype_bytes, peak + held)
 
 
-def _profiled_tokens(rank: RankOnGpu, vision: VisionProfile, tower: Vision) -> float:
+def _profiled_tokens(max_model_len: int, vision: VisionProfile, tower: Vision) -> float:
     """Return the tokens of the largest image or video that the profile runs."""
     largest_item = vision.largest_item
     image = min(tower.item_tokens, largest_item.tokens) if largest_item else tower.item_tokens
     # A video may fill a share of what the longest request leaves beside one image.
-    return max(image, vision.video_context_share * (rank.limits.max_model_len - tower.item_tokens))
+    return max(image, vision.video_context_share * (max_model_len - tower.item_tokens))

@@ -7,23 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from cluster.catalog.engine_profile import EngineProfile
-from cluster.catalog.engine_profile.stored import Cache, PackedLatents
-from cluster.catalog.model_spec import Attention, AttentionKind, ModelSpec
+from cluster.catalog.engine_profile.stored import Cache
+from cluster.catalog.model_spec import Attention, AttentionKind
 from cluster.planner.identity_cache import IdentityCache
-from cluster.planner.memory.limits import DTYPE_BYTES
-from cluster.planner.request import PlanRequest
+from cluster.planner.layout import StageRange
+from cluster.planner.replica import Replica
 from cluster.planner.sharding import kv_heads_on_rank, share
 
 _PAGED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED)
-_PACKED_CACHE_BYTES = {
-    "fp8": 1.0,
-    "fp8_e4m3": 1.0,
-    "fp8_e5m2": 1.0,
-    "fp8_inc": 1.0,
-    "int8": 1.0,
-    "nvfp4": 0.5625,
-    "fp4": 0.5625,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,53 +42,22 @@ CacheLayers = tuple[tuple[CacheLayer, int], ...]
 _cache: IdentityCache[CacheLayers] = IdentityCache()
 
 
-def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> float:
-    """Return the bytes of a cached element: as asked for, else as the checkpoint says, else as computed."""
-    asked = request.kv_cache_dtype
-    if asked in (None, "auto"):
-        stored = model.quantization.kv_cache_dtype if model.quantization else None
-        asked = stored if stored and engine.cache.follows_checkpoint_dtype else None
-    if asked is None and _is_narrow_recipe(model, request):
-        asked = "fp8" if engine.cache.fp8_with_quantization else None
-    if asked is None:
-        return DTYPE_BYTES.get(request.dtype or "", DTYPE_BYTES.get(model.dtype, 2))
-    return _PACKED_CACHE_BYTES.get(asked, float(DTYPE_BYTES.get(asked, 2)))
-
-
-def _is_narrow_recipe(model: ModelSpec, request: PlanRequest) -> bool:
-    """Whether 8- or 4-bit floats were asked for by name, without a checkpoint that would say more."""
-    named = model.quantization if request.quantization else None
-    return named is not None and named.weight_format.name in ("fp8", "nvfp4")
-
-
-def cache_layers(
-    model: ModelSpec, tp: int, first: int, end: int, engine: EngineProfile, request: PlanRequest
-) -> CacheLayers:
-    """Return what layers `first` to `end` keep on one of `tp` ranks."""
-    element_bytes = cache_element_bytes(model, engine, request)
-    packs_sparse = _packs_sparse(model, engine.cache.packed_latents, request)
-    ranks = request.decode_context_parallel
-    key = (tp, first, end, element_bytes, packs_sparse, ranks, engine.name, engine.version)
+def cache_layers(replica: Replica, stage: StageRange) -> CacheLayers:
+    """Return what the layers of a stage keep on one rank of the replica."""
+    model, engine, launch = replica.model, replica.engine, replica.launch
+    tp, ranks = replica.layout.tp, launch.decode_context_parallel
+    element_bytes, packs_sparse = launch.cache_element_bytes, launch.packs_sparse_latents
+    key = (tp, stage.first, stage.end, element_bytes, packs_sparse, ranks, engine.name, engine.version)
 
     def make() -> CacheLayers:
         kept = (
             cache_layer(layer.attention, tp, element_bytes, engine, packs_sparse)
-            for layer in model.layers[first:end]
+            for layer in model.layers[stage.first : stage.end]
         )
         counted = Counter(_divided(layer, ranks) for layer in kept if layer is not None)
         return tuple(counted.items())
 
     return _cache.get(model, key, make)
-
-
-def _packs_sparse(model: ModelSpec, packed_latents: PackedLatents | None, request: PlanRequest) -> bool:
-    """Whether latents that a sparse indexer reads are kept in the engine's own packed form."""
-    if packed_latents is None:
-        return False
-    by_itself = (
-        request.kv_cache_dtype in (None, "auto") and model.architecture in packed_latents.architectures
-    )
-    return by_itself or request.kv_cache_dtype in _PACKED_CACHE_BYTES
 
 
 def _divided(layer: CacheLayer, ranks: int) -> CacheLayer:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cluster.planner.memory.cache_layers import CacheLayer, CacheLayers
+from cluster.planner.kv_share import keeps_latent
+from cluster.planner.layout import StageRange
+from cluster.planner.memory.cache_layers import CacheLayer, CacheLayers, cache_layers
+from cluster.planner.replica import Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,32 @@ class CachePool:
     def num_blocks(self, cache_bytes: int) -> int:
         """Return the blocks that fit `cache_bytes`."""
         return cache_bytes // self.block_bytes if self.block_bytes else 0
+
+
+def stage_pool(replica: Replica, stage: StageRange) -> CachePool:
+    """Return the pool of one stage's rank for requests of max_model_len."""
+    launch = replica.launch
+    return _pool(replica, stage, launch.max_model_len, launch.max_num_batched_tokens)
+
+
+def decoded_pool(replica: Replica, stage: StageRange, tokens: int) -> CachePool:
+    """Return the pool of one stage's rank for sequences of `tokens` that are being decoded.
+
+    A decoded sequence has one token in flight: windows were freed behind it.
+    """
+    return _pool(replica, stage, tokens, 1)
+
+
+def _pool(replica: Replica, stage: StageRange, sequence_tokens: int, in_flight_tokens: int) -> CachePool:
+    cache = replica.engine.cache
+    paged_latent = keeps_latent(replica.model) and not cache.contiguous
+    rules = PoolRules(
+        block_tokens=sequence_tokens if cache.contiguous else cache.block_tokens,
+        in_flight_tokens=in_flight_tokens,
+        state_blocks=cache.state_blocks,
+        page_step_tokens=cache.latent_page_tokens if paged_latent else 0,
+    )
+    return cache_pool(cache_layers(replica, stage), sequence_tokens, rules)
 
 
 def cache_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:

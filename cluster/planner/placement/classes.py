@@ -15,7 +15,7 @@ _MOST_CLASSES = 16
 
 @dataclass(frozen=True, slots=True)
 class ReplicaClass:
-    """Replica sets that share one judgement, made for the least free memory among them."""
+    """Replica sets that are judged together, by the least free memory among them."""
 
     sets: tuple[ReplicaSet, ...]
     frees: tuple[int, ...]

@@ -9,7 +9,7 @@ from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.gpus import all_gpu_types, find_gpu
 from cluster.errors import UnknownName
 from cluster.inventory import Gpu, MeasuredRate
-from cluster.planner.cost.measured import with_measured_rates
+from cluster.planner.cost.rates import memory_speedup
 from cluster.units import format_gib
 
 
@@ -19,6 +19,8 @@ class Resolved:
 
     spec: GpuSpec
     total_bytes: int
+    memory_speedup: float = 1.0
+    """Measured over usual memory bandwidth; 1 where nobody measured it."""
 
 
 class SpecBook:
@@ -58,10 +60,11 @@ class SpecBook:
         if gpu.mig_parent_uuid is not None:
             spec = _slice_of(spec, gpu.type, total)
             return Resolved(spec, total)
-        own = with_measured_rates(spec, self._measured)
-        if own is not spec:
+        measured = [rate for rate in self._measured if rate.gpu_type == spec.type]
+        if measured:
+            spec = replace(spec, measured=measured[-1])
             self._notes.append(f"{spec.type}: planned with the rates measured on this cluster")
-        return Resolved(own, total)
+        return Resolved(spec, total, memory_speedup(spec))
 
     def _nearest(self, gpu: Gpu, total_bytes: int | None) -> GpuSpec | None:
         """The catalogue GPU most like this one: nearest compute capability, then nearest memory."""

@@ -134,6 +134,7 @@ def _join(parts: list[Domain], joins: Joins, pools: dict[Pool, Pool]) -> Domain:
         "pcie" if joins == "islands" else "network",
         _slowest_network(part.pool for part in parts),
         joins,
+        first.memory_speedup,
     )
     spots = tuple(spot for part in parts for spot in part.spots)
     per_node = max(part.gpus_per_node for part in parts)

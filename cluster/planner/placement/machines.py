@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.catalog.gpu_spec import GpuSpec
+from cluster.planner.rule import Rule
 
 Link = Literal["nvlink", "pcie", "network", "none"]
 """How the GPUs of one tensor-parallel group reach each other; 'none' for a slice that cannot join a group."""
@@ -53,6 +54,13 @@ class Pool:
     link: Link
     network_bytes_per_s: float | None = None
     joins: Joins = ""
+    memory_speedup: float = 1.0
+    """Of the memory bandwidth measured on the user's GPUs over what their type usually achieves."""
+
+    @property
+    def memory_bytes_per_s(self) -> float:
+        """By which GPU types are told faster and slower."""
+        return self.spec.memory_bandwidth_bytes_per_s * self.memory_speedup
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,8 @@ class LeftOut:
 
     node_name: str
     gpu_index: int
-    rule: str
-    """'gpu_busy', 'gpu_unhealthy' or 'gpu_unknown'."""
+    rule: Rule
+    """GPU_BUSY, GPU_UNHEALTHY or GPU_UNKNOWN."""
     reason: str
 
 

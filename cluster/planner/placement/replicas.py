@@ -18,7 +18,7 @@ _Piece = tuple[Pool, Machine, Chunk]
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """Replicas alike in all that matters to a judgement."""
+    """Replicas alike in all that decides whether they fit."""
 
     pools: tuple[Pool, ...]
     """Of each chunk; they differ only where a pipeline runs over different GPU types."""
@@ -41,7 +41,7 @@ class ReplicaSet:
     @property
     def slowest(self) -> Pool:
         """The pool that a pipeline waits for."""
-        return min(self.pools, key=lambda pool: pool.spec.memory_bandwidth_bytes_per_s)
+        return min(self.pools, key=lambda pool: pool.memory_bytes_per_s)
 
     @property
     def shares_machines(self) -> bool:

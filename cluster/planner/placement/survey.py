@@ -18,6 +18,7 @@ from cluster.planner.placement.machines import (
     Spot,
     Survey,
 )
+from cluster.planner.rule import Rule
 
 MOST_SHAPES = 48
 _GRAINS_BYTES = (1, 64 * 1024**2, 1024**3, 8 * 1024**3, 32 * 1024**3)
@@ -138,7 +139,13 @@ def _domains(
                 continue
             link, reach = _reach(node, offset, gpu, resolved)
             key = (_pool_key(node, resolved, link), reach)
-            pool = Pool(resolved.spec, resolved.total_bytes, link, node.network_bytes_per_s)
+            pool = Pool(
+                resolved.spec,
+                resolved.total_bytes,
+                link,
+                node.network_bytes_per_s,
+                memory_speedup=resolved.memory_speedup,
+            )
             pool_of[key] = pools.setdefault(key[0], pool)
             members[key].append(Spot(offset, place, _free_bytes(gpu, resolved, grain)))
     return tuple(_domain(pool_of[key], spots, len(machine.nodes)) for key, spots in members.items())
@@ -184,10 +191,12 @@ def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
     for node in nodes:
         for gpu in node.gpus:
             if gpu.unhealthy_reason is not None:
-                yield LeftOut(node.name, gpu.index, "gpu_unhealthy", gpu.unhealthy_reason)
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNHEALTHY, gpu.unhealthy_reason)
             elif gpu.claimed_by is not None:
-                yield LeftOut(node.name, gpu.index, "gpu_busy", f"claimed by {gpu.claimed_by}")
+                yield LeftOut(node.name, gpu.index, Rule.GPU_BUSY, f"claimed by {gpu.claimed_by}")
             elif gpu.memory_free_bytes is None:
-                yield LeftOut(node.name, gpu.index, "gpu_unknown", "its free memory was not read")
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "its free memory was not read")
             elif any_unknown and book.resolve(gpu) is None:
-                yield LeftOut(node.name, gpu.index, "gpu_unknown", "neither its type nor its memory is known")
+                yield LeftOut(
+                    node.name, gpu.index, Rule.GPU_UNKNOWN, "neither its type nor its memory is known"
+                )

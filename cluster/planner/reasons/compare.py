@@ -5,13 +5,13 @@ from __future__ import annotations
 from cluster.planner.kv_share import kv_share
 from cluster.planner.layout import Layout
 from cluster.planner.placement.form import Form
-from cluster.planner.reasons.describe import column_number, column_spans, duration_in_words, rate_in_words
+from cluster.planner.reasons.describe import column_number, column_spans, describe_duration, describe_rate
 from cluster.planner.reasons.facts import Facts, at_own_length, single_replica
 from cluster.planner.result import Candidate, ComparisonColumn, Estimate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
-from cluster.planner.search.enumerate import form_of, tensor_degrees
-from cluster.planner.search.rank import rank
+from cluster.planner.search.enumerate import tensor_degrees
+from cluster.planner.search.ranking import rank
 from cluster.units import count_of, format_duration, format_gib
 
 Row = tuple[str, str]
@@ -83,7 +83,7 @@ def _is_plain(layout: Layout) -> bool:
 
 def _best_plain_group(context: Context) -> int | None:
     degrees = [tp for tp in tensor_degrees(context.survey, context.request) if tp > 1]
-    built = (build_candidates(context, Form.plain(tp, 1), name_holders=False)[0] for tp in degrees)
+    built = (build_candidates(context, Form.plain(tp, 1))[0] for tp in degrees)
     fitting = rank([candidate for candidate in built if candidate.feasible], context.request)
     return fitting[0].layout.tp if fitting else None
 
@@ -153,7 +153,7 @@ class _Strategy:
 
     def _collectives(self, estimate: Estimate) -> str:
         reduces = f"{estimate.all_reduces_per_token} all-reduces per token"
-        if not self.layout.dp_attention:
+        if not (estimate.runs_as or self.layout).dp_attention:
             return reduces
         exchange = "all-to-all in every MoE layer"
         return f"{reduces} and {exchange}" if estimate.all_reduces_per_token else exchange
@@ -164,17 +164,17 @@ class _Strategy:
     def _latency(self) -> str:
         if not self.candidate.feasible:
             return "does not run"
-        alone = single_replica(self.context, form_of(self.layout, self.context.survey)).estimate
+        alone = single_replica(self.context, self.candidate.form).estimate
         if alone is None:
             return "n/a"
-        told = f"{duration_in_words(alone.tpot_s)} a token, one request alone"
+        told = f"{describe_duration(alone.tpot_s)} a token, one request alone"
         return f"{told} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else told
 
     def _throughput(self) -> str:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
         if estimate is None:
             return "does not run"
-        told = rate_in_words(estimate.throughput_tokens_per_s, replicas)
+        told = describe_rate(estimate.throughput_tokens_per_s, replicas)
         return told if replicas > 1 else f"{told}, 1 replica"
 
     def _memory(self) -> str:

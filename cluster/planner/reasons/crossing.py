@@ -7,7 +7,7 @@ from dataclasses import replace
 from cluster.catalog.link_spec import load_links
 from cluster.planner.layout import Layout
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.ranks import LazyPlacement
+from cluster.planner.placement.span import Span
 from cluster.planner.result import Band, Candidate
 from cluster.planner.search.candidates import build_candidates
 from cluster.planner.search.context import Context
@@ -18,12 +18,12 @@ _BETWEEN = {"islands": "between NVLink islands, over PCIe,", "nodes": "across no
 
 def told_what_crossing_costs(context: Context, candidate: Candidate) -> Candidate:
     """Return the candidate with a note on its slow all-reduces; unchanged where they keep to fast links."""
-    placement, estimate = candidate.placement, candidate.estimate
-    if not isinstance(placement, LazyPlacement) or not placement.joins or estimate is None:
+    span, estimate = candidate.span, candidate.estimate
+    if not span.joins or estimate is None:
         return candidate
-    where, layout = _BETWEEN[placement.joins], candidate.layout
+    where, layout = _BETWEEN[span.joins], candidate.layout
     note = (
-        f"TP={layout.tp} all-reduces {where} at every layer{_guessed_rate(placement)}: "
+        f"TP={layout.tp} all-reduces {where} at every layer{_guessed_rate(span)}: "
         f"{estimate.all_reduce_share:.0%} of each decode step"
     )
     narrow = _narrower(context, candidate)
@@ -31,9 +31,9 @@ def told_what_crossing_costs(context: Context, candidate: Candidate) -> Candidat
     return replace(candidate, notes=(note, *candidate.notes))
 
 
-def _guessed_rate(placement: LazyPlacement) -> str:
+def _guessed_rate(span: Span) -> str:
     usual = load_links()["network"].default_bytes_per_s
-    if placement.joins != "nodes" or placement.network_known or not usual:
+    if span.joins != "nodes" or span.network_known or not usual:
         return ""
     return f" (no network rate is known, taken as {usual / 1e9:.0f} GB/s a node)"
 
@@ -46,7 +46,7 @@ def _narrower(context: Context, candidate: Candidate) -> Candidate | None:
         pp, rest = divmod(layout.gpus_per_replica, tp)
         if rest or layout.tp % tp:
             continue
-        found = build_candidates(free, Form.plain(tp, pp), name_holders=False)[0]
+        found = build_candidates(free, Form.plain(tp, pp))[0]
         if found.feasible and found.estimate is not None:
             return found
     return None
@@ -58,7 +58,7 @@ def _comparison(wide: Candidate, narrow: Candidate) -> str:
     first, next_ones = _instead(theirs.ttft_s, ours.ttft_s), _instead(theirs.tpot_s, ours.tpot_s)
     rate = f"{theirs.throughput_tokens_per_s.value:,.0f} instead of {ours.throughput_tokens_per_s.value:,.0f}"
     return (
-        f"; {_axes(narrow.layout)} {_mended(narrow)}: first token {first}, then {next_ones} a token, "
+        f"; {_axes(narrow.layout)} {_benefit_of(narrow)}: first token {first}, then {next_ones} a token, "
         f"{rate} tokens/s"
     )
 
@@ -73,9 +73,7 @@ def _axes(layout: Layout) -> str:
     return " x ".join(parts)
 
 
-def _mended(narrow: Candidate) -> str:
+def _benefit_of(narrow: Candidate) -> str:
     if narrow.layout.tp == 1:
         return "needs none"
-    placement = narrow.placement
-    on_nvlink = isinstance(placement, LazyPlacement) and placement.on_nvlink
-    return "keeps them on NVLink" if on_nvlink else "keeps them inside a node"
+    return "keeps them on NVLink" if narrow.span.on_nvlink else "keeps them inside a node"

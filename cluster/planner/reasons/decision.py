@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.reasons.describe import made_of
 from cluster.planner.reasons.division import inside, over_nodes, still_spread, within_node
-from cluster.planner.reasons.facts import Facts, nodes_per_replica
+from cluster.planner.reasons.facts import Facts
 from cluster.planner.result import Candidate, DecisionStep
-from cluster.planner.search.busy_memory import MEMORY_RULES
+from cluster.planner.rule import MEMORY_RULES
 from cluster.planner.search.context import Context
 from cluster.units import format_gib
 
@@ -114,7 +113,7 @@ def _one_node(context: Context, facts: Facts, best: Candidate | None) -> Iterato
         return
     yield DecisionStep(FITS_NODE, NO, f"no layout inside one node holds {_need(context)}")
     if facts.free_choice is not None:
-        span = nodes_per_replica(facts.free_choice)
+        span = facts.free_choice.span.nodes_per_replica
         yield DecisionStep(
             LARGER_THAN_NODE,
             f"{span} nodes a replica",
@@ -130,7 +129,7 @@ def _need(context: Context) -> str:
 
 
 def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
-    layout, span = best.layout, nodes_per_replica(best)
+    layout, span = best.layout, best.span.nodes_per_replica
     count = layout.num_replicas
     used = f"{layout.gpus} of {facts.num_gpus} GPUs"
     if count == 1:
@@ -167,10 +166,8 @@ def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candid
     free = facts.free_choice.label if facts.free_choice else "nothing"
     if best is None:
         return DecisionStep(f"Does {pins} hold?", NO, f"without the pin the answer is {free}")
-    if isinstance(best.placement, LazyPlacement) and best.placement.joins:
-        because = (
-            f"asked for, it crosses {_CROSSED[best.placement.joins]}; without the pin the answer is {free}"
-        )
+    if best.span.joins:
+        because = f"asked for, it crosses {_CROSSED[best.span.joins]}; without the pin the answer is {free}"
         return DecisionStep(f"Does {pins} hold?", YES, because)
     same = chosen is not None and facts.free_choice is not None and chosen.layout == facts.free_choice.layout
     because = "it is also the free choice" if same else f"without the pin the answer is {free}"

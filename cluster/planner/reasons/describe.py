@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import groupby, takewhile
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout, Placement
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Band, Candidate, Estimate
 from cluster.units import count_of, format_duration
 
@@ -18,7 +17,7 @@ _NODES_TOLD = 2
 _COLUMN_RANGES_TOLD = 8
 
 
-def cluster_in_words(cluster: Cluster) -> str:
+def describe_cluster(cluster: Cluster) -> str:
     """Say what there is: '2 nodes x 4 A100-80GB (spec)'."""
     shapes = Counter(tuple(sorted(Counter(gpu.type for gpu in node.gpus).items())) for node in cluster.nodes)
     parts = []
@@ -28,13 +27,13 @@ def cluster_in_words(cluster: Cluster) -> str:
     return f"{', '.join(parts) or 'no nodes'} ({cluster.source})"
 
 
-def rate_in_words(rate: Band, replicas: int = 1) -> str:
+def describe_rate(rate: Band, replicas: int = 1) -> str:
     """Say tokens a second, never without the band: '3,256 tokens/s (1,237 to 3,256) = 2 x 1,628'."""
     told = f"{rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f})"
     return f"{told} = {replicas} x {rate.value / replicas:,.0f}" if replicas > 1 else told
 
 
-def duration_in_words(duration: Band) -> str:
+def describe_duration(duration: Band) -> str:
     """Say a duration, never without the band: '157 ms (83.2 ms to 345 ms)'."""
     low, high = format_duration(duration.low), format_duration(duration.high)
     return f"{format_duration(duration.value)} ({low} to {high})"
@@ -64,7 +63,7 @@ def column_number(column: int, width: int) -> str:
     return str(column) if width < 10_000 else f"{column:,}"
 
 
-def columns_in_words(model: ModelSpec, layout: Layout) -> str:
+def describe_columns(model: ModelSpec, layout: Layout) -> str:
     """Say which columns of each layer the ranks of a tensor-parallel group hold; '' without one."""
     if layout.tp < 2 or model.hidden_size < layout.tp:
         return ""
@@ -81,8 +80,9 @@ def made_of(layout: Layout) -> str:
     return f"{ranks}{each} that share one set of experts"
 
 
-def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
+def describe_traffic(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
     """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
+    layout = estimate.runs_as or layout
     share = f"{estimate.all_reduce_share:.0%} {of}"
     reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
     if layout.dp_attention:
@@ -95,29 +95,21 @@ def traffic_in_words(layout: Layout, estimate: Estimate, of: str = "of a decode 
     return "no communication between GPUs"
 
 
-def bottleneck_in_words(layout: Layout, estimate: Estimate) -> str:
-    """Say what holds a layout back; without TP groups it is the all-to-all that takes the time."""
-    joint = layout.dp_attention and layout.tp == 1
-    return estimate.bottleneck.replace("all-reduce", "all-to-all") if joint else estimate.bottleneck
-
-
-def placement_in_words(candidate: Candidate) -> Iterator[str]:
+def describe_placement(candidate: Candidate) -> Iterator[str]:
     """Say replica by replica which GPUs it has: 'replica 0: node-1 GPU 0-3'."""
-    placement = candidate.placement
-    shown: Sequence[Placement] = placement
-    if isinstance(placement, LazyPlacement):
-        shown = placement.first_replicas(_REPLICAS_TOLD)
+    # Placing thousands of ranks takes a while: only those that are shown are looked at.
+    shown = takewhile(lambda rank: rank.replica < _REPLICAS_TOLD, candidate.placement)
     told = 0
     for replica, group in groupby(shown, key=lambda rank: rank.replica):
         ranks, told = list(group), told + 1
-        where = _stages_in_words(ranks, candidate) if candidate.layout.pp > 1 else _gpus(ranks)
+        where = _describe_stages(ranks, candidate) if candidate.layout.pp > 1 else _gpus(ranks)
         inside = f" ({made_of(candidate.layout)})" if candidate.layout.dp_attention else ""
         yield f"replica {replica}: {where}{inside}"
     if told < candidate.layout.num_replicas:
         yield f"and {count_of(candidate.layout.num_replicas - told, 'more replica')}"
 
 
-def _stages_in_words(ranks: list[Placement], candidate: Candidate) -> str:
+def _describe_stages(ranks: list[Placement], candidate: Candidate) -> str:
     layers = {stage.stage: f" (layers {stage.first}-{stage.end - 1})" for stage in candidate.stages}
     return "; ".join(
         f"stage {stage}{layers.get(stage, '')} on {_gpus(list(members))}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cluster.planner.layout import Layout
-from cluster.planner.reasons.facts import crosses_network, nodes_per_replica
 from cluster.planner.result import Candidate
 from cluster.planner.search.context import Context
 from cluster.units import count_of
@@ -26,7 +25,7 @@ def over_nodes(candidate: Candidate, span: int) -> str:
     layout = candidate.layout
     if layout.dp_attention:
         return f"{_shared_experts(layout)} on {span} nodes"
-    if not crosses_network(candidate):
+    if not candidate.span.crosses_network:
         axes = f"TP={layout.tp}" + (f" x PP={layout.pp}" if layout.pp > 1 else "")
         return f"{axes} in one NVLink domain of {span} nodes"
     if layout.pp == 1:
@@ -36,11 +35,11 @@ def over_nodes(candidate: Candidate, span: int) -> str:
 
 def still_spread(best: Candidate | None) -> str:
     """Say that a replica spans nodes although one node could hold it; '' where it does not."""
-    span = nodes_per_replica(best) if best is not None else 1
+    span = best.span.nodes_per_replica if best is not None else 1
     if best is None or span == 1:
         return ""
     gpus = f"{best.layout.gpus_per_replica} GPUs on {span} nodes"
-    domain = "" if crosses_network(best) else ", which one NVLink domain joins"
+    domain = "" if best.span.crosses_network else ", which one NVLink domain joins"
     return f". Chosen instead: {best.label}, replicas of {gpus}{domain}"
 
 

@@ -12,7 +12,16 @@ from cluster.planner.reasons.notes import with_notes
 from cluster.planner.reasons.versus_best import compared, latency, limits, reasons_against
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
-from cluster.planner.search.rank import SAME, Narrowest, Rule, benefit, broken_rules, keeps_limits, narrowest
+from cluster.planner.search.ranking import (
+    SAME,
+    Convention,
+    Narrowest,
+    benefit,
+    broken_conventions,
+    keeps_limits,
+    narrowest,
+)
+from cluster.units import count_of
 
 
 def explained(
@@ -28,17 +37,22 @@ def explained(
 
 
 def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return refused candidates with their first rejection and its mend as `why`."""
+    """Return refused candidates with their first rejection and its fixes as `why`."""
     return tuple(replace(candidate, why=_why_refused(candidate)) for candidate in refused)
 
 
-def _why_refused(candidate: Candidate) -> str:
+def describe_refusal(candidate: Candidate) -> str:
+    """Return why a layout does not run: its first rejection, and how many more there are."""
     if not candidate.rejections:
         return "does not hold"
-    first = candidate.rejections[0]
     others = len(candidate.rejections) - 1
-    more = f" (and {others} more reason{'s' if others > 1 else ''})" if others else ""
-    return f"{first.message}{more}" + (f": {first.fix}" if first.fix else "")
+    more = f" (and {count_of(others, 'more reason')})" if others else ""
+    return f"{candidate.rejections[0].message}{more}"
+
+
+def _why_refused(candidate: Candidate) -> str:
+    fix = f": {candidate.rejections[0].fix}" if candidate.rejections else ""
+    return f"{describe_refusal(candidate)}{fix}"
 
 
 def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:
@@ -52,7 +66,7 @@ def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest
     if gain > SAME:
         return f"{what}; {_gain(gain, request)} than the next ({following.label})"
     if _is_passed_over(following, best, request):
-        return f"{what}; {_kept_rules(following, best, request, needed)}"
+        return f"{what}; {_kept_conventions(following, best, request, needed)}"
     return f"{what}; the simplest to run of those that are about equally good (next: {following.label})"
 
 
@@ -74,20 +88,20 @@ def _next(others: Sequence[Candidate], request: PlanRequest) -> Candidate | None
 
 
 def _is_passed_over(other: Candidate, best: Candidate, request: PlanRequest) -> bool:
-    """True for what is estimated clearly higher than the best and breaks a rule that the best keeps."""
+    """True for what is estimated clearly higher than the best and breaks a convention that the best keeps."""
     return benefit(best, request) < benefit(other, request) * (1 - SAME)
 
 
-def _kept_rules(higher: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
+def _kept_conventions(higher: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
     more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
-    rules = _rules_between(higher, best, needed)
-    kept = " and ".join(rule.kept for rule in rules) or "the simpler layout"
+    conventions = _conventions_between(higher, best, needed)
+    kept = " and ".join(one.kept for one in conventions) or "the simpler layout"
     return f"chosen for {kept}, in spite of {_gain(more, request)} expected of {higher.label}"
 
 
-def _rules_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Rule]:
-    kept = broken_rules(best, needed)
-    return [rule for rule in broken_rules(higher, needed) if rule not in kept]
+def _conventions_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Convention]:
+    kept = broken_conventions(best, needed)
+    return [one for one in broken_conventions(higher, needed) if one not in kept]
 
 
 def _gain(gain: float, request: PlanRequest) -> str:
@@ -100,14 +114,16 @@ def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: Na
     if keeps_limits(best, request) and not keeps_limits(other, request):
         return f"misses the limits: {latency(other)}{limits(request)}"
     told = compared(other, best, request)
-    rules = _rules_between(other, best, needed) if _is_passed_over(other, best, request) else []
-    reason = _rule_reason(rules, request) if rules else reasons_against(other, best, request)
+    conventions = _conventions_between(other, best, needed) if _is_passed_over(other, best, request) else []
+    reason = (
+        _convention_reason(conventions, request) if conventions else reasons_against(other, best, request)
+    )
     return f"{told}{f': {reason}' if reason else ''}"
 
 
-def _rule_reason(rules: Sequence[Rule], request: PlanRequest) -> str:
-    broken = " and ".join(rule.broken for rule in rules)
-    least = prod(rule.must_win for rule in rules) - 1
+def _convention_reason(conventions: Sequence[Convention], request: PlanRequest) -> str:
+    broken = " and ".join(one.broken for one in conventions)
+    least = prod(one.must_win for one in conventions) - 1
     return f"{broken}, so it leads only where it {_wins(least, request)}"
 
 

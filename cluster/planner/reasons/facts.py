@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.result import Candidate
-from cluster.planner.search.candidates import build_candidates
+from cluster.planner.search.candidates import build_candidates, try_form
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import Found, search
+from cluster.planner.search.run import SearchResult, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +29,15 @@ class Facts:
     num_nodes: int
 
 
-def gather_facts(context: Context, found: Found) -> Facts:
+def gather_facts(context: Context, found: SearchResult) -> Facts:
     """Judge what the decision tree asks about; pins are lifted for it."""
     pinned = bool(context.request.pins) or context.request.decode_context_parallel > 1
     asked = at_own_length(context)
     too_long = asked is not context
     free = asked.without_pins(decode_context_parallel=1) if pinned else asked
     searched = pinned or too_long
-    feasible = search(free, name_holders=False).feasible if searched else found.feasible
-    one_gpu = build_candidates(free, Form.plain(1, 1))[0] if context.survey.num_usable_gpus else None
+    feasible = search(free).feasible if searched else found.feasible
+    one_gpu = try_form(free, Form.plain(1, 1))[0].with_holders() if context.survey.num_usable_gpus else None
     return Facts(
         one_gpu=one_gpu,
         in_node=next(in_one_node(feasible), None),
@@ -60,23 +59,7 @@ def at_own_length(context: Context) -> Context:
 
 def in_one_node(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
     """Return those whose replicas each stay in one node, in order."""
-    return (candidate for candidate in candidates if nodes_per_replica(candidate) == 1)
-
-
-def crosses_network(candidate: Candidate) -> bool:
-    """True when a replica spans machines that no NVLink joins."""
-    placement = candidate.placement
-    if isinstance(placement, LazyPlacement):
-        return placement.crosses_network
-    return nodes_per_replica(candidate) > 1
-
-
-def nodes_per_replica(candidate: Candidate) -> int:
-    """Return the most nodes that one replica spans."""
-    placement = candidate.placement
-    if isinstance(placement, LazyPlacement):
-        return placement.nodes_per_replica
-    return len({rank.node for rank in placement if rank.replica == 0}) or 1
+    return (candidate for candidate in candidates if candidate.span.nodes_per_replica == 1)
 
 
 def single_replica(context: Context, form: Form) -> Candidate:

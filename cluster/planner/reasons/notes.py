@@ -8,15 +8,29 @@ from dataclasses import replace
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate
-from cluster.planner.search.rank import keeps_limits
+from cluster.planner.search.ranking import keeps_limits
 from cluster.planner.search.stage_split import split_note
 from cluster.units import format_duration
 
 
 def with_notes(candidate: Candidate, request: PlanRequest, engine: EngineProfile) -> Candidate:
-    """Return the candidate with notes on its stages and on limits that it may still miss."""
-    notes = (*split_note(engine, candidate.stages), *_may_miss(candidate, request))
+    """Return the candidate with notes on its stages, on what was timed, and on limits it may still miss."""
+    notes = (
+        *split_note(engine, candidate.stages),
+        *_timed_otherwise(candidate, engine),
+        *_may_miss(candidate, request),
+    )
     return replace(candidate, notes=(*candidate.notes, *notes)) if notes else candidate
+
+
+def _timed_otherwise(candidate: Candidate, engine: EngineProfile) -> Iterator[str]:
+    """An engine's recipe for experts may run the same ranks faster than the layout's label says."""
+    timed = candidate.estimate.runs_as if candidate.estimate else None
+    if timed is not None:
+        yield (
+            f"time is estimated for attention data parallelism, which {engine.name} recommends for experts: "
+            f"each replica runs its TP={candidate.layout.tp} as {timed.label}"
+        )
 
 
 def _may_miss(candidate: Candidate, request: PlanRequest) -> Iterator[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.planner.placement.ranks import LazyPlacement
-from cluster.planner.reasons.describe import duration_in_words, rate_in_words
+from cluster.planner.reasons.describe import describe_duration, describe_rate
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Estimate
-from cluster.planner.search.rank import SAME, benefit, request_latency_s
+from cluster.planner.search.ranking import SAME, benefit, request_latency_s
 from cluster.units import count_of, format_duration
 
 _AT_THE_LIMIT = 0.97
@@ -19,7 +18,7 @@ def compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
     """Say the other's figure, and by how much it differs from the best one's."""
     ratio = benefit(other, request) / max(benefit(best, request), 1e-12)
     if request.objective == "latency":
-        ours, theirs = request_latency_s(other, request), request_latency_s(best, request)
+        ours, theirs = request_latency_s(other), request_latency_s(best)
         told = f"{format_duration(ours)} a request against {format_duration(theirs)}"
     else:
         told = f"{_rate(other)}, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
@@ -45,20 +44,22 @@ def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
     if ours.pp > theirs.pp:
         yield f"{ours.pp} stages to keep filled"
     if estimate and ours.tp > theirs.tp:
-        with_experts = " and the all-to-all" if ours.dp_attention else ""
         share = f"{estimate.all_reduce_share:.0%} of a step"
-        yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+        with_experts = " and the all-to-all" if (estimate.runs_as or ours).dp_attention else ""
+        if estimate.all_reduces_per_token:
+            yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+        else:
+            yield f"the all-to-all takes {share}"
 
 
 def _structure(other: Candidate, best: Candidate) -> Iterator[str]:
-    ours, theirs, placement = other.layout, best.layout, other.placement
+    ours, theirs, span = other.layout, best.layout, other.span
     if ours.dp_attention and not theirs.dp_attention:
-        across = isinstance(placement, LazyPlacement) and placement.crosses_network
-        where = "and every token crosses the network at every layer" if across else ""
+        where = "and every token crosses the network at every layer" if span.crosses_network else ""
         yield f"attention ranks run in lockstep {where}".rstrip()
     elif ours.ep > theirs.ep:
         yield "the busiest expert rank sets the pace"
-    if isinstance(placement, LazyPlacement) and placement.shares_nodes:
+    if span.shares_nodes:
         yield "replicas share nodes, so one lost node ends two"
 
 
@@ -92,7 +93,7 @@ def _kv(candidate: Candidate) -> int:
 
 
 def _rate(candidate: Candidate) -> str:
-    return rate_in_words(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
+    return describe_rate(candidate.estimate.throughput_tokens_per_s) if candidate.estimate else "no estimate"
 
 
 def latency(candidate: Candidate) -> str:
@@ -100,7 +101,7 @@ def latency(candidate: Candidate) -> str:
     estimate = candidate.estimate
     if estimate is None:
         return "no estimate"
-    first, next_ones = duration_in_words(estimate.ttft_s), duration_in_words(estimate.tpot_s)
+    first, next_ones = describe_duration(estimate.ttft_s), describe_duration(estimate.tpot_s)
     return f"first token {first}, then {next_ones} a token"
 
 

@@ -7,6 +7,7 @@ from cluster.planner.rules.start_rules import (
     graphs_rejection,
     late_bytes,
     loading_rejection,
+    start_rejections,
 )
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "loading_rejection",
     "memory_notes",
     "memory_rejections",
+    "start_rejections",
 ]

@@ -8,15 +8,14 @@ from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.engine_profile.support import Capability, Quantization
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
-from cluster.planner.request import PlanRequest
+from cluster.planner.request import LONG_DTYPES, PlanRequest
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 
 _BF16_NAMES = ("bf16", "bfloat16")
 _BF16_CAPABILITY = (8, 0)
 _ANY_GPU: Capability = (0, 0)
 _FP16_NAMES = ("fp16", "float16")
-LONG_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-"""Compute dtypes as engines spell them."""
 _FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
 
 
@@ -30,14 +29,14 @@ def capability_rejections(
         return
     if gpu.compute_capability < engine.kernels.min_capability:
         yield Rejection(
-            "engine_unsupported",
+            Rule.ENGINE_UNSUPPORTED,
             f"{engine.name} {engine.version} needs compute capability "
             f"{_text(engine.kernels.min_capability)}, {gpu.type} has {_text(gpu.compute_capability)}",
         )
     least = engine.kernels.architectures.get(model.architecture)
     if least is not None and gpu.compute_capability < least:
         yield Rejection(
-            "engine_unsupported",
+            Rule.ENGINE_UNSUPPORTED,
             f"{engine.name} {engine.version} runs {model.architecture} on compute capability "
             f"{_text(least)} or newer, {gpu.type} has {_text(gpu.compute_capability)}",
         )
@@ -55,7 +54,7 @@ def _cache_dtype(
     least = fp8_cache.architectures.get(model.architecture, fp8_cache.min_capability)
     if gpu.compute_capability < least:
         yield Rejection(
-            "dtype_unsupported",
+            Rule.DTYPE_UNSUPPORTED,
             f"an FP8 KV cache needs compute capability {_text(least)} here, "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
@@ -68,13 +67,13 @@ def _dtype(
     overflows = model.architecture in engine.kernels.refuses_fp16
     if overflows and (request.dtype in _FP16_NAMES or (request.dtype is None and not has_bf16)):
         name = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
-        yield Rejection("dtype_unsupported", name if has_bf16 else f"{name}, and {gpu.type} has no bf16")
+        yield Rejection(Rule.DTYPE_UNSUPPORTED, name if has_bf16 else f"{name}, and {gpu.type} has no bf16")
     if has_bf16:
         return
     asked = request.dtype or ("" if engine.kernels.falls_back_to_fp16 else model.dtype)
     if asked in _BF16_NAMES:
         yield Rejection(
-            "dtype_unsupported",
+            Rule.DTYPE_UNSUPPORTED,
             f"bf16 needs compute capability 8.0, {gpu.type} has {_text(gpu.compute_capability)}",
         )
 
@@ -90,7 +89,7 @@ def _unknown_quantization(
     if method and method not in engine.quantization.min_capability:
         known = ", ".join(sorted(engine.quantization.min_capability)) or "none"
         yield Rejection(
-            "quantization_unsupported",
+            Rule.QUANTIZATION_UNSUPPORTED,
             f"{engine.name} {engine.version} does not run {method} weights, only {known}",
         )
 
@@ -103,11 +102,11 @@ def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) 
     # What a config states is replaced by what the kernels have; what a user states is not.
     if request.dtype is None or allowed is None or request.dtype in allowed:
         return
-    named = " or ".join(LONG_NAMES.get(name, name) for name in allowed)
+    named = " or ".join(LONG_DTYPES.get(name, name) for name in allowed)
     yield Rejection(
-        "dtype_unsupported",
+        Rule.DTYPE_UNSUPPORTED,
         f"{engine.name} {engine.version} computes {method} weights in {named}, "
-        f"not in {LONG_NAMES.get(request.dtype, request.dtype)}",
+        f"not in {LONG_DTYPES.get(request.dtype, request.dtype)}",
     )
 
 
@@ -120,7 +119,7 @@ def _quantization(
         return
     if gpu.compute_capability < least:
         weight = model.quantization.weight_format.name if model.quantization else method
-        rule = "dtype_unsupported" if weight in _FP8_NAMES else "quantization_unsupported"
+        rule = Rule.DTYPE_UNSUPPORTED if weight in _FP8_NAMES else Rule.QUANTIZATION_UNSUPPORTED
         named = weight if weight == method else f"{method} {weight}"
         yield Rejection(
             rule,

@@ -12,6 +12,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 
 
 def context_rejections(
@@ -22,12 +23,12 @@ def context_rejections(
         return
     if not engine.parallelism.decode_context:
         name = f"{engine.name} {engine.version}"
-        yield Rejection("engine_unsupported", f"{name} has no decode context parallelism")
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"{name} has no decode context parallelism")
         return
     copies = _copies(model, layout.tp)
     if ranks > copies or copies % ranks:
         yield Rejection(
-            "context_not_divisible",
+            Rule.CONTEXT_NOT_DIVISIBLE,
             f"TP={layout.tp} keeps {copies} cop{'ies' if copies > 1 else 'y'} of each token, "
             f"which {ranks} ranks of context parallelism do not divide",
         )

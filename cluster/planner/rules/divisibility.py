@@ -14,6 +14,7 @@ from cluster.catalog.model_spec import AttentionKind, Layer, ModelSpec, Split, T
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.rules.quant_shapes import quant_rejections
 from cluster.planner.sharding import padded_vocab
 
@@ -55,14 +56,15 @@ def _head_rejections(layer: Layer, tp: int, uneven: bool) -> Iterator[Rejection]
     heads, kv_heads = layer.attention.num_heads, layer.attention.num_kv_heads
     if uneven:
         if heads and tp > heads:
-            yield Rejection("heads_not_divisible", f"TP={tp} is more than the {heads} attention heads")
+            yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} is more than the {heads} attention heads")
         return
     if heads and heads % tp:
         kind = "state" if layer.attention.kind is AttentionKind.STATE else "attention"
-        yield Rejection("heads_not_divisible", f"TP={tp} splits {heads} {kind} heads unevenly")
+        yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} splits {heads} {kind} heads unevenly")
     elif layer.attention.kind in _GROUPED_KINDS and kv_heads and kv_heads % tp and tp % kv_heads:
         yield Rejection(
-            "kv_heads_not_divisible", f"TP={tp} neither divides {kv_heads} KV heads nor is a multiple of them"
+            Rule.KV_HEADS_NOT_DIVISIBLE,
+            f"TP={tp} neither divides {kv_heads} KV heads nor is a multiple of them",
         )
 
 
@@ -70,13 +72,13 @@ def _tower_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Itera
     tower = model.vision
     if tower and tower.divides_heads and tower.num_heads % tp and engine.parallelism.tower_heads_must_divide:
         yield Rejection(
-            "heads_not_divisible", f"TP={tp} splits the vision tower's {tower.num_heads} heads unevenly"
+            Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} splits the vision tower's {tower.num_heads} heads unevenly"
         )
 
 
 def _expert_count_rejections(layer: Layer, ep: int) -> Iterator[Rejection]:
     if ep > 1 and layer.num_experts and layer.num_experts % ep:
-        yield Rejection("experts_not_divisible", f"EP={ep} splits {layer.num_experts} experts unevenly")
+        yield Rejection(Rule.EXPERTS_NOT_DIVISIBLE, f"EP={ep} splits {layer.num_experts} experts unevenly")
 
 
 def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
@@ -85,7 +87,7 @@ def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterato
     width = {Split.COLUMN: tensor.out_features, Split.ROW: tensor.in_features}.get(tensor.split)
     if width is not None and width % tp:
         what = "expert width" if tensor.is_expert else "intermediate size"
-        yield Rejection("intermediate_not_divisible", f"TP={tp} splits the {what} {width} unevenly")
+        yield Rejection(Rule.INTERMEDIATE_NOT_DIVISIBLE, f"TP={tp} splits the {what} {width} unevenly")
 
 
 def _is_weight_only(model: ModelSpec) -> bool:
@@ -95,7 +97,7 @@ def _is_weight_only(model: ModelSpec) -> bool:
 def _vocab_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
     rows = padded_vocab(model.vocab_size, engine.weights.vocab_padding)
     if engine.parallelism.vocab_must_divide and rows % tp:
-        yield Rejection("vocab_not_divisible", f"TP={tp} splits the padded vocabulary of {rows} unevenly")
+        yield Rejection(Rule.VOCAB_NOT_DIVISIBLE, f"TP={tp} splits the padded vocabulary of {rows} unevenly")
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:

@@ -9,6 +9,7 @@ from cluster.catalog.engine_profile.support import Models, Pipeline
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.layout import Layout
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 
 
 def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> Iterator[Rejection]:
@@ -16,27 +17,27 @@ def engine_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -
     name = f"{engine.name} {engine.version}"
     if not _runs(model.architecture, engine.models):
         yield Rejection(
-            "engine_unsupported",
+            Rule.ENGINE_UNSUPPORTED,
             f"{name} does not run {model.architecture or 'this architecture'}",
         )
     yield from _too_early(model, engine)
     if layout.pp > model.num_layers:
         yield Rejection(
-            "too_few_layers",
+            Rule.TOO_FEW_LAYERS,
             f"PP={layout.pp} is more than the {model.num_layers} layers",
         )
     if layout.pp > 1:
         yield from _pipeline_rejections(model, engine.parallelism.pipeline, name)
     if layout.tp > 1 and (method := _stored_method(model)) in engine.quantization.undivided:
         yield Rejection(
-            "quantization_unsupported", f"{name} does not divide weights stored by {method} over TP ranks"
+            Rule.QUANTIZATION_UNSUPPORTED, f"{name} does not divide weights stored by {method} over TP ranks"
         )
     if layout.ep > 1 and not model.is_moe:
-        yield Rejection("engine_unsupported", f"EP={layout.ep} on a model without experts")
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"EP={layout.ep} on a model without experts")
     elif layout.ep > 1 and not engine.parallelism.experts:
-        yield Rejection("engine_unsupported", f"{name} has no expert parallelism")
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"{name} has no expert parallelism")
     if layout.dp_attention and not engine.parallelism.attention_dp:
-        yield Rejection("engine_unsupported", f"{name} has no data-parallel attention")
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"{name} has no data-parallel attention")
 
 
 def _too_early(model: ModelSpec, engine: EngineProfile) -> Iterator[Rejection]:
@@ -47,7 +48,7 @@ def _too_early(model: ModelSpec, engine: EngineProfile) -> Iterator[Rejection]:
         first, what = not_yet.rope_types.get(model.rope_type), f"{model.rope_type} rotary scaling"
     if first is not None:
         text = f"{engine.name} {engine.version} does not run {what}: {engine.name} has it from {first} on"
-        yield Rejection("engine_unsupported", text)
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, text)
 
 
 def _runs(architecture: str, models: Models) -> bool:
@@ -59,11 +60,11 @@ def _runs(architecture: str, models: Models) -> bool:
 
 def _pipeline_rejections(model: ModelSpec, pipeline: Pipeline | None, engine: str) -> Iterator[Rejection]:
     if not model.supports_pp:
-        yield Rejection("pp_unsupported", f"{model.architecture} has no pipeline parallelism")
+        yield Rejection(Rule.PP_UNSUPPORTED, f"{model.architecture} has no pipeline parallelism")
     elif pipeline is None:
-        yield Rejection("pp_unsupported", f"{engine} has no pipeline parallelism")
+        yield Rejection(Rule.PP_UNSUPPORTED, f"{engine} has no pipeline parallelism")
     elif not _has_stages(model.architecture, pipeline):
-        yield Rejection("pp_unsupported", f"{engine} has no pipeline parallelism for {model.architecture}")
+        yield Rejection(Rule.PP_UNSUPPORTED, f"{engine} has no pipeline parallelism for {model.architecture}")
 
 
 def _has_stages(architecture: str, pipeline: Pipeline) -> bool:

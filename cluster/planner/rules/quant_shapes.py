@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import Attention, Split, Tensor
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.sharding import ShardRules, shard_shape
 
 # Formats whose engine kernels pad what a rank holds; their groups never stop a split.
@@ -49,7 +50,7 @@ def _block_rejections(
 
 def _block_rejection(tensor: Tensor, whole: int, on_rank: int, block: int, tp: int) -> Rejection:
     return Rejection(
-        "quant_block_not_divisible",
+        Rule.QUANT_BLOCK_NOT_DIVISIBLE,
         f"TP={tp} leaves {whole}/{tp} = {on_rank} features of {tensor.name} a rank, "
         f"not a multiple of the {tensor.format.name} block of {block}",
     )
@@ -62,11 +63,11 @@ def _group_rejections(tensor: Tensor, inner: int, group: int, tp: int) -> Iterat
     if tensor.is_expert:
         # The fused expert kernels step through the inputs in blocks of a group.
         yield Rejection(
-            "quant_block_not_divisible",
+            Rule.QUANT_BLOCK_NOT_DIVISIBLE,
             f"{figures}, which the expert kernel's block of {group} does not divide",
         )
     yield Rejection(
-        "quant_group_not_divisible",
+        Rule.QUANT_GROUP_NOT_DIVISIBLE,
         f"{figures}, not a multiple of {group} as {tensor.format.name} groups and kernels need "
         f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp:,} would be)",
     )

@@ -2,58 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.inventory import Gpu, Node
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.memory.budget import startup_free_bytes
 from cluster.planner.placement.classes import ReplicaClass
 from cluster.planner.placement.form import Form
+from cluster.planner.replica import RankGpu
 from cluster.planner.result import Rejection
+from cluster.planner.rule import MEMORY_RULES, Rule
 from cluster.planner.rules import gpu_busy_rejection
 from cluster.planner.search.context import Context
-from cluster.planner.search.judge import Judgement, judge
-from cluster.planner.search.memory_holders import describe_holders, release
+from cluster.planner.search.fit import Fit, fit_replica
+from cluster.planner.search.memory_holders import describe_holders, memory_to_free
 from cluster.units import format_gib
 
 _HALVINGS = 14
-_NOTABLE_SHARE = 0.01
-MEMORY_RULES = ("weights_do_not_fit", "no_kv_memory", "max_len_exceeds_kv", "graphs_do_not_fit", "gpu_busy")
 
 
-def busy_rejections(
-    context: Context, form: Form, replicas: ReplicaClass, judgement: Judgement
-) -> tuple[Rejection, ...]:
+def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
     """Say it of the GPU that is short when the layout would fit on these GPUs if nobody else used them."""
-    refused = [rejection for rejection in judgement.rejections if rejection.rule in MEMORY_RULES]
+    refused = [rejection for rejection in fit.rejections if rejection.rule in MEMORY_RULES]
     totals = [pool.total_bytes for pool in replicas.pools]
-    if not refused or refused[0].rule == "gpu_busy":
-        return judgement.rejections
+    if not refused or refused[0].rule == Rule.GPU_BUSY:
+        return fit.rejections
     if all(free >= total for free, total in zip(replicas.frees, totals, strict=True)):
-        return judgement.rejections
-    if not judge(context, form, replicas.pools, totals).feasible:
-        return judgement.rejections
-    level = max(_level_bytes(context, form, replicas), _start_level_bytes(context, totals))
+        return fit.rejections
+    if not fit_replica(context, form, replicas, totals).feasible:
+        return fit.rejections
+    level = max(_level_bytes(context, form, replicas), _start_level_bytes(context, fit))
     node, gpu = tightest_gpu(context, replicas)
     short = level - (gpu.memory_free_bytes or 0)
     message = (
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
         f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
     )
-    return (Rejection("gpu_busy", message, release(_members(context, replicas), level)),)
+    return (Rejection(Rule.GPU_BUSY, message, _freed(context, replicas, level)),)
 
 
-def startup_rejections(
-    context: Context, replicas: ReplicaClass, judgement: Judgement
-) -> tuple[Rejection, ...]:
+def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
     """Return the refusal of an engine that wants its whole share free at its start, naming the GPU."""
+    if fit.memory is None:
+        return ()
+    launch = fit.memory.replica.launch
     for index, (pool, free) in enumerate(zip(replicas.pools, replicas.frees, strict=True)):
         node, gpu = _gpu_of_chunk(context, replicas, index)
-        where = f"{node.name} GPU {gpu.index}"
-        rejection = gpu_busy_rejection(context.engine, judgement.request, pool.total_bytes, free, where)
+        where, of_rank = f"{node.name} GPU {gpu.index}", RankGpu(pool.total_bytes, free, pool.spec)
+        rejection = gpu_busy_rejection(context.engine, launch, of_rank, where)
         if rejection is not None:
-            wanted = startup_free_bytes(context.engine, judgement.request, pool.total_bytes)
-            return (replace(rejection, fix=release(_members(context, replicas), wanted)),)
+            wanted = startup_free_bytes(context.engine, launch, of_rank)
+            return (replace(rejection, fixes=_freed(context, replicas, wanted)),)
     return ()
 
 
@@ -63,16 +62,17 @@ def tightest_gpu(context: Context, replicas: ReplicaClass) -> tuple[Node, Gpu]:
     return _gpu_of_chunk(context, replicas, frees.index(min(frees)))
 
 
-def partly_used_note(context: Context, replicas: ReplicaClass, judgement: Judgement) -> tuple[str, ...]:
+def partly_used_note(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[str, ...]:
     """Say which memory fraction the engine must be started with on partly used GPUs."""
-    lowered = judgement.request.gpu_memory_utilization
-    if lowered is None or context.request.gpu_memory_utilization is not None:
+    launch = fit.memory.replica.launch if fit.memory else None
+    asked = context.request.gpu_memory_utilization is not None
+    if asked or launch is None or launch.utilization_is_default:
         return ()
     node, gpu = tightest_gpu(context, replicas)
     holders = describe_holders(gpu)
     held = f" ({holders})" if holders else ""
     return (
-        f"start with --gpu-memory-utilization {lowered:g}: "
+        f"start with --gpu-memory-utilization {launch.gpu_memory_utilization:g}: "
         f"{node.name} GPU {gpu.index} has {format_gib(gpu.memory_free_bytes)} free{held}",
     )
 
@@ -92,11 +92,18 @@ def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]
     return [one for chunk in range(len(replicas.frees)) for one in _gpus_of_chunk(context, replicas, chunk)]
 
 
-def _start_level_bytes(context: Context, totals: Sequence[int]) -> int:
+def _freed(context: Context, replicas: ReplicaClass, level_bytes: int) -> tuple[Fix, ...]:
+    """The fix that frees this much on every GPU of the tightest replica; () where nothing is missing."""
+    memory = memory_to_free(_members(context, replicas), level_bytes)
+    return () if memory is None else (Fix(hardware=memory),)
+
+
+def _start_level_bytes(context: Context, fit: Fit) -> int:
     """What the engine wants free at its start; one that nobody asked for is lowered to what is there."""
-    if context.request.gpu_memory_utilization is None:
+    if context.request.gpu_memory_utilization is None or fit.memory is None:
         return 0
-    return max(startup_free_bytes(context.engine, context.request, total) for total in totals)
+    replica = fit.memory.replica
+    return max(startup_free_bytes(replica.engine, replica.launch, rank.gpu) for rank in replica.ranks)
 
 
 def _level_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
@@ -106,7 +113,7 @@ def _level_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
     for _ in range(_HALVINGS):
         middle = (low + high) // 2
         frees = [min(total, max(free, middle)) for total, free in zip(totals, replicas.frees, strict=True)]
-        if judge(context, form, replicas.pools, frees).feasible:
+        if fit_replica(context, form, replicas, frees).feasible:
             high = middle
         else:
             low = middle

@@ -1,77 +1,105 @@
-"""From a form to candidates: every form is judged on the GPUs it would get, then given as many as help."""
+"""From a form to candidates: every form is tried on the GPUs it would get, then given as many as help."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import take
-from cluster.planner.result import Candidate, RankMemory, Rejection
+from cluster.planner.placement.span import NOT_PLACED, span_of
+from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.busy_memory import busy_rejections, partly_used_note
+from cluster.planner.search.class_fits import ClassFit, fit_form, refused_anywhere
 from cluster.planner.search.context import Context
-from cluster.planner.search.judge import Judgement
-from cluster.planner.search.judged import Judged, judge_form, refused_anywhere
 from cluster.planner.search.not_placeable import absent_rejection
 from cluster.planner.search.pins import over_joined_links, wanted_replicas
-from cluster.planner.search.timing import Share, estimate_shares
+from cluster.planner.search.timing import Portion, estimate_together
 from cluster.units import count_of
 
 
-def build_candidates(context: Context, form: Form, name_holders: bool = True) -> list[Candidate]:
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A candidate, and what it was tried on."""
+
+    candidate: Candidate
+    context: Context
+    """The question, over joined links where a group was asked for that needs them."""
+    nearest: ClassFit | None = None
+    """Of a candidate refused for lack of memory: the replicas that come nearest to fitting."""
+
+    def with_holders(self) -> Candidate:
+        """Return the candidate with a refusal that says who holds the memory it lacks, where others do.
+
+        That judges the replica about 15 times more.
+        """
+        candidate, nearest = self.candidate, self.nearest
+        if nearest is None:
+            return candidate
+        found = busy_rejections(self.context, candidate.form, nearest.replicas, nearest.fit)
+        return replace(candidate, rejections=found)
+
+
+def build_candidates(context: Context, form: Form) -> list[Candidate]:
     """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
 
-    A form that fits nowhere gives one refused candidate. With `name_holders` a refusal for lack of memory
-    says whether others hold that memory, which takes several more judgements. A TP that the user asked for
-    and that no island or node holds is judged over joined ones.
+    A form that fits nowhere gives one refused candidate.
     """
-    found = _build_on_own_links(context, form, name_holders)
-    wide = None if any(one.feasible for one in found) else over_joined_links(context, form)
+    return [attempt.candidate for attempt in try_form(context, form)]
+
+
+def try_form(context: Context, form: Form) -> list[Attempt]:
+    """Return the form's candidates with what they were tried on.
+
+    A TP that the user asked for and that no island or node holds is tried over joined ones.
+    """
+    found = _try_on_own_links(context, form)
+    wide = None if any(one.candidate.feasible for one in found) else over_joined_links(context, form)
     if wide is None:
         return found
-    judged = _build_on_own_links(wide, form, name_holders)
-    return judged if any(one.feasible or one.memory_per_gpu for one in judged) else found
+    joined = _try_on_own_links(wide, form)
+    helps = any(one.candidate.feasible or one.candidate.memory_per_gpu for one in joined)
+    return joined if helps else found
 
 
-def _build_on_own_links(context: Context, form: Form, name_holders: bool) -> list[Candidate]:
+def _try_on_own_links(context: Context, form: Form) -> list[Attempt]:
     refused = refused_anywhere(context, form)
-    if refused:
-        return [Candidate(form.layout(wanted_replicas(context, form, 1)), False, refused)]
-    judged = judge_form(context, form)
-    if not judged:
+    fits = [] if refused else fit_form(context, form)
+    if not fits:
         layout = form.layout(wanted_replicas(context, form, 1))
-        return [Candidate(layout, False, (absent_rejection(context, form),))]
-    fitting = [entry for entry in judged if entry.judgement.feasible]
+        candidate = Candidate(form, layout, False, refused or (absent_rejection(context, form),))
+        return [Attempt(candidate, context)]
+    fitting = [entry for entry in fits if entry.fit.feasible]
     if not fitting:
-        return [_refused(context, form, max(judged, key=lambda entry: entry.nearness), name_holders)]
+        return [_refused(context, form, max(fits, key=lambda entry: entry.nearness))]
     choices = list(_choices(context, form, fitting))
-    blocked = [entry for entry in judged if entry.is_blocked]
+    blocked = [entry for entry in fits if entry.is_blocked]
     available = sum(entry.replicas.count for entry in fitting)
     if not blocked or wanted_replicas(context, form, available + 1) <= available:
-        return choices
-    if_freed = _if_freed(
-        context, form, available + 1, max(blocked, key=lambda entry: entry.nearness), name_holders
-    )
-    return [choice for choice in choices if choice.feasible] + [if_freed]
+        return [Attempt(choice, context) for choice in choices]
+    nearest = max(blocked, key=lambda entry: entry.nearness)
+    feasible = [Attempt(choice, context) for choice in choices if choice.feasible]
+    return [*feasible, _if_freed(context, form, available + 1, nearest)]
 
 
-def _if_freed(context: Context, form: Form, count: int, blocked: Judged, name_holders: bool) -> Candidate:
+def _if_freed(context: Context, form: Form, count: int, blocked: ClassFit) -> Attempt:
     """The layout with one replica more, refused for what others hold on the GPUs of that one."""
-    candidate = _refused(context, form, blocked, name_holders)
-    return replace(candidate, layout=form.layout(wanted_replicas(context, form, count)))
+    attempt = _refused(context, form, blocked)
+    layout = form.layout(wanted_replicas(context, form, count))
+    return replace(attempt, candidate=replace(attempt.candidate, layout=layout))
 
 
-def _refused(context: Context, form: Form, nearest: Judged, name_holders: bool) -> Candidate:
-    rejections = nearest.judgement.rejections
-    if name_holders:
-        rejections = busy_rejections(context, form, nearest.replicas, nearest.judgement)
-    count = wanted_replicas(context, form, 1)
-    candidate = _describe(context, form, [(nearest.replicas, nearest.judgement, count)], estimated=False)
-    return replace(candidate, feasible=False, rejections=rejections)
+def _refused(context: Context, form: Form, nearest: ClassFit) -> Attempt:
+    portion = Portion(nearest, wanted_replicas(context, form, 1))
+    candidate = replace(
+        _describe(context, form, [portion]), feasible=False, rejections=nearest.fit.rejections
+    )
+    return Attempt(candidate, context, nearest)
 
 
-def _choices(context: Context, form: Form, fitting: Sequence[Judged]) -> Iterator[Candidate]:
+def _choices(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Iterator[Candidate]:
     yield _sized(context, form, fitting)
     types = dict.fromkeys(entry.replicas.pools for entry in fitting)
     if len(types) > 1:
@@ -79,71 +107,71 @@ def _choices(context: Context, form: Form, fitting: Sequence[Judged]) -> Iterato
             yield _sized(context, form, [entry for entry in fitting if entry.replicas.pools == pools])
 
 
-def _sized(context: Context, form: Form, fitting: Sequence[Judged]) -> Candidate:
+def _sized(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Candidate:
     available = sum(entry.replicas.count for entry in fitting)
     wanted = wanted_replicas(context, form, available)
+    portions = _take(fitting, min(wanted, available))
+    candidate = _describe(context, form, portions)
     if wanted > available:
-        return _too_many_replicas(context, form, fitting, wanted, available)
-    return _describe(context, form, _take(fitting, wanted), estimated=True)
+        return _too_many_replicas(candidate, wanted, available)
+    return replace(candidate, estimate=estimate_together(portions, context.traffic))
 
 
-def _take(fitting: Sequence[Judged], wanted: int) -> list[Share]:
+def _take(fitting: Sequence[ClassFit], wanted: int) -> list[Portion]:
     """Take the fastest GPUs first, then those with most free memory."""
-    shares: list[Share] = []
+    portions: list[Portion] = []
     for entry in sorted(fitting, key=_quality, reverse=True):
         count = min(wanted, entry.replicas.count)
         if count:
-            shares.append((entry.replicas, entry.judgement, count))
+            portions.append(Portion(entry, count))
         wanted -= count
-    return shares
+    return portions
 
 
-def _quality(entry: Judged) -> tuple[float, ...]:
-    slowest = entry.replicas.tightest.slowest
-    near = -entry.replicas.tightest.num_machines
-    return (slowest.spec.memory_bandwidth_bytes_per_s, near, min(entry.replicas.frees))
+def _quality(entry: ClassFit) -> tuple[float, ...]:
+    tightest = entry.replicas.tightest
+    near = -tightest.num_machines
+    return (tightest.slowest.memory_bytes_per_s, near, min(entry.replicas.frees))
 
 
-def _too_many_replicas(
-    context: Context, form: Form, fitting: Sequence[Judged], wanted: int, available: int
-) -> Candidate:
-    candidate = _describe(context, form, _take(fitting, available), estimated=True)
+def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Candidate:
+    form = candidate.form
     layout = form.layout(wanted)
-    rejection = Rejection(
-        "not_enough_gpus",
+    message = (
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
-        f"the GPUs here hold {available:,}",
+        f"the GPUs here hold {available:,}"
     )
+    refused = (Rejection(Rule.NOT_ENOUGH_GPUS, message),)
     return replace(
-        candidate, layout=layout, feasible=False, rejections=(rejection,), estimate=None, placement=()
+        candidate, layout=layout, feasible=False, rejections=refused, placement=(), span=NOT_PLACED
     )
 
 
-def _describe(context: Context, form: Form, shares: Sequence[Share], estimated: bool) -> Candidate:
-    tightest = min(shares, key=lambda share: _room(share[1]))
-    judgement = tightest[1]
-    placed = [entry for replicas, _, count in shares for entry in take(replicas.sets, count)]
-    notes = tuple(note for replicas, held, _ in shares for note in partly_used_note(context, replicas, held))
-    notes += judgement.notes
+def _describe(context: Context, form: Form, portions: Sequence[Portion]) -> Candidate:
+    """Return the candidate of these replicas, placed; its time is not estimated yet."""
+    fit = min((portion.fit for portion in portions), key=lambda fit: fit.spare_bytes)
+    memory = fit.memory
+    placed = [entry for portion in portions for entry in take(portion.replicas.sets, portion.count)]
     return Candidate(
-        layout=form.layout(sum(count for _, _, count in shares)),
+        form=form,
+        layout=form.layout(sum(portion.count for portion in portions)),
         feasible=True,
         placement=LazyPlacement(context.cluster, form, placed),
-        stages=judgement.stages,
-        memory_per_gpu=judgement.tightest,
-        memory_by_stage=judgement.memories,
-        kv_cache_tokens=judgement.kv_tokens * form.dp_inside if judgement.memories else None,
-        max_concurrency=judgement.max_concurrency * form.dp_inside if judgement.memories else None,
-        estimate=estimate_shares(context, form, shares) if estimated else None,
-        notes=tuple(dict.fromkeys(notes + _mixed_note(shares) + context.survey.notes + context.notes)),
+        span=span_of(form, placed),
+        stages=memory.replica.stages if memory else (),
+        memory_per_gpu=fit.tightest,
+        memory_by_stage=memory.ranks if memory else (),
+        kv_cache_tokens=fit.kv_tokens * form.dp_inside if memory else None,
+        max_concurrency=fit.max_concurrency * form.dp_inside if memory else None,
+        notes=tuple(dict.fromkeys(_notes(context, portions, fit.notes))),
     )
 
 
-def _room(judgement: Judgement) -> int:
-    memory: RankMemory | None = judgement.tightest
-    return 0 if memory is None else memory.budget_bytes - memory.fixed_bytes
-
-
-def _mixed_note(shares: Sequence[Share]) -> tuple[str, ...]:
-    mixed = any(len({pool.spec.type for pool in replicas.pools}) > 1 for replicas, _, _ in shares)
-    return ("stages of one replica run on different GPU types: the slowest sets the pace",) if mixed else ()
+def _notes(context: Context, portions: Sequence[Portion], of_tightest: Sequence[str]) -> Iterator[str]:
+    for portion in portions:
+        yield from partly_used_note(context, portion.replicas, portion.fit)
+    yield from of_tightest
+    if any(len({pool.spec.type for pool in portion.replicas.pools}) > 1 for portion in portions):
+        yield "stages of one replica run on different GPU types: the slowest sets the pace"
+    yield from context.survey.notes
+    yield from context.notes

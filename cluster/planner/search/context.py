@@ -9,6 +9,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.placement.machines import Survey
 from cluster.planner.request import PINNED_AXES, PlanRequest
+from cluster.planner.traffic import Lengths, Traffic, traffic_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,15 @@ class Context:
     model: ModelSpec
     engine: EngineProfile
     request: PlanRequest
+    lengths: Lengths
+    """Of the requests that it is planned for."""
     notes: tuple[str, ...] = ()
     """What a user should know of every layout: what had to be changed or assumed."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests to serve."""
+        return traffic_of(self.request, self.lengths)
 
     def with_request(self, **changes: object) -> Context:
         """Return the same question with some options changed."""

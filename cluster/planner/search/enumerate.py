@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.kv_share import keeps_latent
 from cluster.planner.layout import Layout
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Survey
 from cluster.planner.request import PlanRequest
+from cluster.planner.search.context import Context
 
 _EVERY_TP_UP_TO = 8
 _PP_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
@@ -44,21 +44,21 @@ def pipeline_degrees(model: ModelSpec, request: PlanRequest, most: int) -> list[
     return [degree for degree in _PP_STEPS if degree <= limit]
 
 
-def expert_forms(
-    model: ModelSpec, engine: EngineProfile, request: PlanRequest, survey: Survey, tp: int, pp: int
-) -> Iterator[Form]:
+def expert_forms(context: Context, tp: int, pp: int) -> Iterator[Form]:
     """Yield the ways to divide experts and attention at these degrees; a dense model has one."""
+    model, parallelism = context.model, context.engine.parallelism
+    request, survey = context.request, context.survey
     plain = Form.plain(tp, pp)
     if request.ep is not None:
         yield _pinned_form(request.ep, survey, tp, pp)
         return
     yield plain
-    if not model.is_moe or not engine.parallelism.experts:
+    if not model.is_moe or not parallelism.experts:
         return
     if tp > 1:
         yield Form.plain(tp, pp, ep=tp)
     # Engines share experts over attention replicas only without pipeline stages.
-    if pp == 1 and engine.parallelism.attention_dp and _worth_sharing_experts(model, tp):
+    if pp == 1 and parallelism.attention_dp and _worth_sharing_experts(model, tp):
         for width in expert_widths(model, survey, tp, request.tp == tp):
             yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
 

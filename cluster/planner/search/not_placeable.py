@@ -8,6 +8,7 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.joined import counts_by_type
 from cluster.planner.placement.machines import MachineShape, Survey
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.units import count_of
 
@@ -31,7 +32,7 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
             f"{label} needs {need} GPUs and {have} can be used: {first.node_name} GPU {first.gpu_index} "
             f"is out ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
         )
-    return Rejection("not_enough_gpus", f"{label} needs {need} GPUs, and there are {have}")
+    return Rejection(Rule.NOT_ENOUGH_GPUS, f"{label} needs {need} GPUs, and there are {have}")
 
 
 def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
@@ -42,17 +43,17 @@ def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
     per_machine = [_machine_counts(shape) for shape in survey.shapes]
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
-            "crosses_island",
+            Rule.CROSSES_ISLAND,
             f"{label} would join GPUs of different NVLink islands; "
             f"the largest island has {count_of(widest, 'GPU')}",
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
         return Rejection(
-            "mixed_gpus",
+            Rule.MIXED_GPUS,
             f"{label} would mix GPU types in one group; the largest group of one type in a node has {widest}",
         )
     return Rejection(
-        "crosses_node",
+        Rule.CROSSES_NODE,
         f"{label} would all-reduce across nodes at every layer; "
         f"the largest group inside one node has {count_of(widest, 'GPU')}",
     )
@@ -64,13 +65,13 @@ def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
     there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     if sum(counts.values()) >= form.chunk_gpus:
         message = f"{label} would mix GPU types in one group; there are {there}"
-        return Rejection("mixed_gpus", message)
+        return Rejection(Rule.MIXED_GPUS, message)
     return _slices(label)
 
 
 def _slices(label: str) -> Rejection:
     message = f"{label} would join slices of GPUs, and a slice cannot join a group"
-    return Rejection("crosses_island", message)
+    return Rejection(Rule.CROSSES_ISLAND, message)
 
 
 def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
@@ -80,9 +81,9 @@ def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
         len(domain.spots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
     )
     if len(counts_by_type(survey)) > 1:
-        rule, where = "mixed_gpus", "of one type "
+        rule, where = Rule.MIXED_GPUS, "of one type "
     else:
-        rule, where = ("crosses_island" if survey.num_nodes == 1 else "crosses_node"), ""
+        rule, where = (Rule.CROSSES_ISLAND if survey.num_nodes == 1 else Rule.CROSSES_NODE), ""
     return Rejection(
         rule,
         f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')} {where}in one node; "

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from cluster.planner.layout import Layout
-from cluster.planner.placement.form import Form
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
 from cluster.units import count_of
 
-Pair = tuple[Form, Candidate]
 
-
-def beyond_the_gpus(context: Context) -> Pair | None:
+def beyond_the_gpus(context: Context) -> Candidate | None:
     """Return the refused layout where one replica alone asks for more GPUs than there are; else None.
 
     More replicas than there is room for are counted by the search, which then says how many do fit.
@@ -25,8 +23,6 @@ def beyond_the_gpus(context: Context) -> Pair | None:
         return None
     form = form_of(Layout(tp, pp, 1, ep, dp_attention=ep > tp), context.survey)
     layout = form.layout()
-    asked, fix = layout.label, ""
-    if ranks > max(tp, ep):
-        asked, fix = f"--decode-context-parallel-size {ranks}", "leave that option out"
+    asked = f"--decode-context-parallel-size {ranks}" if ranks > max(tp, ep) else layout.label
     message = f"{asked} needs {count_of(need, 'GPU')}, and there {'is' if have == 1 else 'are'} {have:,}"
-    return form, Candidate(layout, False, (Rejection("not_enough_gpus", message, fix),))
+    return Candidate(form, layout, False, (Rejection(Rule.NOT_ENOUGH_GPUS, message),))

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.joined import widened
+from cluster.planner.search.class_fits import fit_roomiest_first, refused_anywhere
 from cluster.planner.search.context import Context
-from cluster.planner.search.judged import judge_roomiest_first, refused_anywhere
 
 
 def wanted_replicas(context: Context, form: Form, available: int) -> int:
@@ -29,7 +29,7 @@ def over_joined_links(context: Context, form: Form) -> Context | None:
 def count_fitting(context: Context, form: Form, enough: int) -> int:
     """Return how many replicas of the form the cluster holds, without estimates or reasons.
 
-    Counting ends at `enough`, which spares the judgements of a cluster of many kinds of free memory.
+    Counting ends at `enough`, which saves work on a cluster whose GPUs differ widely in free memory.
     """
     held = _count_on_own_links(context, form, enough)
     wide = None if held >= wanted_replicas(context, form, 1) else over_joined_links(context, form)
@@ -40,8 +40,8 @@ def _count_on_own_links(context: Context, form: Form, enough: int) -> int:
     if refused_anywhere(context, form):
         return 0
     count = 0
-    for entry in judge_roomiest_first(context, form):
-        count += entry.replicas.count if entry.judgement.feasible else 0
+    for entry in fit_roomiest_first(context, form):
+        count += entry.replicas.count if entry.fit.feasible else 0
         if count >= enough:
             break
     return count

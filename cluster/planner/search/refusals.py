@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.planner.result import Candidate
+from cluster.planner.rule import Rule
 from cluster.units import GIB
 
 _BY_NEARNESS = (
-    "max_len_exceeds_kv",
-    "gpu_busy",
-    "gpu_unhealthy",
-    "no_kv_memory",
-    "weights_do_not_fit",
-    "crosses_node",
-    "crosses_island",
-    "mixed_gpus",
-    "not_enough_gpus",
+    Rule.MAX_LEN_EXCEEDS_KV,
+    Rule.GPU_BUSY,
+    Rule.GPU_UNHEALTHY,
+    Rule.NO_KV_MEMORY,
+    Rule.WEIGHTS_DO_NOT_FIT,
+    Rule.CROSSES_NODE,
+    Rule.CROSSES_ISLAND,
+    Rule.MIXED_GPUS,
+    Rule.NOT_ENOUGH_GPUS,
 )
 
 _TOLD_BYTES = GIB // 10
@@ -36,14 +37,14 @@ def nearest_refusals(refused: Sequence[Candidate], feasible: Sequence[Candidate]
 
 
 def _distance(candidate: Candidate) -> tuple[float, ...]:
-    rule = candidate.rejections[0].rule if candidate.rejections else ""
+    rule = candidate.rejections[0].rule if candidate.rejections else None
     step = _BY_NEARNESS.index(rule) if rule in _BY_NEARNESS else len(_BY_NEARNESS)
     layout = candidate.layout
     memory = candidate.memory_per_gpu
     in_all = memory.shortfall_bytes if memory else 0
-    told = _too_heavy_bytes(candidate) if rule == "weights_do_not_fit" else in_all
+    told = _too_heavy_bytes(candidate) if rule == Rule.WEIGHTS_DO_NOT_FIT else in_all
     # Where all but the length fits, the layout that holds most of it is nearest.
-    held = -(candidate.max_concurrency or 0.0) if rule == "max_len_exceeds_kv" else 0.0
+    held = -(candidate.max_concurrency or 0.0) if rule == Rule.MAX_LEN_EXCEEDS_KV else 0.0
     return (step, held, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cluster.planner.placement.form import Form
 from cluster.planner.result import Candidate
-from cluster.planner.search.busy_memory import MEMORY_RULES
-from cluster.planner.search.candidates import build_candidates
+from cluster.planner.rule import MEMORY_RULES
+from cluster.planner.search.candidates import Attempt, try_form
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import expert_forms, pipeline_degrees, tensor_degrees
 from cluster.planner.search.oversized import beyond_the_gpus
-from cluster.planner.search.rank import rank
+from cluster.planner.search.ranking import rank
 from cluster.planner.search.refusals import nearest_refusals
 
 _ENOUGH_DEPTHS = 3
@@ -21,11 +20,9 @@ _ENOUGH_DEPTHS = 3
 _NAMED_REFUSALS = 8
 """Refused layouts, the nearest to fitting, for which it is looked up who holds the memory they lack."""
 
-Pair = tuple[Form, Candidate]
-
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found."""
 
     feasible: tuple[Candidate, ...]
@@ -35,58 +32,51 @@ class Found:
     num_considered: int
 
 
-def search(context: Context, name_holders: bool = True) -> Found:
-    """Judge every form worth judging on this cluster.
-
-    `name_holders`: say of the refused layouts that come nearest who holds the memory they lack.
-    """
-    pairs = list(_judge_all(context))
-    feasible = rank([candidate for _, candidate in pairs if candidate.feasible], context.request)
-    refused = [pair for pair in pairs if not pair[1].feasible]
-    nearest = nearest_refusals([candidate for _, candidate in refused], feasible)
-    if name_holders:
-        nearest = _name_holders(context, refused, nearest, feasible)
-    return Found(tuple(feasible), tuple(nearest), len(pairs))
+def search(context: Context) -> SearchResult:
+    """Try every form worth trying on this cluster; refusals do not say who holds the memory they lack."""
+    attempts = list(_attempts(context))
+    feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
+    return SearchResult(tuple(feasible), tuple(refused), len(attempts))
 
 
-def _name_holders(
-    context: Context, refused: list[Pair], nearest: list[Candidate], feasible: list[Candidate]
-) -> list[Candidate]:
-    form_of = {id(candidate): form for form, candidate in refused}
-    named = [
-        _named(context, form_of[id(candidate)], candidate) if candidate.memory_per_gpu else candidate
-        for candidate in nearest[:_NAMED_REFUSALS]
-    ]
-    return nearest_refusals(named + nearest[_NAMED_REFUSALS:], feasible)
+def search_and_name_holders(context: Context) -> SearchResult:
+    """Search, and say of the nearest refusals who holds the memory they lack."""
+    attempts = list(_attempts(context))
+    feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
+    attempt_of = {id(attempt.candidate): attempt for attempt in attempts}
+    named = [attempt_of[id(candidate)].with_holders() for candidate in refused[:_NAMED_REFUSALS]]
+    nearest = nearest_refusals(named + refused[_NAMED_REFUSALS:], feasible)
+    return SearchResult(tuple(feasible), tuple(nearest), len(attempts))
 
 
-def _named(context: Context, form: Form, refused: Candidate) -> Candidate:
-    again = build_candidates(context, form)
-    same = (one for one in again if not one.feasible and one.layout == refused.layout)
-    return next(same, refused)
+def _ordered(candidates: list[Candidate], context: Context) -> tuple[list[Candidate], list[Candidate]]:
+    """Return those that fit, best first, and the refused ones, nearest to fitting first."""
+    feasible = rank([candidate for candidate in candidates if candidate.feasible], context.request)
+    refused = [candidate for candidate in candidates if not candidate.feasible]
+    return feasible, nearest_refusals(refused, feasible)
 
 
-def _judge_all(context: Context) -> Iterator[Pair]:
+def _attempts(context: Context) -> Iterator[Attempt]:
     beyond = beyond_the_gpus(context)
     if beyond is not None:
-        yield beyond
+        yield Attempt(beyond, context)
         return
     for tp in tensor_degrees(context.survey, context.request):
         most_stages = context.survey.num_usable_gpus // tp
         enough: dict[tuple[int, int], int] = {}
         for pp in pipeline_degrees(context.model, context.request, most_stages):
-            for form in expert_forms(context.model, context.engine, context.request, context.survey, tp, pp):
+            for form in expert_forms(context, tp, pp):
                 key = (form.ep, form.width)
                 if enough.get(key, 0) >= _ENOUGH_DEPTHS:
                     continue
-                found = build_candidates(context, form, name_holders=False)
-                yield from ((form, candidate) for candidate in found)
-                enough[key] = _count(enough.get(key, 0), found)
+                found = try_form(context, form)
+                yield from found
+                enough[key] = _count(enough.get(key, 0), [one.candidate for one in found])
 
 
 def _count(so_far: int, found: list[Candidate]) -> int:
     if any(candidate.feasible for candidate in found):
         return so_far + 1
     rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
-    # Only more stages can mend a lack of memory; any other rule holds at every depth.
-    return so_far if rules <= set(MEMORY_RULES) else _ENOUGH_DEPTHS
+    # Only more stages can fix a lack of memory; any other rule holds at every depth.
+    return so_far if rules <= MEMORY_RULES else _ENOUGH_DEPTHS

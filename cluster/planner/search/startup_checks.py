@@ -1,52 +1,43 @@
-"""What may go wrong between the start of an engine and its first request, though all fits in the end."""
+"""The memory fraction with which an engine starts where nobody set one: lowered to what is free."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory.budget import usable_total_bytes, utilization
-from cluster.planner.placement.machines import Pool
-from cluster.planner.request import PlanRequest
-from cluster.planner.result import RankMemory, Rejection
-from cluster.planner.rules import graphs_rejection, late_bytes, loading_rejection
-from cluster.planner.search.context import Context
+from cluster.catalog.engine_profile import EngineProfile
+from cluster.planner.launch import Launch
+from cluster.planner.memory import ReplicaMemory
+from cluster.planner.memory.budget import startup_free_bytes
+from cluster.planner.replica import RankGpu
+from cluster.planner.rules import late_bytes
 
 LEAST_UTILIZATION = 0.1
 """A smaller share of a GPU is not planned on unasked."""
+_START_MARGIN_BYTES = 256 * 1024**2
+"""Left free beside the fraction, for what changes between the reading and the start."""
 
 
-def start_rejections(
-    context: Context, layout: Layout, stage: StageRange, memory: RankMemory, pool: Pool, free_bytes: int
-) -> Iterator[Rejection]:
-    """Yield why a stage's ranks run out of memory while they load or capture their graphs."""
-    engine = context.engine
-    free = min(free_bytes, usable_total_bytes(pool.total_bytes))
-    for found in (
-        loading_rejection(context.model, layout, stage, engine, context.request, free),
-        graphs_rejection(engine, memory, pool.total_bytes, free_bytes),
-    ):
-        if found is not None:
-            yield found
+def launch_beside_others(engine: EngineProfile, launch: Launch, gpus: Sequence[RankGpu]) -> Launch:
+    """Lower the memory fraction to what is free where the engine would otherwise refuse to start."""
+    for gpu in gpus:
+        if gpu.free_bytes < startup_free_bytes(engine, launch, gpu):
+            usable = max(1, gpu.usable_total_bytes)
+            launch = _lowered(launch, int((gpu.free_bytes - _START_MARGIN_BYTES) * 100 / usable))
+    return launch
 
 
-def leaving_room_for_graphs(
-    context: Context,
-    request: PlanRequest,
-    memories: Sequence[RankMemory],
-    pools: Sequence[Pool],
-    frees: Sequence[int],
-) -> PlanRequest:
-    """Lower a fraction that nobody asked for where what is captured after sizing the cache would not fit."""
-    engine = context.engine
-    if context.request.gpu_memory_utilization is not None:
-        return request
-    for memory, pool, free in zip(memories, pools, frees, strict=True):
-        late = late_bytes(engine, memory, pool.total_bytes, free)
+def leaving_room_for_graphs(memory: ReplicaMemory) -> Launch:
+    """Lower the memory fraction where what is captured after sizing the cache would not fit."""
+    replica, launch = memory.replica, memory.replica.launch
+    for rank, taken in zip(replica.ranks, memory.ranks, strict=True):
+        late = late_bytes(replica.engine, taken, rank.gpu)
         if late:
-            usable = max(1, usable_total_bytes(pool.total_bytes))
-            fraction = int(100 * (utilization(engine, request) - late / usable)) / 100
-            if fraction >= LEAST_UTILIZATION:
-                request = replace(request, gpu_memory_utilization=fraction)
-    return request
+            usable = max(1, rank.gpu.usable_total_bytes)
+            launch = _lowered(launch, int(100 * (launch.gpu_memory_utilization - late / usable)))
+    return launch
+
+
+def _lowered(launch: Launch, hundredths: int) -> Launch:
+    """Return the start at so many hundredths; as it was where that is too little to plan on."""
+    fraction = hundredths / 100
+    return launch.at_utilization(fraction) if fraction >= LEAST_UTILIZATION else launch

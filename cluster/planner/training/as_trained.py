@@ -9,6 +9,7 @@ from cluster.catalog.engine_catalog import load_trainer
 from cluster.planner.layout import Layout
 from cluster.planner.memory.trained import in_16_bits
 from cluster.planner.result import Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.rules.divisibility import split_rejections
 from cluster.planner.search.context import Context
 
@@ -45,5 +46,5 @@ def shape_rejections(context: Context, layout: Layout) -> tuple[Rejection, ...]:
 def _rejections(context: Context, layout: Layout) -> Iterator[Rejection]:
     layers = context.model.num_layers
     if layout.pp > layers:
-        yield Rejection("too_few_layers", f"PP={layout.pp} needs {layout.pp} layers; there are {layers}")
+        yield Rejection(Rule.TOO_FEW_LAYERS, f"PP={layout.pp} needs {layout.pp} layers; there are {layers}")
     yield from split_rejections(context.model, layout, context.engine)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import ReplicaSet, take
+from cluster.planner.placement.span import Placed
 from cluster.planner.search.context import Context
-from cluster.planner.training.exchange import Placed
 from cluster.planner.training.step import Step, make_step
 from cluster.planner.training.words import SHARDINGS
 

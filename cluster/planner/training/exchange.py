@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from cluster.planner.cost import Link, Topology, gradient_all_reduce_time_s, link_for
+from cluster.planner.cost import Link, all_reduce_time_s, link_for
 from cluster.planner.memory import TrainingMemory
-from cluster.planner.memory.training import RING_PASSES
+from cluster.planner.memory.training_memory import RING_PASSES
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Machine
-from cluster.planner.placement.replicas import ReplicaSet
+from cluster.planner.placement.span import Placed
 from cluster.planner.placement.wide_chunks import Chunk
+from cluster.planner.replica import ReplicaLinks
 from cluster.planner.search.context import Context
-
-Placed = Sequence[tuple[ReplicaSet, int]]
-"""Of each set so many replicas, the first of them."""
 
 _ALL_REDUCE_PASSES = 2
 _LOOKED_AT = 128
@@ -25,7 +23,7 @@ _LOOKED_AT = 128
 
 def exchange_time_s(memory: TrainingMemory, dp: int, link: Link) -> float:
     """Return seconds in which a rank's gradients (under ZeRO parameters too) go around its ring."""
-    once_s = gradient_all_reduce_time_s(memory.gradient_all_reduce_bytes, dp, link)
+    once_s = all_reduce_time_s(memory.gradient_all_reduce_bytes, dp, link)
     return once_s * RING_PASSES[memory.sharding] / _ALL_REDUCE_PASSES
 
 
@@ -37,11 +35,11 @@ def data_link(context: Context, form: Form, placed: Placed) -> Link:
     """
     ranks = max(2, sum(count for _, count in placed))
     spec, measured = placed[0][0].slowest.spec, context.cluster.measured_links
-    inside = link_for(_inside_kind(context, form, placed), ranks, spec, Topology(), measured)
+    inside = link_for(_inside_kind(context, form, placed), ranks, spec, ReplicaLinks(measured=measured))
     if not _crosses_machines(form, placed):
         return inside
-    topology = Topology(network_bytes_per_s=_network_rate(placed))
-    network = link_for("network", ranks, spec, topology, measured)
+    links = ReplicaLinks(network_bytes_per_s=_network_rate(placed), measured=measured)
+    network = link_for("network", ranks, spec, links)
     share = network.bandwidth_bytes_per_s * min(1.0, 1 / _rings_of_a_node(context, form, placed))
     return replace(network, bandwidth_bytes_per_s=min(share, inside.bandwidth_bytes_per_s))
 

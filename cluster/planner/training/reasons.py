@@ -12,7 +12,7 @@ from cluster.planner.search.context import Context
 from cluster.planner.training.as_trained import format_note
 from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import NAMES, communication_in_words, exchanged, sharding_in_words
+from cluster.planner.training.words import NAMES, describe_communication, describe_sharding, exchanged
 from cluster.units import format_gib
 
 
@@ -30,15 +30,15 @@ def _steps(context: Context, best: Candidate | None) -> Iterator[DecisionStep]:
     yield DecisionStep(
         "Does a full training copy fit on 1 GPU?",
         "YES" if whole.fits else "NO",
-        (f"{note}; " if note else "") + _sum_in_words(whole.memory),
+        (f"{note}; " if note else "") + _describe_sum(whole.memory),
     )
     step = chosen_step(context, best) if best is not None else None
     if best is not None and step is not None:
-        yield DecisionStep("How is the state divided?", best.label, sharding_in_words(step.sharding))
+        yield DecisionStep("How is the state divided?", best.label, describe_sharding(step.sharding))
         yield DecisionStep("What do replicas exchange every step?", exchanged(step), best.why)
 
 
-def _sum_in_words(memory: RankMemory) -> str:
+def _describe_sum(memory: RankMemory) -> str:
     parts = (
         ("parameters", memory.weights_bytes),
         ("gradients", memory.gradient_bytes),
@@ -60,7 +60,7 @@ def compare_training(context: Context, best: Candidate | None) -> tuple[Comparis
     training = (
         ("Each GPU", _held(layout, step, whole) if best is not None else _needed(whole)),
         ("Data", "split across GPUs"),
-        ("Communication", communication_in_words(step or whole)),
+        ("Communication", describe_communication(step or whole)),
         ("Purpose", "faster training"),
     )
     inference = (

@@ -5,32 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
+from cluster.planner.placement.span import span_of
 from cluster.planner.result import Candidate, Rejection
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import pipeline_degrees, tensor_degrees
 from cluster.planner.search.not_placeable import absent_rejection
 from cluster.planner.search.oversized import beyond_the_gpus
 from cluster.planner.search.refusals import nearest_refusals
-from cluster.planner.search.run import Found
+from cluster.planner.search.run import SearchResult
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
 from cluster.planner.training.step import Step, least_replicas
-from cluster.planner.training.words import NAMES, exchange_in_words, sharding_in_words
+from cluster.planner.training.words import NAMES, describe_exchange, describe_sharding
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
 
 
-def search_training(context: Context) -> Found:
+def search_training(context: Context) -> SearchResult:
     """Return training layouts, those that divide least first: every further split is more to send."""
     candidates = list(_candidates(context))
     feasible = [candidate for candidate in candidates if candidate.feasible]
     feasible.sort(key=_order)
     refused = nearest_refusals([c for c in candidates if not c.feasible], feasible)
-    return Found(tuple(feasible), tuple(refused), len(candidates))
+    return SearchResult(tuple(feasible), tuple(refused), len(candidates))
 
 
 def _order(candidate: Candidate) -> tuple[float, ...]:
@@ -42,7 +45,7 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
 def _candidates(context: Context) -> Iterator[Candidate]:
     beyond = beyond_the_gpus(context)
     if beyond is not None:
-        yield beyond[1]
+        yield beyond
         return
     for tp in tensor_degrees(context.survey, context.request):
         fitting = 0
@@ -51,7 +54,7 @@ def _candidates(context: Context) -> Iterator[Candidate]:
             yield candidate
             fitting += candidate.feasible
             rules = {rejection.rule for rejection in candidate.rejections}
-            if fitting >= _ENOUGH_DEPTHS or rules - {"weights_do_not_fit"}:
+            if fitting >= _ENOUGH_DEPTHS or rules - {Rule.WEIGHTS_DO_NOT_FIT}:
                 break
 
 
@@ -66,7 +69,7 @@ def _judge(context: Context, form: Form) -> Candidate:
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
         message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
-        return _refuse(form, wanted, Rejection("not_enough_gpus", message))
+        return _refuse(form, wanted, Rejection(Rule.NOT_ENOUGH_GPUS, message))
     choice = choose(context, form, sets)
     if choice is None:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
@@ -102,25 +105,26 @@ def _held(context: Context, form: Form) -> int:
 
 def chosen_step(context: Context, candidate: Candidate) -> Step | None:
     """Return the step behind a candidate of `search_training`."""
-    form = Form.plain(candidate.layout.tp, candidate.layout.pp)
-    choice = choose(context, form, form_replicas(context.survey, form))
+    choice = choose(context, candidate.form, form_replicas(context.survey, candidate.form))
     return None if choice is None else choice.step
 
 
 def _refuse(form: Form, replicas: int, *rejections: Rejection) -> Candidate:
-    return Candidate(form.layout(replicas), False, rejections)
+    return Candidate(form, form.layout(replicas), False, rejections)
 
 
 def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
     step = choice.step
-    notes = (sharding_in_words(step.sharding), *notes_for(context), *context.survey.notes)
+    notes = (describe_sharding(step.sharding), *notes_for(context), *context.survey.notes)
     return Candidate(
+        form=form,
         layout=form.layout(step.num_replicas),
         feasible=True,
         placement=LazyPlacement(context.cluster, form, choice.placed),
+        span=span_of(form, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
-        why=exchange_in_words(step),
+        why=describe_exchange(step),
         notes=notes,
     )
 
@@ -130,17 +134,24 @@ def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choic
     even = f"even with {NAMES[choice.step.sharding]} " if choice.step.num_replicas > 1 else ""
     message = (
         f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
-        f"{format_gib(memory.budget_bytes)}"
+        f"{format_gib(memory.budget_bytes)}{_gpus_needed(context, form, choice)}"
     )
-    rejection = Rejection("weights_do_not_fit", message, _more_ranks(context, form, choice))
+    rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_replicas(context, form))
     return replace(candidate, feasible=False, rejections=(rejection,))
 
 
-def _more_ranks(context: Context, form: Form, choice: Choice) -> str:
-    """Say over how many ranks the state must be divided to fit; of a number asked for, one that fits here."""
-    wanted = context.request.dp
-    if wanted is not None:
-        most = _held(context.with_request(dp=None), form)
-        return form.layout(most).label if most > wanted else ""
+def _gpus_needed(context: Context, form: Form, choice: Choice) -> str:
+    """Say over how many GPUs the state must be divided to fit; '' where the replicas were pinned."""
+    if context.request.dp is not None:
+        return ""
     least = least_replicas(context, form, choice.step.memory.budget_bytes)
-    return "GPUs with more memory" if least is None else f"about {least * form.gpus:,} such GPUs in all"
+    if least is None:
+        return "; no number of such GPUs is enough"
+    return f"; it takes about {least * form.gpus:,} such GPUs in all"
+
+
+def _more_replicas(context: Context, form: Form) -> tuple[Fix, ...]:
+    """The number of replicas that do fit, where fewer were asked for: ZeRO divides the state over all."""
+    wanted = context.request.dp
+    most = 0 if wanted is None else _held(context.with_request(dp=None), form)
+    return (Fix(layout=form.layout(most)),) if wanted is not None and most > wanted else ()

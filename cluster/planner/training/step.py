@@ -6,15 +6,16 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from cluster.planner.layout import StageRange
-from cluster.planner.memory import TrainingMemory, training_memory
-from cluster.planner.memory.budget import usable_total_bytes
-from cluster.planner.memory.training import Sharding
+from cluster.planner.memory import TrainingMemory, TrainingSetup, training_memory
+from cluster.planner.memory.training_memory import Sharding
 from cluster.planner.placement.form import Form
+from cluster.planner.placement.span import Placed
+from cluster.planner.replica import usable_total_bytes
 from cluster.planner.result import RankMemory
 from cluster.planner.search.context import Context
 from cluster.planner.search.stages import split_layers
 from cluster.planner.training.as_trained import as_trained
-from cluster.planner.training.exchange import Placed, data_link, exchange_time_s
+from cluster.planner.training.exchange import data_link, exchange_time_s
 
 CONTEXT_BYTES = 1024**3
 """CUDA context, communication buffers and fragmentation of a training process."""
@@ -47,7 +48,8 @@ def make_step(context: Context, form: Form, placed: Placed, sharding: Sharding) 
     layout = form.layout(sum(count for _, count in placed))
     budget = min(_room_bytes(context, replicas.slowest.total_bytes, replicas.frees) for replicas, _ in placed)
     stages = _stages(context, form)
-    parts = [training_memory(context.model, layout, stage, context.request, sharding) for stage in stages]
+    setup = TrainingSetup(context.model, layout, context.lengths.input_tokens, sharding)
+    parts = [training_memory(setup, stage) for stage in stages]
     most_sent = max(parts, key=lambda part: part.communication_bytes_per_step)
     return Step(
         sharding=sharding,
@@ -66,8 +68,8 @@ def least_replicas(context: Context, form: Form, budget_bytes: int) -> int | Non
     stages = _stages(context, form)
 
     def fits(replicas: int) -> bool:
-        layout = form.layout(replicas)
-        parts = (training_memory(context.model, layout, stage, context.request, "zero3") for stage in stages)
+        setup = TrainingSetup(context.model, form.layout(replicas), context.lengths.input_tokens, "zero3")
+        parts = (training_memory(setup, stage) for stage in stages)
         return all(part.total_bytes + CONTEXT_BYTES <= budget_bytes for part in parts)
 
     least = bisect_left(range(1, _MOST_REPLICAS + 1), True, key=fits) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.planner.memory.training import Sharding
+from cluster.planner.memory.training_memory import Sharding
 from cluster.planner.training.step import Step
 from cluster.units import format_duration, format_gib
 
@@ -16,12 +16,12 @@ _DIVIDED: dict[Sharding, str] = {
 }
 
 
-def sharding_in_words(sharding: Sharding) -> str:
+def describe_sharding(sharding: Sharding) -> str:
     """Say how the state is divided: 'ZeRO-1: optimizer state divided over the data-parallel ranks'."""
     return f"{NAMES[sharding]}: {_DIVIDED[sharding]}"
 
 
-def exchange_in_words(step: Step) -> str:
+def describe_exchange(step: Step) -> str:
     """Say what a rank exchanges with its like in the other replicas every step, and how long that takes."""
     if step.num_replicas == 1:
         return "one replica: no gradients to exchange"
@@ -36,7 +36,7 @@ def exchange_in_words(step: Step) -> str:
     return f"{sent} over {step.num_replicas} ranks every step, about {took}; {NAMES[step.sharding]}"
 
 
-def communication_in_words(step: Step) -> str:
+def describe_communication(step: Step) -> str:
     """Say the same in the imperative, against the all-reduce of plain data parallelism."""
     if step.num_replicas == 1:
         return "all-reduce gradients (one replica: none)"

@@ -57,7 +57,7 @@ def on_two_gpus(fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("on_two_gpus")
 def test_deploying_on_this_machine() -> None:
-    with SessionView(LocalSession(), tells_progress=False) as view:
+    with SessionView(LocalSession(), shows_progress=False) as view:
         cluster = view.settled_cluster()
         assert cluster.source == "nvml"
         assert view.settled_deployments() == ()

@@ -301,6 +301,6 @@ def test_a_described_cluster_is_told_once_and_takes_no_orders() -> None:
     assert recorder.wait_for(is_cluster("spec")) == ClusterSeen(cluster=cluster)
     assert not session.can_deploy
     for future in (session.deploy(order("x")), session.stop("d"), session.prompt("d", "p", "x", 1)):
-        with pytest.raises(BadInput, match="description"):
+        with pytest.raises(BadInput, match="a file or a spec"):
             future.result(PATIENCE_S)
     session.close()

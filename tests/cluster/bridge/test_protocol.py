@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.bridge.embedded import canonical_spec
+from cluster.bridge.driver.inventory_diff import is_worth_sending
+from cluster.bridge.driver.other_jobs import FOREIGN, ForeignClaims
+from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import ClusterSeen, Progress, SessionLost, TokenSeen
-from cluster.bridge.inventory_diff import worth_telling
+from cluster.bridge.keeper.embedded import canonical_spec
 from cluster.bridge.open_session import open_session
-from cluster.bridge.other_jobs import FOREIGN, ForeignClaims
 from cluster.bridge.protocol import (
     ANSWER,
     ORDER,
@@ -20,7 +21,6 @@ from cluster.bridge.protocol import (
     to_error,
     to_failure,
 )
-from cluster.bridge.simulated_loads import loads_of
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.errors import BadInput, ClusterviewError, DeployFailed, UnknownName, Unreachable
@@ -85,8 +85,8 @@ def test_sessions_that_cannot_be_are_refused_before_anything_starts() -> None:
 
 
 def test_an_inventory_is_told_again_only_for_a_reason() -> None:
-    assert worth_telling(None, CLUSTER)
-    assert not worth_telling(CLUSTER, CLUSTER.model_copy(update={"taken_at_s": 5.0}))
+    assert is_worth_sending(None, CLUSTER)
+    assert not is_worth_sending(CLUSTER, CLUSTER.model_copy(update={"taken_at_s": 5.0}))
     node = CLUSTER.nodes[0]
     total = node.gpus[0].memory_total_bytes or 0
     for changes, told in [
@@ -97,8 +97,8 @@ def test_an_inventory_is_told_again_only_for_a_reason() -> None:
     ]:
         gpus = (node.gpus[0].model_copy(update=changes), *node.gpus[1:])
         nodes = (node.model_copy(update={"gpus": gpus}), *CLUSTER.nodes[1:])
-        assert worth_telling(CLUSTER, CLUSTER.model_copy(update={"nodes": nodes})) is told
-    assert worth_telling(CLUSTER, CLUSTER.model_copy(update={"nodes": CLUSTER.nodes[:1]}))
+        assert is_worth_sending(CLUSTER, CLUSTER.model_copy(update={"nodes": nodes})) is told
+    assert is_worth_sending(CLUSTER, CLUSTER.model_copy(update={"nodes": CLUSTER.nodes[:1]}))
 
 
 def test_gpus_of_other_jobs_are_known_once_ray_has_said_so_for_a_while(

@@ -1,4 +1,4 @@
-"""A config is read, or told apart in one line by field and value: no other error, whatever it holds."""
+"""Any config is read, or refused in one line with field and value: there is no other error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ABSURD = [-1, 0, True, 1.5, float("nan"), float("inf"), 10**30, "many", [], {}, 
 @pytest.mark.parametrize(
     "field", ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size"]
 )
-def test_absurd_sizes_are_told_by_field_and_value(field: str, value: Any) -> None:
+def test_absurd_sizes_are_refused_by_field_and_value(field: str, value: Any) -> None:
     with pytest.raises(BadInput) as caught:
         model_from_config({**LLAMA, field: value}, "bad", "here/config.json")
     line = caught.value.one_line()
@@ -39,7 +39,7 @@ def test_a_missing_size_is_named(field: str) -> None:
 
 
 @pytest.mark.parametrize("config", [[], "text", 7, None, True])
-def test_what_is_no_object_is_told(config: Any) -> None:
+def test_a_config_that_is_not_an_object_is_refused(config: Any) -> None:
     with pytest.raises(BadInput):
         model_from_config(config, "bad", "config.json")
 
@@ -57,7 +57,7 @@ def test_control_characters_do_not_reach_the_screen() -> None:
     assert not any("\x1b" in note for note in model.notes)
 
 
-def test_an_unknown_architecture_is_planned_and_told() -> None:
+def test_an_unknown_architecture_is_planned_with_a_note() -> None:
     config = {**LLAMA, "model_type": "brand_new", "architectures": ["BrandNewForCausalLM"]}
     model = model_from_config(config, "new", "config.json")
     assert not model.known_architecture
@@ -80,7 +80,7 @@ def test_an_unknown_hybrid_may_leave_out_its_head_dim() -> None:
     assert model.layers[0].attention.head_dim == 2 * config["hidden_size"] // 4
 
 
-def test_a_decoder_is_planned_without_its_encoder_and_told() -> None:
+def test_a_decoder_is_planned_without_its_encoder_with_a_note() -> None:
     config = {
         "model_type": "bart",
         "d_model": 256,
@@ -92,10 +92,10 @@ def test_a_decoder_is_planned_without_its_encoder_and_told() -> None:
     }
     model = model_from_config(config, "new", "test")
     assert (model.num_layers, model.num_attention_heads, model.intermediate_size) == (4, 8, 512)
-    assert "The encoder is left out" in model.notes[-1]
+    assert "The encoder is not counted" in model.notes[-1]
 
 
-def test_an_audio_encoder_of_an_unknown_kind_is_told() -> None:
+def test_an_audio_encoder_of_an_unknown_kind_is_noted() -> None:
     model = model_from_config({**LLAMA, "audio_config": {"model_type": "brand_new"}}, "new", "test")
     assert not model.known_architecture
     assert "audio encoder" in model.notes[-1]
@@ -131,7 +131,7 @@ FIELDS = sorted(
     changes=st.dictionaries(st.sampled_from(FIELDS), VALUES, min_size=1, max_size=4),
     dropped=st.lists(st.sampled_from(FIELDS), max_size=2),
 )
-def test_a_mutated_config_is_read_or_told(
+def test_a_mutated_config_is_read_or_refused(
     base: dict[str, Any], changes: dict[str, Any], dropped: list[str]
 ) -> None:
     config = {name: value for name, value in {**base, **changes}.items() if name not in dropped}
@@ -173,7 +173,7 @@ SECTION = st.dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(section=SECTION)
-def test_a_mutated_quantisation_is_read_or_told(section: dict[str, Any]) -> None:
+def test_a_mutated_quantization_is_read_or_refused(section: dict[str, Any]) -> None:
     try:
         model = model_from_config({**LLAMA, "quantization_config": section}, "mutated", "config.json")
     except BadInput as error:
@@ -184,20 +184,20 @@ def test_a_mutated_quantisation_is_read_or_told(section: dict[str, Any]) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-def test_any_file_is_read_or_told(text: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_file_is_read_or_refused(text: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("model") / "config.json"
     path.write_bytes(text)
     with pytest.raises(BadInput):
         load_model(str(path))
 
 
-def test_a_deeply_nested_file_is_told(tmp_path: Path) -> None:
+def test_a_deeply_nested_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"a":' * 100_000)
     with pytest.raises(BadInput):
         load_model(str(tmp_path))
 
 
-def test_a_truncated_file_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused_with_line_and_column(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA, indent=1)[:60])
     with pytest.raises(BadInput, match=r"not JSON: .* line \d+ column \d+"):
         load_model(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Weights that are incomplete, damaged, or of another model than config.json: refused with the reason."""
+"""Weights that are incomplete, damaged, or not of the model in config.json are refused with the reason."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_a_second_copy_under_other_names_is_not_counted(tmp_path: Path) -> None:
     assert load_model(str(tmp_path)).weights_bytes == WHOLE_BYTES
 
 
-def test_missing_shards_of_an_index_are_said(tmp_path: Path) -> None:
+def test_missing_shards_of_an_index_are_noted(tmp_path: Path) -> None:
     names = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
     write_index(folder(tmp_path), WHOLE_BYTES, *names)
     write_header(tmp_path / names[0], {"a": ("BF16", 2)})
     model = load_model(str(tmp_path))
     assert (model.weights_bytes, model.weights_source) == (WHOLE_BYTES, "index")
-    assert any(note.startswith("The folder lacks 2 of 3 shards:") for note in model.notes)
+    assert any(note.startswith("2 of 3 shards missing from the folder:") for note in model.notes)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,24 @@ def moved(**offsets: tuple[int, int]) -> dict[str, Any]:
         (moved(b=(500, 2000)), 3000, "tensor b overlaps a"),
         (moved(a=(0, 800)), 3000, "tensor b leaves a gap of 200 bytes after a"),
         (moved(a=(8, 1000)), 3000, "tensor a leaves a gap of 8 bytes after the header"),
-        (moved(), 3001, "1 bytes after its last tensor belong to none"),
-        (moved(), 2999, "cut short: 1 bytes"),
+        (moved(), 3001, "1 bytes after its last tensor belong to no tensor"),
+        (moved(), 2999, "truncated: 1 bytes"),
         (
             {**moved(), "c": {"dtype": "BF16", "shape": [3], "data_offsets": [2000, 3000]}},
             3000,
-            "takes 6 bytes",
+            "needs 6 bytes",
         ),
         ({**moved(), "c": {"dtype": "F4", "shape": [2000], "data_offsets": [2000, 3000]}}, 3000, ""),
         (
             {**moved(), "c": {"dtype": "BF16", "shape": [-500], "data_offsets": [2000, 3000]}},
             3000,
-            "no shape",
+            "no valid dtype or shape",
         ),
-        ({**moved(), "c": {"dtype": 7, "shape": [500], "data_offsets": [2000, 3000]}}, 3000, "no dtype"),
+        (
+            {**moved(), "c": {"dtype": 7, "shape": [500], "data_offsets": [2000, 3000]}},
+            3000,
+            "no valid dtype or shape",
+        ),
         (
             {**moved(), "c": {"dtype": "BF16", "shape": [500], "data_offsets": [True, 3000]}},
             3000,
@@ -123,7 +127,7 @@ def moved(**offsets: tuple[int, int]) -> dict[str, Any]:
         ({**moved(), "c": [1]}, 3000, "data_offsets"),
     ],
 )
-def test_headers_are_held_against_their_file(
+def test_headers_are_checked_against_their_file(
     tmp_path: Path, header: dict[str, Any], data_bytes: int, reason: str
 ) -> None:
     write_file(folder(tmp_path) / "model.safetensors", header, data_bytes)
@@ -140,8 +144,8 @@ def without(name: str) -> Tensors:
     ("config", "tensors", "reason"),
     [
         ({"num_hidden_layers": 30}, whole(), "num_hidden_layers is 30 in config.json"),
-        ({}, without("model.layers.2.mlp.up_proj.weight"), "nothing of 1 of them (layer 2 is the first)"),
-        ({"hidden_size": 512}, whole(), "(hidden_size)"),
+        ({}, without("model.layers.2.mlp.up_proj.weight"), "the weights lack 1 layer (the first is layer 2)"),
+        ({"hidden_size": 512}, whole(), "hidden_size is 512 in config.json"),
         ({"vocab_size": 32_000}, whole(), "vocab_size is 32,000"),
         ({"intermediate_size": 4096}, whole(), "of the"),
         ({"intermediate_size": 128}, whole(), "more than config.json describes"),
@@ -167,7 +171,7 @@ def test_a_model_may_come_without_its_head(tmp_path: Path) -> None:
     assert "planned with the checkpoint's sizes" in model.notes[-1]
 
 
-def test_a_config_under_another_name_is_not_held_against_weights_beside_it(tmp_path: Path) -> None:
+def test_a_config_under_another_name_is_not_compared_with_weights_next_to_it(tmp_path: Path) -> None:
     (tmp_path / "lone.json").write_text(json.dumps(LLAMA))
     write_header(tmp_path / "model.safetensors", {"of.another.model": ("BF16", 1000)})
     assert load_model(str(tmp_path / "lone.json")).weights_source == "architecture"
@@ -193,7 +197,7 @@ def sparse(path: Path, start: bytes, size_bytes: int) -> None:
         ("hf_quant_config.json", b"{", 2 * 2**30, "limit for a config.json"),
     ],
 )
-def test_sizes_have_limits_that_are_said(
+def test_sizes_have_limits_that_are_named(
     tmp_path: Path, name: str, start: bytes, size_bytes: int, limit: str
 ) -> None:
     sparse(folder(tmp_path) / name, start, size_bytes)
@@ -204,7 +208,7 @@ def test_sizes_have_limits_that_are_said(
 def test_a_small_file_of_too_many_values_is_refused(tmp_path: Path) -> None:
     folder(tmp_path)
     (tmp_path / "config.json").write_text('{"a": [' + "[]," * 1_500_000 + "0]}")
-    assert "holds about 3,000,002 values" in refusal(tmp_path)
+    assert "has about 3,000,002 values" in refusal(tmp_path)
 
 
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_only_the_built_in_engine_divides_unevenly() -> None:
     assert [name for name in engine_names() if load_engine(name).parallelism.uneven] == ["builtin"]
 
 
-def test_bad_names_and_versions_are_told() -> None:
+def test_bad_names_and_versions_are_refused() -> None:
     with pytest.raises(UnknownName, match="'vlm'"):
         load_engine("vlm")
     with pytest.raises(BadInput, match="'latest'"):
@@ -42,7 +42,7 @@ def test_bad_names_and_versions_are_told() -> None:
 
 
 @given(st.text(max_size=30))
-def test_any_version_text_is_read_or_told(text: str) -> None:
+def test_any_version_text_is_read_or_refused(text: str) -> None:
     try:
         assert all(number >= 0 for number in parse_version(text))
     except BadInput as error:

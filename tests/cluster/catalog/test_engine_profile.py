@@ -1,4 +1,4 @@
-"""The form that an engine's file fills in: what is misspelt, missing or of the wrong type fails."""
+"""The schema of an engine's file: a misspelled or missing key and a value of the wrong type fail."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def vllm(*changes: tuple[str, object], **block: object) -> EngineFile:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
-        # Misspelt.
+        # Misspelled.
         (
             ("activations.logit_copies", 9.57),
             "base: activations.logit_copies: unknown key (did you mean logits_",
@@ -96,16 +96,16 @@ def vllm(*changes: tuple[str, object], **block: object) -> EngineFile:
         (("versions", {}), "vllm.toml: versions: expected [[versions]] tables"),
     ],
 )
-def test_a_mistake_is_told_by_file_and_key(change: tuple[str, object], told: str) -> None:
+def test_a_mistake_is_reported_by_file_and_key(change: tuple[str, object], expected: str) -> None:
     with pytest.raises(TableError) as caught:
         vllm(change)
     assert caught.value.message.startswith("engines/vllm.toml")
-    assert told in caught.value.message
+    assert expected in caught.value.message
     assert caught.value.exit_status == 4
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "expected"),
     [
         ({"cache": {"block_token": 32}}, "cache.block_token: unknown key (did you mean block_tokens?)"),
         ({"caches": {}}, "caches: unknown key"),
@@ -118,14 +118,16 @@ def test_a_mistake_is_told_by_file_and_key(change: tuple[str, object], told: str
         ({"removes": ["cache.block_tokens"]}, "removes: there is no table cache.block_tokens to remove"),
     ],
 )
-def test_a_mistake_in_a_version_fails_whatever_version_is_asked_for(block: dict[str, Any], told: str) -> None:
+def test_a_mistake_in_a_version_fails_whatever_version_is_asked_for(
+    block: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(TableError) as caught:
         vllm(**block)
-    assert caught.value.message.startswith(f"engines/vllm.toml, from 0.30.0: {told}")
+    assert caught.value.message.startswith(f"engines/vllm.toml, from 0.30.0: {expected}")
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "expected"),
     [
         ({"from": 0.3}, "versions[0].from: expected a version as in '0.11.0', found 0.3"),
         ({"from": "next"}, "versions[0].from: expected a version as in '0.11.0', found 'next'"),
@@ -133,10 +135,10 @@ def test_a_mistake_in_a_version_fails_whatever_version_is_asked_for(block: dict[
         ({"from": "1", "removes": "cache"}, "versions[0].removes: expected a list of tables, found 'cache'"),
     ],
 )
-def test_a_version_block_says_from_when_it_holds(block: dict[str, Any], told: str) -> None:
+def test_a_version_block_says_from_when_it_holds(block: dict[str, Any], expected: str) -> None:
     with pytest.raises(TableError) as caught:
         vllm(("versions", [block]))
-    assert caught.value.message == f"engines/vllm.toml: {told}"
+    assert caught.value.message == f"engines/vllm.toml: {expected}"
 
 
 def test_a_first_version_must_be_one() -> None:

@@ -14,12 +14,7 @@ from cluster.catalog.models import load_model
 from cluster.errors import BadInput
 
 CONFIGS = Path(__file__).parents[2] / "evidence" / "data" / "model_configs.jsonl"
-ROWS: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parents[2] / "evidence" / "data" / "model_configs.jsonl")
-    .read_text()
-    .splitlines()
-]
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in CONFIGS.read_text().splitlines()]
 _SCALES = {"T": 1e12, "B": 1e9, "M": 1e6}
 # The copy lacks what decides these: layer kinds, number of layers, widths, vocabulary.
 _INCOMPLETE = re.compile("has no (num_hidden_layers|vocab_size|intermediate_size)")
@@ -34,7 +29,7 @@ def published(row: dict[str, Any]) -> list[float]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
-def test_every_config_is_read_or_told_apart(row: dict[str, Any]) -> None:
+def test_every_config_is_read_or_refused_as_incomplete(row: dict[str, Any]) -> None:
     try:
         model = model_from_config(row["config"], row["model"], "evidence")
     except BadInput as error:
@@ -47,7 +42,7 @@ def test_every_config_is_read_or_told_apart(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if published(row)], ids=lambda row: row["model"])
-def test_catalogue_entries_have_the_published_size(row: dict[str, Any]) -> None:
+def test_catalog_entries_have_the_published_size(row: dict[str, Any]) -> None:
     model = load_model(row["model"])
     drafted = sum(tensor.parameters for layer in model.draft_layers for tensor in layer.tensors)
     # Some sources count the draft layers.

@@ -1,4 +1,4 @@
-"""Figures that are published or follow from published shapes: parameters, and cache bytes a token."""
+"""Figures that are published or follow from published shapes: parameters, and cache bytes per token."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_global_layers_have_their_own_heads() -> None:
     assert (sliding.head_dim, sliding.num_kv_heads, sliding.window) == (256, 16, 1024)
 
 
-def test_draft_layers_are_told_apart() -> None:
+def test_draft_layers_are_kept_separate() -> None:
     model = load_model("deepseek-ai/DeepSeek-V3")
     assert len(model.draft_layers) == 1
     drafted = sum(tensor.parameters for tensor in model.draft_layers[0].tensors)

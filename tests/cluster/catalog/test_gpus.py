@@ -1,4 +1,4 @@
-"""GPU types: found by what people and drivers call them, with figures that can be true."""
+"""GPU types are found by the names that users and drivers give them, and have plausible figures."""
 
 from __future__ import annotations
 

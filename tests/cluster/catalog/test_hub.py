@@ -1,4 +1,4 @@
-"""Hub ids that the catalogue does not hold: fetched through huggingface_hub, or one clear line."""
+"""Hub ids that are not in the catalog: fetched through huggingface_hub, or refused in one clear line."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from cluster.errors import UnknownName
 from tests.cluster.catalog.configs import sized
 
 
-def test_an_offline_hub_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offline_hub_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UnknownName, match="HF_HUB_OFFLINE is set"):
         load_model("nobody/nothing-at-all")
 
 
-def test_an_unreachable_hub_is_told_without_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_without_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UnknownName, match=r"hub\.invalid cannot be reached"):
+    with pytest.raises(UnknownName, match=r"hub\.invalid is not reachable"):
         load_model("nobody/nothing-at-all")
 
 

@@ -1,4 +1,4 @@
-"""Where one number belongs, lists, booleans, strings and fractions are refused by field."""
+"""Where a number is expected, lists, booleans, strings and fractions are refused by field."""
 
 from __future__ import annotations
 

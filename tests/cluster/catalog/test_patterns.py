@@ -1,4 +1,4 @@
-"""Patterns from files: matched as re.match and fnmatch would, at a cost that no pattern can blow up."""
+"""Patterns from files: matched as re.match and fnmatch would, in time that no pattern can blow up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.catalog.hf_config.quantization.expressions import Expressions, UnusableExpression
-from cluster.catalog.hf_config.quantization.paths import ModuleSet, bare_path
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet, bare_path
 from cluster.errors import BadInput
 from tests.cluster.catalog.configs import sized
 
@@ -74,7 +74,7 @@ def test_globs_match_as_fnmatch_does() -> None:
     assert compared > 5000
 
 
-def quantised(**section: Any) -> dict[str, Any]:
+def quantized(**section: Any) -> dict[str, Any]:
     return {
         **sized("llama"),
         "num_hidden_layers": 80,
@@ -96,25 +96,25 @@ EXPONENTIAL = (
 @pytest.mark.parametrize("pattern", EXPONENTIAL, ids=lambda pattern: pattern[:20])
 def test_exponential_patterns_are_answered_at_once(pattern: str) -> None:
     # Backtracking takes minutes to millennia here.
-    model = model_from_config(quantised(ignored_layers=[pattern]), "m", "config.json")
+    model = model_from_config(quantized(ignored_layers=[pattern]), "m", "config.json")
     assert model.parameters > 0
 
 
 @pytest.mark.parametrize("field", ["ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules"])
 def test_a_pattern_that_is_none_is_refused_by_name(field: str) -> None:
     with pytest.raises(BadInput, match=r"quantization_config: the pattern 're:a\(' cannot be used"):
-        model_from_config(quantised(**{field: ["lm_head", "re:a("]}), "m", "config.json")
+        model_from_config(quantized(**{field: ["lm_head", "re:a("]}), "m", "config.json")
 
 
 def test_more_patterns_than_can_be_matched_are_refused() -> None:
     many = [f"re:.*layers.{index}.*[a-z]{{1,40}}" for index in range(4000)]
-    with pytest.raises(BadInput, match=r"lists module patterns of [\d,]+ characters"):
-        model_from_config(quantised(ignored_layers=many), "m", "config.json")
+    with pytest.raises(BadInput, match=r"has [\d,]+ characters of module patterns"):
+        model_from_config(quantized(ignored_layers=many), "m", "config.json")
 
 
 def test_long_lists_of_names_and_beginnings_are_read() -> None:
     names = [f"model.layers.{layer}.mlp.experts.{expert}*" for layer in range(80) for expert in range(256)]
-    model = model_from_config(quantised(ignored_layers=[*names, "model.layers.7.mlp*"]), "m", "config.json")
+    model = model_from_config(quantized(ignored_layers=[*names, "model.layers.7.mlp*"]), "m", "config.json")
     kinds = [
         {tensor.format.name for tensor in layer.tensors if "down" in tensor.name} for layer in model.layers
     ]
@@ -124,7 +124,7 @@ def test_long_lists_of_names_and_beginnings_are_read() -> None:
 def test_matching_has_a_budget_over_all_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.catalog.hf_config.quantization.scheme._MOST_MATCHING_S", -1.0)
     with pytest.raises(BadInput, match="module patterns take more than"):
-        model_from_config(quantised(ignored_layers=["re:.*x"]), "m", "config.json")
+        model_from_config(quantized(ignored_layers=["re:.*x"]), "m", "config.json")
 
 
 def test_wrappers_are_stripped_in_one_pass() -> None:

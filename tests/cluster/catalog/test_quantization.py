@@ -152,7 +152,7 @@ def test_a_cache_dtype_is_read() -> None:
 
 
 @pytest.mark.parametrize("method", ["fp8", "awq", "gptq", "int8", "nvfp4", "mxfp4", "bitsandbytes", "w4a16"])
-def test_a_plain_model_is_planned_quantised(method: str) -> None:
+def test_a_plain_model_is_planned_quantized(method: str) -> None:
     plain = model_from_config(LLAMA, "small", "test")
     variant = model_from_config(LLAMA, "small", "test", quantization=method)
     assert variant.quantization is not None
@@ -167,7 +167,7 @@ def test_the_checkpoints_own_method_may_be_repeated() -> None:
         model_from_config(config, "small", "test", quantization="fp8")
 
 
-def test_an_unknown_method_is_told() -> None:
+def test_an_unknown_method_is_noted() -> None:
     with pytest.raises(BadInput, match="'q9'") as caught:
         model_from_config(LLAMA, "small", "test", quantization="q9")
     assert "fp8" in caught.value.hint

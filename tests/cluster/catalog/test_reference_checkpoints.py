@@ -1,4 +1,4 @@
-"""Checkpoints with the tensors of transformers' own classes are taken for what their config describes."""
+"""Checkpoints with the tensors of transformers' own classes are accepted as what their config describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that hold less than their config explains: every part of a plan weighs what lies on disk."""
+"""Checkpoints smaller than their config describes: every part of a plan uses the size on disk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.hf_config.totals import outer_tensors, size_bytes
 from cluster.catalog.model_spec import ModelSpec
 from cluster.catalog.models import load_model
-from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory import rank_memory
-from cluster.planner.request import PlanRequest
+from cluster.planner.layout import Layout
+from cluster.planner.memory import replica_memory
+from cluster.planner.replica import RankGpu
 from tests.cluster.catalog.configs import sized
 from tests.cluster.catalog.test_folder import LLAMA, WHOLE_BYTES, folder, whole, write_header
+from tests.cluster.planner.memory.specs import replica_of
 
 # What a description from generic fields says may be off by far: its weights are the checkpoint's.
 UNKNOWN = {**LLAMA, "model_type": "brand_new", "architectures": ["BrandNewForCausalLM"]}
@@ -47,8 +48,7 @@ def test_a_rank_weighs_its_share_of_the_headers(tmp_path: Path) -> None:
     write_header(folder(tmp_path, UNKNOWN) / "model.safetensors", stored(500_000, *[250_000] * 4))
     model, engine, room = load_model(str(tmp_path)), load_engine("builtin"), 80 * 2**30
     for tp in (1, 2):
-        stage, layout = StageRange(0, 0, 4, True, True), Layout(tp=tp)
-        memory = rank_memory(model, layout, stage, engine, PlanRequest(), room, room)
+        (memory,) = replica_memory(replica_of(model, engine, Layout(tp=tp), RankGpu(room, room))).ranks
         # The vocabulary is padded to 64 rows, and norms are whole on each rank.
         assert 1_500_000 / tp <= memory.weights_bytes - model.buffer_bytes <= 1_500_000 / tp * 1.05
 
@@ -77,6 +77,7 @@ def test_adapters_are_not_counted(tmp_path: Path) -> None:
     assert load_model(str(tmp_path)).weights_bytes == WHOLE_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

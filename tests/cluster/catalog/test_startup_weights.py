@@ -1,4 +1,4 @@
-"""Weights as engines logged them on one GPU, against the catalogue's tensors and rotary tables."""
+"""Weights as engines logged them on one GPU, against the catalog's tensors and rotary tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.catalog.models import load_model
-from cluster.catalog.models.catalogue import resolve
+from cluster.catalog.models.names import resolve
 from cluster.units import GIB
 
 EVIDENCE = Path(__file__).parents[2] / "evidence" / "data"
@@ -20,7 +20,7 @@ _PADDED = "mxfp4"
 
 
 def logged() -> list[tuple[str, float]]:
-    """(model, GiB) of the rows of one GPU whose model the catalogue holds."""
+    """(model, GiB) of the rows of one GPU whose model the catalog holds."""
     rows = [json.loads(line) for name in FILES for line in (EVIDENCE / name).read_text().splitlines()]
     found = []
     for row in rows:

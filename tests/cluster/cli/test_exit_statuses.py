@@ -122,11 +122,16 @@ def test_characters_that_the_terminal_lacks_are_spelled(tmp_path: Path) -> None:
         (RuntimeError("can't start new thread"), 3, "limit on processes"),
         (MemoryError(), 3, "out of memory"),
         (
-            ModuleNotFoundError("No module named 'textual'", name="textual"),
+            ModuleNotFoundError("No module named 'not_there'", name="not_there.part"),
             3,
-            "package textual is not install",
+            "package not-there is not installed. Run: ",
         ),
-        (ValueError("a\nb\x1b[31m"), 4, "a fault in clusterview itself: ValueError: a b[31m in"),
+        (
+            ImportError("cannot import name 'X' from 'textual.app'", name="textual.app"),
+            3,
+            "package textual cannot be imported: cannot import name 'X'",
+        ),
+        (ValueError("a\nb\x1b[31m"), 4, "a bug in clusterview: ValueError: a b[31m in"),
         (RecursionError(), 4, "RecursionError"),
         (AssertionError(), 4, "AssertionError"),
     ],
@@ -195,4 +200,4 @@ def test_another_package_of_our_name_is_explained(tmp_path: Path) -> None:
 
 def test_the_statuses_are_in_the_help() -> None:
     told = run_clusterview("--help").stdout
-    assert "3 the system refused" in told and "4 a fault of clusterview" in told
+    assert "3 system error" in told and "4 a bug in clusterview" in told

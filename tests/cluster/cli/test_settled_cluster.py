@@ -71,7 +71,7 @@ def read(**states: NodeState) -> ReadingsSeen:
 
 
 def settled(*events: Event, probes_s: float = PATIENCE_S) -> dict[str, tuple[int, str | None]]:
-    with SessionView(Script(*events), tells_progress=False) as view:
+    with SessionView(Script(*events), shows_progress=False) as view:
         cluster = view.settled_cluster(PATIENCE_S, probes_s)
     return {node.name: (len(node.gpus), node.error) for node in cluster.nodes}
 
@@ -102,7 +102,7 @@ def test_a_node_that_hangs_before_any_gpu_was_seen_is_waited_for() -> None:
 
 
 def test_a_node_whose_readings_are_old_says_so() -> None:
-    assert settled(seen(node("a", 4)), read(a="hung")) == {"a": (4, "not read now: why")}
+    assert settled(seen(node("a", 4)), read(a="hung")) == {"a": (4, "no current reading: why")}
 
 
 def test_a_node_that_left_is_not_waited_for() -> None:

@@ -42,6 +42,6 @@ def test_the_doctor_names_what_it_looked_at() -> None:
 def test_the_doctor_s_findings_as_json() -> None:
     findings = json.loads(run_clusterview("doctor", "--json", "--cluster", "1xL4").stdout)["findings"]
     assert {finding["state"] for finding in findings} <= {"ok", "warn", "fail"}
-    assert {"Python", "ray", "torch", "terminal", "records", "limits", "cluster"} == {
+    assert {"Python", "textual", "ray", "torch", "terminal", "records", "limits", "cluster"} == {
         finding["subject"] for finding in findings
     }

@@ -21,11 +21,11 @@ from cluster.deploy.preflight import (
     verdict_on,
     verdicts_here,
 )
-from cluster.deploy.preflight_lines import requirement
 from cluster.deploy.rank_report import RankReport, RankStep
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.deploy.status_of import other_port
 from cluster.errors import BadInput, DeployFailed, Unreachable
+from cluster.packages import requirement
 from tests.ray.support import TINY_LLAMA, order
 
 CLUSTER = parse_cluster_spec("2x2xA100-80GB", "simulated")

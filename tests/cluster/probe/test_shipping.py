@@ -16,8 +16,10 @@ RECEIVERS_SIDE = ("local.py", "naming.py")
 PROGRAM = """
 import json
 from cluster.probe.watch import ProbeProcess
-from cluster.probe.node import read_node
-node, reading = read_node("id", "name")
+from cluster.probe.node import NodeReader
+reader = NodeReader("id", "name")
+node, reading = reader.read_inventory(), reader.read_now()
+reader.close()
 probe = ProbeProcess("id", "name")
 probe.start()
 assert probe.wait_first(60)

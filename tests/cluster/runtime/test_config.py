@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.catalog.model_spec import ModelSpec
+from cluster.catalog.models import load_config, load_model, model_names
 from cluster.errors import BadInput
-from cluster.runtime.config import read_model_config
+from cluster.runtime.config import ModelConfig, read_model_config
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -152,3 +154,37 @@ def test_any_config_is_read_or_refused(changes: dict[str, Any], family: str) -> 
     else:
         assert model.num_heads % model.num_kv_heads == 0
         assert len(model.windows) == model.num_layers
+
+
+def sizes_that_run(config: ModelConfig) -> tuple[object, ...]:
+    heads = (config.num_heads, config.num_kv_heads, config.head_dim)
+    widths = (config.hidden_size, config.intermediate_size, config.vocab_size)
+    return (*heads, *widths, config.max_position, config.tied_embeddings, config.windows)
+
+
+def sizes_that_are_planned(model: ModelSpec) -> tuple[object, ...]:
+    heads = (model.num_attention_heads, model.num_kv_heads, model.head_dim)
+    widths = (model.hidden_size, model.intermediate_size, model.vocab_size)
+    windows = tuple(layer.attention.window for layer in model.layers)
+    return (*heads, *widths, model.max_position, model.tied_embeddings, windows)
+
+
+def test_what_is_planned_is_what_runs() -> None:
+    """The planner and the built-in engine read the same sizes from every config that both take."""
+    compared, differing = 0, []
+    for name in model_names():
+        try:
+            config = read_model_config(load_config(name))
+        except BadInput:
+            continue
+        compared += 1
+        if sizes_that_run(config) != sizes_that_are_planned(load_model(name)):
+            differing.append(name)
+    assert compared > 100
+    assert differing == []
+
+
+def test_a_field_is_named_as_the_file_spells_it() -> None:
+    with pytest.raises(BadInput) as caught:
+        read_model_config({key: LLAMA[key] for key in LLAMA if key != "hidden_size"} | {"n_embd": "64"})
+    assert caught.value.message == "config.json: n_embd is '64'"

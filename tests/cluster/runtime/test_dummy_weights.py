@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from cluster.catalog.hf_config import model_from_config
 from cluster.runtime.config import read_model_config
 from cluster.runtime.dummy_weights import fill_with_dummy
 from cluster.runtime.generation import GenerationRequest
@@ -13,15 +14,19 @@ from cluster.runtime.scale import scale_config
 from tests.cluster.runtime.ranks import Job, RankPool
 
 CONFIG, _ = scale_config(
-    {
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": 8192,
-        "intermediate_size": 28672,
-        "num_hidden_layers": 80,
-        "num_attention_heads": 64,
-        "num_key_value_heads": 8,
-        "vocab_size": 128256,
-    },
+    model_from_config(
+        {
+            "architectures": ["LlamaForCausalLM"],
+            "hidden_size": 8192,
+            "intermediate_size": 28672,
+            "num_hidden_layers": 80,
+            "num_attention_heads": 64,
+            "num_key_value_heads": 8,
+            "vocab_size": 128256,
+        },
+        "large",
+        "test",
+    ),
     tp=4,
 )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 
 KINDS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 
 

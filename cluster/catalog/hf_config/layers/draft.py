@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.build import LayerFactory
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
-from cluster.catalog.hf_config.pattern import FULL, NO_MIXER
-from cluster.catalog.hf_config.plans import LayerPlan
+from cluster.catalog.hf_config.layer_kinds import FULL, NO_MIXER
+from cluster.catalog.hf_config.layer_plans import LayerPlan
+from cluster.catalog.hf_config.layers.layer_factory import LayerFactory
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Layer, Split
 
 

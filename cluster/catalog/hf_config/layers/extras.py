@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Split, Tensor
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.layers.attention import is_on
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
 from cluster.catalog.hf_config.layers.extras import extra_tensors
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Split, Tensor
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
 from cluster.catalog.hf_config.layers.attention import is_on
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 
-# An indexer's cache holds FP8 keys and one fp32 scale a token (vLLM's sparse-attention indexer).
+# An indexer's cache holds FP8 keys and one fp32 scale per token (vLLM's sparse-attention indexer).
 _INDEX_SCALE_BYTES = 4
 
 

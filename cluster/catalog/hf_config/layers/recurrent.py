@@ -1,4 +1,4 @@
-"""Mixers that keep a fixed state a sequence: state-space models, delta nets, short convolutions."""
+"""Mixers that keep a fixed state per sequence: state-space models, delta nets, short convolutions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.catalog.hf_config.families import Family
 from cluster.catalog.hf_config.fields import Fields
-from cluster.catalog.hf_config.layers.builder import TensorBuilder
+from cluster.catalog.hf_config.layers.tensor_builder import TensorBuilder
 from cluster.catalog.hf_config.quantization.formats import plain_dtype
 from cluster.catalog.model_spec import Attention, AttentionKind, Split, Tensor
 
@@ -102,7 +102,7 @@ def mamba2(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
 
 
 def mamba1(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
-    """Mamba: a state vector a channel, its step size through a low-rank projection."""
+    """Mamba: a state vector per channel, its step size through a low-rank projection."""
     hidden, module = fields.integer("hidden_size"), family.recurrent_module
     inner = fields.integer("mamba_intermediate_size", hidden * fields.integer("expand", 2))
     state, kernel = fields.integer("ssm_state_size", 16), fields.integer("conv_kernel", 4)
@@ -150,7 +150,7 @@ def short_convolution(fields: Fields, family: Family, builder: TensorBuilder) ->
 
 
 def rwkv(fields: Fields, family: Family, builder: TensorBuilder) -> Mixer:
-    """RWKV-4: a decayed average of values a channel, its numerator, denominator and exponent in 32 bits."""
+    """RWKV-4: a decayed average of values per channel: its numerator, denominator and exponent in 32 bits."""
     hidden, module = fields.integer("hidden_size"), "attention"
     width = fields.integer("attention_hidden_size", hidden)
     tensors = [

@@ -32,18 +32,22 @@ def rotary_bytes(fields: Fields, layers: Iterable[Layer], max_position: int) -> 
     return sum(width * positions for _, width, positions in tables) * _BYTES
 
 
+def rope_section(fields: Fields) -> Fields:
+    """Return the section that scales the rotary positions, by its new or its old name; empty where absent."""
+    stated = (fields.section("rope_parameters"), fields.section("rope_scaling"))
+    return next((section for section in stated if section and section.values), Fields({}, fields.where))
+
+
 def rope_type(fields: Fields) -> str:
-    """Return how a config scales its rotary positions; '' where it states nothing of the kind."""
-    stated = fields.section("rope_parameters") or fields.section("rope_scaling")
-    if stated is None:
-        return ""
+    """Return how a config scales its rotary positions ('llama3', 'yarn' ...); '' where it does not."""
+    stated = rope_section(fields)
     named = stated.raw("rope_type") or stated.raw("type")
     return clean(named, 40) if isinstance(named, str) and named != "default" else ""
 
 
 def _scaling(fields: Fields, kind: AttentionKind) -> tuple[Fields, str]:
     """Return the section that scales this kind of layer, and a tag that tells tables of other bases apart."""
-    stated = fields.section("rope_parameters") or fields.section("rope_scaling") or Fields({}, fields.where)
+    stated = rope_section(fields)
     name = _NAMES.get(kind, "full_attention")
     own = stated.values.get(name)
     if isinstance(own, dict):

@@ -1,1 +1,1 @@
-"""Read quantization_config: the storage format of every module, and the modules left unconverted."""
+"""Read quantization_config: the storage format of every module, and the modules left unquantized."""

@@ -1,4 +1,4 @@
-"""Regular expressions from files, matched in linear time whatever they say.
+"""Regular expressions from config files, matched in linear time whatever they are.
 
 RE2 does the matching: its cost grows with the expression and the path, never exponentially. RE2 has no
 lookarounds, which some checkpoints use ('^(?!.*vision).*'). One outside of groups is evaluated apart, at each
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.packages import require
+
 LONGEST_EXPRESSION = 4096
 _MOST_LOOKAROUNDS = 8
 # Flags in front hold for the whole expression, so for each part of it.
@@ -20,7 +22,7 @@ _LOOKAROUNDS = {"(?=": (True, False), "(?!": (False, False), "(?<=": (True, True
 
 
 class UnusableExpression(ValueError):
-    """An expression that is none, or that cannot be matched in linear time; the text says why."""
+    """An expression that is invalid or cannot be matched in linear time; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def _joined(expressions: list[str]) -> list[Any]:
 
 
 def _compile(expression: str) -> Any:
-    import re2  # only models whose config has expressions need it
+    require("re2")  # only models whose config lists expressions need it
+    import re2
 
     options = re2.Options()
     options.log_errors = False

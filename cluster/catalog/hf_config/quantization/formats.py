@@ -1,4 +1,4 @@
-"""How weights are stored: the plain dtypes and the quantised formats checkpoints use."""
+"""How weights are stored: the plain dtypes and the quantized formats checkpoints use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _DTYPE_NAMES = {
     "fp32": "fp32",
 }
 
-# One fp32 scale a tensor is a few bytes: left out.
+# One fp32 scale per tensor is a few bytes: ignored.
 FP8_TENSOR = WeightFormat("fp8", 8)
 FP8_CHANNEL = WeightFormat("fp8", 8, scale_bytes_per_group=4)
 INT8_CHANNEL = WeightFormat("int8", 8, scale_bytes_per_group=4)
 MXFP4 = WeightFormat("mxfp4", 4, group_size=32, scale_bytes_per_group=1)
 MXFP8 = WeightFormat("mxfp8", 8, group_size=32, scale_bytes_per_group=1)
 NVFP4 = WeightFormat("nvfp4", 4, group_size=16, scale_bytes_per_group=1)
-# bitsandbytes: absmax of 64 elements. Checkpoints quantise it once more to a byte; engines undo that as they
+# bitsandbytes: absmax of 64 elements. Checkpoints quantize it once more to a byte; engines undo that as they
 # load (vLLM, bitsandbytes_loader.py, dequantize_dq: Qwen2.5-3B 2.07 GiB).
 NF4 = WeightFormat("nf4", 4, group_size=64, scale_bytes_per_group=4)
 BNB_INT8 = WeightFormat("int8", 8, scale_bytes_per_group=4)
@@ -44,16 +44,16 @@ def require_dtype(name: str) -> str:
     """Return the compute dtype a user asked for; raises BadInput when no engine computes in it."""
     dtype = plain_dtype(name)
     if dtype is None:
-        raise BadInput(f"dtype '{clean(name, 40)}' is not known", "Use auto, bfloat16, float16 or float32")
+        raise BadInput(f"Unknown dtype '{clean(name, 40)}'", "Use auto, bfloat16, float16 or float32")
     return dtype
 
 
 def fp8_block(out_size: int, in_size: int, scale_bytes: float = 4) -> WeightFormat:
-    """FP8 with one scale a block, as in the 128x128 checkpoints."""
+    """FP8 with one scale per block, as in the 128x128 checkpoints."""
     return WeightFormat("fp8", 8, block=(out_size, in_size), scale_bytes_per_group=scale_bytes)
 
 
 def grouped_int(bits: int, group_size: int | None, zero_points: bool) -> WeightFormat:
-    """AWQ or GPTQ style integers: a 16-bit scale a group, and packed zero points where kept."""
+    """AWQ or GPTQ style integers: a 16-bit scale per group, and packed zero points where kept."""
     scale_bytes = 2 + (bits / 8 if zero_points else 0)
     return WeightFormat(f"int{bits}", bits, group_size=group_size, scale_bytes_per_group=scale_bytes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cluster.catalog.hf_config.quantization.paths import ModuleSet
+from cluster.catalog.hf_config.quantization.module_set import ModuleSet
 from cluster.catalog.model_spec import Quantization, WeightFormat
 from cluster.errors import BadInput
 
@@ -29,7 +29,7 @@ def _spellings(path: str, is_expert: bool) -> tuple[str, ...]:
 
 
 class Meter:
-    """Adds up the time that the patterns of a config take: each match is linear, their number is the file's.
+    """Adds up the time that a config's patterns take: matching is linear, but a file may have many.
 
     Processor time of this thread, so that a busy machine does not cause a refusal.
     """
@@ -39,7 +39,7 @@ class Meter:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count what runs inside; raises BadInput once the limit was passed."""
+        """Count the time spent inside; raises BadInput once the limit is exceeded."""
         begun_s = time.thread_time()
         yield
         self._spent_s += time.thread_time() - begun_s
@@ -65,7 +65,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Scheme:
-    """The plain dtype, the rules of a quantisation in order, and what they leave out."""
+    """The plain dtype, the rules of a quantization in order, and what they leave out."""
 
     base: WeightFormat
     rules: tuple[Rule, ...] = ()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
 from cluster.inventory import MeasuredLink
-from cluster.planner import cost
+from cluster.planner.cost import all_reduces_per_token
 from cluster.planner.cost.steady_state import Stream
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.replica import Rank, RankGpu, ReplicaLinks
 from cluster.planner.request import PlanRequest
-from tests.cluster.planner.cost.setups import LLAMA_8B, LLAMA_70B, QWEN_MOE, ask, rate
+from cluster.planner.result import Bottleneck
+from cluster.planner.search.ranking import meets_limits
+from tests.cluster.planner.cost.setups import LLAMA_8B, LLAMA_70B, QWEN_MOE, ask, rate, timed
+from tests.evidence.setups import even_replica
 
 LENGTHS = st.integers(1, 20_000)
 
@@ -71,7 +76,7 @@ def test_tensor_parallelism_is_what_speeds_up_a_single_request() -> None:
 def test_a_pipeline_does_not_speed_up_a_single_request() -> None:
     alone, piped = (ask(layout=Layout(tp=4, pp=pp), concurrency=1) for pp in (1, 2))
     assert piped.tpot_s.value > alone.tpot_s.value
-    assert piped.bottleneck == "pipeline bubbles"
+    assert piped.bottleneck is Bottleneck.PIPELINE_BUBBLES
 
 
 def test_a_pipeline_fills_with_requests() -> None:
@@ -81,13 +86,14 @@ def test_a_pipeline_fills_with_requests() -> None:
 
 
 def test_the_slowest_stage_paces_a_pipeline() -> None:
-    model, gpu, engine = load_model(LLAMA_70B), find_gpu("H100"), load_engine("vllm")
-    request = PlanRequest(concurrency=64)
+    h100, request = find_gpu("H100"), PlanRequest(concurrency=64)
+    gpu = RankGpu(h100.memory_bytes, h100.memory_bytes, h100)
+    even = even_replica(load_model(LLAMA_70B), Layout(tp=4, pp=2), gpu, request)
 
     def speed(cut: int) -> float:
         stages = (StageRange(0, 0, cut, True, False), StageRange(1, cut, 80, False, True))
-        layout, topology = Layout(tp=4, pp=2), cost.Topology(tp_link="nvlink")
-        found = cost.estimate(model, layout, stages, gpu, topology, engine, request, 400_000)
+        ranks = tuple(Rank(stage, gpu) for stage in stages)
+        found = timed(replace(even, ranks=ranks, links=ReplicaLinks("nvlink")), request)
         return found.throughput_tokens_per_s.value
 
     assert speed(20) < 0.8 * speed(40)
@@ -95,21 +101,20 @@ def test_the_slowest_stage_paces_a_pipeline() -> None:
 
 def test_all_reduces_of_a_token() -> None:
     model = load_model(LLAMA_70B)
-    assert cost.all_reduces_per_token(model, Layout(tp=4)) == 160
-    assert cost.all_reduces_per_token(model, Layout(tp=1, pp=4)) == 0
-    assert cost.all_reduce_bytes_per_token(model, Layout(tp=4)) == 160 * 8192 * 2
+    assert all_reduces_per_token(model, Layout(tp=4)) == 160
+    assert all_reduces_per_token(model, Layout(tp=1, pp=4)) == 0
 
 
 def test_a_tensor_group_over_the_network_is_slower_than_over_nvlink() -> None:
     near, far = (
-        rate(layout=Layout(tp=8), topology=cost.Topology(tp_link=link)) for link in ("nvlink", "network")
+        rate(layout=Layout(tp=8), links=ReplicaLinks(tp_link=link)) for link in ("nvlink", "network")
     )
     assert far < near / 2
 
 
 def test_a_slow_link_measured_on_the_cluster_counts() -> None:
     slow = MeasuredLink(scope="node", num_ranks=4, latency_s=5e-3, bandwidth_bytes_per_s=1e9)
-    estimate = ask(links=(slow,), concurrency=1)
+    estimate = ask(links=ReplicaLinks("nvlink", measured=(slow,)), concurrency=1)
     assert estimate.bottleneck == "all-reduce"
     assert estimate.tpot_s.value > 160 * 5e-3
 
@@ -119,12 +124,12 @@ def test_the_batch_is_the_largest_that_keeps_a_limit_on_tpot() -> None:
     assert free.tpot_s.value > 0.03
     assert 0.029 < held.tpot_s.value <= 0.03
     assert held.batch < free.batch
-    assert cost.meets_limits(held, PlanRequest(tpot_s=0.03))
+    assert meets_limits(held, PlanRequest(tpot_s=0.03))
 
 
 def test_a_limit_nobody_can_keep_is_said_to_be_missed() -> None:
     request = PlanRequest(ttft_s=1e-3)
-    assert not cost.meets_limits(ask(ttft_s=1e-3), request)
+    assert not meets_limits(ask(ttft_s=1e-3), request)
 
 
 def test_requests_beyond_the_batch_wait() -> None:
@@ -161,7 +166,7 @@ def test_stages_on_other_nodes_are_further_away() -> None:
         ask(
             layout=Layout(tp=4, pp=2),
             concurrency=1,
-            topology=cost.Topology("nvlink", pp_crosses_node=crosses),
+            links=ReplicaLinks("nvlink", pp_crosses_node=crosses),
         )
         for crosses in (False, True)
     )

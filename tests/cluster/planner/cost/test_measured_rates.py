@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.catalog.gpus import find_gpu
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, MeasuredRate
-from cluster.planner.cost.measured import with_measured_rates
 from cluster.planner.cost.rates import make_rates
 from tests.cluster.planner.ask import LLAMA_8B, ask, best
 
@@ -29,9 +30,8 @@ def test_the_cost_model_divides_by_what_was_measured() -> None:
     from cluster.catalog.timing_spec import load_timing
 
     timing = load_timing()
-    own = with_measured_rates(
-        H100, [MeasuredRate(gpu_type="H100", memory_bytes_per_s=2.5e12, flops_per_s={"bf16": 5e14})]
-    )
+    measured = MeasuredRate(gpu_type="H100", memory_bytes_per_s=2.5e12, flops_per_s={"bf16": 5e14})
+    own = replace(H100, measured=measured)
     rates = make_rates(own, engine_timing("vllm", "0.20.0"), timing)
     usual = make_rates(H100, engine_timing("vllm", "0.20.0"), timing)
     engine = engine_timing("vllm", "0.20.0")

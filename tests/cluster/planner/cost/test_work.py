@@ -9,13 +9,14 @@ import pytest
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
-from cluster.planner.cost import Topology, link_for
+from cluster.planner.cost import link_for
 from cluster.planner.cost.rates import rates_of
 from cluster.planner.cost.roofline import Group, Load, stage_time
 from cluster.planner.cost.stage_sums import stage_work
 from cluster.planner.cost.work import StageWork, work_key
 from cluster.planner.layout import Layout
 from cluster.planner.memory.weights import stage_weights_bytes
+from cluster.planner.replica import ReplicaLinks
 from tests.cluster.planner.cost.setups import LLAMA_70B, QWEN_MOE
 from tests.evidence.setups import even_stages
 
@@ -85,7 +86,7 @@ def test_a_recurrent_state_is_read_and_written_for_every_token() -> None:
     assert work.state_bytes > 0
     gpu, engine = find_gpu("H100"), load_engine("vllm")
     rates, load = rates_of(gpu, engine), Load(sequences=64, context=1024)
-    group = Group(tp=1, tp_link=link_for("none", 1, gpu, Topology()))
+    group = Group(tp=1, tp_link=link_for("none", 1, gpu, ReplicaLinks()))
     without = stage_time(replace(work, state_bytes=0.0), load, group, rates)
     more_s = stage_time(work, load, group, rates).total_s - without.total_s
     assert more_s == pytest.approx(64 * work.state_bytes / rates.plain_bytes_per_s)

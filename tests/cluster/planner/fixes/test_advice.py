@@ -6,11 +6,11 @@ import re
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import GpuProcess
+from cluster.planner.fixes.fix import Fix, FreeMemory, LargerCluster
+from cluster.planner.layout import Layout
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
-
-
-def line(advice: tuple[str, ...], start: str) -> str:
-    return next(text for text in advice if text.startswith(start))
+from tests.cluster.planner.fixes.follow import follow, holds, weights_of
 
 
 def test_the_shortfall_is_told_in_gib() -> None:
@@ -21,18 +21,19 @@ def test_the_shortfall_is_told_in_gib() -> None:
 
 def test_what_is_said_to_fit_does_fit() -> None:
     answer = ask(LLAMA_70B, "2xA100-80GB")
-    shorter = re.fullmatch(r"--max-model-len (\d+) fits as (.+)", line(answer.advice, "--max-model-len"))
-    assert shorter is not None
-    again = ask(LLAMA_70B, "2xA100-80GB", max_model_len=int(shorter[1]))
-    assert best(again).label == shorter[2]
-    more = re.fullmatch(r"(\d+) x A100-80GB in one node hold it as (.+)", line(answer.advice, "4 x"))
-    assert more is not None
-    assert best(ask(LLAMA_70B, f"{more[1]}xA100-80GB")).label == more[2]
+    shorter = next(fix for fix in answer.fixes if "max_model_len" in dict(fix.options))
+    again = follow(answer, None, shorter)
+    assert best(again).layout == shorter.layout
+    assert again.request.max_model_len == dict(shorter.options)["max_model_len"]
+    larger = Fix(layout=Layout(tp=4), hardware=LargerCluster(1, 4, "A100-80GB"))
+    assert larger in answer.fixes and best(follow(answer, None, larger)).layout == Layout(tp=4)
+    assert best(ask(LLAMA_70B, "4xA100-80GB")).layout == Layout(tp=4)
 
 
-def test_quantised_variants_and_more_nodes_are_offered() -> None:
-    advice = ask(LLAMA_405B, "8xH100").advice
-    assert line(advice, "FP8 weights (38") and line(advice, "2 nodes of 8 x H100 hold it as TP=8, PP=2")
+def test_quantized_weights_and_more_nodes_are_suggested() -> None:
+    fixes = ask(LLAMA_405B, "8xH100").fixes
+    assert weights_of(fixes) == ["FP8"]
+    assert Fix(layout=Layout(tp=8, pp=2), hardware=LargerCluster(2, 8, "H100")) in fixes
 
 
 def test_the_process_that_is_in_the_way_is_named() -> None:
@@ -42,16 +43,34 @@ def test_the_process_that_is_in_the_way_is_named() -> None:
         changes = {"processes": (process,)} if gpu == 2 else {}
         cluster = with_gpu(cluster, 0, gpu, memory_free_bytes=9 * GIB, **changes)
     answer = ask(LLAMA_70B, cluster)
-    freed = line(answer.advice, "stop")
-    assert freed.startswith("stop pid 4711 (trainer, 70.0 GiB) on node-1 GPU 2; free ")
-    assert all(f"node-1 GPU {gpu}" in freed for gpu in range(4)) and freed.endswith(": then PP=4 fits")
+    fix = next(fix for fix in answer.fixes if isinstance(fix.hardware, FreeMemory))
+    assert isinstance(fix.hardware, FreeMemory) and fix.layout is not None
+    stopped = {gpu.gpu_index: [one.pid for one in gpu.processes] for gpu in fix.hardware.gpus}
+    assert stopped == {0: [], 1: [], 2: [4711], 3: []}
+    assert best(follow(answer, None, fix)).layout == fix.layout
+    text = next(line for line in answer.advice if "stop" in line)
+    assert text.startswith(
+        f"{fix.layout.label} fits if you stop pid 4711 (trainer, 70.0 GiB) on node-1 GPU 2, and free "
+    )
+    assert all(f"node-1 GPU {gpu}" in text for gpu in range(4))
+
+
+def test_gpus_that_another_job_claimed_are_named() -> None:
+    cluster = parse_cluster_spec("4xA100-80GB")
+    for gpu in range(3):
+        cluster = with_gpu(cluster, 0, gpu, claimed_by="other")
+    answer = ask(LLAMA_70B, cluster)
+    fix = next(fix for fix in answer.fixes if isinstance(fix.hardware, FreeMemory))
+    assert isinstance(fix.hardware, FreeMemory) and fix.layout is not None
+    assert {(gpu.gpu_index, gpu.claimed_by) for gpu in fix.hardware.gpus} == {(n, "other") for n in range(3)}
+    assert holds(follow(answer, None, fix), fix.layout)
 
 
 def test_a_pin_that_cannot_hold_names_the_free_choice() -> None:
     answer = ask(LLAMA_70B, "8xA100-80GB", tp=3)
     assert answer.recommended is None
-    assert answer.candidates[0].rejections[0].rule == "heads_not_divisible"
-    assert "without the pinned degrees TP=4, DP=2 fits" in answer.advice
+    assert answer.candidates[0].rejections[0].rule is Rule.HEADS_NOT_DIVISIBLE
+    assert answer.fixes[0] == Fix(layout=Layout(tp=4, dp=2)) and "TP=4, DP=2 fits" in answer.advice
     assert answer.decision[-1].question == "Does TP=3 hold?" and answer.decision[-1].answer == "NO"
 
 
@@ -66,7 +85,7 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
     answer = ask("meta-llama/Llama-2-7b-hf", "4xA100-80GB", max_model_len=32_000)
     assert answer.recommended is None
     rejection = answer.candidates[0].rejections[0]
-    assert (rejection.rule, rejection.fix) == ("max_len_exceeds_model", "--max-model-len 4096")
+    assert (rejection.rule, rejection.fixes) == (Rule.MAX_LEN_EXCEEDS_MODEL, (Fix.of(max_model_len=4096),))
     first, second = answer.decision
     assert first.question == "Does the model take sequences of 32,000 tokens?"
     assert first.answer == "NO" and "made for 4,096" in first.because
@@ -75,5 +94,5 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
 
 def test_a_dtype_that_the_gpus_lack_is_not_blamed_on_memory() -> None:
     answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype="bf16")
-    assert answer.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert answer.candidates[0].rejections[0].rule is Rule.DTYPE_UNSUPPORTED
     assert [step.question for step in answer.decision] == ["Can vllm run this model on these GPUs?"]

@@ -1,9 +1,7 @@
-"""Whatever a refusal names as a way out holds when it is asked for."""
+"""Every fix of a refusal holds when it is applied and planned again."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,71 +11,27 @@ from hypothesis import strategies as st
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, GpuProcess
+from cluster.planner.fixes.fix import Fix, LargerCluster
+from cluster.planner.layout import Layout
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
-from cluster.planner.result import Candidate, Plan
-from cluster.planner.variants import FULL_SIZE, VARIANTS, stored_as
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, with_gpu
+from tests.cluster.planner.fixes.follow import assert_fixes_hold, fixes_by_label, weights_of
 
 QWEN_7B = "Qwen/Qwen2.5-7B-Instruct"
 QWEN_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
 GPT_OSS = "openai/gpt-oss-120b"
 SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
-DTYPES = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
-OPTIONS = {
-    "--max-model-len": ("max_model_len", int),
-    "--gpu-memory-utilization": ("gpu_memory_utilization", float),
-    "--max-num-seqs": ("max_num_seqs", int),
-    "--max-num-batched-tokens": ("max_num_batched_tokens", int),
-    "--kv-cache-dtype": ("kv_cache_dtype", lambda name: None if name == "auto" else name),
-    "--decode-context-parallel-size": ("decode_context_parallel", int),
-    "--kv-cache-memory-bytes": ("kv_cache_memory_bytes", int),
-    "--dtype": ("dtype", lambda flag: DTYPES[flag]),
-    "--engine": ("engine", str),
-    "--engine-version": ("engine_version", str),
-}
-
-NOT_A_CHANGE = re.compile(
-    "more GPU|stop |free |fits? as|hold it|without the pinned|another model|instead|one replica|DP="
-)
-"""Ways that are no change of the layout's own degrees or options: other layouts, processes, hardware."""
 
 
-def followed(answer: Plan, refused: Candidate, way: str) -> Plan | None:
-    """Plan again as a way out says; None for a way that is not a change of options."""
-    layout, model = refused.layout, answer.model
-    now = {"tp": layout.tp, "pp": layout.pp, "ep": layout.ep if layout.ep > 1 else None}
-    named = {axis.lower(): int(degree) for axis, degree in re.findall(r"\b(TP|PP|EP)=(\d+)", way)}
-    pins: dict[str, Any] = {**now, **({"ep": None} if "tp" in named else {}), **named}
-    asked: dict[str, Any] = {}
-    if "--enforce-eager" in way:
-        asked["enforce_eager"] = True
-    for flag, value in re.findall(r"(--[a-z-]+) ([\w.-]+)", way):
-        name, read = OPTIONS[flag]
-        asked[name] = read(value)
-    for variant in (FULL_SIZE, *VARIANTS):
-        if f"{variant.name} variant" in way:
-            model, asked["quantization"] = stored_as(model, variant), None
-    if not asked and model is answer.model and pins == now:
-        return None
-    return plan(answer.cluster, model, replace(answer.request, **pins, **asked))
+def degrees(**axes: int) -> Fix:
+    return Fix(layout=Layout(**axes))
 
 
-def assert_mends_hold(answer: Plan) -> int:
-    """Follow every way out of every refusal; return how many were followed."""
-    count, tried = 0, set()
-    for refused in answer.candidates:
-        for rejection in refused.rejections:
-            assert rejection.message and rejection.fix
-            for way in rejection.fix.split(", or "):
-                if (refused.label, way) in tried or NOT_A_CHANGE.search(way):
-                    continue  # seen, or not a change of this layout's own degrees or options
-                tried.add((refused.label, way))
-                again = followed(answer, refused, way)
-                if again is not None:
-                    count += 1
-                    assert again.recommended is not None, (refused.label, rejection.rule, way)
-    return count
+def options(fixes: tuple[Fix, ...], name: str) -> list[Any]:
+    """The values that these fixes give an option."""
+    return [dict(fix.options)[name] for fix in fixes if name in dict(fix.options)]
 
 
 def uneven_islands() -> Cluster:
@@ -121,7 +75,7 @@ CLUSTERS: dict[str, Cluster] = {
     fraction=st.sampled_from([None, None, 0.8, 0.97]),
     length=st.sampled_from([None, None, 4096, 40_000]),
 )
-def test_every_named_way_out_holds(
+def test_every_fix_holds(
     cluster: str,
     model: str,
     tp: int | None,
@@ -134,69 +88,66 @@ def test_every_named_way_out_holds(
     if length is not None and length > spec.max_position:
         length = None
     request = PlanRequest(tp=tp, pp=pp, engine=engine, gpu_memory_utilization=fraction, max_model_len=length)
-    assert_mends_hold(plan(CLUSTERS[cluster], spec, request))
-
-
-def fixes(answer: Plan) -> dict[str, str]:
-    return {one.label: one.rejections[0].fix for one in answer.candidates if one.rejections}
+    assert_fixes_hold(plan(CLUSTERS[cluster], spec, request))
 
 
 def test_heads_name_the_nearest_degrees_on_as_many_gpus() -> None:
-    assert fixes(ask(QWEN_7B, "8xA100-80GB", tp=8))["TP=8"].startswith("TP=4, or TP=4 x PP=2")
+    found = fixes_by_label(ask(QWEN_7B, "8xA100-80GB", tp=8))["TP=8"]
+    assert found[:2] == (degrees(tp=4), degrees(tp=4, pp=2))
 
 
 def test_cut_blocks_name_whole_experts() -> None:
-    fix = fixes(ask(QWEN_FP8, "8xH100"))["TP=8"]
-    assert fix.startswith("TP=4") and "expert parallelism (TP=8, EP=8)" in fix
+    found = fixes_by_label(ask(QWEN_FP8, "8xH100"))["TP=8"]
+    assert found[0] == degrees(tp=4) and degrees(tp=8, ep=8) in found
 
 
 def test_a_pinned_uneven_split_names_the_engine_that_runs_it() -> None:
-    assert "--engine builtin (splits unevenly)" in fixes(ask(LLAMA_8B, "4xA100-80GB", tp=3))["TP=3"]
-    assert "--engine builtin" not in fixes(ask(GPT_OSS, "4xA100-80GB", tp=3))["TP=3"]
+    uneven = Fix.of(engine="builtin", engine_version=None)
+    assert uneven in fixes_by_label(ask(LLAMA_8B, "4xA100-80GB", tp=3))["TP=3"]
+    assert uneven not in fixes_by_label(ask(GPT_OSS, "4xA100-80GB", tp=3))["TP=3"]
 
 
 def test_a_length_is_the_longest_that_holds() -> None:
     answer = ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1)
-    length = int(re.findall(r"--max-model-len (\d+)", fixes(answer)["TP=2"])[0])
+    (length,) = options(fixes_by_label(answer)["TP=2"], "max_model_len")
     assert ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1, max_model_len=length).recommended is not None
     assert ask(LLAMA_70B, "2xA100-80GB", tp=2, pp=1, max_model_len=length + 1024).recommended is None
 
 
 def test_a_length_that_windows_bend_is_tried_too() -> None:
     """Three of four layers keep 8,192 tokens at most: the length is no matter of proportion."""
-    assert assert_mends_hold(ask(SCOUT, "4xB200", ep=2)) >= 4
+    assert assert_fixes_hold(ask(SCOUT, "4xB200", ep=2)) >= 4
 
 
 def test_a_smaller_profile_is_named_where_it_makes_room() -> None:
     answer = ask(LLAMA_8B, "1xA10", engine_version="0.11.0", max_model_len=512, gpu_memory_utilization=0.72)
-    fix = fixes(answer)["DP=1"]
-    assert "--max-num-seqs 64" in fix and assert_mends_hold(answer) >= 2
+    assert 64 in options(fixes_by_label(answer)["DP=1"], "max_num_seqs") and assert_fixes_hold(answer) >= 2
 
 
 def test_a_cache_sized_by_hand_names_what_stays_free() -> None:
     answer = ask(LLAMA_8B, "1xH100", max_model_len=8192, kv_cache_memory_bytes=80 * GIB)
-    assert fixes(answer)["DP=1"].startswith("--kv-cache-memory-bytes ")
-    assert assert_mends_hold(answer) >= 1
+    assert options(fixes_by_label(answer)["DP=1"][:1], "kv_cache_memory_bytes")
+    assert assert_fixes_hold(answer) >= 1
 
 
-@pytest.mark.parametrize("dtype", ["bf16"])
-def test_a_dtype_the_gpus_lack_names_one_they_have(dtype: str) -> None:
-    answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype=dtype)
-    assert fixes(answer)["TP=2"].startswith("--dtype float16")
-    assert any(line.startswith("--dtype float16 fits as") for line in answer.advice)
+def test_a_dtype_the_gpus_lack_names_one_they_have() -> None:
+    answer = ask("meta-llama/Llama-2-7b-hf", "4xT4", dtype="bf16")
+    half = Fix.of(dtype="fp16")
+    assert fixes_by_label(answer)["TP=2"][0] == half
+    assert half in [fix.change for fix in answer.fixes]
 
 
-def test_a_split_that_no_smaller_group_mends_names_a_wider_one() -> None:
-    assert fixes(ask(LLAMA_405B, "4x8xH100"))["TP=7"] == "TP=8 x PP=2"
+def test_a_split_that_no_smaller_group_fixes_names_a_wider_one() -> None:
+    assert fixes_by_label(ask(LLAMA_405B, "4x8xH100"))["TP=7"] == (degrees(tp=8, pp=2),)
 
 
-def test_where_no_single_change_holds_something_else_is_named() -> None:
+def test_where_no_single_change_holds_a_fix_of_the_plan_is_named() -> None:
     answer = ask(LLAMA_405B, "1xT4")
-    assert fixes(answer)["DP=1"] and fixes(answer)["DP=1"] in (*answer.advice, "another model, or other GPUs")
+    assert fixes_by_label(answer)["DP=1"] == answer.fixes[:1]
 
 
 def test_one_gpu_too_small_names_a_group_and_a_pipeline() -> None:
-    assert fixes(ask(LLAMA_70B, "2x4xA100-80GB"))["DP=1"] == "TP=4, or TP=1 x PP=3"
+    assert fixes_by_label(ask(LLAMA_70B, "2x4xA100-80GB"))["DP=1"] == (degrees(tp=4), degrees(pp=3))
 
 
 def test_graphs_that_push_a_start_over_the_edge() -> None:
@@ -205,8 +156,8 @@ def test_graphs_that_push_a_start_over_the_edge() -> None:
     answer = ask(LLAMA_70B, "4xA100-80GB", gpu_memory_utilization=0.99, **asked)
     assert answer.recommended is None
     (rejection,) = answer.candidates[0].rejections
-    assert rejection.rule == "graphs_do_not_fit" and "--enforce-eager" in rejection.fix
-    assert assert_mends_hold(answer) >= 3
+    assert rejection.rule is Rule.GRAPHS_DO_NOT_FIT and Fix.of(enforce_eager=True) in rejection.fixes
+    assert assert_fixes_hold(answer) >= 3
     assert ask(LLAMA_70B, "4xA100-80GB", **asked).recommended is not None
 
 
@@ -220,84 +171,16 @@ def test_partly_used_gpus_keep_room_for_graphs() -> None:
     assert chosen.memory_per_gpu.total_bytes <= 60 * GIB
 
 
-def held(cluster: Cluster, node: int, gpu: int, pid: int, gib: int) -> Cluster:
-    now = cluster.nodes[node].gpus[gpu]
-    process = GpuProcess(pid=pid, name="python", memory_bytes=gib * GIB)
-    free = (now.memory_free_bytes or 0) - gib * GIB
-    return with_gpu(cluster, node, gpu, memory_free_bytes=free, processes=(*now.processes, process))
-
-
-def without(cluster: Cluster, pids: set[int]) -> Cluster:
-    """The cluster after these processes were stopped."""
-    for number, node in enumerate(cluster.nodes):
-        for index, gpu in enumerate(node.gpus):
-            stopped = [one for one in gpu.processes if one.pid in pids]
-            if stopped:
-                freed = sum(one.memory_bytes or 0 for one in stopped)
-                left = tuple(one for one in gpu.processes if one.pid not in pids)
-                changes = {"memory_free_bytes": (gpu.memory_free_bytes or 0) + freed, "processes": left}
-                cluster = with_gpu(cluster, number, index, **changes)
-    return cluster
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    used=st.lists(st.sampled_from([0, 0, 5, 20, 40, 60, 75]), min_size=4, max_size=4),
-    model=st.sampled_from([LLAMA_8B, LLAMA_70B, QWEN_7B]),
-    tp=st.sampled_from([None, 1, 2, 4]),
-    fraction=st.sampled_from([None, None, 0.9]),
-)
-def test_stopping_what_is_named_makes_room(
-    used: list[int], model: str, tp: int | None, fraction: float | None
-) -> None:
-    cluster = parse_cluster_spec("4xA100-80GB")
-    for gpu, gib in enumerate(used):
-        for part in range(2 if gib else 0):
-            cluster = held(cluster, 0, gpu, pid=100 * gpu + part + 1, gib=gib // 2)
-    answer = ask(model, cluster, tp=tp, gpu_memory_utilization=fraction)
-    for refused in answer.candidates:
-        for rejection in refused.rejections:
-            stop = rejection.fix.split(", or ")[0]
-            if rejection.rule == "gpu_busy" and stop.startswith("stop ") and "; " not in stop:
-                emptier = without(cluster, {int(pid) for pid in re.findall(r"pid (\d+)", stop)})
-                pins = {"tp": refused.layout.tp, "pp": refused.layout.pp}
-                again = ask(model, emptier, gpu_memory_utilization=fraction, **pins)
-                assert again.recommended is not None, (refused.label, rejection)
-
-
-def test_every_gpu_in_the_way_is_named() -> None:
-    cluster = parse_cluster_spec("4xA100-80GB")
-    for gpu in range(4):
-        cluster = held(cluster, 0, gpu, 4700 + gpu, 60)
-    fix = fixes(ask(LLAMA_70B, cluster, tp=4))["TP=4"]
-    assert all(f"pid {pid} (python, 60.0 GiB) on node-1 GPU {pid - 4700}" in fix for pid in range(4700, 4704))
-
-
-def test_a_process_that_holds_too_little_is_not_blamed() -> None:
-    cluster = held(parse_cluster_spec("1xA100-80GB"), 0, 0, 1, 2)
-    cluster = with_gpu(cluster, 0, 0, memory_free_bytes=20 * GIB)
-    answer = ask(LLAMA_8B, cluster)
-    assert fixes(answer)["DP=1"].startswith("free 1") and "stop" not in " ".join(answer.advice)
-
-
-def test_memory_that_was_not_read_is_not_said_to_be_held() -> None:
-    cluster = with_gpu(parse_cluster_spec("2xH100"), 0, 0, memory_free_bytes=None)
-    answer = ask(LLAMA_70B, with_gpu(cluster, 0, 1, memory_free_bytes=None))
-    assert not any(line.startswith(("free", "stop")) for line in answer.advice)
-    assert "was not read" in answer.advice[0]
-
-
 def test_one_length_for_one_layout() -> None:
     answer = ask(LLAMA_70B, "2xH100")
-    length, label = re.findall(
-        r"--max-model-len (\d+) fits as ([^,]+(?:, [^,]+)*)", " ".join(answer.advice[:2])
-    )[0]
-    assert f"--max-model-len {length}" in fixes(answer)[label.split(" ")[0]]
+    shorter = next(fix for fix in answer.fixes if "max_model_len" in dict(fix.options))
+    assert shorter.layout is not None
+    assert shorter.change in fixes_by_label(answer)[shorter.layout.label]
 
 
 def test_a_quantised_variant_with_a_shorter_length_is_found_for_windowed_models() -> None:
-    advice = ask("google/gemma-3-27b-it", "1xRTX-4090").advice
-    assert any("INT4 (AWQ) weights" in line and "--max-model-len" in line for line in advice)
+    fixes = ask("google/gemma-3-27b-it", "1xRTX-4090").fixes
+    assert any(options((fix,), "max_model_len") and weights_of((fix,)) == ["INT4 (AWQ)"] for fix in fixes)
 
 
 def test_a_copied_cache_is_divided_over_context_ranks() -> None:
@@ -314,16 +197,16 @@ def test_a_copied_cache_is_divided_over_context_ranks() -> None:
 
 def test_context_ranks_that_no_copies_are_there_for_are_refused() -> None:
     answer = ask(LLAMA_70B, "16xH100", tp=16, decode_context_parallel=4)
-    assert fixes(answer)["TP=16"].startswith("--decode-context-parallel-size 2")
-    assert assert_mends_hold(answer) >= 1
+    assert fixes_by_label(answer)["TP=16"][0] == Fix.of(decode_context_parallel=2)
+    assert assert_fixes_hold(answer) >= 1
     old = ask(LLAMA_70B, "8xH100", tp=8, decode_context_parallel=2, engine="sglang")
-    assert old.candidates[0].rejections[0].rule == "engine_unsupported"
+    assert old.candidates[0].rejections[0].rule is Rule.ENGINE_UNSUPPORTED
 
 
 def test_a_cache_dtype_the_gpus_lack_names_the_plain_one() -> None:
     answer = ask("Qwen/Qwen3-8B", "4xT4", kv_cache_dtype="fp8", max_model_len=4096, tp=2, pp=2)
-    assert fixes(answer)["TP=2, PP=2"].startswith("--kv-cache-dtype auto")
-    assert assert_mends_hold(answer) >= 1
+    assert fixes_by_label(answer)["TP=2, PP=2"][0] == Fix.of(kv_cache_dtype=None)
+    assert assert_fixes_hold(answer) >= 1
 
 
 def test_sparse_attention_needs_the_kernels_of_newer_gpus() -> None:
@@ -337,14 +220,14 @@ def test_a_quantisation_asked_for_by_name_forces_its_plain_kernel() -> None:
     asked: dict[str, Any] = {"dtype": "bf16", "engine_version": "0.10.0", "max_model_len": 8192}
     model = "Qwen/Qwen2.5-14B-Instruct-AWQ"
     named = ask(model, "1xA100-80GB", quantization="awq", **asked)
-    assert named.candidates[0].rejections[0].rule == "dtype_unsupported"
+    assert named.candidates[0].rejections[0].rule is Rule.DTYPE_UNSUPPORTED
     assert ask(model, "1xA100-80GB", **asked).recommended is not None
 
 
 def test_one_healthy_gpu_more_is_enough() -> None:
     cluster = with_gpu(parse_cluster_spec("4xA100-80GB"), 0, 1, unhealthy_reason="XID 79")
-    advice = ask(LLAMA_70B, cluster, tp=4).advice
-    assert any(line.startswith("4 x A100-80GB in one node hold it as TP=4") for line in advice)
+    larger = Fix(layout=Layout(tp=4), hardware=LargerCluster(1, 4, "A100-80GB"))
+    assert larger in ask(LLAMA_70B, cluster, tp=4).fixes
 
 
 def test_the_layout_that_holds_most_of_a_sequence_is_nearest() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.model_spec import (
     Attention,
     AttentionKind,
@@ -12,7 +15,11 @@ from cluster.catalog.model_spec import (
     Tensor,
     WeightFormat,
 )
-from cluster.planner.layout import StageRange
+from cluster.planner.launch import launch_on
+from cluster.planner.layout import Layout, StageRange
+from cluster.planner.replica import Rank, RankGpu, Replica
+from cluster.planner.request import PlanRequest
+from cluster.units import GIB
 
 BF16 = WeightFormat("bf16", 16)
 AWQ = WeightFormat("int4", 4, group_size=128, scale_bytes_per_group=2.5)
@@ -102,3 +109,20 @@ def whole(spec: ModelSpec) -> StageRange:
 def halves(spec: ModelSpec) -> tuple[StageRange, StageRange]:
     middle = spec.num_layers // 2
     return StageRange(0, 0, middle, True, False), StageRange(1, middle, spec.num_layers, False, True)
+
+
+ROOMY = RankGpu(80 * GIB, 80 * GIB)
+
+
+def replica_of(
+    spec: ModelSpec,
+    engine: EngineProfile,
+    layout: Layout | None = None,
+    gpu: RankGpu = ROOMY,
+    stages: tuple[StageRange, ...] = (),
+    **options: Any,
+) -> Replica:
+    """One replica on GPUs of one kind; `options` are PlanRequest's. Without stages one holds all layers."""
+    launch = launch_on(spec, engine, PlanRequest(**options), gpu.total_bytes, gpu.spec)
+    ranks = tuple(Rank(stage, gpu) for stage in stages or (whole(spec),))
+    return Replica(spec, engine, launch, layout or Layout(), ranks)

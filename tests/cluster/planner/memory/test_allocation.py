@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.catalog.engine_catalog import load_engine
-from cluster.catalog.hf_config.model import model_from_config
+from cluster.catalog.hf_config.read_model import model_from_config
 from cluster.catalog.models.load import load_config
 from cluster.planner.layout import Layout
 from cluster.planner.memory.allocation import kept_rest_bytes

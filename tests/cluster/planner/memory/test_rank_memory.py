@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.catalog.engine_catalog import load_engine
-from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpus import find_gpu
+from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
-from cluster.planner.memory import ReplicaMemory, engine_limits, kv_cache_tokens, rank_memory
+from cluster.planner.memory import kv_cache_tokens, rank_memory, with_ranks
+from cluster.planner.replica import RankGpu, Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import RankMemory
 from cluster.units import GIB
@@ -23,24 +24,30 @@ from tests.cluster.planner.memory.specs import (
     halves,
     llama_8b,
     model,
-    whole,
+    replica_of,
 )
 
 H100, A100 = find_gpu("H100"), find_gpu("A100-80GB")
 SPEC = llama_8b()
 
 
-def tokens_in(part: RankMemory, engine: EngineProfile, request: PlanRequest) -> int:
-    return kv_cache_tokens(ReplicaMemory.of(SPEC, Layout(), (whole(SPEC),), (part,), engine, request))
+ON_H100, ON_A100 = RankGpu(80 * GIB, 80 * GIB, H100), RankGpu(80 * GIB, 80 * GIB, A100)
 
 
-def plan(version: str, tp: int = 1, free: int | None = None, **asked: object) -> RankMemory:
-    request = PlanRequest(gpu_memory_utilization=0.95, **asked)  # type: ignore[arg-type]
+def memory_of(replica: Replica) -> RankMemory:
+    """Memory of the rank of a replica of one stage."""
+    (rank,) = replica.ranks
+    return rank_memory(replica, rank)
+
+
+def tokens_in(replica: Replica) -> int:
+    return kv_cache_tokens(with_ranks(replica, [memory_of(replica)]))
+
+
+def plan(version: str, tp: int = 1, **asked: object) -> RankMemory:
+    gpu = RankGpu(H100.memory_bytes, H100.memory_bytes, H100)
     engine = load_engine("vllm", version)
-    total = H100.memory_bytes
-    return rank_memory(
-        SPEC, Layout(tp=tp), whole(SPEC), engine, request, total, total if free is None else free, H100
-    )
+    return memory_of(replica_of(SPEC, engine, Layout(tp=tp), gpu, gpu_memory_utilization=0.95, **asked))
 
 
 @pytest.mark.parametrize(
@@ -56,8 +63,7 @@ def test_memory_outside_torch_follows_the_group(tp: int, non_torch_gib: float) -
 
 
 def test_gpus_without_the_fused_all_reduce_need_less() -> None:
-    engine, request = load_engine("vllm", "0.19.0"), PlanRequest()
-    on_a100 = rank_memory(SPEC, Layout(tp=2), whole(SPEC), engine, request, 80 * GIB, 80 * GIB, A100)
+    on_a100 = memory_of(replica_of(SPEC, load_engine("vllm", "0.19.0"), Layout(tp=2), ON_A100))
     assert on_a100.non_torch_bytes < plan("0.19.0", 2).non_torch_bytes - GIB
 
 
@@ -70,8 +76,8 @@ def test_the_peak_of_whole_prompts_grows_with_their_length() -> None:
     """Llama-3.1-8B on an RTX 3090, vLLM 0.6: 2.07 GiB at 20000 tokens, 2.99 at 29000, little with chunks."""
     engine = load_engine("vllm", "0.6.3")
     peaks = [
-        rank_memory(
-            SPEC, Layout(), whole(SPEC), engine, PlanRequest(max_model_len=length), 24 * GIB, 24 * GIB
+        memory_of(
+            replica_of(SPEC, engine, gpu=RankGpu(24 * GIB, 24 * GIB), max_model_len=length)
         ).activation_bytes
         for length in (20000, 29000, 35000)
     ]
@@ -88,22 +94,20 @@ def test_graphs_are_inside_the_budget_since_0_21() -> None:
 
 def test_expert_buffers_stay_beside_the_sampler() -> None:
     """Qwen3-30B-A3B needs 0.47 GiB more than Qwen3-8B at the same vocabulary (2.68 against 2.21 GiB)."""
-    engine, request = load_engine("vllm", "0.19.0"), PlanRequest()
+    engine = load_engine("vllm", "0.19.0")
     dense = model((dense_layer(4096, attention(32, 8, 128), 12288),) * 36, 4096, 151936)
     layer = expert_layer(2048, attention(32, 4, 128), 768, 128)
     experts = model((replace(layer, experts_per_token=8),) * 48, 2048, 151936)
     peaks = [
-        rank_memory(spec, Layout(), whole(spec), engine, request, 80 * GIB, 80 * GIB, H100).activation_bytes
-        / GIB
-        for spec in (dense, experts)
+        memory_of(replica_of(spec, engine, gpu=ON_H100)).activation_bytes / GIB for spec in (dense, experts)
     ]
     assert peaks == pytest.approx([2.21, 2.68], abs=0.03)
 
 
 def test_small_gpus_start_with_smaller_batches() -> None:
     engine = load_engine("vllm", "0.24.0")
-    large = engine_limits(SPEC, engine, PlanRequest(), H100.memory_bytes, H100)
-    small = engine_limits(SPEC, engine, PlanRequest(), A100.memory_bytes, A100)
+    large = launch_on(SPEC, engine, PlanRequest(), H100.memory_bytes, H100)
+    small = launch_on(SPEC, engine, PlanRequest(), A100.memory_bytes, A100)
     assert (large.max_num_seqs, large.max_num_batched_tokens) == (1024, 8192)
     assert (small.max_num_seqs, small.max_num_batched_tokens) == (256, 2048)
 
@@ -120,10 +124,11 @@ def test_parts_sum_to_the_whole(
     tp: int, total_gib: int, free_share: float, engine_name: str, utilization: float | None
 ) -> None:
     total = total_gib * GIB
-    request = PlanRequest(gpu_memory_utilization=utilization)
+    gpu, layout = RankGpu(total, int(total * free_share)), Layout(tp=tp, pp=2)
     engine = load_engine(engine_name)
-    for stage in halves(SPEC):
-        part = rank_memory(SPEC, Layout(tp=tp, pp=2), stage, engine, request, total, int(total * free_share))
+    replica = replica_of(SPEC, engine, layout, gpu, halves(SPEC), gpu_memory_utilization=utilization)
+    for rank in replica.ranks:
+        part = rank_memory(replica, rank)
         pieces = part.weights_bytes + part.activation_bytes + part.cuda_graph_bytes + part.non_torch_bytes
         assert pieces + part.kv_cache_bytes == part.total_bytes
         assert part.kv_cache_bytes >= 0
@@ -133,39 +138,34 @@ def test_parts_sum_to_the_whole(
 @settings(max_examples=60, deadline=None)
 @given(free_gib=st.integers(1, 78), more=st.integers(1, 20), name=st.sampled_from(["vllm", "builtin"]))
 def test_more_free_memory_never_holds_fewer_tokens(free_gib: int, more: int, name: str) -> None:
-    engine, request = load_engine(name), PlanRequest(max_model_len=8192)
-
     def tokens(free: int) -> int:
-        part = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 80 * GIB, free * GIB, H100)
-        return tokens_in(part, engine, request)
+        gpu = RankGpu(80 * GIB, free * GIB, H100)
+        return tokens_in(replica_of(SPEC, load_engine(name), gpu=gpu, max_model_len=8192))
 
     assert tokens(min(80, free_gib + more)) >= tokens(free_gib)
 
 
 def test_the_built_in_engine_keeps_a_slot_a_sequence_and_no_more() -> None:
-    engine, request = load_engine("builtin"), PlanRequest(max_model_len=4096, max_num_seqs=8)
-    part = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 80 * GIB, 80 * GIB, H100)
+    engine, asked = load_engine("builtin"), {"max_model_len": 4096, "max_num_seqs": 8}
+    roomy = replica_of(SPEC, engine, gpu=ON_H100, **asked)
     slot = 4096 * 131_072
-    assert part.kv_cache_bytes == 8 * slot
-    assert tokens_in(part, engine, request) == 8 * 4096
-    tight = rank_memory(SPEC, Layout(), whole(SPEC), engine, request, 24 * GIB, 20 * GIB, H100)
-    held = tokens_in(tight, engine, request)
+    assert memory_of(roomy).kv_cache_bytes == 8 * slot
+    assert tokens_in(roomy) == 8 * 4096
+    held = tokens_in(replica_of(SPEC, engine, gpu=RankGpu(24 * GIB, 20 * GIB, H100), **asked))
     assert held % 4096 == 0 and 0 < held < 8 * 4096
 
 
 @pytest.mark.parametrize(("asked", "kv_gib"), [(0.93, 16.5), (None, 9.6)])
 def test_a_static_fraction_leaves_the_overheads_outside(asked: float | None, kv_gib: float) -> None:
     """Qwen3-235B-A22B-FP8 on 4 H100 with --mem-fraction-static 0.93: 16.46 GiB, weights 55.1 GiB a GPU."""
-    engine = load_engine("sglang")
-    request = PlanRequest(gpu_memory_utilization=asked)
-    part = rank_memory(
-        SPEC, Layout(tp=4), whole(SPEC), engine, request, H100.memory_bytes, H100.memory_bytes, H100
-    )
+    gpu = RankGpu(H100.memory_bytes, H100.memory_bytes, H100)
+    replica = replica_of(SPEC, load_engine("sglang"), Layout(tp=4), gpu, gpu_memory_utilization=asked)
+    part = memory_of(replica)
     room_gib = (part.kv_cache_bytes + part.weights_bytes) / GIB - 55.13
     assert room_gib == pytest.approx(kv_gib, abs=0.8)
 
 
 def test_a_fraction_of_what_the_loaded_model_leaves() -> None:
-    engine = load_engine("tensorrt-llm")
-    part = rank_memory(SPEC, Layout(), whole(SPEC), engine, PlanRequest(), 80 * GIB, 60 * GIB, H100)
+    gpu = RankGpu(80 * GIB, 60 * GIB, H100)
+    part = memory_of(replica_of(SPEC, load_engine("tensorrt-llm"), gpu=gpu))
     assert part.kv_cache_bytes == pytest.approx(0.9 * (60 * GIB - part.fixed_bytes), rel=1e-6)

@@ -8,9 +8,8 @@ import pytest
 
 from cluster.catalog.model_spec import ModelSpec, Quantization, Split, WeightFormat
 from cluster.planner.layout import Layout, StageRange
-from cluster.planner.memory import TrainingMemory, training_memory
-from cluster.planner.memory.training import Sharding
-from cluster.planner.request import PlanRequest
+from cluster.planner.memory import TrainingMemory, TrainingSetup, training_memory
+from cluster.planner.memory.training_memory import Sharding
 from tests.cluster.planner.memory.specs import AWQ, attention, dense_layer, halves, llama_8b, model, whole
 
 SPEC = llama_8b()
@@ -27,9 +26,8 @@ def train(
     tokens: int = 2048,
     recompute: bool = True,
 ) -> TrainingMemory:
-    request = PlanRequest(input_tokens=tokens)
-    where, part = layout or Layout(dp=dp), stage or whole(spec)
-    return training_memory(spec, where, part, request, sharding, recompute=recompute)
+    setup = TrainingSetup(spec, layout or Layout(dp=dp), tokens, sharding, recompute)
+    return training_memory(setup, stage or whole(spec))
 
 
 def test_ddp_keeps_sixteen_bytes_a_parameter() -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, GpuProcess
+from cluster.planner.fixes.fix import Fix, FreeMemory
+from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate, Plan
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, gpu_of, with_gpu
 
 
@@ -52,7 +55,10 @@ def test_a_tensor_group_stays_on_one_node() -> None:
 def test_wider_groups_than_a_node_are_passed_over_unless_asked_for() -> None:
     refused = next(one for one in ask(LLAMA_70B, "2x4xA100-80GB").candidates if one.layout.tp == 8)
     (rejection,) = refused.rejections
-    assert (rejection.rule, rejection.fix) == ("crosses_node", "TP=4, or TP=4 x PP=2")
+    assert (rejection.rule, rejection.fixes) == (
+        Rule.CROSSES_NODE,
+        (Fix(layout=Layout(tp=4)), Fix(layout=Layout(tp=4, pp=2))),
+    )
 
 
 def islands_of_two() -> Cluster:
@@ -76,7 +82,7 @@ def test_unhealthy_and_claimed_gpus_are_left_out() -> None:
     answer = ask(LLAMA_8B, cluster)
     assert used(best(answer)) == {("node-1", 0), ("node-1", 3)}
     rejection = ask(LLAMA_70B, cluster, tp=4).candidates[0].rejections[0]
-    assert rejection.rule == "gpu_unhealthy" and "XID 79" in rejection.message
+    assert rejection.rule == Rule.GPU_UNHEALTHY and "XID 79" in rejection.message
 
 
 def test_a_partly_used_gpu_is_used_with_what_it_has() -> None:
@@ -100,9 +106,11 @@ def test_a_busy_gpu_is_named_with_its_process() -> None:
     cluster = with_gpu(cluster, 0, 3, memory_free_bytes=20 * GIB, processes=(process,))
     answer = ask(LLAMA_70B, cluster, tp=4)
     rejection = answer.candidates[0].rejections[0]
-    assert rejection.rule == "gpu_busy"
+    assert rejection.rule == Rule.GPU_BUSY
     assert "node-1 GPU 3" in rejection.message and "GiB more" in rejection.message
-    assert rejection.fix.startswith("stop pid 4711 (python, 60.0 GiB)")
+    memory = rejection.fixes[0].hardware
+    assert isinstance(memory, FreeMemory)
+    assert [(gpu.gpu_index, gpu.processes) for gpu in memory.gpus] == [(3, (process,))]
 
 
 def test_one_replica_more_is_told_with_what_stands_in_its_way() -> None:
@@ -113,11 +121,14 @@ def test_one_replica_more_is_told_with_what_stands_in_its_way() -> None:
         answer = ask(LLAMA_70B, cluster, **pins)
         refused = next(candidate for candidate in answer.candidates if not candidate.feasible)
         (rejection,) = refused.rejections
-        assert (refused.label, rejection.rule) == ("TP=4, DP=2", "gpu_busy")
+        assert (refused.label, rejection.rule) == ("TP=4, DP=2", Rule.GPU_BUSY)
         assert "GiB more on node-2 GPU 3" in rejection.message
-        ways = rejection.fix.split(", or ")
-        assert ways[0] == "stop pid 4711 (python, 34.0 GiB) on node-2 GPU 3"
-        assert ways[1].startswith("--max-model-len ") and ways[2].startswith("FP8 KV cache")
+        freed, shorter, packed, *_ = rejection.fixes
+        assert isinstance(freed.hardware, FreeMemory)
+        assert [(gpu.node_name, gpu.gpu_index, gpu.processes) for gpu in freed.hardware.gpus] == [
+            ("node-2", 3, (process,))
+        ]
+        assert "max_model_len" in dict(shorter.options) and packed == Fix.of(kv_cache_dtype="fp8")
 
 
 def test_slices_of_a_gpu_never_form_a_group() -> None:
@@ -142,7 +153,10 @@ def test_a_tensor_group_is_of_one_gpu_type() -> None:
     for candidate in ask(LLAMA_8B, one_node).candidates:
         for members in groups(candidate).values():
             assert len({gpu_of(one_node, *member)[1].type for member in members}) == 1
-    assert ask(LLAMA_70B, one_node, tp=8).candidates[0].rejections[0].rule in ("mixed_gpus", "crosses_island")
+    assert ask(LLAMA_70B, one_node, tp=8).candidates[0].rejections[0].rule in (
+        Rule.MIXED_GPUS,
+        Rule.CROSSES_ISLAND,
+    )
 
 
 def test_nvlink_over_nodes_carries_a_tensor_group() -> None:

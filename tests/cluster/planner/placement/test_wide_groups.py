@@ -8,7 +8,8 @@ import pytest
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster
-from cluster.planner.result import Candidate, Plan
+from cluster.planner.result import Bottleneck, Candidate, Plan
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, gpu_of, with_gpu
 from tests.cluster.planner.placement.test_ranks import assert_sound, groups, islands_of_two
 
@@ -29,7 +30,7 @@ def test_a_published_layout_over_two_nodes_is_judged() -> None:
     """SGLang's documentation runs DeepSeek-R1 on two nodes of eight H100 with --tp 16."""
     choice = best(ask(DEEPSEEK, "2x8xH100", tp=16, engine="sglang"))
     assert (choice.label, gpus_by_node(choice)) == ("TP=16", [8, 8])
-    assert choice.estimate is not None and choice.estimate.bottleneck == "all-reduce"
+    assert choice.estimate is not None and choice.estimate.bottleneck is Bottleneck.ALL_REDUCE
     note = crossing_note(choice)
     assert "across nodes at every layer" in note and "TP=8 x PP=2 keeps them on NVLink" in note
     assert f"{choice.estimate.all_reduce_share:.0%} of each decode step" in note
@@ -98,7 +99,7 @@ def test_a_group_that_fits_a_node_stays_in_it() -> None:
 
 def test_gpus_of_two_types_are_not_joined() -> None:
     rejection = ask(LLAMA_70B, "1x4xA100-80GB,1x4xL40S", tp=8).candidates[0].rejections[0]
-    assert rejection.rule == "mixed_gpus" and "4 A100-80GB, 4 L40S" in rejection.message
+    assert rejection.rule == Rule.MIXED_GPUS and "4 A100-80GB, 4 L40S" in rejection.message
 
 
 def test_slices_are_not_joined() -> None:
@@ -108,7 +109,7 @@ def test_slices_are_not_joined() -> None:
             changes = {"mig_parent_uuid": "GPU-parent", "memory_total_bytes": 40 * GIB, "nvlink_island": None}
             cluster = with_gpu(cluster, node, index, memory_free_bytes=40 * GIB, **changes)
     rejection = ask(LLAMA_8B, cluster, tp=4).candidates[0].rejections[0]
-    assert rejection.rule == "crosses_island" and "slices" in rejection.message
+    assert rejection.rule == Rule.CROSSES_ISLAND and "slices" in rejection.message
 
 
 def test_the_reasons_of_a_wide_group_are_true() -> None:

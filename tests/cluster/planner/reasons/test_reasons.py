@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
+from cluster.planner.fixes.fix import Fix
 from cluster.planner.kv_share import kv_share
 from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, narrowest
+from cluster.planner.search.ranking import SAME, broken_conventions, narrowest
 from tests.cluster.planner.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 
@@ -103,13 +102,12 @@ def test_an_unknown_gpu_is_planned_with_its_nearest_and_says_so() -> None:
     assert any("is not in the catalogue: planned with the rates of" in note for note in notes)
 
 
-def test_mends_name_only_what_this_cluster_can_do() -> None:
+def test_fixes_name_only_what_this_cluster_can_do() -> None:
     for spec, widest in (("2x4xA100-80GB", 4), ("2x1xA100-80GB", 1)):
         for candidate in ask(LLAMA_70B, spec).candidates:
             for rejection in candidate.rejections:
-                if "more GPUs" not in rejection.fix:
-                    degrees = re.findall(r"TP=(\d+)", rejection.fix)
-                    assert all(int(degree) <= widest for degree in degrees), rejection
+                layouts = [fix.layout for fix in rejection.fixes if fix.layout and fix.hardware is None]
+                assert all(layout.tp <= widest for layout in layouts), rejection
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
     )
     assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
     needed = narrowest(answer.candidates)
-    assert broken_rules(higher, needed) and not broken_rules(chosen, needed)
+    assert broken_conventions(higher, needed) and not broken_conventions(chosen, needed)
     assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
 
 
@@ -167,4 +165,4 @@ def test_context_ranks_that_do_not_divide_are_not_blamed_on_memory() -> None:
     answer = ask("deepseek-ai/DeepSeek-R1", "8xH200", tp=8, decode_context_parallel=3)
     told = " ".join(step.because for step in answer.decision)
     assert "no layout inside one node holds" not in told
-    assert "--decode-context-parallel-size 4" in answer.candidates[0].rejections[0].fix
+    assert Fix.of(decode_context_parallel=4) in answer.candidates[0].rejections[0].fixes

@@ -9,10 +9,10 @@ import pytest
 from cluster.catalog.engine_catalog import load_engine
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster
-from cluster.planner.placement.ranks import LazyPlacement
-from cluster.planner.reasons.describe import placement_in_words
+from cluster.planner.reasons.describe import describe_placement
 from cluster.planner.result import Candidate, Plan
-from cluster.planner.search.rank import SAME, broken_rules, narrowest
+from cluster.planner.rule import Rule
+from cluster.planner.search.ranking import SAME, broken_conventions, narrowest
 from cluster.planner.search.stage_split import own_split
 from cluster.planner.to_json import plan_to_json
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
@@ -54,7 +54,7 @@ def test_slices_cannot_join_a_group_and_the_refusal_says_so(axes: dict[str, int]
         for rejection in one.rejections
         if "unevenly" not in rejection.message and "divid" not in rejection.rule
     }
-    assert joined and rules == {"crosses_island"}
+    assert joined and rules == {Rule.CROSSES_ISLAND}
     messages = " ".join(rejection.message for one in joined for rejection in one.rejections)
     assert "slices of GPUs" in messages and "across nodes" not in messages
 
@@ -62,7 +62,7 @@ def test_slices_cannot_join_a_group_and_the_refusal_says_so(axes: dict[str, int]
 def test_too_few_groups_of_one_type_are_not_called_a_mix() -> None:
     answer = ask(LLAMA_70B, "2x3xA100-80GB", pp=3)
     rejection = next(one for one in answer.candidates if one.label == "TP=2, PP=3").rejections[0]
-    assert rejection.rule == "crosses_node"
+    assert rejection.rule == Rule.CROSSES_NODE
     assert "3 groups of 2 GPUs in one node" in rejection.message and "make 2" in rejection.message
 
 
@@ -73,7 +73,7 @@ def test_a_replica_is_one_full_copy_of_the_weights_everywhere(spec: str, replica
     layout = choice.layout
     assert layout.dp_attention and layout.num_replicas == replicas
     assert {rank.replica for rank in choice.placement} == set(range(replicas))
-    lines = list(placement_in_words(choice))
+    lines = list(describe_placement(choice))
     assert len(lines) == min(8, replicas) + (replicas > 8)
     assert lines[0].startswith("replica 0: ") and "attention ranks that share one set of experts" in lines[0]
     assert replicas <= 8 or lines[-1] == f"and {replicas - 8} more replica"
@@ -137,7 +137,7 @@ def test_what_is_estimated_higher_is_passed_over_for_a_rule_not_for_what_the_est
     above = [one for one in answer.candidates if one.estimate and rate(one) * (1 - SAME) > rate(choice)]
     assert above
     for one in above:
-        assert broken_rules(one, needed) and "so it leads only where" in one.why
+        assert broken_conventions(one, needed) and "so it leads only where" in one.why
         assert "to keep filled" not in one.why
 
 
@@ -153,7 +153,7 @@ def test_one_replica_shares_its_nodes_with_nobody(model: str, spec: str, pins: d
     for candidate in ask(model, spec, **pins).candidates:
         assert "share nodes" not in candidate.why
         if candidate.feasible:
-            assert isinstance(candidate.placement, LazyPlacement) and not candidate.placement.shares_nodes
+            assert not candidate.span.shares_nodes
 
 
 def test_two_replicas_on_a_common_node_are_told_of() -> None:
@@ -161,7 +161,7 @@ def test_two_replicas_on_a_common_node_are_told_of() -> None:
     assert candidate.layout.num_replicas == 2
     nodes = [{rank.node for rank in candidate.placement if rank.replica == number} for number in (0, 1)]
     assert nodes[0] & nodes[1]
-    assert isinstance(candidate.placement, LazyPlacement) and candidate.placement.shares_nodes
+    assert candidate.span.shares_nodes
 
 
 def test_a_group_over_an_nvlink_domain_is_not_said_to_lie_within_a_node() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.layout import Layout
+from cluster.planner.rule import Rule
 from tests.cluster.planner.ask import GIB, LLAMA_7B, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
 
 SPARSE = "Qwen/Qwen3-30B-A3B"
@@ -42,7 +45,7 @@ def test_pins_are_kept_and_the_rest_is_free() -> None:
 
 def test_more_replicas_than_there_is_room_for() -> None:
     rejection = ask(LLAMA_70B, "2x4xA100-80GB", tp=4, dp=3).candidates[0].rejections[0]
-    assert rejection.rule == "not_enough_gpus" and "TP=4, DP=2" in rejection.fix
+    assert rejection.rule is Rule.NOT_ENOUGH_GPUS and Fix(layout=Layout(tp=4, dp=2)) in rejection.fixes
 
 
 def test_replicas_of_one_model_may_run_on_different_gpu_types() -> None:

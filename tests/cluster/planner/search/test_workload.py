@@ -11,7 +11,8 @@ from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
-from cluster.planner.workload import fitted
+from cluster.planner.rule import Rule
+from cluster.planner.traffic import Lengths, fit_lengths
 from tests.cluster.planner.ask import LLAMA_8B, ask, best
 
 GPT2 = load_model("openai-community/gpt2")
@@ -20,17 +21,18 @@ GPT2 = load_model("openai-community/gpt2")
 @given(tokens_in=st.integers(1, 10**7), tokens_out=st.integers(1, 10**7), length=st.integers(2, 10**6))
 def test_lengths_fit_a_sequence(tokens_in: int, tokens_out: int, length: int) -> None:
     request = PlanRequest(input_tokens=tokens_in, output_tokens=tokens_out, max_model_len=length)
-    cut, notes = fitted(request, GPT2)
+    cut, notes = fit_lengths(request, GPT2)
     assert cut.input_tokens >= 1 and cut.output_tokens >= 1
     if notes:
-        assert cut.input_tokens + cut.output_tokens == length < tokens_in + tokens_out
+        assert cut.total == length < tokens_in + tokens_out
     else:
-        assert cut == request
+        assert cut == Lengths(tokens_in, tokens_out)
 
 
 def test_a_short_model_is_planned_for_what_it_holds_and_says_so() -> None:
     answer = ask("openai-community/gpt2", "1xA100-80GB")
-    assert answer.request.input_tokens + answer.request.output_tokens == 1024
+    assert answer.lengths.total == 1024
+    assert answer.request.input_tokens == 1024  # what was asked for stays as it was
     assert any("planned for 682 in, 342 out" in note for note in best(answer).notes)
 
 
@@ -62,7 +64,7 @@ def test_weights_that_are_read_whole_before_they_are_quantised() -> None:
         return [one.rule for c in plan(cluster, model, request).candidates for one in c.rejections]
 
     assert [asked(version) for version in ("0.12.0", "0.14.0")] == [[], []]
-    assert asked("0.13.0") == ["weights_do_not_fit"]
+    assert asked("0.13.0") == [Rule.WEIGHTS_DO_NOT_FIT]
 
 
 def test_gpus_newer_than_an_engine_s_builds_are_told() -> None:

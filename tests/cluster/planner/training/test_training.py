@@ -11,16 +11,21 @@ from cluster.catalog.engine_catalog import engine_names, load_engine
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, MeasuredLink
-from cluster.planner.memory.training import Sharding
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.layout import Layout
+from cluster.planner.memory.training_memory import Sharding
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
+from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
+from cluster.planner.traffic import Lengths
 from cluster.planner.training.choice import take
 from cluster.planner.training.step import Step, make_step
 from tests.cluster.planner.ask import GIB, LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best, with_gpu
+from tests.cluster.planner.fixes.follow import assert_fixes_hold, follow
 
 LLAMA_70B_AWQ = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
 OPT_30B = "facebook/opt-30b"
@@ -39,7 +44,7 @@ def step_of(cluster: str | Cluster, form: Form, replicas: int, sharding: Shardin
     """The step of so many replicas of an 8B model on a cluster of one machine shape."""
     given = parse_cluster_spec(cluster) if isinstance(cluster, str) else cluster
     survey, request = survey_cluster(given), PlanRequest(workload="training")
-    context = Context(given, survey, load_model(LLAMA_8B), load_engine("vllm"), request)
+    context = Context(given, survey, load_model(LLAMA_8B), load_engine("vllm"), request, Lengths(1024, 512))
     return make_step(context, form, take(form_replicas(survey, form), replicas), sharding)
 
 
@@ -101,7 +106,7 @@ def test_rules_of_inference_engines_do_not_hold_for_training() -> None:
     answers = [train(LLAMA_70B_AWQ, "4x8xH100", engine=name) for name in engine_names()]
     assert len({answer.candidates for answer in answers}) == 1
     rules = {one.rule for candidate in answers[0].candidates for one in candidate.rejections}
-    assert rules == {"heads_not_divisible", "intermediate_not_divisible", "crosses_node"}
+    assert rules == {Rule.HEADS_NOT_DIVISIBLE, Rule.INTERMEDIATE_NOT_DIVISIBLE, Rule.CROSSES_NODE}
 
 
 @pytest.mark.parametrize(
@@ -113,22 +118,20 @@ def test_rules_of_inference_engines_do_not_hold_for_training() -> None:
         ("8xH200", {"tp": 2, "dp": 8}),
     ],
 )
-def test_ways_out_keep_the_replicas_that_were_asked_for(cluster: str, pins: dict[str, int]) -> None:
-    refused = train(OPT_30B, cluster, **pins).candidates[0]
+def test_fixes_keep_the_replicas_that_were_asked_for(cluster: str, pins: dict[str, int]) -> None:
+    answer = train(OPT_30B, cluster, **pins)
+    refused = answer.candidates[0]
     assert not refused.feasible
+    assert "in all" not in refused.rejections[0].message and assert_fixes_hold(answer)
     for rejection in refused.rejections:
-        ways = rejection.fix.split(", or ")
-        assert ways and not any("in all" in way for way in ways)
-        for way in ways:
-            if "more GPUs" not in way:
-                degrees = {name.lower(): int(size) for name, size in re.findall(r"(TP|PP|DP)=(\d+)", way)}
-                held = best(train(OPT_30B, cluster, **{"pp": 1, **pins, **degrees}))
-                assert held.layout.dp == degrees.get("dp", pins["dp"]), way
+        for fix in rejection.fixes:
+            held = best(follow(answer, refused.layout, fix))
+            assert held.layout.dp == (fix.layout or refused.layout).dp, fix
 
 
-def test_more_replicas_are_a_way_out_where_fewer_do_not_fit() -> None:
+def test_more_replicas_fit_where_fewer_do_not() -> None:
     refused = train(OPT_30B, "2x8xH100", tp=2, pp=1, dp=2).candidates[0]
-    assert refused.rejections[0].fix.startswith("TP=2, DP=8")
+    assert refused.rejections[0].fixes[0] == Fix(layout=Layout(tp=2, dp=8))
     alone = train(LLAMA_70B, "8xH100", dp=8)
     assert alone.recommended is None
     assert not any("in all" in line for line in alone.advice)

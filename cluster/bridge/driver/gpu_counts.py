@@ -1,0 +1,56 @@
+"""Compare the number of GPUs that Ray and NVML report on a node, and say what to do where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cluster.inventory import Node
+from cluster.probe.query import NO_LIBRARY
+from cluster.units import count_of
+
+_TYPE_LABEL = "ray.io/accelerator-type"
+_AMD = "AMD"
+
+
+def short_disagreement(ray_gpus: int, node: Node) -> str | None:
+    """Return both counts where they differ: 'Ray counts 8 GPUs, NVML shows none'. None where they agree."""
+    if ray_gpus in (len(node.gpus), _whole_gpus(node)):
+        return None
+    return f"Ray counts {_count(ray_gpus)}, NVML shows {len(node.gpus) or 'none'}"
+
+
+def count_disagreement(ray_gpus: int, node: Node, labels: Mapping[str, str]) -> str | None:
+    """Return both counts, the reason that the node gave, and what would help. None where the counts agree."""
+    short = short_disagreement(ray_gpus, node)
+    if short is None:
+        return None
+    if not node.gpus:
+        help_ = _help_unseen(node, labels.get(_TYPE_LABEL, ""))
+        return f"{short} ({node.error or 'no reason given'}). {help_}"
+    shown = len(node.gpus)
+    if ray_gpus < shown:
+        used = f"only {ray_gpus} of them" if ray_gpus else "none of them"
+        remedy = f"restart Ray there with --num-gpus={shown} and without CUDA_VISIBLE_DEVICES"
+        return f"{short}. Ray uses {used}; to use all, {remedy}"
+    return f"{short}. Restart Ray there with --num-gpus={shown}, or look in the kernel log for lost GPUs"
+
+
+def _whole_gpus(node: Node) -> int:
+    """Count the GPUs in the machine: Ray counts one that is cut into MIG slices once."""
+    parents = {gpu.mig_parent_uuid for gpu in node.gpus if gpu.mig_parent_uuid}
+    return sum(gpu.mig_parent_uuid is None for gpu in node.gpus) + len(parents)
+
+
+def _help_unseen(node: Node, accelerator: str) -> str:
+    if accelerator.startswith(_AMD):
+        return f"AMD GPUs ({accelerator}) are not read yet"
+    if node.error == NO_LIBRARY:
+        return (
+            "Install the NVIDIA driver there, or give Ray's container the GPUs (--gpus all); "
+            "AMD GPUs are not read yet"
+        )
+    return "Check nvidia-smi there, or restart Ray there with --num-gpus=0"
+
+
+def _count(num_gpus: int) -> str:
+    return count_of(num_gpus, "GPU") if num_gpus else "no GPU"

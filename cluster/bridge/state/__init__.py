@@ -1,0 +1,1 @@
+"""What is kept on disk about running clusters: records, logs and losses, in a private folder."""

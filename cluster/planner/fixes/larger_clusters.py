@@ -1,0 +1,99 @@
+"""The cluster as it could be: without other tenants, or with more GPUs of the kinds it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.fixes.fix import LargerCluster
+
+_MOST_GPUS_PER_NODE = 8
+_NODE_SIZES = (2, 4, _MOST_GPUS_PER_NODE)
+_NODE_COUNTS = (2, 3, 4, 6, 8, 12, 16)
+
+
+def without_tenants(cluster: Cluster) -> Cluster | None:
+    """Return the cluster with every healthy GPU free; None when nothing would change."""
+    nodes = tuple(_empty_node(node) for node in cluster.nodes)
+    return None if nodes == cluster.nodes else cluster.model_copy(update={"nodes": nodes})
+
+
+def larger_clusters(cluster: Cluster) -> Iterator[LargerCluster]:
+    """Yield larger clusters, least addition first: a fuller node, then more nodes like the largest one."""
+    node = largest_node(cluster)
+    if node is None:
+        return
+    kind = node.gpus[0].type
+    healthy = sum(gpu.healthy for gpu in node.gpus)
+    for size in _NODE_SIZES:
+        if size > healthy:
+            yield LargerCluster(1, size, kind)
+    full = max(len(node.gpus), _MOST_GPUS_PER_NODE)
+    for num_nodes in _NODE_COUNTS:
+        if num_nodes * full > cluster.num_gpus:
+            yield LargerCluster(num_nodes, full, kind)
+
+
+def largest_node(cluster: Cluster) -> Node | None:
+    """Return the node with most GPUs; None where there is no GPU."""
+    node = max(cluster.nodes, key=lambda node: len(node.gpus), default=None)
+    return node if node is not None and node.gpus else None
+
+
+def with_nodes(cluster: Cluster, num_nodes: int, gpus_per_node: int) -> Cluster:
+    """Return a cluster of this many free nodes like the largest one, with so many GPUs each."""
+    node = largest_node(cluster)
+    if node is None:
+        return cluster
+    full = _resized(_empty_node(node), gpus_per_node)
+    nodes = (full,) if num_nodes == 1 else tuple(_copied(full, number) for number in range(num_nodes))
+    return cluster.model_copy(update={"nodes": nodes})
+
+
+def with_more_gpus(cluster: Cluster, num_gpus: int) -> Cluster:
+    """Return the cluster with this many free GPUs added, in nodes like its largest one."""
+    node = largest_node(cluster)
+    if node is None:
+        return cluster
+    free, size = _empty_node(node), len(node.gpus)
+    sizes = [size] * (num_gpus // size) + ([num_gpus % size] if num_gpus % size else [])
+    names = (f"added-{number}" for number in count())
+    added = tuple(_renamed(_resized(free, gpus), next(names)) for gpus in sizes)
+    return cluster.model_copy(update={"nodes": (*cluster.nodes, *added)})
+
+
+def _empty_node(node: Node) -> Node:
+    gpus = tuple(_empty_gpu(gpu) for gpu in node.gpus)
+    return node if gpus == node.gpus else node.model_copy(update={"gpus": gpus})
+
+
+def _empty_gpu(gpu: Gpu) -> Gpu:
+    total, free = gpu.memory_total_bytes, gpu.memory_free_bytes
+    # What was not read is not known to be held by anybody.
+    if gpu.unhealthy_reason is not None or total is None or free is None:
+        return gpu
+    if gpu.claimed_by is None and free == total:
+        return gpu
+    # Among emptied GPUs those that had least to empty go first: a millionth of what was used stays used.
+    changes = {"memory_free_bytes": total - ((total - free) >> 20), "claimed_by": None, "processes": ()}
+    return gpu.model_copy(update=changes)
+
+
+def _resized(node: Node, size: int) -> Node:
+    """The node with `size` GPUs like its first healthy one, reached over the same links."""
+    first = next((gpu for gpu in node.gpus if gpu.healthy), node.gpus[0])
+    gpus = tuple(
+        first.model_copy(update={"index": index, "uuid": f"{first.uuid}-{index}"}) for index in range(size)
+    )
+    return node.model_copy(update={"gpus": gpus, "nvlink_domain": None})
+
+
+def _copied(node: Node, number: int) -> Node:
+    return _renamed(node, str(number))
+
+
+def _renamed(node: Node, suffix: str) -> Node:
+    gpus = tuple(gpu.model_copy(update={"uuid": f"{gpu.uuid}-{suffix}"}) for gpu in node.gpus)
+    changes = {"node_id": f"{node.node_id}-{suffix}", "name": f"{node.name}-{suffix}", "gpus": gpus}
+    return node.model_copy(update=changes)

@@ -1,0 +1,138 @@
+"""Deploying and stopping: asked once, sent once, and followed until the effect shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import Future
+from typing import Protocol
+
+from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentStatus
+from cluster.errors import ClusterviewError
+from cluster.planner.result import Candidate, Plan
+from cluster.text import clean
+from tui.background import in_background
+from tui.confirmations import Confirmation, confirm_deploy, confirm_stop, no_longer_fits
+from tui.context import AppContext
+from tui.deploy_spec import OrderContext, model_path
+from tui.key_availability import INTERRUPTED
+from tui.open_orders import OpenOrders
+from tui.planning import Planning
+from tui.widgets.status_line import Kind
+
+_SHOWS_UP_S = 10.0
+"""After an accepted order: long enough for any deployment to show, should its first status be missed."""
+
+
+class OrdersView(Protocol):
+    """What orders ask of the screen."""
+
+    def say(self, message: str, kind: Kind = "info") -> None:
+        """Put a message on the status line."""
+
+    def show_notice(self, title: str, message: str, hint: str = "") -> None:
+        """Show a dialog with a message."""
+
+    def confirm(self, confirmation: Confirmation) -> Awaitable[bool]:
+        """Ask the user; False unless they agree."""
+
+    def show_plan(self) -> None:
+        """Show the plan that has just been made."""
+
+    def show_orders(self) -> None:
+        """Show which orders are open, and which keys wait for them."""
+
+    def show_deployments(self, shown: bool) -> None:
+        """Bring the deployments to the front, or the plan."""
+
+
+class Orders:
+    """Changes what runs on the cluster."""
+
+    def __init__(self, context: AppContext, planning: Planning, view: OrdersView) -> None:
+        self._context, self._planning, self._view = context, planning, view
+        self.open = OpenOrders()
+
+    async def prepare(self, wanted: Candidate) -> DeploymentSpec | None:
+        """Plan on the latest readings and ask the user; None when there is nothing to deploy."""
+        try:
+            plan, candidate = await self._planning.plan_on_latest(wanted)
+            self._view.show_plan()
+            if candidate is None or not candidate.feasible:
+                self._view.show_notice(*no_longer_fits(wanted, candidate, plan))
+                return None
+            spec = await in_background(self._make_spec, plan, candidate)
+        except Exception as error:
+            self._report("This layout cannot be deployed", error)
+            return None
+        return spec if await self._view.confirm(confirm_deploy(spec, candidate)) else None
+
+    def _make_spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
+        models = self._planning.question.models
+        path = model_path(models[-1]) if len(models) == 1 else None
+        snapshot = self._context.store.snapshot
+        names = tuple(status.name for status in snapshot.deployments)
+        return self._context.setup.make_spec(plan, candidate, OrderContext(path, snapshot.simulated, names))
+
+    async def deploy(self, spec: DeploymentSpec) -> None:
+        """Send an order. Until the deployment shows, the key that sent it is dimmed."""
+        if self._refuse_if_disconnected():
+            return
+        self.open.deploy(spec.name)
+        self._view.show_deployments(True)
+        self._view.show_orders()
+        what = f"{spec.label} of {spec.model.name}"
+        self._view.say(f"Ordering {what}.")
+        if await self._finish(self._context.session.deploy(spec), f"Ordered {what}."):
+            await asyncio.sleep(_SHOWS_UP_S)
+            self._close(spec.name)
+            return
+        self._close(spec.name)
+        if not self._context.store.snapshot.deployments:
+            self._view.show_deployments(False)
+
+    async def confirm_stop(self, deployment: DeploymentStatus) -> bool:
+        """Ask whether a deployment is to end."""
+        return await self._view.confirm(confirm_stop(deployment))
+
+    async def stop(self, name: str) -> None:
+        """Order the end of a deployment. Until it has ended, the key that ordered it is dimmed."""
+        if self._refuse_if_disconnected():
+            return
+        self.open.stop(name)
+        self._view.show_orders()
+        self._view.say(f"Stopping {name}.")
+        await self._finish(self._context.session.stop(name), f"Stopped {name}; its GPUs are free.")
+        self._close(name)
+
+    def _close(self, name: str) -> None:
+        self.open.close(name)
+        self._view.show_orders()
+
+    def _refuse_if_disconnected(self) -> bool:
+        """Refuse an order that was confirmed while the connection broke: sent late, it would surprise."""
+        snapshot = self._context.store.snapshot
+        if snapshot.disconnected:
+            self._view.say(snapshot.lost.reason if snapshot.lost is not None else INTERRUPTED, "bad")
+        return snapshot.disconnected
+
+    async def _finish(self, future: Future[None], done: str) -> bool:
+        """Wait for an order without blocking the screen, and show how it ended."""
+        try:
+            await asyncio.wrap_future(future)
+        except Exception as error:
+            self._report("The order failed", error)
+            return False
+        self._view.say(done, "good")
+        return True
+
+    def _report(self, title: str, error: Exception) -> None:
+        """Show what went wrong and what to do; an unforeseen error must not take the screen down."""
+        if isinstance(error, ClusterviewError):
+            message, hint = error.message, error.hint
+        else:
+            message = f"{type(error).__name__}: {clean(str(error))}"
+            hint = "This is a bug in clusterview. Running deployments are not affected."
+        self._view.show_notice(title, message, hint)
+        self._view.say(message, "bad")

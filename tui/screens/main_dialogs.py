@@ -1,0 +1,88 @@
+"""The dialogs that the main screen opens, and what becomes of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import App
+
+from cluster.deploy.status import DeploymentStatus
+from cluster.planner.fixes.fix import Fix
+from cluster.planner.result import Candidate
+from tui.confirmations import Confirmation, prompt_remark
+from tui.context import AppContext
+from tui.planning import Planning
+from tui.question import Question
+from tui.screens.candidate_detail import CandidateDetail
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.explain import ExplainScreen
+from tui.screens.find import FindScreen
+from tui.screens.fix_picker import FixPicker
+from tui.screens.help import HelpScreen
+from tui.screens.main_panels import MainPanels
+from tui.screens.model_picker import ModelPicker
+from tui.screens.notice import NoticeScreen
+from tui.screens.prompt import PromptScreen
+from tui.screens.workload_form import WorkloadForm
+
+
+class MainDialogs:
+    """Opens dialogs. Methods that wait for an answer must run in a worker of the screen."""
+
+    def __init__(self, app: App[None], context: AppContext, planning: Planning, panels: MainPanels) -> None:
+        self._app, self._context, self._planning, self._panels = app, context, planning, panels
+
+    def notice(self, title: str, message: str, hint: str = "") -> None:
+        """Show a message."""
+        self._app.push_screen(NoticeScreen(title, message, hint))
+
+    async def confirm(self, confirmation: Confirmation) -> bool:
+        """Ask the user; False unless they agree."""
+        answer = await self._app.push_screen_wait(ConfirmScreen(confirmation))
+        return answer is True
+
+    async def find_node(self) -> None:
+        """Ask for a part of a node's name and bring that node to the top of the map."""
+        typed = await self._app.push_screen_wait(FindScreen("Find a node", "part of its name"))
+        if typed and not self._panels.map.reveal(typed):
+            self._panels.status.say(f"No node has '{typed}' in its name.", "warning")
+
+    async def pick_model(self) -> Question | None:
+        """Ask for a model of the catalogue; None when the user keeps the one on screen."""
+        plan = self._planning.plan
+        name = await self._app.push_screen_wait(ModelPicker(plan.model.name if plan else ""))
+        return Question((name,), self._planning.question.request) if name else None
+
+    async def change_workload(self) -> Question | None:
+        """Ask for tokens, requests, limits and pins; None when the user keeps them."""
+        request = await self._app.push_screen_wait(WorkloadForm(self._planning.question.request))
+        return Question(self._planning.models, request) if request is not None else None
+
+    async def pick_fix(self, candidate: Candidate, fixes: Sequence[Fix]) -> Fix | None:
+        """Ask which fix of a refused layout to plan with, where there are several; None for none."""
+        if len(fixes) < 2:
+            return next(iter(fixes), None)
+        return await self._app.push_screen_wait(FixPicker(candidate.label, fixes))
+
+    def help(self) -> None:
+        """Show the help page."""
+        self._app.push_screen(HelpScreen())
+
+    def explain(self) -> None:
+        """Compare the strategies with this user's figures."""
+        plan, setup = self._planning.plan, self._context.setup
+        if plan is not None:
+            page = ExplainScreen(plan, self._panels.candidate, setup.plan, setup.examples)
+            self._app.push_screen(page)
+
+    def details(self) -> None:
+        """Show everything about the highlighted layout."""
+        plan, candidate = self._planning.plan, self._panels.candidate
+        if plan is not None and candidate is not None:
+            self._app.push_screen(CandidateDetail(plan, candidate))
+
+    def prompt(self, deployment: DeploymentStatus) -> None:
+        """Open a conversation with a deployment."""
+        context = self._context
+        remark = prompt_remark(deployment)
+        self._app.push_screen(PromptScreen(context.session, deployment.name, context.store, remark))

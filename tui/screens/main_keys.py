@@ -1,0 +1,32 @@
+"""The keys of the main screen."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+MAIN_KEYS: list[BindingType] = [
+    Binding("R", "reconnect", "Reconnect", key_display="R"),
+    Binding("m", "pick_model", "Model"),
+    Binding("d", "deploy", "Deploy"),
+    Binding("f", "apply_fix", "Fix"),
+    Binding("x", "stop", "Stop"),
+    Binding("p", "prompt", "Prompt"),
+    Binding("tab", "toggle_panel", "Runs"),
+    Binding("c", "explain", "Why"),
+    Binding("question_mark", "help", "Help", key_display="?"),
+    Binding("q", "app.quit", "Quit"),
+    Binding("up", "move(-1)", "Layout", key_display="↑↓"),
+    Binding("k", "move(-1)", show=False),
+    Binding("down,j", "move(1)", show=False),
+    Binding("enter", "details", "Details", key_display="⏎"),
+    Binding("w", "workload", "Workload"),
+    Binding("r", "replan", "Replan"),
+    Binding("t", "app.next_theme", "Theme"),
+    Binding("v", "next_density", "View"),
+    Binding("slash", "find_node", "Find", key_display="/"),
+    Binding("s", "simulate", "Simulate"),
+    Binding("n", "next_deployment", show=False),
+    Binding("pagedown,space", "scroll_map(1)", show=False),
+    Binding("pageup", "scroll_map(-1)", show=False),
+]
+"""In the order of the key bar, most used first."""
