@@ -1,4 +1,4 @@
-"""Stop strings in a text that comes in pieces."""
+"""Finds stop strings in a text that arrives in chunks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class StopMatcher:
-    """Lets text through up to the first stop string; holds back what may be the beginning of one."""
+    """Passes text through up to the first stop string, holding back what may be the start of one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
@@ -14,7 +14,7 @@ class StopMatcher:
         self.stopped = False
 
     def push(self, text: str) -> str:
-        """Return the text that surely comes before any stop string; sets `stopped` when one is complete."""
+        """Return the text that cannot be part of a stop string; sets `stopped` when one is complete."""
         self._held += text
         ends = [self._held.find(stop) for stop in self._stops]
         found = [end for end in ends if end >= 0]
@@ -22,7 +22,7 @@ class StopMatcher:
             self.stopped = True
             released, self._held = self._held[: min(found)], ""
             return released
-        keep = self._longest_beginning()
+        keep = self._longest_prefix()
         released = self._held[: len(self._held) - keep]
         self._held = self._held[len(self._held) - keep :]
         return released
@@ -32,8 +32,8 @@ class StopMatcher:
         released, self._held = self._held, ""
         return released
 
-    def _longest_beginning(self) -> int:
-        """Return how many characters at the end may begin a stop string."""
+    def _longest_prefix(self) -> int:
+        """Return how many characters at the end may be the start of a stop string."""
         longest = max((len(stop) for stop in self._stops), default=0)
         for length in range(min(longest - 1, len(self._held)), 0, -1):
             tail = self._held[-length:]

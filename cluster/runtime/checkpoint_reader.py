@@ -1,4 +1,4 @@
-"""Reads a rank's slices from a Hugging Face folder; no tensor is ever read beyond the slice asked for."""
+"""Reads a rank's slices from a Hugging Face folder. Never reads more of a tensor than the slice needed."""
 
 from __future__ import annotations
 
@@ -10,57 +10,58 @@ from cluster.errors import BadInput
 from cluster.json_file import INDEX as INDEX_LIMIT
 from cluster.json_file import read_json
 from cluster.runtime.checkpoint_files import INDEX, SINGLE
-from cluster.runtime.weights import Piece
+from cluster.runtime.rank_weights import WeightSlice
 from cluster.text import clean
 
 READABLE_DTYPES = ("F64", "F32", "F16", "BF16")
 
 
-class Checkpoint:
-    """A folder with one safetensors file, or several with an index. Close it, or use it in a `with`."""
+class CheckpointReader:
+    """A folder with one safetensors file, or several and an index. A context manager."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._file_of = _weight_map(self._folder)
         self._open: dict[str, Any] = {}
         self.bytes_read = 0
-        """Bytes of all slices read so far, in the checkpoint's own dtype."""
+        """Bytes read so far, in the checkpoint's own dtype."""
 
-    def __enter__(self) -> Checkpoint:
+    def __enter__(self) -> CheckpointReader:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.clear()
 
-    def fill(self, pieces: list[Piece], on_progress: Callable[[float], None]) -> None:
-        """Copy every piece's slice into its tensor, converting dtype and device; progress is 0 to 1."""
-        total = sum(piece.out.numel() for piece in pieces) or 1
+    def fill(self, slices: list[WeightSlice], on_progress: Callable[[float], None]) -> None:
+        """Copy every slice into its tensor, converting dtype and device. Progress is 0 to 1."""
+        total = sum(weight_slice.out.numel() for weight_slice in slices) or 1
         done = 0
-        for piece in pieces:
-            self._fill_one(piece)
-            done += piece.out.numel()
+        for weight_slice in slices:
+            self._fill_one(weight_slice)
+            done += weight_slice.out.numel()
             on_progress(done / total)
 
-    def _fill_one(self, piece: Piece) -> None:
-        stored = self._slice_of(piece.name)
-        self._check(piece, tuple(stored.get_shape()), stored.get_dtype())
-        if not piece.out.numel():
+    def _fill_one(self, weight_slice: WeightSlice) -> None:
+        stored = self._slice_of(weight_slice.name)
+        self._check(weight_slice, tuple(stored.get_shape()), stored.get_dtype())
+        if not weight_slice.out.numel():
             return
-        rows = slice(piece.rows.first, piece.rows.end)
-        values = stored[rows] if piece.columns is None else stored[rows, _columns(piece)]
+        rows = slice(weight_slice.rows.first, weight_slice.rows.end)
+        values = stored[rows] if weight_slice.columns is None else stored[rows, _columns(weight_slice)]
         self.bytes_read += values.numel() * values.element_size()
-        piece.out.copy_(values)
+        weight_slice.out.copy_(values)
 
-    def _check(self, piece: Piece, shape: tuple[int, ...], dtype: str) -> None:
-        if shape != piece.shape:
+    def _check(self, weight_slice: WeightSlice, shape: tuple[int, ...], dtype: str) -> None:
+        if shape != weight_slice.shape:
             raise BadInput(
-                f"{self._folder}: {piece.name} is {list(shape)}, config.json implies {list(piece.shape)}",
-                "config.json and weights belong to different models",
+                f"{self._folder}: {weight_slice.name} has shape {list(shape)}, "
+                f"but config.json implies {list(weight_slice.shape)}",
+                "config.json and the weights belong to different models",
             )
         if dtype not in READABLE_DTYPES:
             raise BadInput(
-                f"{self._folder}: {piece.name} is stored as {dtype}",
-                f"The built-in engine reads {', '.join(READABLE_DTYPES)}; use another engine for the rest",
+                f"{self._folder}: {weight_slice.name} is stored as {dtype}",
+                f"The built-in engine reads only {', '.join(READABLE_DTYPES)}; use an unquantized checkpoint",
             )
 
     def _slice_of(self, name: str) -> Any:
@@ -81,7 +82,7 @@ class Checkpoint:
 
 
 def open_safetensors(path: Path) -> Any:
-    """Open a safetensors file; one that is missing, cut short or no safetensors at all is BadInput."""
+    """Open a safetensors file; BadInput when it is missing, truncated or not safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -90,13 +91,13 @@ def open_safetensors(path: Path) -> Any:
         raise BadInput(f"{path} is missing", "Download the checkpoint again") from error
     except (SafetensorError, OSError) as error:
         raise BadInput(
-            f"{path} cannot be read: {clean(str(error))}", "It may be cut short; download it again"
+            f"{path} cannot be read: {clean(str(error))}", "It may be truncated; download it again"
         ) from error
 
 
-def _columns(piece: Piece) -> slice:
-    assert piece.columns is not None
-    return slice(piece.columns.first, piece.columns.end)
+def _columns(weight_slice: WeightSlice) -> slice:
+    assert weight_slice.columns is not None
+    return slice(weight_slice.columns.first, weight_slice.columns.end)
 
 
 def _weight_map(folder: Path) -> dict[str, str]:
@@ -104,7 +105,7 @@ def _weight_map(folder: Path) -> dict[str, str]:
     if index.is_file():
         return _read_index(index)
     if not (folder / SINGLE).is_file():
-        raise BadInput(f"{folder} has neither {SINGLE} nor {INDEX}", "Name a folder with safetensors weights")
+        raise BadInput(f"{folder} has neither {SINGLE} nor {INDEX}", "Give a folder with safetensors weights")
     return dict.fromkeys(open_safetensors(folder / SINGLE).keys(), SINGLE)
 
 
@@ -112,7 +113,7 @@ def _read_index(index: Path) -> dict[str, str]:
     held = read_json(index, INDEX_LIMIT)
     mapping = held.get("weight_map") if isinstance(held, dict) else None
     if not isinstance(mapping, dict):
-        raise BadInput(f"{index} is no safetensors index", "Download the checkpoint again")
+        raise BadInput(f"{index} is not a safetensors index", "Download the checkpoint again")
     entries = {str(name): str(file) for name, file in mapping.items()}
     outside = next((file for file in entries.values() if Path(file).name != file), None)
     if outside is not None:

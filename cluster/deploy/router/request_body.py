@@ -1,4 +1,4 @@
-"""A request's body: read within bounds, and counted before anything is built from it."""
+"""Reads request bodies within limits, and counts JSON values before any of them is built in memory."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import BodyLimits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.router_limits import BodyLimits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-# A whole string, or the beginning of a value. Possessive and never failing after a quote: linear.
+# A complete string, or the start of a value. Possessive quantifiers keep it linear in the body's length.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[,\[{]', re.DOTALL)
 
 
 def check_num_values(body: bytes, most: int) -> None:
-    """Raise ApiError(400) when JSON has more values than any request needs. Stops at the first too many."""
-    # Each value follows a bracket or a comma; names and strings are counted too, hence the factor.
+    """Raise ApiError(400) when JSON has more values than any valid request. Stops at the first excess one."""
+    # A value follows a bracket or comma, and may itself be a string with a name: up to three matches each.
     most_tokens = 3 * most
     for number, _ in enumerate(_TOKEN.finditer(body)):
         if number > most_tokens:
-            raise ApiError(400, f"the body has more than {most} JSON values, which no prompt here needs")
+            raise ApiError(400, f"the body has more than {most} JSON values, the limit for this context")
 
 
 class BodyReader:
-    """Reads bodies within `limits`, one by one and together."""
+    """Applies the limits to each body, and to all bodies in memory together."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
@@ -35,7 +35,7 @@ class BodyReader:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the body; what is held of it counts until the context ends. ApiError(413 or 503)."""
+        """Yield the body, which counts as in memory until the context ends. Raises ApiError(413 or 503)."""
         self._check_declared(request.headers.get("content-length", ""))
         held = _Held(self)
         try:
@@ -51,29 +51,29 @@ class BodyReader:
     def _check_declared(self, length: str) -> None:
         if not length.isascii() or not length.isdigit():
             return
-        # More digits than this are too many, whatever they say.
+        # 20 digits are already over any limit; more could be slow to parse.
         self._check_size(int(length[:20]))
         if int(length[:20]) > self._limits.small_bytes:
             self.check_room(int(length[:20]))
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
-            message = f"the request is larger than {self._limits.max_bytes} bytes, the limit for this context"
+            message = f"the request body exceeds {self._limits.max_bytes} bytes, the limit for this context"
             raise ApiError(413, message)
 
     def check_room(self, more_bytes: int) -> None:
-        """Raise ApiError(503) when so many bytes more are too many to hold."""
+        """Raise ApiError(503) when `more_bytes` would exceed the limit for all bodies together."""
         if self.in_flight_bytes + more_bytes > self._limits.max_in_flight_bytes:
-            message = "the router holds too many large requests; try again later"
+            message = "too many large requests at once; try again later"
             raise ApiError(503, message, code="too_many_large_requests", retry_after_s=1)
 
     def counted_bytes(self, size: int) -> int:
-        """Return what of a body counts: small ones are bounded by the number of connections."""
+        """Return the bytes that count. Small bodies do not: the number of connections bounds them."""
         return size if size > self._limits.small_bytes else 0
 
 
 class _Held:
-    """What one request holds of the bytes that all may hold together."""
+    """One request's share of the bytes in memory."""
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader, self._bytes = reader, 0

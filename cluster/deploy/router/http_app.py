@@ -1,4 +1,4 @@
-"""The router's HTTP application."""
+"""Puts the router's Starlette application together: routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from cluster.deploy.router.access import AccessRules, CheckAccess
+from cluster.deploy.router.api_errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.errors import ApiError, on_api_error, on_bad_input, on_crash, on_http_error
 from cluster.deploy.router.handlers import Handlers
 from cluster.deploy.router.health import HealthCheck
-from cluster.deploy.router.lane import Preparer
 from cluster.deploy.router.metrics import RouterMetrics
 from cluster.deploy.router.middleware import CountResponses
-from cluster.deploy.router.pool import ReplicaPool
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.replica_pool import ReplicaPool
+from cluster.deploy.router.tokenizer_protocols import Detokenizer
 from cluster.errors import BadInput
 
 
@@ -28,7 +28,7 @@ def make_app(
     pool: ReplicaPool,
     *,
     preparer: Preparer,
-    tokenizer: Tokenizer,
+    tokenizer: Detokenizer,
     rules: AccessRules | None = None,
     health_deadline_s: float = 10.0,
     max_in_flight_per_replica: int = 256,
@@ -36,8 +36,8 @@ def make_app(
 ) -> Starlette:
     """Return the application that serves `pool` as one OpenAI-style model.
 
-    `preparer` turns bodies into prompts, `tokenizer` tokens into text; without `rules` no key is needed.
-    `app.state.dispatcher` counts requests by replica and drains; `clock` is monotonic, in seconds.
+    `preparer` turns bodies into prompts and `tokenizer` tokens into text. Without `rules` no key is needed.
+    `app.state.dispatcher` counts requests per replica and drains them. `clock` is monotonic, in seconds.
     """
     metrics = RouterMetrics(pool)
     dispatcher = Dispatcher(pool, metrics, clock=clock, max_in_flight_per_replica=max_in_flight_per_replica)

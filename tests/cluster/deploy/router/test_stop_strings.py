@@ -1,17 +1,17 @@
-"""Stop strings are found wherever the text is cut into pieces."""
+"""Stop strings are found however the text is cut into chunks."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.deploy.router.stopping import StopMatcher
+from cluster.deploy.router.stop_strings import StopMatcher
 
 LETTERS = st.text("abc", max_size=30)
 
 
 def cut(text: str, stops: list[str]) -> str:
-    """Say it plainly: the text before the stop string that is complete first."""
+    """Reference implementation: the text before the stop string that is complete first."""
     for end in range(len(text) + 1):
         for stop in stops:
             if text[:end].endswith(stop):
@@ -39,7 +39,7 @@ def test_letter_by_letter_the_first_complete_stop_string_ends_the_text(
 
 
 @given(pieces=st.lists(LETTERS, max_size=10), stop=st.text("abc", min_size=1, max_size=4))
-def test_however_it_is_cut_one_stop_string_ends_it_at_the_same_place(pieces: list[str], stop: str) -> None:
+def test_the_cuts_do_not_change_where_a_stop_string_ends_the_text(pieces: list[str], stop: str) -> None:
     text = "".join(pieces)
     matcher, released = StopMatcher([stop]), ""
     for piece in pieces:

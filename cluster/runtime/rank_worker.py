@@ -1,4 +1,4 @@
-"""One rank of a replica: what a Ray actor, or a test, holds and drives."""
+"""One rank of a replica, from joining its group to serving. Driven by a Ray actor (deploy/rank_actor.py)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cluster.runtime.admission import admit
 from cluster.runtime.config import read_model_config
 from cluster.runtime.generation import GenerationHandle, GenerationRequest, SamplingParams
 from cluster.runtime.partition import rank_part
+from cluster.runtime.runtime_stats import RuntimeStats, StepMeter
 from cluster.runtime.scheduler import Scheduler
-from cluster.runtime.source import WeightSource, resolve_dtype
-from cluster.runtime.stats import EngineStats, StepMeter
 from cluster.runtime.step_plan import StepKind, StepPlan
+from cluster.runtime.weight_source import WeightSource, resolve_dtype
 
-# A follower waits for the next plan at most this part of the group's timeout when nothing is to do.
+# An idle leader sends a step plan at least this often, as a fraction of the group's timeout.
 HEARTBEAT_SHARE = 0.25
 MAX_HEARTBEAT_S = 5.0
 
 
-class RankEngine:
-    """Life of a rank: construct, `join`, `load`, `warm_up`, `run` until `stop`; each once, in this order.
+class RankWorker:
+    """Call `join`, `load`, `warm_up` and `run` once each, in this order; `stop` ends `run`.
 
-    The leader is tp_rank 0 of stage 0: it takes requests, decides every step and tells the others. Any
-    error in any rank ends `run` on all of them: whoever fails leaves the group, and the others notice.
+    The leader (tp_rank 0 of stage 0) accepts requests, decides every step and broadcasts it. An error on any
+    rank ends `run` on all of them: the failing rank leaves the group, and the others' collectives fail.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class RankEngine:
         max_num_seqs: int,
         layers: tuple[int, int] | None = None,
     ) -> None:
-        """`max_num_seqs` is what is wanted: memory may have room for fewer. `layers` is this stage's
-        half-open range where the plan splits unevenly; without it the stages get equally many.
+        """`max_num_seqs` is an upper limit: fewer run if memory is short. `layers` is this stage's half-open
+        range if the plan splits layers unevenly; by default they are split evenly.
         """
         self._source = WeightSource.of(source)
         self.config = read_model_config(self._source.config)
@@ -62,10 +62,10 @@ class RankEngine:
         self._rank: Any = None
 
     def join(self, init_method: str, timeout_s: float) -> None:
-        """Meet the other ranks at tcp://address:port; `timeout_s` bounds this and every later collective."""
+        """Connect to the other ranks at tcp://host:port; `timeout_s` also bounds every later collective."""
         import torch
 
-        from cluster.runtime.group import RankGroup
+        from cluster.runtime.rank_group import RankGroup
 
         device = torch.device(self._device_name)
         if device.type == "cuda":
@@ -77,7 +77,7 @@ class RankEngine:
         self._group.join(init_method, timeout_s, plan_capacity=32 + 8 * self.max_num_seqs)
 
     def load(self, on_progress: Callable[[float], None]) -> None:
-        """Read this rank's slices, or make them up; `on_progress` hears 0 to 1."""
+        """Read or generate this rank's weights. `on_progress` is called with 0 to 1."""
         from cluster.runtime.loading import load_rank
 
         self._rank = load_rank(
@@ -92,7 +92,7 @@ class RankEngine:
         )
 
     def warm_up(self) -> None:
-        """Send one real token through all ranks. Call it on every rank once all have loaded.
+        """Run one token through all ranks. Call it on every rank after all have loaded.
 
         A rank that fails here leaves the group, so that the others fail at once too.
         """
@@ -103,7 +103,7 @@ class RankEngine:
             raise
 
     def run(self) -> None:
-        """Step until `stop`; raises on this rank's error, a lost peer or a timeout."""
+        """Run steps until `stop`. Raises on an error of this rank, a lost peer or a timeout."""
         try:
             while self._step():
                 pass
@@ -115,20 +115,20 @@ class RankEngine:
             self._group.close()
 
     def stop(self) -> None:
-        """End `run` on every rank. On the leader; does nothing elsewhere. Thread-safe."""
+        """End `run` on every rank. Only has an effect on the leader. Thread-safe."""
         self._scheduler.stop()
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
-        """Queue a request on the leader; BadInput if it can never run. Thread-safe."""
+        """Queue a request. Leader only. BadInput if it can never run. Thread-safe."""
         sequence = admit(request, self.config, self.max_model_len, self.eos_token_ids)
         if not self._scheduler.add(sequence):
             raise DeployFailed("The replica is not running", "Send the request to another replica")
         self._meter.count_request()
         return sequence.handle
 
-    def stats(self) -> EngineStats:
-        """Return what this replica did lately. On the leader; on other ranks only memory is meaningful."""
-        return EngineStats(
+    def stats(self) -> RuntimeStats:
+        """Return recent activity of the replica. Other ranks than the leader fill in memory only."""
+        return RuntimeStats(
             requests_total=self._meter.requests_total,
             in_flight=self._scheduler.in_flight,
             output_tokens_total=self._meter.output_tokens_total,
@@ -142,13 +142,13 @@ class RankEngine:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of weights that this rank read from disk."""
+        """Bytes of weights read from disk by this rank."""
         return int(self._rank.bytes_read) if self._rank else 0
 
     def prompt_logits(self, token_ids: tuple[int, ...]) -> Any:
-        """Return float32 scores [tokens, vocabulary] on the last stage's first rank, None elsewhere.
+        """Return float32 logits [tokens, vocabulary] on the last stage's first rank, None elsewhere.
 
-        For comparison with another implementation, outside `run`; every rank calls it.
+        For tests against another implementation. Every rank must call it, and not during `run`.
         """
         return self._rank.prompt_logits(token_ids)
 
@@ -161,7 +161,7 @@ class RankEngine:
         if self.max_model_len > 1:
             self._rank.execute(StepPlan(StepKind.DECODE, tokens=(0,), positions=(1,)))
         all_reduces, _ = self._group.meter.take()
-        # Every rank of a stage counts the same all-reduce.
+        # All TP ranks of a stage count the same all-reduce, hence the division.
         self._meter.all_reduces_per_token = self._group.sum_over_ranks(all_reduces) / self.tp
 
     def _step(self) -> bool:

@@ -1,4 +1,4 @@
-"""The ranks of one replica as a torch.distributed group: all-reduce, plans, hidden states, tokens."""
+"""The ranks of one replica as a torch.distributed group, and everything they send each other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cluster.runtime.step_plan import StepPlan, decode, encode
 
 
 class RankGroup:
-    """A TP x PP grid of ranks. World rank is stage * tp + tp_rank; rank 0 leads.
+    """A TP x PP grid of ranks. The world rank is stage * tp + tp_rank; rank 0 is the leader.
 
-    Tensors travel over NCCL on GPUs and gloo on CPUs. Plans and tokens always travel over gloo, where a
-    waiting rank sleeps instead of occupying its GPU or core.
+    Tensors travel over NCCL on GPUs and gloo on CPUs. Step plans and tokens always travel over gloo, because
+    a rank that waits there sleeps instead of busy-polling on its GPU or core.
     """
 
     def __init__(self, *, tp: int, pp: int, tp_rank: int, stage: int, device: torch.device) -> None:
@@ -40,7 +40,7 @@ class RankGroup:
         return self.rank == 0
 
     def join(self, init_method: str, timeout_s: float, plan_capacity: int) -> None:
-        """Meet the other ranks; `timeout_s` bounds the meeting and every later collective."""
+        """Connect to the other ranks; `timeout_s` applies to this and to every later collective."""
         self._plan_buffer = torch.zeros(plan_capacity, dtype=torch.int64)
         if self.world_size == 1:
             return
@@ -60,13 +60,13 @@ class RankGroup:
         except (RuntimeError, ValueError) as error:
             raise DeployFailed(
                 f"Rank {self.rank} of {self.world_size} could not join {init_method}: {error}",
-                "Every rank must be up and reach that address",
+                "Check that every rank is running and can reach that address",
             ) from error
 
     def _make_stage_group(self, timeout: timedelta) -> Any:
         if self.pp == 1:
             return dist.group.WORLD
-        # Every rank takes part in the making of every group.
+        # new_group is collective: every rank must create every group, in the same order.
         groups = [
             dist.new_group(list(range(stage * self.tp, (stage + 1) * self.tp)), timeout=timeout)
             for stage in range(self.pp)
@@ -82,7 +82,7 @@ class RankGroup:
         self.meter.stop(started)
 
     def gather(self, local: torch.Tensor) -> list[torch.Tensor] | None:
-        """Return every rank's `local` of this stage, in order, on its first rank; None on the others."""
+        """Return the `local` of each rank of this stage, in order, on its first rank; None on the others."""
         if self.tp == 1:
             return [local]
         gathered = [torch.empty_like(local) for _ in range(self.tp)] if self.tp_rank == 0 else None
@@ -90,17 +90,17 @@ class RankGroup:
         return gathered
 
     def send_hidden(self, hidden: torch.Tensor) -> None:
-        """Hand hidden states to the same rank of the next stage."""
+        """Send hidden states to the same TP rank of the next stage."""
         dist.send(hidden, dst=self.rank + self.tp)
 
     def receive_hidden(self, shape: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
-        """Take hidden states from the same rank of the stage before."""
+        """Receive hidden states from the same TP rank of the previous stage."""
         hidden = torch.empty(shape, device=self.device, dtype=dtype)
         dist.recv(hidden, src=self.rank - self.tp)
         return hidden
 
     def return_tokens(self, tokens: list[int] | None, count: int) -> list[int] | None:
-        """Bring sampled tokens from the last stage's first rank to the leader; others get None."""
+        """Send sampled tokens from the last stage's first rank to the leader; other ranks get None."""
         sampler = (self.pp - 1) * self.tp
         if sampler == 0:
             return tokens
@@ -113,10 +113,12 @@ class RankGroup:
         return [int(token) for token in received.tolist()]
 
     def share_plan(self, plan: StepPlan | None) -> StepPlan:
-        """Give the leader's plan to every rank; followers pass None and wait."""
+        """Broadcast the leader's step plan. Followers pass None and wait for it."""
         if self.world_size == 1:
             assert plan is not None
             return plan
+        # A broadcast needs one shape on all ranks, and followers do not know the length of a plan: a fixed
+        # buffer carries [length, numbers...]; the rare plan that is longer sends the rest in a second one.
         numbers = [] if plan is None else encode(plan)
         room = len(self._plan_buffer) - 1
         if plan is not None:
@@ -133,7 +135,7 @@ class RankGroup:
         return decode([*self._plan_buffer[1 : 1 + min(length, room)].tolist(), *overflow.tolist()])
 
     def sum_over_ranks(self, value: float) -> float:
-        """Return the sum of every rank's `value`, on every rank."""
+        """Return the sum of `value` over all ranks, on every rank."""
         if self.world_size == 1:
             return value
         total = torch.tensor([value], dtype=torch.float64)
@@ -141,7 +143,7 @@ class RankGroup:
         return float(total)
 
     def least_over_ranks(self, value: int) -> int:
-        """Return the smallest of every rank's `value`, on every rank."""
+        """Return the smallest `value` of all ranks, on every rank."""
         if self.world_size == 1:
             return value
         least = torch.tensor([value], dtype=torch.int64)
@@ -149,12 +151,12 @@ class RankGroup:
         return int(least)
 
     def part(self) -> None:
-        """Wait until every rank knows that this is the end, so that none sees a closed connection first."""
+        """Wait until every rank has received STOP, so that none sees a closed connection first."""
         with contextlib.suppress(RuntimeError):
             self.sum_over_ranks(0)
 
     def close(self) -> None:
-        """Leave the group; peers that wait for this rank fail at once instead of at their timeout."""
+        """Leave the group. Peers waiting for this rank fail at once instead of after their timeout."""
         if self.world_size > 1 and dist.is_initialized():
             with contextlib.suppress(RuntimeError):
                 dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The tensors of one rank, and the list of checkpoint slices that fill them."""
+"""Allocates the tensors of one rank and lists the checkpoint slices that fill them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cluster.runtime.partition import RankPart, Span
 
 
 @dataclass(slots=True)
-class Piece:
-    """One slice of a named checkpoint tensor, and the part of a rank's tensor that it fills."""
+class WeightSlice:
+    """A slice of a checkpoint tensor, and the rank's tensor (or part of one) that it fills."""
 
     name: str
     shape: tuple[int, ...]
-    """Of the whole tensor in the checkpoint."""
+    """Shape of the full tensor in the checkpoint."""
     rows: Span
     columns: Span | None
-    """None: all of them, or the tensor is a vector."""
+    """None: all columns, or the tensor is a vector."""
     out: torch.Tensor
 
 
 @dataclass(slots=True)
 class LayerWeights:
-    """One decoder layer as this rank holds it: q, k, v fused by rows, gate and up too."""
+    """This rank's share of one decoder layer; q, k, v are stacked by rows, and so are gate and up."""
 
     attention_norm: torch.Tensor
     qkv: torch.Tensor
@@ -43,7 +43,7 @@ class LayerWeights:
 
 @dataclass(slots=True)
 class StageWeights:
-    """Everything a rank holds. `embedding` and `head` are the same tensor where tied on one stage."""
+    """All weights of a rank. `embedding` and `head` are one tensor if tied and on the same stage."""
 
     layers: list[LayerWeights] = field(default_factory=list)
     embedding: torch.Tensor | None = None
@@ -53,13 +53,13 @@ class StageWeights:
 
 
 class WeightPlan:
-    """Allocates a rank's tensors and notes which slice of which checkpoint tensor fills each."""
+    """Allocates a rank's tensors, and records which slice of which checkpoint tensor fills each."""
 
     def __init__(self, config: ModelConfig, part: RankPart, device: torch.device, dtype: torch.dtype) -> None:
         self._config = config
         self._part = part
         self._options = {"device": device, "dtype": dtype}
-        self.pieces: list[Piece] = []
+        self.slices: list[WeightSlice] = []
         self.weights = StageWeights()
         self._lay_out()
 
@@ -72,7 +72,9 @@ class WeightPlan:
         if part.is_last_stage:
             weights.final_norm = self._vector("model.norm.weight", config.hidden_size)
             weights.head = self._head()
-        weights.num_bytes = sum(piece.out.numel() * piece.out.element_size() for piece in self.pieces)
+        weights.num_bytes = sum(
+            weight_slice.out.numel() * weight_slice.out.element_size() for weight_slice in self.slices
+        )
 
     def _layer(self, prefix: str) -> LayerWeights:
         config, head_dim, hidden = self._config, self._config.head_dim, self._config.hidden_size
@@ -109,7 +111,7 @@ class WeightPlan:
         vocab, hidden = self._config.vocab_size, self._config.hidden_size
         rows = Span(min(self._part.vocab.first, vocab), min(self._part.vocab.end, vocab))
         out = torch.zeros(self._part.vocab.size, hidden, **self._options)
-        self.pieces.append(Piece(name, (vocab, hidden), rows, None, out[: rows.size]))
+        self.slices.append(WeightSlice(name, (vocab, hidden), rows, None, out[: rows.size]))
         return out
 
     def _stacked_rows(self, parts: list[tuple[str, int, Span]]) -> torch.Tensor:
@@ -117,27 +119,27 @@ class WeightPlan:
         out = torch.empty(sum(rows.size for _, _, rows in parts), hidden, **self._options)
         sections = out.split([rows.size for _, _, rows in parts])
         for (name, total, rows), section in zip(parts, sections, strict=True):
-            self.pieces.append(Piece(name + ".weight", (total, hidden), rows, None, section))
+            self.slices.append(WeightSlice(name + ".weight", (total, hidden), rows, None, section))
         return out
 
     def _stacked_bias(self, parts: list[tuple[str, int, Span]]) -> torch.Tensor:
         out = torch.empty(sum(rows.size for _, _, rows in parts), **self._options)
         sections = out.split([rows.size for _, _, rows in parts])
         for (name, total, rows), section in zip(parts, sections, strict=True):
-            self.pieces.append(Piece(name + ".bias", (total,), rows, None, section))
+            self.slices.append(WeightSlice(name + ".bias", (total,), rows, None, section))
         return out
 
     def _split_columns(self, name: str, total: int, columns: Span) -> torch.Tensor:
         hidden = self._config.hidden_size
         out = torch.empty(hidden, columns.size, **self._options)
-        self.pieces.append(Piece(name, (hidden, total), Span(0, hidden), columns, out))
+        self.slices.append(WeightSlice(name, (hidden, total), Span(0, hidden), columns, out))
         return out
 
     def _vector(self, name: str, size: int) -> torch.Tensor:
         out = torch.empty(size, **self._options)
-        self.pieces.append(Piece(name, (size,), Span(0, size), None, out))
+        self.slices.append(WeightSlice(name, (size,), Span(0, size), None, out))
         return out
 
     def _reduced_bias(self, name: str) -> torch.Tensor | None:
-        # The all-reduce adds every rank's output up, so that only one may add the bias.
+        # The all-reduce sums the outputs of all ranks, so only one of them may add the bias.
         return self._vector(name, self._config.hidden_size) if self._part.tp_rank == 0 else None

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients know them: a status and a JSON body that says what and where."""
+"""Errors in OpenAI's format: a status, and a JSON body with message, type, parameter and code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """A request that cannot be served; becomes a JSON answer with `status`."""
+    """A request that cannot be served. Sent as a JSON answer with `status`."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ApiError(Exception):
 
 
 def unavailable(message: str) -> ApiError:
-    """503: nobody can answer now; worth asking again."""
+    """Return a 503 that tells the client to retry."""
     return ApiError(503, message, code="no_replica", retry_after_s=1)
 
 
@@ -69,19 +69,19 @@ async def on_api_error(request: Request, error: Exception) -> Response:
 
 
 async def on_bad_input(request: Request, error: Exception) -> Response:
-    """Answer what a tokenizer or chat template refuses."""
+    """Answer with 400 when a tokenizer or chat template rejects the input."""
     assert isinstance(error, BadInput)
     return ApiError(400, error.one_line()).response()
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer unknown paths and methods in the same form."""
+    """Answer unknown paths and methods in the same format."""
     status = int(getattr(error, "status_code", 500))
-    reasons = {404: "there is no such path", 405: "this path takes another method"}
+    reasons = {404: "no such path", 405: "method not allowed on this path"}
     message = f"{request.method} {request.url.path[:256]}: {reasons.get(status, 'failed')}"
     return ApiError(status, message).response()
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """Answer our own faults in the same form, without their insides."""
+    """Answer with 500 and the exception's type only: its text may hold internals."""
     return ApiError(500, f"the router failed: {type(error).__name__}").response()

@@ -1,4 +1,4 @@
-"""Weights that are made up: a hash of seed, tensor name, row and column, so that any slice can be made alone.
+"""Dummy weights: a hash of seed, tensor name, row and column, so that any slice can be generated on its own.
 
 Every layout of the same model and seed therefore holds slices of the same full weights.
 """
@@ -12,36 +12,36 @@ from collections.abc import Callable
 import torch
 
 from cluster.runtime.partition import Span
-from cluster.runtime.weights import Piece
+from cluster.runtime.rank_weights import WeightSlice
 
 MASK = 0xFFFFFFFF
-# Elements hashed at once: bounds the int64 temporaries to about 100 MB.
+# Elements hashed at a time, which keeps the int64 temporaries to about 100 MB.
 CHUNK_ELEMENTS = 4 * 2**20
 
 
-def fill_with_dummy(pieces: list[Piece], seed: int, on_progress: Callable[[float], None]) -> None:
-    """Fill every piece: norms with ones, the rest uniformly with a spread that keeps activations near one."""
-    total = sum(piece.out.numel() for piece in pieces) or 1
+def fill_with_dummy(slices: list[WeightSlice], seed: int, on_progress: Callable[[float], None]) -> None:
+    """Fill norms with ones and the rest uniformly, scaled so that activations stay near one."""
+    total = sum(weight_slice.out.numel() for weight_slice in slices) or 1
     done = 0
-    for piece in pieces:
-        if piece.name.endswith("norm.weight"):
-            piece.out.fill_(1.0)
+    for weight_slice in slices:
+        if weight_slice.name.endswith("norm.weight"):
+            weight_slice.out.fill_(1.0)
         else:
-            _fill_uniform(piece, seed)
-        done += piece.out.numel()
+            _fill_uniform(weight_slice, seed)
+        done += weight_slice.out.numel()
         on_progress(done / total)
 
 
-def _fill_uniform(piece: Piece, seed: int) -> None:
-    out = piece.out if piece.out.dim() == 2 else piece.out.unsqueeze(1)
-    columns = piece.columns or Span(0, out.shape[1])
-    salt = (zlib.crc32(piece.name.encode()) ^ (seed * 0x9E3779B1)) & MASK
-    is_embedding = piece.name.endswith("embed_tokens.weight")
-    bound = math.sqrt(3.0 / (1 if is_embedding else piece.shape[-1]))
+def _fill_uniform(weight_slice: WeightSlice, seed: int) -> None:
+    out = weight_slice.out if weight_slice.out.dim() == 2 else weight_slice.out.unsqueeze(1)
+    columns = weight_slice.columns or Span(0, out.shape[1])
+    salt = (zlib.crc32(weight_slice.name.encode()) ^ (seed * 0x9E3779B1)) & MASK
+    is_embedding = weight_slice.name.endswith("embed_tokens.weight")
+    bound = math.sqrt(3.0 / (1 if is_embedding else weight_slice.shape[-1]))
     step = max(1, CHUNK_ELEMENTS // max(1, out.shape[1]))
     for first in range(0, out.shape[0], step):
         target = out[first : first + step]
-        row_ids = torch.arange(target.shape[0], device=out.device) + (piece.rows.first + first)
+        row_ids = torch.arange(target.shape[0], device=out.device) + (weight_slice.rows.first + first)
         bits = _hash(row_ids, torch.arange(columns.first, columns.end, device=out.device), salt)
         target.copy_(bits.to(torch.float32).mul_(2 * bound / 2**32).sub_(bound))
 

@@ -1,4 +1,4 @@
-"""A conversation as one text: by the model's own chat template, else by a plain one."""
+"""Renders a conversation as one prompt, with the model's own chat template or a plain one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster.errors import BadInput
 from cluster.text import clean
 
 LONGEST_TEXT = 16 * 1024**2
-"""Characters of a rendered conversation: more than any context holds."""
+"""Maximum characters of a rendered conversation, more than any context holds."""
 _MOST_FILE_BYTES = 32 * 1024**2
 
 
@@ -30,16 +30,16 @@ class ChatTemplate:
     """Renders messages; without `source` as plain 'role: text' lines."""
 
     source: str | None = None
-    """Jinja text that came with the model. It is foreign code: rendered in jinja2's sandbox only."""
+    """Jinja source that came with the model. Untrusted code, so it is rendered in jinja2's sandbox only."""
     special_tokens: dict[str, str] = field(default_factory=dict)
-    """bos_token, eos_token: names that templates use."""
+    """Values for the names that templates use: bos_token, eos_token."""
 
     @property
     def is_model_own(self) -> bool:
         return self.source is not None
 
     def render(self, messages: Sequence[ChatMessage]) -> str:
-        """Return the text after which the assistant's answer begins."""
+        """Return the prompt, up to where the assistant's answer begins."""
         if self.source is None:
             turns = [f"{message.role}: {message.content}\n" for message in messages]
             return "".join(turns) + "assistant: "
@@ -49,20 +49,20 @@ class ChatTemplate:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             template = _compiled(self.source or "")
-            pieces = template.generate(messages=turns, add_generation_prompt=True, **self.special_tokens)
-            return _joined(pieces)
+            chunks = template.generate(messages=turns, add_generation_prompt=True, **self.special_tokens)
+            return _joined(chunks)
         except MemoryError as error:
             raise BadInput("The model's chat template needs too much memory for these messages") from error
         except Exception as error:
             # A template is a program: it can fail in any way that a program can.
             raise BadInput(
-                f"The model's chat template refuses these messages: {clean(str(error))}"
+                f"The model's chat template rejects these messages: {clean(str(error))}"
             ) from error
 
 
 @functools.lru_cache(maxsize=4)
 def _compiled(source: str) -> Any:
-    """Compile a template. It runs for as long as it likes: render it only where somebody ends it."""
+    """Compile a template. Rendering may never end: do it only in a process that has a time limit."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -70,20 +70,20 @@ def _compiled(source: str) -> Any:
     return environment.from_string(source)
 
 
-def _joined(pieces: Iterator[str]) -> str:
+def _joined(chunks: Iterator[str]) -> str:
     kept, length = [], 0
-    for piece in pieces:
-        length += len(piece)
+    for chunk in chunks:
+        length += len(chunk)
         if length > LONGEST_TEXT:
             raise ValueError(f"it writes more than {LONGEST_TEXT} characters")
-        kept.append(piece)
+        kept.append(chunk)
     return "".join(kept)
 
 
 def load_chat_template(folder: Path) -> ChatTemplate:
-    """Read chat_template.jinja or tokenizer_config.json; the plain template where neither has one.
+    """Read chat_template.jinja or tokenizer_config.json; the plain template if neither has one.
 
-    The plain one also serves where jinja2 is not installed.
+    The plain one is also used where jinja2 is not installed.
     """
     from importlib.util import find_spec
 
@@ -116,7 +116,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
 
 
 def _default_template(settings: dict[str, Any]) -> object:
-    """Some models carry several templates as a list of {name, template}."""
+    """Return the default template. Some models list several as {name, template}."""
     template = settings.get("chat_template")
     if not isinstance(template, list):
         return template

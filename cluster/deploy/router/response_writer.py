@@ -1,4 +1,4 @@
-"""The JSON around an answer's text, which differs between completions and chat."""
+"""The JSON format of answers; completions and chat completions each implement it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cluster.deploy.router.answer import Answer
+from cluster.deploy.router.answers import Answer
 
 Json = dict[str, Any]
 
 
 def new_id(prefix: str) -> str:
-    """Return a fresh id for an answer."""
+    """Return a unique id for an answer."""
     return f"{prefix}-{uuid.uuid4().hex}"
 
 
 def unix_time() -> int:
-    """Return the seconds that answers are stamped with."""
+    """Return the time in whole seconds since 1970."""
     return int(time.time())
 
 
 def usage(num_prompt: int, num_output: int) -> Json:
-    """Return the token counts of an answer."""
+    """Return the `usage` object of an answer."""
     return {
         "prompt_tokens": num_prompt,
         "completion_tokens": num_output,
@@ -32,15 +32,15 @@ def usage(num_prompt: int, num_output: int) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What every part of one answer repeats."""
+class ResponseHead:
+    """The fields that every chunk of one answer repeats."""
 
     id: str
     created: int
     model: str
 
     def with_choices(self, object_name: str, choices: list[Json], **more: Any) -> Json:
-        """Return a JSON object of the API around `choices`."""
+        """Return a response object with `choices` and any further fields."""
         return {
             "id": self.id,
             "object": object_name,
@@ -51,17 +51,17 @@ class Head:
         }
 
 
-class Shape(Protocol):
-    """How one kind of answer is written."""
+class ResponseWriter(Protocol):
+    """Formats one kind of answer."""
 
     def whole(self, answer: Answer, num_prompt: int) -> Json:
-        """Return a whole answer."""
+        """Return a complete answer."""
 
     def opening(self) -> list[Json]:
-        """Return what a stream starts with before any text."""
+        """Return the chunks that a stream starts with before any text."""
 
-    def piece(self, text: str, finish_reason: str | None) -> Json:
-        """Return a part of a stream."""
+    def chunk(self, text: str, finish_reason: str | None) -> Json:
+        """Return one chunk of a stream."""
 
     def closing(self, num_prompt: int, num_output: int) -> Json:
-        """Return a stream's last part, which carries the token counts."""
+        """Return the last chunk of a stream, with the token counts."""

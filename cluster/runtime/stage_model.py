@@ -1,4 +1,4 @@
-"""The forward pass of one rank's part of the model."""
+"""The forward pass of one rank: its share of one pipeline stage."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Protocol
 import torch
 from torch.nn.functional import embedding, linear, rms_norm, silu
 
-from cluster.runtime.attention import StepAttention
 from cluster.runtime.config import ModelConfig
 from cluster.runtime.partition import RankPart
+from cluster.runtime.rank_weights import LayerWeights, StageWeights
 from cluster.runtime.rope import RotaryTables, rotate
-from cluster.runtime.weights import LayerWeights, StageWeights
+from cluster.runtime.step_attention import StepAttention
 
 
 class Reducer(Protocol):
-    """Adds up the partial results of a stage's ranks."""
+    """Sums partial results over the ranks of a stage."""
 
     def all_reduce(self, partial: torch.Tensor) -> None:
         """Replace `partial` by the sum over the ranks, in place."""
@@ -23,10 +23,10 @@ class Reducer(Protocol):
 
 
 class StageModel:
-    """The layers of one pipeline stage, as far as one rank holds them.
+    """One rank's share of the layers of a pipeline stage.
 
-    The hidden state is whole on every rank; each layer adds two partial results that are all-reduced:
-    one after attention, one after the MLP.
+    Every rank has the full hidden state. Each layer adds two all-reduced results to it: the attention output
+    and the MLP output.
     """
 
     def __init__(
@@ -47,12 +47,13 @@ class StageModel:
         self._qkv_heads = (heads, kv_heads, kv_heads)
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """Return hidden states [tokens, hidden]: each rank looks up its own rows of the vocabulary."""
+        """Return hidden states [tokens, hidden], summed over ranks that each hold some vocabulary rows."""
         table, rows = self._weights.embedding, self._part.vocab
         assert table is not None
         if self._part.tp == 1:
             return embedding(token_ids, table)
         ours = (token_ids >= rows.first) & (token_ids < rows.end)
+        # Tokens of other ranks look up row 0 and are zeroed, so that the sum over ranks is the embedding.
         hidden = embedding((token_ids - rows.first) * ours, table) * ours.unsqueeze(1)
         self._reducer.all_reduce(hidden)
         return hidden
@@ -66,14 +67,14 @@ class StageModel:
         return hidden
 
     def local_logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return float32 scores of this rank's rows of the vocabulary, [tokens, rows that exist]."""
+        """Return float32 logits of this rank's vocabulary rows, [tokens, rows without padding]."""
         assert self._weights.head is not None
         scores = linear(self._norm(hidden, self._weights.final_norm), self._weights.head)
         return scores[:, : self.num_vocab_rows].float()
 
     @property
     def num_vocab_rows(self) -> int:
-        """Rows of this rank's vocabulary part that are not padding."""
+        """Rows of this rank's vocabulary shard that are not padding."""
         return max(0, min(self._part.vocab.end, self._config.vocab_size) - self._part.vocab.first)
 
     def _attend(

@@ -1,4 +1,6 @@
-"""Requests prepared one by one, small ones first, in a process that is replaced when one costs too much."""
+"""Queues in front of the processes that prepare requests. Small bodies go first; a process that exceeds its
+limits is replaced.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import LARGE_LANE, SMALL_LANE, BodyLimits, LaneLimits, body_limits
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.prepare import Kind, Prepared, Settings
 from cluster.deploy.router.prepare_child import PrepareChild
+from cluster.deploy.router.router_limits import (
+    LARGE_REQUESTS,
+    SMALL_REQUESTS,
+    BodyLimits,
+    PrepareLimits,
+    body_limits,
+)
 
 
 @dataclass(order=True, slots=True)
 class _Job:
-    """A piece of work in the order of its size: what is small waits for what runs, not for what is large."""
+    """A unit of work, ordered by size so that small ones never wait behind large ones."""
 
     size: int
     number: int
@@ -28,32 +36,32 @@ class _Job:
     future: Future[Any] = field(compare=False, default_factory=Future)
 
 
-class Lane:
-    """One queue, and one thread that talks to the process behind it."""
+class PrepareQueue:
+    """One queue, and the thread that hands its requests to one process."""
 
-    def __init__(self, settings: Settings, limits: LaneLimits) -> None:
+    def __init__(self, settings: Settings, limits: PrepareLimits) -> None:
         self._settings, self._limits = settings, limits
         self._child: PrepareChild | None = None
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._closed = False
-        # It waits for the process, so that the event loop does not.
+        # Blocks on the process, so that the event loop does not.
         self._thread = threading.Thread(target=self._work, name="prepare", daemon=True)
         self._thread.start()
 
     def warm_up(self) -> None:
-        """Start the process before the first request comes. Returns at once."""
+        """Start the process before the first request. Returns at once."""
         self._put(0, self._running)
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
-        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
+        """Return what a body asks for; ApiError when it is invalid or exceeds the limits."""
         if self._closed or self._jobs.qsize() >= self._limits.max_waiting:
             raise _busy()
         job = self._put(len(body), lambda: self._ask(kind, body))
         answer = asyncio.wrap_future(job.future)
         try:
             await asyncio.wait({answer}, timeout=self._limits.queue_s)
-            # Only what has not begun can be cancelled.
+            # cancel() succeeds only for a job that has not started.
             if job.future.cancel():
                 raise _busy()
             prepared: Prepared = await answer
@@ -62,7 +70,7 @@ class Lane:
             answer.cancel()
 
     def close(self) -> None:
-        """End the process; what is being prepared, or waits, fails."""
+        """End the process. Requests that it is preparing, or that wait, fail."""
         if self._closed:
             return
         self._closed = True
@@ -94,7 +102,7 @@ class Lane:
             return child.ask(kind, body)
         finally:
             if child.ended and not self._closed:
-                # Started again at once, so that the next request finds it ready.
+                # Start a new one now, so that the next request need not wait for it.
                 self._end()
                 with contextlib.suppress(OSError):
                     self._child = PrepareChild(self._settings, self._limits)
@@ -120,34 +128,38 @@ class Lane:
 
 
 class Preparer:
-    """Three lanes, so that neither large bodies nor a slow chat template hold up the other requests."""
+    """Three queues, so that neither large bodies nor a slow chat template delay other requests."""
 
     def __init__(
-        self, settings: Settings, *, small: LaneLimits = SMALL_LANE, large: LaneLimits = LARGE_LANE
+        self,
+        settings: Settings,
+        *,
+        small: PrepareLimits = SMALL_REQUESTS,
+        large: PrepareLimits = LARGE_REQUESTS,
     ) -> None:
         self.settings = settings
         self.limits: BodyLimits = body_limits(settings.max_model_len)
-        self._completions, self._chats = Lane(settings, small), Lane(settings, small)
-        self._large = Lane(settings, large)
+        self._completions, self._chats = PrepareQueue(settings, small), PrepareQueue(settings, small)
+        self._large = PrepareQueue(settings, large)
 
     def warm_up(self) -> None:
-        """Start the processes that most requests need; the one for large bodies starts with the first."""
+        """Start the processes for small requests. The one for large bodies starts on demand."""
         self._completions.warm_up()
         self._chats.warm_up()
 
     async def prepare(self, kind: Kind, body: bytes) -> Prepared:
-        """Return what a body asks for; ApiError says what is wrong with it, or that it cost too much."""
-        return await self._lane(kind, len(body)).prepare(kind, body)
+        """Return what a body asks for; ApiError when it is invalid or exceeds the limits."""
+        return await self._queue_for(kind, len(body)).prepare(kind, body)
 
-    def _lane(self, kind: Kind, size: int) -> Lane:
+    def _queue_for(self, kind: Kind, size: int) -> PrepareQueue:
         if size > self.limits.small_bytes:
             return self._large
         return self._chats if kind == "chat" else self._completions
 
     def close(self) -> None:
         """End all processes."""
-        for lane in (self._completions, self._chats, self._large):
-            lane.close()
+        for one in (self._completions, self._chats, self._large):
+            one.close()
 
 
 def _busy() -> ApiError:

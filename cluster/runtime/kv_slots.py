@@ -1,4 +1,4 @@
-"""Keys and values of every sequence, preallocated: one slot a sequence, `max_len` tokens a slot."""
+"""The KV cache: preallocated, one slot per sequence, `max_len` tokens per slot."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cluster.runtime.partition import RankPart
 
 
 class KvCache:
-    """Per layer a key and a value tensor of [slots, local KV heads, max_len, head_dim].
+    """A key and a value tensor per layer, each [slots, local KV heads, max_len, head_dim].
 
-    Running sequences fill the first slots without a gap, so that a batch is a view, never a gather.
+    Running sequences occupy the first slots without gaps, so that a batch is a view and needs no gather.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class KvCache:
         self.num_slots = num_slots
         self.max_len = max_len
         shape = (num_slots, part.kv_heads.size, max_len, config.head_dim)
-        # Zeros, not empty: masked entries are multiplied by zero, and zero times NaN is NaN.
+        # Zeros rather than empty: masked entries are multiplied by zero, and zero times NaN is NaN.
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(part.layers.size)]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(part.layers.size)]
 

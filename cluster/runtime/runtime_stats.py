@@ -1,4 +1,4 @@
-"""What a replica did lately, measured."""
+"""Measured activity of a replica: requests, tokens per second, share of time in all-reduces."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_S = 5.0
-# A rate over less says more about the clock than about the replica.
+# A rate over a shorter span would be noise.
 MIN_SPAN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class EngineStats:
-    """One replica now. Memory is this rank's, the rest the whole replica's."""
+class RuntimeStats:
+    """One reading. Memory is this rank's; everything else is the whole replica's."""
 
     requests_total: int
     in_flight: int
@@ -22,9 +22,9 @@ class EngineStats:
     tokens_per_s: float
     """Over the last few seconds."""
     all_reduces_per_token: float | None
-    """All-reduces of one decode step over all stages; None before the first step."""
+    """All-reduces of one decode step, over all stages; None before warm-up."""
     all_reduce_share: float | None
-    """Part of recent decode time that the leader spent in all-reduces, 0 to 1; None before the first step."""
+    """Fraction of recent decode time that the leader spent in all-reduces; None before the first decode."""
     memory_used_bytes: int
     cache_tokens_used: int
     cache_tokens_total: int
@@ -40,7 +40,7 @@ class _Step:
 
 
 class StepMeter:
-    """Collects steps in the stepping thread; read from any thread."""
+    """Written by the thread that runs the steps; read from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,12 +51,14 @@ class StepMeter:
         self.all_reduces_per_token: float | None = None
 
     def count_request(self) -> None:
+        """Count a request that was accepted."""
         with self._lock:
             self.requests_total += 1
 
     def count_step(
         self, duration_s: float, output_tokens: int, *, is_decode: bool, all_reduce_s: float
     ) -> None:
+        """Record a step that has just ended, and the tokens it produced."""
         now_s = time.monotonic()
         with self._lock:
             self.output_tokens_total += output_tokens
@@ -67,7 +69,7 @@ class StepMeter:
                 self._last_share = sum(step.all_reduce_s for step in self._steps if step.is_decode) / decode_s
 
     def tokens_per_s(self) -> float:
-        """Output tokens of the last seconds over the time since the first of them was begun."""
+        """Return the output rate over the last WINDOW_S, from the start of the first step in it."""
         now_s = time.monotonic()
         with self._lock:
             self._forget(now_s)
@@ -77,6 +79,7 @@ class StepMeter:
             return sum(step.output_tokens for step in self._steps) / max(now_s - began_at_s, MIN_SPAN_S)
 
     def all_reduce_share(self) -> float | None:
+        """Return RuntimeStats.all_reduce_share; idle time does not reset it."""
         with self._lock:
             return self._last_share
 

@@ -1,16 +1,16 @@
-"""The engine's tokenizer as the router uses it."""
+"""Adapts the built-in engine's tokenizer to the router's protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.deploy.router.tokenizer import Decoder
-from cluster.runtime.chat import ChatMessage
+from cluster.deploy.router.tokenizer_protocols import Decoder
+from cluster.runtime.chat_template import ChatMessage
 from cluster.runtime.tokenizer import StreamDecoder, load_tokenizer
 
 
-class ModelTokenizer:
-    """The tokenizer of a model folder; bytes as tokens where there is no folder (dummy weights)."""
+class RouterTokenizer:
+    """The tokenizer of a model folder; the byte tokenizer without a folder (dummy weights)."""
 
     def __init__(self, path: str | None, vocab_size: int) -> None:
         self._tokenizer, self._vocab_size = load_tokenizer(path, vocab_size), vocab_size
@@ -24,7 +24,7 @@ class ModelTokenizer:
         return self._tokenizer.encode(text)
 
     def encode_chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
-        """Return the ids of a conversation; BadInput when the model's chat template refuses it."""
+        """Return the ids of a conversation; BadInput when the model's chat template rejects it."""
         return self._tokenizer.encode_chat([ChatMessage(role, text) for role, text in messages])
 
     def decoder(self) -> Decoder:

@@ -1,4 +1,4 @@
-"""Made-up weights: the same full model whatever the layout, and one that says something."""
+"""Dummy weights: the same full model in every layout, with sensible activations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 from cluster.catalog.hf_config import model_from_config
 from cluster.runtime.config import read_model_config
-from cluster.runtime.dummy import fill_with_dummy
+from cluster.runtime.dummy_weights import fill_with_dummy
 from cluster.runtime.generation import GenerationRequest
 from cluster.runtime.partition import rank_part
+from cluster.runtime.rank_weights import WeightPlan
 from cluster.runtime.scale import scale_config
-from cluster.runtime.weights import WeightPlan
 from tests.cluster.runtime.ranks import Job, RankPool
 
 CONFIG, _ = scale_config(
@@ -35,7 +35,7 @@ def make(tp: int, tp_rank: int, seed: int = 0) -> WeightPlan:
     config = read_model_config(CONFIG)
     part = rank_part(config, tp=tp, pp=1, tp_rank=tp_rank, stage=0)
     plan = WeightPlan(config, part, torch.device("cpu"), torch.float32)
-    fill_with_dummy(plan.pieces, seed, lambda fraction: None)
+    fill_with_dummy(plan.slices, seed, lambda fraction: None)
     return plan
 
 
@@ -47,7 +47,7 @@ def test_every_layout_slices_the_same_weights() -> None:
     assert torch.equal(torch.cat([rank.embedding for rank in ranks])[:vocab], whole.embedding)
 
 
-def test_weights_differ_by_seed_layer_and_place_and_have_the_wanted_spread() -> None:
+def test_weights_differ_by_seed_layer_and_position_and_have_the_right_spread() -> None:
     layers = make(1, 0).weights.layers
     assert not torch.equal(layers[0].o, layers[1].o)
     assert not torch.equal(layers[0].o, make(1, 0, seed=1).weights.layers[0].o)
@@ -59,7 +59,7 @@ def test_weights_differ_by_seed_layer_and_place_and_have_the_wanted_spread() -> 
     assert correlation.abs().max() < 0.25
 
 
-def test_a_simulated_deployment_says_the_same_in_every_layout(pool: RankPool) -> None:
+def test_a_simulated_deployment_answers_the_same_in_every_layout(pool: RankPool) -> None:
     source = {"config": CONFIG, "path": None, "seed": 3}
     requests = tuple(GenerationRequest(tuple(text), max_tokens=12) for text in (b"Hello", b"What is it?"))
     answers = [pool.run(Job(source, tp, requests=requests))[0] for tp in (1, 4)]

@@ -1,4 +1,4 @@
-"""Which replica answers a request: the ready one with the fewest requests outstanding."""
+"""Replicas as the router sees them (protocols, implemented by deploy/router_link.py), and choosing one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How to choose tokens. `temperature` 0 is greedy; `seed` None draws afresh each time."""
+    """How to sample. `temperature` 0 is greedy; `seed` None draws a new one for each request."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -21,7 +21,7 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedToken:
-    """One token of an answer; the last one carries why it is the last ('stop' is the end-of-text token)."""
+    """One token of an answer. The last one has a finish reason ('stop' for the end-of-text token)."""
 
     token_id: int
     finish_reason: FinishReason | None = None
@@ -29,19 +29,19 @@ class GeneratedToken:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStats:
-    """Counters of one replica since its start, and its ranks' states by name of state."""
+    """Counters of one replica since it started, and the states of its ranks."""
 
     requests_total: int = 0
     output_tokens_total: int = 0
     all_reduces_per_token: float | None = None
     all_reduce_share: float | None = None
-    """Part of the decode time spent in all-reduces, 0 to 1; None before the first token."""
+    """Fraction of decode time spent in all-reduces; None before the first token."""
     rank_states: tuple[str, ...] = ()
     """State of each rank, in rank order."""
 
 
 class ReplicaError(Exception):
-    """A replica failed while it answered; the message says how."""
+    """A replica failed while answering; the message says how."""
 
 
 class Replica(Protocol):
@@ -49,28 +49,28 @@ class Replica(Protocol):
 
     @property
     def name(self) -> str:
-        """What the replica is called in metrics and errors: its number."""
+        """The replica's number, as shown in metrics and errors."""
 
     @property
     def ready(self) -> bool:
-        """A real token has come through all its ranks, and none has failed since."""
+        """Whether a token has gone through all its ranks and none has failed since."""
 
     @property
     def in_flight(self) -> int:
-        """Requests that it holds now, waiting ones included."""
+        """Requests it has accepted and not finished, including queued ones."""
 
     def generate(self, prompt_ids: list[int], params: SamplingParams) -> AsyncIterator[GeneratedToken]:
-        """Yield tokens as they come; closing the iterator cancels. Raise ReplicaError when it fails."""
+        """Yield tokens as they come. Closing the iterator cancels. Raises ReplicaError on failure."""
 
     def stats(self) -> ReplicaStats:
-        """Return the counters now, without waiting for a rank."""
+        """Return the current counters without waiting for a rank."""
 
     async def health(self, deadline_s: float) -> None:
-        """Send one token through all ranks within the deadline, else raise ReplicaError with the reason."""
+        """Send one token through all ranks; raise ReplicaError if that fails or misses the deadline."""
 
 
 class ReplicaPool(Protocol):
-    """The replicas of a deployment as they are now; the set may change between two looks."""
+    """The current replicas of a deployment; the set may change between two calls."""
 
     def replicas(self) -> Sequence[Replica]:
         """All replicas, ready or not."""
@@ -79,5 +79,5 @@ class ReplicaPool(Protocol):
 def least_outstanding(
     replicas: Sequence[Replica], outstanding: Mapping[str, int], served: Mapping[str, int]
 ) -> Replica:
-    """Choose the replica with the fewest outstanding requests; among equals the one that served fewest."""
+    """Return the replica with the fewest outstanding requests; on a tie, the one that has served fewest."""
     return min(replicas, key=lambda replica: (outstanding[replica.name], served[replica.name]))

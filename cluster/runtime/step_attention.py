@@ -1,4 +1,4 @@
-"""Attention of a step over the cache: one sequence's prompt, or one new token of many sequences."""
+"""Attention over the KV cache for one step: a chunk of one prompt, or one token per running sequence."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Protocol
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from cluster.runtime.kv_cache import KvCache
+from cluster.runtime.kv_slots import KvCache
 
 
 class StepAttention(Protocol):
-    """What a step attends to: writes its keys and values, reads everyone's."""
+    """Writes the step's keys and values to the cache, then attends over what its queries may see."""
 
     positions: torch.Tensor
     """Position of every token of the step."""
     lengths: list[int]
-    """Length of the sequence so far: one for all tokens, or one a token."""
+    """Length of the sequence so far: one entry for all tokens, or one per token."""
 
     def attend(
         self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None
@@ -26,7 +26,7 @@ class StepAttention(Protocol):
 
 
 class PromptAttention:
-    """Tokens `start` to `end` of the sequence in `slot`, which see themselves and what came before."""
+    """Causal attention for tokens `start` to `end` of the sequence in `slot`."""
 
     def __init__(
         self, cache: KvCache, slot: int, start: int, end: int, total: int, device: torch.device
@@ -61,7 +61,7 @@ class PromptAttention:
         return _unfold(out, q.shape[0])
 
     def _mask(self, window: int | None, group_size: int) -> torch.Tensor | None:
-        """Return True where a folded query may look; None where plain causality says it all."""
+        """Return True where a folded query may look; None where a plain causal mask is enough."""
         if self._start == 0 and (window is None or self._end <= window):
             return None
         if window not in self._masks:
@@ -73,9 +73,9 @@ class PromptAttention:
 
 
 def _fold(q: torch.Tensor, kv_heads: int) -> torch.Tensor:
-    """Let the heads of a group stand as more queries: [1, KV heads, group * tokens, dim].
+    """Turn the heads of a group into extra queries: [1, KV heads, group * tokens, dim].
 
-    Masked kernels take no grouped heads, and repeating keys and values would copy the whole cache.
+    Masked kernels do not support grouped heads, and repeating keys and values would copy the whole cache.
     """
     tokens, heads, head_dim = q.shape
     groups = q.view(tokens, kv_heads, heads // kv_heads, head_dim)
@@ -89,12 +89,13 @@ def _unfold(out: torch.Tensor, tokens: int) -> torch.Tensor:
 
 
 class DecodeAttention:
-    """One new token each of the sequences in slots 0 to n - 1, at their own positions."""
+    """One new token for each of the sequences in slots 0 to n - 1, at their own positions."""
 
     def __init__(self, cache: KvCache, positions: list[int], device: torch.device) -> None:
         self._cache = cache
         self._device = device
         self._end = max(positions) + 1
+        # With all sequences equally long, one slice write does, and no mask is needed.
         self._even = min(positions) == max(positions)
         self._views: dict[int | None, tuple[int, torch.Tensor | None]] = {}
         self.positions = torch.tensor(positions, device=device)
@@ -109,7 +110,7 @@ class DecodeAttention:
         self._write(keys, k)
         self._write(values, v)
         first, mask = self._view(window)
-        # The query heads of a group stand as that many queries on one KV head: nothing is repeated.
+        # The query heads of a group become that many queries on one KV head, so that nothing is repeated.
         out = scaled_dot_product_attention(
             q.view(batch, kv_heads, -1, head_dim),
             keys[:, :, first : self._end],
@@ -125,7 +126,7 @@ class DecodeAttention:
             cached[self._slots, :, self.positions] = new
 
     def _view(self, window: int | None) -> tuple[int, torch.Tensor | None]:
-        """Return the first cached token any sequence may see, and which of them each one may."""
+        """Return the first cached token that any sequence may see, and the mask from there on."""
         if window not in self._views:
             shortest = min(self.lengths)
             first = 0 if window is None else max(0, shortest - window)

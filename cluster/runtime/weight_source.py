@@ -19,7 +19,7 @@ _TORCH_NAMES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 @dataclass(frozen=True, slots=True)
 class WeightSource:
-    """A Hugging Face config, and a folder with weights, or None for made-up ones."""
+    """A Hugging Face config, and the folder with the weights; None for dummy weights."""
 
     config: Mapping[str, Any]
     path: str | None = None
@@ -27,16 +27,16 @@ class WeightSource:
 
     @classmethod
     def of(cls, source: Mapping[str, Any] | Any) -> WeightSource:
-        """Take anything with `config`, `path`, `hub_id`, `revision` and `seed`, as keys or as attributes.
+        """Read `config`, `path`, `hub_id`, `revision` and `seed` from a mapping or an object.
 
-        Weights named by their hub id are looked for in the hub's cache of this machine; BadInput when they
-        are not there, for nobody asked for made-up ones.
+        Weights given by hub id are looked up in this machine's Hugging Face cache. BadInput when they are not
+        there: it must not fall back to dummy weights silently.
         """
         config = source["config"] if isinstance(source, Mapping) else source.config
         return cls(config, weights_folder(source), int(_field(source, "seed") or 0))
 
     def eos_token_ids(self, config: ModelConfig) -> tuple[int, ...]:
-        """Return the tokens that end a text: generation_config.json knows more of them than config.json."""
+        """Return the tokens that end a text, from config.json and generation_config.json."""
         if self.path is None:
             return config.eos_token_ids
         file = Path(self.path) / "generation_config.json"
@@ -49,9 +49,9 @@ class WeightSource:
 
 
 def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True) -> str | None:
-    """Return the folder on this machine that `source` names by path or hub id; None for made-up weights.
+    """Return the folder on this machine that `source` gives by path or hub id; None for dummy weights.
 
-    `with_weights=False`: the tokenizer is enough. Raises BadInput when the hub's cache does not hold it.
+    `with_weights=False` asks for a tokenizer only. Raises BadInput when the hub's cache does not have it.
     """
     path, hub_id = _field(source, "path"), _field(source, "hub_id")
     if path is not None or hub_id is None:
@@ -62,7 +62,7 @@ def weights_folder(source: Mapping[str, Any] | Any, *, with_weights: bool = True
     found = find_cached(str(hub_id), revision, with_weights=with_weights)
     if found.path is None:
         raise BadInput(
-            f"{clean(str(hub_id))} {found.problem}", f"Run there: hf download {clean(str(hub_id))}"
+            f"{clean(str(hub_id))} {found.problem}", f"On that node, run: hf download {clean(str(hub_id))}"
         )
     return found.path
 
@@ -72,12 +72,13 @@ def _field(source: Mapping[str, Any] | Any, name: str) -> Any:
 
 
 def resolve_dtype(name: str, config: ModelConfig) -> str:
-    """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own."""
+    """Return 'float32', 'bfloat16' or 'float16'; 'auto' is the checkpoint's own; BadInput for others."""
     if name == "auto":
         return config.dtype
     dtype = plain_dtype(name)
     if dtype is None:
         raise BadInput(
-            f"The built-in engine does not compute in {clean(name)}", "Use auto, bfloat16, float16 or float32"
+            f"The built-in engine does not support dtype {clean(name)}",
+            "Use auto, bfloat16, float16 or float32",
         )
     return _TORCH_NAMES[dtype]
