@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.catalog.engine_catalog import load_engine
@@ -10,6 +9,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.suggest import plan_fixes, with_fixes
+from cluster.planner.fixes.trial import Method
 from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
@@ -77,7 +77,9 @@ def _training_plan(context: Context) -> Plan:
 
     found = search_training(context)
     best = found.feasible[0] if found.feasible else None
-    refused = explained_refusals(with_fixes(context, found.refused, _instead(best), count_training))
+    method = Method(count_training, search_training)
+    fixes = () if best else plan_fixes(context, found, method)
+    refused = with_fixes(context, found.refused, _instead(best) or fixes[:1], method)
     return Plan(
         model=context.model,
         cluster=context.cluster,
@@ -86,19 +88,14 @@ def _training_plan(context: Context) -> Plan:
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
-        candidates=(*found.feasible, *refused),
+        candidates=(*found.feasible, *explained_refusals(refused)),
         decision=decide_training(context, best),
         comparison=compare_training(context, best),
-        advice=() if best else _training_advice(context, refused),
+        fixes=fixes,
+        advice=() if best else advice(context, refused, fixes),
         num_layouts_considered=found.num_considered,
         kv_bytes_per_token=_kv_bytes_per_token(context),
     )
-
-
-def _training_advice(context: Context, refused: Sequence[Candidate]) -> tuple[str, ...]:
-    if not refused:
-        return advice(context, refused, ())
-    return tuple(f"{candidate.label}: {candidate.why}" for candidate in refused[:3])
 
 
 def _kv_bytes_per_token(context: Context) -> float:

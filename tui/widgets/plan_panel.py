@@ -36,7 +36,7 @@ class PlanPanel(Vertical):
     ) -> None:
         """Show a plan, or why there is none.
 
-        `assumed_stopped` names deployments it treats as stopped; `engine` would run it, None where nothing
+        `assumed_stopped` names deployments it assumes are stopped; `engine` would run it, None where nothing
         can be deployed.
         """
         self._plan = plan

@@ -56,7 +56,6 @@ class Idea:
     of_plan: OfPlan | None = None
     of_training: bool = False
     """A trainer has no engine to change, and nothing to set but degrees and GPUs."""
-    of_serving: bool = True
 
 
 def _tried(changes: Changes, rules: frozenset[Rule], every: bool = False, or_shorter: bool = False) -> Idea:
@@ -89,14 +88,14 @@ def without_pins(trial: PlanTrial) -> Iterator[Fix]:
     request = trial.context.request
     unpinned = Fix.of(decode_context_parallel=1) if request.decode_context_parallel > 1 else Fix()
     if request.pins or unpinned.options:
-        free = PlanTrial(ReplicaCounts(trial.context.without_pins(), trial.counts.count), trial.found)
+        free = PlanTrial(ReplicaCounts(trial.context.without_pins(), trial.counts.method), trial.found)
         fix = options.attempt_or_shorter(free, unpinned)
         if fix is not None:
             yield fix
 
 
 IDEAS: tuple[Idea, ...] = (
-    Idea(_ANY, of_plan=without_pins),
+    Idea(_ANY, of_plan=without_pins, of_training=True),
     Idea(_CONTEXT | {Rule.NOT_ENOUGH_GPUS}, options.other_context_ranks, of_training=True),
     Idea(_ROOM, options.cache_that_fits),
     Idea(options.LENGTH_RULES, options.shorter, options.shorter_for_plan),
@@ -120,7 +119,6 @@ IDEAS: tuple[Idea, ...] = (
     _tried(hardware.smaller_weights, _ROOM | _CACHE | _GRAPHS | {Rule.GPU_BUSY}, or_shorter=True),
     _tried(hardware.other_weights, _FORMAT, every=True),
     _tried(hardware.other_engine, _SPLIT | _UNSUPPORTED | _FORMAT, every=True),
-    replace(_tried(hardware.larger_cluster, _ANY), of_layout=None),
-    replace(_tried(hardware.larger_cluster, _ROOM), of_plan=None, of_training=True, of_serving=False),
+    replace(_tried(hardware.larger_cluster, _ANY), of_layout=None, of_training=True),
 )
 """In the order in which they are suggested."""

@@ -12,10 +12,20 @@ from cluster.planner.result import Candidate
 from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 from cluster.planner.search.enumerate import form_of
+from cluster.planner.search.pins import count_fitting
 from cluster.planner.search.run import SearchResult, search
 
-CountReplicas = Callable[[Context, Form, int], int]
-"""How many replicas of a form the cluster of a context holds; it need not count beyond the number given."""
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How layouts are counted and searched: for serving, or for training."""
+
+    count: Callable[[Context, Form, int], int]
+    """How many replicas of a form a cluster holds; it need not count beyond the number given."""
+    search: Callable[[Context], SearchResult]
+
+
+SERVING = Method(count_fitting, search)
 
 MOST_NEAREST = 6
 """Refused layouts, the nearest ones, that the plan as a whole learns from."""
@@ -26,7 +36,7 @@ class ReplicaCounts:
     """What was tried on the layouts of one plan, remembered: refused layouts have many attempts in common."""
 
     context: Context
-    count: CountReplicas
+    method: Method
     _counts: dict[Hashable, int] = field(default_factory=dict, init=False)
     _contexts: dict[Hardware, Context] = field(default_factory=dict, init=False)
 
@@ -34,7 +44,7 @@ class ReplicaCounts:
         """Return the replicas of this form that hold after a change, counted up to `enough` at least."""
         key = (change, form, enough)
         if key not in self._counts:
-            self._counts[key] = self.count(self.after(change), form, enough)
+            self._counts[key] = self.method.count(self.after(change), form, enough)
         return self._counts[key]
 
     def after(self, change: Fix) -> Context:
@@ -101,9 +111,9 @@ class PlanTrial:
     found: SearchResult
 
     @staticmethod
-    def of(context: Context, count: CountReplicas) -> PlanTrial:
+    def of(context: Context, method: Method) -> PlanTrial:
         """Search, and return the trial of what was found."""
-        return PlanTrial(ReplicaCounts(context, count), search(context))
+        return PlanTrial(ReplicaCounts(context, method), method.search(context))
 
     @property
     def context(self) -> Context:
@@ -120,7 +130,7 @@ class PlanTrial:
 
     def after(self, fix: Fix) -> PlanTrial:
         """Return the trial of the question after a change."""
-        return PlanTrial.of(self.counts.after(fix.change), self.counts.count)
+        return PlanTrial.of(self.counts.after(fix.change), self.counts.method)
 
     def with_best(self, fix: Fix) -> Fix | None:
         """Return the fix with the best layout of this search; None where nothing fits."""

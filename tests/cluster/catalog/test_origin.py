@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.catalog.models import load_config, load_model
-from cluster.catalog.models import model_names
+from cluster.catalog.models import load_config, load_model, model_names
 from tests.cluster.catalog.test_folder import LLAMA, folder, whole, write_header
 
 
