@@ -16,7 +16,7 @@ from tui.widgets.text_panel import TextPanel
 
 
 class CandidateNote(TextPanel):
-    """Why, memory by part, KV room, communication; for a refused layout its rules and the way out."""
+    """Why, memory by part, KV room, communication; for a refused layout its rules and fixes."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
