@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cluster.catalog.gpus import all_gpu_types
 from cluster.catalog.models import model_names
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for top in ("tui", "cluster") for path in (ROOT / top).rglob("*.py"))
@@ -108,3 +109,7 @@ def test_no_model_and_no_gpu_is_named_in_code() -> None:
     named = products_named()
     assert {file: names for file, names in named.items() if file not in NAMES_ALLOWED} == {}
     assert set(named) >= NAMES_ALLOWED, "these exceptions are no longer needed"
+
+
+def test_the_slow_tests_that_are_listed_exist() -> None:
+    assert sorted(name for name in SLOW if not (ROOT / "tests" / name).exists()) == []

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:
-        # Another package named `cluster` came first on the path, say: nothing of ours can report this.
+        # For example another package named `cluster` came first on the path.
         sys.stderr.write(f"clusterview: {_why_not_imported(error)}\n")
         return _SYSTEM_FAILED
     settle_streams()

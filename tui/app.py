@@ -1,4 +1,4 @@
-"""The application: a session in, a screen out. Everything on screen comes from the session's events."""
+"""The Textual app. Everything on screen comes from the events of a session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tui.themes import PALETTES, textual_theme
 
 
 class ClusterviewApp(App[None]):
-    """A cluster on one screen."""
+    """Shows one cluster. Owns the session, and switches it."""
 
     CSS_PATH = "app.tcss"
     TITLE = "clusterview"
@@ -60,7 +60,7 @@ class ClusterviewApp(App[None]):
         return [*super().get_line_filters(), self._output_filter]
 
     def get_driver_class(self) -> type[Driver]:
-        """Take our driver in the place of Textual's for the same terminals."""
+        """Use our driver instead of Textual's on the same terminals."""
         chosen = super().get_driver_class()
         return TerminalDriver if chosen is LinuxDriver else chosen
 
@@ -87,18 +87,18 @@ class ClusterviewApp(App[None]):
         )
 
     def panic(self, *renderables: RenderableType) -> None:
-        """End without Textual's pages of traceback: whoever ran the app says what happened, in a line."""
+        """Exit without Textual's traceback: the caller reports the error in one line."""
         self._close_messages_no_wait()
 
     def _fatal_error(self) -> None:
         self.panic()
 
     def on_resize(self, _: events.Resize) -> None:
-        """Draw all anew: a terminal that was resized may show anything."""
+        """Redraw everything: a resized terminal may show anything."""
         self._forget_frame()
 
     def action_redraw(self) -> None:
-        """Draw all anew, where something else wrote on the terminal."""
+        """Redraw everything, in case something else wrote to the terminal."""
         self._forget_frame()
         self.screen.refresh()
 
@@ -137,7 +137,7 @@ class ClusterviewApp(App[None]):
         reopen = self.context.setup.reopen
         if reopen is not None:
             self._leave_session()
-            self.context.store.apply(Progress(message="joining the cluster again", interrupted=True))
+            self.context.store.apply(Progress(message="reconnecting to the cluster", interrupted=True))
             self.main_screen.post_message(StoreChanged())
             self.context.session = reopen()
             self._listen()
@@ -148,7 +148,7 @@ class ClusterviewApp(App[None]):
         self.run_worker(in_background(self.context.session.close), exit_on_error=False)
 
     def action_next_theme(self) -> None:
-        """Take the next palette."""
+        """Switch to the next palette."""
         names = [palette.name for palette in PALETTES]
         position = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(position + 1) % len(names)]

@@ -1,4 +1,4 @@
-"""Work off the screen's thread that the screen can leave: daemon threads, which nothing waits for at the end.
+"""Work outside the event loop that can be abandoned: daemon threads, which do not delay the exit.
 
 asyncio's own threads are joined before a program may end, so one that reads a hung file system would hold it.
 """
@@ -19,7 +19,7 @@ _left: ContextVar[threading.Event | None] = ContextVar("left", default=None)
 
 
 def is_abandoned() -> bool:
-    """Tell, inside of work, whether the screen has left it: what it returns will not be read."""
+    """Return, from inside the work, whether its caller was canceled: the result will not be read."""
     left = _left.get()
     return left is not None and left.is_set()
 
@@ -27,7 +27,7 @@ def is_abandoned() -> bool:
 async def in_background(
     work: Callable[_Arguments, _Result], *arguments: _Arguments.args, **keywords: _Arguments.kwargs
 ) -> _Result:
-    """Do `work` in a thread and return its result; when the caller is cancelled, the work is left alone."""
+    """Run `work` in a thread and return its result; when the caller is canceled, the work is abandoned."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
     left = threading.Event()
@@ -47,7 +47,7 @@ async def in_background(
             result = work(*arguments, **keywords)
         except BaseException as caught:
             error = caught
-        # The loop may be closed by now: nobody waits.
+        # The loop may be closed by now.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 

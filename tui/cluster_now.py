@@ -1,4 +1,4 @@
-"""The cluster as it is now: what the inventory, the readings and our deployments say together. Pure."""
+"""The cluster as it is now: inventory, readings and our deployments combined. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.store import SILENT_STATES, Snapshot
 
 
 def current_cluster(snapshot: Snapshot) -> Cluster | None:
-    """Return the cluster as it is now: latest free memory, silent nodes out, what we hold claimed."""
+    """Return the cluster as it is now: latest free memory, without silent nodes, our GPUs claimed."""
     cluster = snapshot.cluster
     if cluster is None:
         return None
@@ -26,7 +26,7 @@ def current_cluster(snapshot: Snapshot) -> Cluster | None:
 
 
 def held_gpus(snapshot: Snapshot) -> dict[str, str]:
-    """Map the GPUs of our deployments to their names: true at once, while an inventory is a look behind."""
+    """Map the GPUs of our deployments to their names: known at once, while the inventory lags behind."""
     return {
         rank.gpu_uuid: status.name
         for status in snapshot.deployments
@@ -98,7 +98,7 @@ def _freed_gpu(gpu: Gpu, planned: Mapping[str, int]) -> Gpu:
 
 
 def moved_gpus(planned_on: Cluster, snapshot: Snapshot) -> int:
-    """Count the GPUs whose free memory moved by a GiB or more since a plan; our deployments' do not count."""
+    """Count GPUs whose free memory changed by a GiB or more since a plan, except our deployments'."""
     ours = {rank.gpu_uuid for status in snapshot.deployments for rank in status.ranks}
     free_now = {
         gpu.uuid: gpu.memory_free_bytes for reading in snapshot.readings.values() for gpu in reading.gpus

@@ -1,4 +1,4 @@
-"""The words of the dialogs: what will change, where, and how much. Pure."""
+"""The text of the dialogs: what will change, where, and how much. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_NODES = 6
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What a dialog says. Rows are (name, value)."""
+    """The content of a dialog. Rows are (name, value)."""
 
     title: str
     rows: tuple[tuple[str, str], ...]
@@ -26,7 +26,7 @@ class Confirmation:
 
 
 def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
-    """Say which model goes on which GPUs with how much memory."""
+    """Describe which model goes on which GPUs with how much memory."""
     rows = [
         ("model", spec.model.name),
         ("layout", f"{spec.label}  ({count_of(spec.dp, 'replica')}, {count_of(len(spec.ranks), 'GPU')})"),
@@ -42,33 +42,33 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
     remark = ""
     if spec.simulated:
         what = "The model" if spec.model.scale == FULL_SIZE else "Scaled model"
-        scale = f" {what}: {spec.model.scale}." if spec.model.scale else ""
-        remark = f"SIMULATED cluster: real actors and real collectives on the CPU.{scale}"
+        scale = f"\n{what}: {spec.model.scale}." if spec.model.scale else ""
+        remark = f"SIMULATED cluster: real actors and collectives, on CPUs.{scale}"
     rows.extend(("note", remark) for remark in spec.remarks)
     return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)
 
 
 def weights_of(spec: DeploymentSpec) -> str:
-    """Say where the weights come from; made-up ones stand out."""
+    """Describe where the weights come from; dummy ones stand out."""
     if spec.model.weights == "dummy":
-        return "DUMMY WEIGHTS: right shapes, made-up values"
-    return spec.model.path or "the checkpoint in each node's hub cache"
+        return "DUMMY WEIGHTS: real shapes, random values"
+    return spec.model.path or "the checkpoint in each node's Hugging Face cache"
 
 
 def engine_of(spec: DeploymentSpec) -> str:
-    """Say which engine starts and, where it is another, for which one the layout was planned."""
+    """Name the engine that starts and, if it differs, the one the layout was planned for."""
     runs = f"{spec.engine} {spec.engine_version}".rstrip()
     return runs if spec.planned_for in ("", runs) else f"{runs}; planned for {spec.planned_for}"
 
 
 def _memory(spec: DeploymentSpec, candidate: Candidate) -> str:
-    """Say what a rank will hold: on real GPUs what the engine that runs takes, whichever was planned."""
+    """Describe a rank's memory: on real GPUs that of the engine that runs, whichever was planned."""
     held = [place.planned_bytes for place in spec.ranks if place.planned_bytes is not None]
     return memory_of(candidate) if spec.simulated or not held else format_gib(max(held))
 
 
 def gpus_by_node(spec: DeploymentSpec) -> str:
-    """List the GPUs of a spec, a line a node: 'node-0: 0 1 2 3'."""
+    """List the GPUs of a spec, one line per node: 'node-0: 0 1 2 3'."""
     by_node: dict[str, list[int]] = defaultdict(list)
     for place in spec.ranks:
         by_node[place.node_name].append(place.gpu_index)
@@ -81,14 +81,14 @@ def gpus_by_node(spec: DeploymentSpec) -> str:
 
 
 def confirm_stop(status: DeploymentStatus) -> Confirmation:
-    """Say what ends: the deployment, its GPUs, the requests that are being answered."""
+    """Describe what stops: the deployment, its GPUs, the requests in flight."""
     in_flight = sum(replica.in_flight for replica in status.replicas)
     held = sum(status.planned_bytes_by_gpu.values())
     rows = [
         ("model", status.model),
         ("layout", status.label),
-        ("GPUs", f"{count_of(len(status.ranks), 'GPU')} become free"),
-        ("requests", f"{in_flight:,} in flight will be cut off" if in_flight else "none in flight"),
+        ("GPUs", f"{count_of(len(status.ranks), 'GPU')} will be freed"),
+        ("requests", f"{in_flight:,} in flight will be aborted" if in_flight else "none in flight"),
     ]
     if held:
         rows.insert(3, ("memory", f"{held / GIB:,.0f} GiB planned"))
@@ -96,17 +96,17 @@ def confirm_stop(status: DeploymentStatus) -> Confirmation:
 
 
 def prompt_remark(status: DeploymentStatus) -> str:
-    """Warn of answers that make no sense: the model is scaled down, or its weights are made up."""
+    """Warn of meaningless output: the model is scaled down, or its weights are dummies."""
     if status.scale not in (None, FULL_SIZE):
-        return f"SIMULATED, scaled model: {status.scale}. Expect noise."
-    return "DUMMY WEIGHTS. Expect noise." if status.weights == "dummy" else ""
+        return f"SIMULATED, scaled model: {status.scale}. Expect meaningless output."
+    return "DUMMY WEIGHTS. Expect meaningless output." if status.weights == "dummy" else ""
 
 
 def no_longer_fits(wanted: Candidate, now: Candidate | None, plan: Plan) -> tuple[str, str, str]:
-    """Say why a layout that fitted does not fit any more: title, message, what to do."""
+    """Explain why a layout that fit no longer does: title, message, what to do."""
     title = f"{wanted.label} no longer fits"
     if now is None:
-        message, *more = plan.advice or ("The GPUs it needs are not free any more.",)
+        message, *more = plan.advice or ("The GPUs it needs are no longer free.",)
         return title, message, "; ".join(more)
     message = "\n".join(rejection.message for rejection in now.rejections) or now.why
     return title, message, "; ".join(rejection.fix for rejection in now.rejections if rejection.fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import takewhile
 
 from rich.style import Style
 from rich.text import Text
@@ -18,7 +19,7 @@ from tui.styles import Styles
 
 _BOX = 24
 _GAP = 2
-_SHARED_EXPERTS = "Tokens travel to their experts and back in every MoE layer: these ranks are one engine."
+_SHARED_EXPERTS = "Every MoE layer sends tokens to their experts and back: these ranks form one engine."
 
 
 def replica_places(candidate: Candidate, most: int) -> dict[int, list[Placement]]:
@@ -26,18 +27,17 @@ def replica_places(candidate: Candidate, most: int) -> dict[int, list[Placement]
     groups: dict[int, list[Placement]] = {
         replica: [] for replica in range(min(most, candidate.layout.num_replicas))
     }
-    for place in candidate.placement:
-        if place.replica in groups:
-            groups[place.replica].append(place)
+    # Ranks are ordered by replica, and there may be thousands of them.
+    for place in takewhile(lambda place: place.replica < most, candidate.placement):
+        groups[place.replica].append(place)
     return groups
 
 
 def attention_places(candidate: Candidate) -> dict[int, list[Placement]]:
     """Group the first replica's placement by data-parallel attention rank."""
     groups: dict[int, list[Placement]] = defaultdict(list)
-    for place in candidate.placement:
-        if place.replica == 0:
-            groups[place.rank // candidate.layout.tp].append(place)
+    for place in takewhile(lambda place: place.replica == 0, candidate.placement):
+        groups[place.rank // candidate.layout.tp].append(place)
     return groups
 
 
@@ -74,7 +74,7 @@ def data_parallel_picture(candidate: Candidate, width: int, styles: Styles) -> T
 def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, styles: Styles) -> Text:
     """Draw one layer split over the ranks of the first replica, and the all-reduces that join them."""
     layout = candidate.layout
-    first = [place for place in candidate.placement if place.replica == 0 and place.stage == 0]
+    first = list(takewhile(lambda place: place.replica == place.stage == 0, candidate.placement))
     ranges = column_ranges(model.hidden_size, layout.tp)
     shown = list(range(layout.tp))[: max(1, (width - 6) // (_BOX + _GAP))]
     boxes = []
@@ -85,7 +85,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
         boxes.append((f"rank T{rank}", columns, heads, _place(place)))
     total = len(shown) * (_BOX + _GAP) - _GAP
     text = Text()
-    text.append("one request, every layer on all ranks".center(total).rstrip() + "\n", styles.plain)
+    text.append("one request: every layer runs on all ranks".center(total).rstrip() + "\n", styles.plain)
     text.append(_forks(len(shown)) + "\n", styles.faint)
     text.append_text(_boxes(boxes, [styles.replica(0)] * len(shown), styles))
     text.append(
@@ -98,7 +98,7 @@ def tensor_parallel_picture(candidate: Candidate, model: ModelSpec, width: int, 
     # An estimate for ranks that run in another way counts other collectives than the ones drawn here.
     drawn = estimate if estimate and estimate.runs_as is None else None
     reduces = drawn.all_reduces_per_token if drawn else 2 * model.num_layers
-    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces a token.", styles.muted)
+    text.append(f"{count_of(model.num_layers, 'layer')}: {reduces:,} all-reduces per token.", styles.muted)
     return text
 
 
@@ -132,7 +132,7 @@ def _boxes(boxes: Sequence[tuple[str, ...]], label_styles: Sequence[Style], styl
 
 
 def _holding(candidate: Candidate) -> tuple[str, str]:
-    """Say what one data-parallel rank holds."""
+    """Describe what one data-parallel rank holds."""
     layout = candidate.layout
     if layout.dp_attention:
         return "attention (copy)", f"1/{layout.ep} of the experts"

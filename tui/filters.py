@@ -1,7 +1,7 @@
-"""The last gate before the terminal: no control character leaves, and ASCII where the terminal needs it.
+"""The last filter before the terminal: no control characters, and ASCII where the terminal needs it.
 
 Textual lets ESC and C1 through in text (measured on 8.2.8). Strings are cleaned where they enter; this filter
-is the second lock on the same door.
+is the second line of defense.
 """
 
 from __future__ import annotations

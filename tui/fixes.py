@@ -9,7 +9,7 @@ from cluster.planner.result import Candidate, Plan
 
 
 def applicable_fixes(candidate: Candidate, request: PlanRequest) -> tuple[Fix, ...]:
-    """Return the fixes of a refused layout that take no more than another request, each once."""
+    """Return the fixes of a rejected layout that only change the request, each once."""
     fixes = dict.fromkeys(fix for rejection in candidate.rejections for fix in rejection.fixes)
     return tuple(fix for fix in fixes if fix.is_request and fix.asked(request) != request)
 

@@ -1,4 +1,4 @@
-"""Numbers and states to text. Pure; a missing reading is 'n/a', never 0."""
+"""Numbers and states as text. Pure; a missing reading is 'n/a', never 0."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def fit(text: str, width: int, align: str = "left") -> str:
 
 
 def gib(size_bytes: float | None, decimals: int = 1) -> str:
-    """Say a size in GiB without the unit."""
+    """Format a size in GiB without the unit."""
     return NOT_AVAILABLE if size_bytes is None else f"{size_bytes / GIB:,.{decimals}f}"
 
 
 def rate(tokens_per_s: float) -> str:
-    """Say a token rate with as many digits as it deserves."""
+    """Format a token rate with a sensible number of digits."""
     if tokens_per_s >= 100:
         return f"{tokens_per_s:,.0f}"
     return f"{tokens_per_s:.3g}"
 
 
 def throughput_band(band: Band, width: int = 0) -> str:
-    """Say a predicted rate with its range: '1,930 tok/s (1,500–2,400)', the figure right-aligned."""
+    """Format a predicted rate with its range: '1,930 tok/s (1,500–2,400)', the figure right-aligned."""
     return f"{rate(band.value):>{width}} tok/s ({rate(band.low)}–{rate(band.high)})"
 
 
 def duration_band(band: Band) -> str:
-    """Say a predicted time with its range: '28 ms (22–36)'; the range takes the unit of the value."""
+    """Format a predicted time with its range: '28 ms (22–36)'; the range takes the unit of the value."""
     value = format_duration(band.value)
     unit = value.split(" ")[-1]
     scale = {"µs": 1e6, "ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600}.get(unit, 1.0)
@@ -51,22 +51,22 @@ def _figure(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Say a percentage."""
+    """Format a percentage."""
     return NOT_AVAILABLE if value is None else f"{value:.0f}%"
 
 
 def temperature(value_c: float | None) -> str:
-    """Say a temperature in degrees Celsius."""
+    """Format a temperature in degrees Celsius."""
     return NOT_AVAILABLE if value_c is None else f"{value_c:.0f}°C"
 
 
 def power(value_w: float | None) -> str:
-    """Say a power draw in watts."""
+    """Format a power draw in watts."""
     return NOT_AVAILABLE if value_w is None else f"{value_w:,.0f} W"
 
 
 def age(age_s: float) -> str:
-    """Say how long ago something was, roughly, in at most six cells."""
+    """Format an age roughly, in at most six cells."""
     seconds = max(0.0, age_s)
     if seconds < 1.5:
         return "now"
@@ -78,7 +78,7 @@ def age(age_s: float) -> str:
 
 
 def role_name(replica: int, stage: int, rank: int, tp: int, pp: int, attention_ranks: int = 1) -> str:
-    """Name a GPU's part in a layout: R0, R0·T2, R0·S1·T2 or R0·A3 (replica, stage, attention rank, tensor
+    """Name a GPU's role in a layout: R0, R0·T2, R0·S1·T2 or R0·A3 (replica, stage, attention rank, tensor
     rank)."""
     parts = [f"R{replica}"]
     if pp > 1:
@@ -91,12 +91,12 @@ def role_name(replica: int, stage: int, rank: int, tp: int, pp: int, attention_r
 
 
 def span(first: int, last: int, size: int) -> str:
-    """Say a range out of `size` places: '2048–4095'; thousands are set apart where five digits occur."""
+    """Format a range out of `size` places: '2048–4095'; thousands are set apart where five digits occur."""
     return f"{first}–{last}" if size < 10_000 else f"{first:,}–{last:,}"
 
 
 def memory_of(candidate: Candidate) -> str:
-    """Say the tightest rank's memory against its budget: '67.1 of 71.3 GiB'."""
+    """Format the tightest rank's memory and its budget: '67.1 of 71.3 GiB'."""
     memory = candidate.memory_per_gpu
     if memory is None:
         return NOT_AVAILABLE

@@ -1,6 +1,6 @@
-"""The few signs the screens use, and their plain ASCII spelling.
+"""The symbols that the screens use, and their ASCII replacements.
 
-Every sign is one cell wide in both spellings, so switching never moves a column.
+Every symbol is one cell wide in both forms, so switching never moves a column.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _ASCII = str.maketrans(
 
 
 def to_ascii(text: str) -> str:
-    """Spell a text in ASCII without changing the cells it takes; unknown characters become '?'."""
+    """Replace non-ASCII characters without changing the width; unknown characters become '?'."""
     if text.isascii():
         return text
     from rich.cells import cell_len
@@ -87,7 +87,7 @@ def to_ascii(text: str) -> str:
 
 
 def wants_ascii(environment: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
-    """Tell whether this terminal can be trusted with box and block characters."""
+    """Return whether this terminal may not show box and block characters."""
     if environment.get("TERM", "") in ("dumb", "linux", "vt100", "vt220"):
         return True
     name = encoding if encoding is not None else locale.getpreferredencoding(False)

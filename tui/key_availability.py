@@ -1,4 +1,4 @@
-"""What is in the way of a key now, in one line: a dimmed key answers with it. Pure."""
+"""Which keys work now, and why the others do not: pressing a dimmed key shows its reason. Pure."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
 _NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "replan")
-INTERRUPTED = "The connection to the cluster broke and is made again: this works when it is back."
+INTERRUPTED = "The connection to the cluster is down. This works again once it is back."
 
 
 @dataclass(frozen=True, slots=True)
 class KeyContext:
-    """All that decides which keys work."""
+    """Everything that decides which keys work."""
 
     snapshot: Snapshot
     can_deploy: bool
-    """False: the cluster is only described."""
+    """False: the cluster comes from a file or spec."""
     plan: Plan | None = None
     candidate: Candidate | None = None
     """The highlighted layout."""
     assumed_stopped: str = ""
-    """Names of deployments that the plan takes for stopped."""
+    """Names of deployments that the plan assumes are stopped."""
     deployment: DeploymentStatus | None = None
     """The selected one."""
     ordered: str = ""
-    """Name of a deployment whose order is on its way."""
+    """Name of a deployment that was submitted and is not visible yet."""
     stopping: frozenset[str] = frozenset()
-    """Names of deployments whose end is ordered."""
+    """Names of deployments that are being stopped."""
     num_panels: int = 1
-    """Of the plan and what runs: how many are on screen."""
+    """How many of plan and deployments are on screen."""
 
 
 def why_disabled(action: str, now: KeyContext) -> str:
-    """Say why an action does nothing now; '' when nothing is in its way."""
+    """Return why an action does nothing now; '' when it works."""
     if action in _NEED_A_CLUSTER:
         if now.snapshot.lost is not None:
             return now.snapshot.lost.reason
         if now.snapshot.interrupted:
             return INTERRUPTED
         if now.snapshot.cluster is None:
-            return "The cluster is not joined yet."
+            return "Still connecting to the cluster."
     if action == "deploy":
         return _why_not_deploy(now)
     if action == "apply_fix":
@@ -55,31 +55,31 @@ def why_disabled(action: str, now: KeyContext) -> str:
     if action == "prompt":
         return _why_not_prompt(now)
     if action == "toggle_panel" and now.num_panels > 1:
-        return "The plan and what runs are both on screen."
+        return "The plan and the deployments are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
         return "There is no other deployment to select."
     if action in _NEED_A_PLAN and now.plan is None:
-        return "There is no plan to show."
+        return "There is no plan yet."
     return ""
 
 
 def _why_not_deploy(now: KeyContext) -> str:
     cluster, candidate = now.snapshot.cluster, now.candidate
-    if cluster is not None and not cluster.num_gpus:
-        return "There is no GPU here to deploy on."
+    if cluster is not None and not any(node.gpus for node in cluster.nodes):
+        return "This cluster has no GPU to deploy on."
     if not now.can_deploy:
-        return "This cluster is only described: layouts are planned here, not deployed."
+        return "This cluster comes from a file or spec, so you can plan but not deploy."
     if now.ordered:
-        return f"{now.ordered} takes its GPUs now; d works again in a moment."
+        return f"{now.ordered} is still claiming its GPUs. Try again in a moment."
     if now.plan is None:
-        return "There is no plan to deploy."
+        return "There is no plan yet."
     if now.assumed_stopped:
-        return f"The GPUs of this plan are taken by {now.assumed_stopped}: x stops it."
+        return f"{now.assumed_stopped} is using the GPUs of this plan. Press x to stop it."
     if candidate is None:
         return "There is no layout to deploy."
     if not candidate.feasible:
         why = candidate.rejections[0].message if candidate.rejections else candidate.why
-        return f"{candidate.label} is refused: {why}"
+        return f"{candidate.label} is rejected: {why}"
     return ""
 
 
@@ -98,18 +98,18 @@ def _why_not_fix(now: KeyContext) -> str:
 
 def _why_not_stop(now: KeyContext) -> str:
     if now.deployment is None:
-        return "Nothing is deployed that could be stopped."
+        return "There is no deployment to stop."
     if now.deployment.state is DeploymentState.STOPPING or now.deployment.name in now.stopping:
-        return f"{now.deployment.name} is stopping already."
+        return f"{now.deployment.name} is already stopping."
     return ""
 
 
 def _why_not_prompt(now: KeyContext) -> str:
     status = now.deployment
     if status is None:
-        return "Nothing is deployed that could answer a prompt."
+        return "There is no deployment to prompt."
     if status.state in SERVING:
         return ""
     if status.state is DeploymentState.STARTING:
-        return f"{status.name} is starting: it answers prompts when it is ready."
-    return f"{status.name} is {status.state}: it answers no prompts."
+        return f"{status.name} is still starting. It answers prompts once it is ready."
+    return f"{status.name} is {status.state} and cannot answer prompts."

@@ -9,7 +9,7 @@ from textual.message import Message
 
 @dataclass
 class StoreChanged(Message):
-    """The store holds something new; later ones replace earlier ones that nobody has read."""
+    """The store has changed; a later message replaces an unread earlier one."""
 
     bubble = False
 

@@ -1,4 +1,4 @@
-"""Deploying and stopping: asked once, sent once, and followed until the effect shows."""
+"""Deploy and stop orders: confirmed once, sent once, and tracked until their effect is visible."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tui.planning import Planning
 from tui.widgets.status_line import Kind
 
 _SHOWS_UP_S = 10.0
-"""After an accepted order: long enough for any deployment to show, should its first status be missed."""
+"""After an accepted order: long enough for any deployment to become visible."""
 
 
 class OrdersView(Protocol):
-    """What orders ask of the screen."""
+    """What orders need from the screen."""
 
     def say(self, message: str, kind: Kind = "info") -> None:
         """Put a message on the status line."""
@@ -41,7 +41,7 @@ class OrdersView(Protocol):
         """Show the plan that has just been made."""
 
     def show_orders(self) -> None:
-        """Show which orders are open, and which keys wait for them."""
+        """Show the open orders, and dim the keys that wait for them."""
 
     def show_deployments(self, shown: bool) -> None:
         """Bring the deployments to the front, or the plan."""
@@ -76,15 +76,15 @@ class Orders:
         return self._context.setup.make_spec(plan, candidate, OrderContext(path, snapshot.simulated, names))
 
     async def deploy(self, spec: DeploymentSpec) -> None:
-        """Send an order. Until the deployment shows, the key that sent it is dimmed."""
+        """Submit a deployment. The key that sent it is dimmed until the deployment is visible."""
         if self._refuse_if_disconnected():
             return
         self.open.deploy(spec.name)
         self._view.show_deployments(True)
         self._view.show_orders()
         what = f"{spec.label} of {spec.model.name}"
-        self._view.say(f"Ordering {what}.")
-        if await self._finish(self._context.session.deploy(spec), f"Ordered {what}."):
+        self._view.say(f"Submitting {what}.")
+        if await self._finish(self._context.session.deploy(spec), f"Submitted {what}."):
             await asyncio.sleep(_SHOWS_UP_S)
             self._close(spec.name)
             return
@@ -93,11 +93,11 @@ class Orders:
             self._view.show_deployments(False)
 
     async def confirm_stop(self, deployment: DeploymentStatus) -> bool:
-        """Ask whether a deployment is to end."""
+        """Ask whether to stop a deployment."""
         return await self._view.confirm(confirm_stop(deployment))
 
     async def stop(self, name: str) -> None:
-        """Order the end of a deployment. Until it has ended, the key that ordered it is dimmed."""
+        """Stop a deployment. The key that sent the order is dimmed until it has stopped."""
         if self._refuse_if_disconnected():
             return
         self.open.stop(name)
@@ -111,7 +111,7 @@ class Orders:
         self._view.show_orders()
 
     def _refuse_if_disconnected(self) -> bool:
-        """Refuse an order that was confirmed while the connection broke: sent late, it would surprise."""
+        """Drop an order that was confirmed while the connection broke: sent later, it would surprise."""
         snapshot = self._context.store.snapshot
         if snapshot.disconnected:
             self._view.say(snapshot.lost.reason if snapshot.lost is not None else INTERRUPTED, "bad")

@@ -20,7 +20,7 @@ class Planning:
         self.question = question
         self.plan: Plan | None = None
         self.assumed_stopped = ""
-        """Names of deployments that the plan treats as stopped."""
+        """Names of deployments that the plan assumes are stopped."""
         self.failure = ""
         """Why there is no plan, in one line; '' when there is one, or none was asked for."""
         self._planned_for: tuple[object, ...] = ()

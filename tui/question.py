@@ -31,16 +31,16 @@ def answer(question: Question, cluster: Cluster, plan: PlanFunction) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A plan, and the deployments of ours that it treats as stopped ('' when there are none)."""
+    """A plan, and the deployments of ours that it assumes are stopped ('' when there are none)."""
 
     plan: Plan
     assumed_stopped: str = ""
 
 
 def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: PlanFunction) -> Answer | None:
-    """Plan on what is free; where our own deployments leave no room, plan as if they were stopped.
+    """Plan on what is free; where our own deployments leave no room, plan as though they were stopped.
 
-    So the layout that runs, its reasons and its comparison stay on screen beside what is measured of it.
+    This keeps the running layout, its reasons and its comparison on screen beside the measurements.
     """
     cluster = current_cluster(snapshot)
     if cluster is None or not cluster.num_gpus or not question.models:
@@ -55,7 +55,7 @@ def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: Plan
 
 
 def candidate_key(candidate: Candidate) -> str:
-    """Name a candidate so that the cursor finds it again in the next plan."""
+    """Return a key by which the cursor finds a candidate again in the next plan."""
     layout = candidate.layout
     return f"{layout.tp}/{layout.pp}/{layout.dp}/{layout.ep}/{int(layout.dp_attention)}"
 

@@ -1,10 +1,11 @@
-"""What the map shows: hardware, live readings and the parts of layouts, joined GPU by GPU on demand.
+"""What the map shows: hardware, live readings and roles in layouts, joined GPU by GPU on demand.
 
 Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than the lines that are visible.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,12 +17,14 @@ from tui.format import role_name
 from tui.store import SILENT_STATES, Snapshot
 
 STALE_AFTER_S = 10.0
+_MOST_PREPARED = 8
+"""Layouts whose roles are kept: on ten thousand GPUs they take about a MiB each."""
 _NO_ROLES: Mapping[str, Role] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A GPU's part in a layout."""
+    """A GPU's role in a layout."""
 
     name: str
     replica: int
@@ -61,7 +64,7 @@ class GpuView:
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """State of a node's readings in a word, and how old they are."""
+    """State of a node's readings as one word, and their age."""
 
     word: str
     """'' when all is well."""
@@ -69,9 +72,24 @@ class NodeHealth:
     age_s: float | None
 
 
+class ReadingIndex:
+    """Finds a GPU's reading by its uuid. A node's readings are indexed when a GPU of it is first drawn."""
+
+    def __init__(self) -> None:
+        self._by_node: dict[str, tuple[NodeReading, dict[str, GpuReading]]] = {}
+
+    def find(self, reading: NodeReading, gpu_uuid: str) -> GpuReading | None:
+        """Return the reading of a GPU among those of its node; None where it has none."""
+        indexed = self._by_node.get(reading.node_id)
+        if indexed is None or indexed[0] is not reading:
+            indexed = (reading, {gpu.uuid: gpu for gpu in reading.gpus})
+            self._by_node[reading.node_id] = indexed
+        return indexed[1].get(gpu_uuid)
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that the map needs, frozen."""
+    """Everything that the map draws, frozen."""
 
     cluster: Cluster
     readings: Mapping[str, NodeReading] = field(default_factory=dict)
@@ -80,9 +98,11 @@ class Scene:
     now_s: float = 0.0
     disconnected: bool = False
     """The connection to the cluster is broken: no reading is fresh, however young."""
+    index: ReadingIndex = field(default_factory=ReadingIndex, compare=False)
+    """Shared by the scenes of one map."""
 
     def differs_only_in_time(self, other: Scene) -> bool:
-        """Tell whether only time passed between two scenes."""
+        """Return whether only time passed between two scenes."""
         return (
             self.cluster is other.cluster
             and self.readings is other.readings
@@ -93,23 +113,23 @@ class Scene:
 
     def gpu_view(self, node: Node, gpu: Gpu) -> GpuView:
         """Join one GPU's inventory, reading and role."""
-        reading = self._reading(node, gpu)
+        reading = self.reading(node, gpu)
         total = (
             reading.memory_total_bytes if reading and reading.memory_total_bytes else gpu.memory_total_bytes
         )
         return GpuView(
             gpu=gpu,
-            used_bytes=_used(gpu, reading, total),
+            used_bytes=used_bytes(gpu, reading, total),
             total_bytes=total,
             utilization_percent=reading.utilization_percent if reading else None,
             temperature_c=reading.temperature_c if reading else None,
             power_w=reading.power_w if reading else None,
-            role=self.live.get(gpu.uuid) or self.planned.get(gpu.uuid),
+            role=self.role(gpu),
             trouble=(reading.error if reading else None) or gpu.unhealthy_reason,
         )
 
     def health(self, node: Node) -> NodeHealth:
-        """Say how far a node's readings can be trusted."""
+        """Return how fresh a node's readings are."""
         reading = self.readings.get(node.node_id)
         if reading is None:
             return NodeHealth("unread" if node.error else "", node.error or "", None)
@@ -119,14 +139,20 @@ class Scene:
             word = "stale"
         return NodeHealth(word, reading.reason or node.error or "", age_s)
 
-    def _reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
+    def role(self, gpu: Gpu) -> Role | None:
+        """Return a GPU's role in what runs there, else in the highlighted layout."""
+        return self.live.get(gpu.uuid) or self.planned.get(gpu.uuid)
+
+    def reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
+        """Return what was last read of a GPU; None where its node does not answer."""
         reading = self.readings.get(node.node_id)
         if reading is None or reading.state in SILENT_STATES:
             return None
-        return next((item for item in reading.gpus if item.uuid == gpu.uuid), None)
+        return self.index.find(reading, gpu.uuid)
 
 
-def _used(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None:
+def used_bytes(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None:
+    """Return what is used of a GPU's memory: as read, else what the inventory leaves of the total."""
     if reading is not None:
         return reading.memory_used_bytes
     if total is not None and gpu.memory_free_bytes is not None:
@@ -135,7 +161,7 @@ def _used(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None
 
 
 class PlannedRoles(Mapping[str, Role]):
-    """GPU uuid to its part in a layout that is only planned; each role is made when it is asked for.
+    """GPU uuid to its role in a planned layout; each role is made when it is asked for.
 
     A layout on ten thousand GPUs has as many roles, and the map shows a few hundred.
     """
@@ -146,8 +172,15 @@ class PlannedRoles(Mapping[str, Role]):
             (candidate.memory_per_gpu,) if candidate.memory_per_gpu else ()
         )
         self._places = {place.gpu_uuid: place for place in candidate.placement}
+        self._made: dict[str, Role] = {}
 
     def __getitem__(self, gpu_uuid: str) -> Role:
+        role = self._made.get(gpu_uuid)
+        if role is None:
+            role = self._made[gpu_uuid] = self._make(gpu_uuid)
+        return role
+
+    def _make(self, gpu_uuid: str) -> Role:
         place, layout, memory = self._places[gpu_uuid], self._layout, self._memory
         stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
         return Role(
@@ -166,13 +199,8 @@ class PlannedRoles(Mapping[str, Role]):
         return len(self._places)
 
 
-def planned_roles(candidate: Candidate | None) -> Mapping[str, Role]:
-    """Map GPU uuid to its part in a layout that is only planned."""
-    return _NO_ROLES if candidate is None else PlannedRoles(candidate)
-
-
 def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
-    """Map GPU uuid to its part in what runs there."""
+    """Map GPU uuid to its role in the deployment that runs there."""
     roles = {}
     for status in deployments:
         tp = 1 + max((rank.rank for rank in status.ranks), default=0)
@@ -188,11 +216,17 @@ def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
 
 
 class SceneBuilder:
-    """Freezes scenes; roles are worked out again only when their layout or deployment changes."""
+    """Freezes scenes; roles are worked out again only when their layout or deployment changes.
+
+    Placing a layout on ten thousand GPUs takes longer than a key may, so the roles of the layouts that the
+    cursor can reach next are prepared in a worker thread.
+    """
 
     def __init__(self) -> None:
-        self._candidate: Candidate | None = None
-        self._planned: Mapping[str, Role] = {}
+        self._lock = threading.Lock()
+        self._planned: dict[int, tuple[Candidate, Mapping[str, Role]]] = {}
+        """By id of the candidate, which the entry keeps alive."""
+        self._index = ReadingIndex()
         self._deployments: tuple[DeploymentStatus, ...] = ()
         self._live: dict[str, Role] = {}
 
@@ -200,13 +234,27 @@ class SceneBuilder:
         """Freeze what the map shows now; None while no cluster is known."""
         if snapshot.cluster is None:
             return None
-        if candidate is not self._candidate:
-            self._candidate, self._planned = candidate, planned_roles(candidate)
         if snapshot.deployments is not self._deployments:
             self._deployments, self._live = snapshot.deployments, live_roles(snapshot.deployments)
-        return Scene(
-            snapshot.cluster, snapshot.readings, self._planned, self._live, now_s, snapshot.disconnected
-        )
+        planned = _NO_ROLES if candidate is None else self.prepare(candidate)
+        live, disconnected = self._live, snapshot.disconnected
+        return Scene(snapshot.cluster, snapshot.readings, planned, live, now_s, disconnected, self._index)
+
+    def is_prepared(self, candidate: Candidate) -> bool:
+        """Return whether a scene of this layout takes no placing first."""
+        return id(candidate) in self._planned
+
+    def prepare(self, candidate: Candidate) -> Mapping[str, Role]:
+        """Return the roles of a layout; they are kept for the next scene of it. Safe in any thread."""
+        known = self._planned.get(id(candidate))
+        if known is not None:
+            return known[1]
+        roles = PlannedRoles(candidate)
+        with self._lock:
+            self._planned[id(candidate)] = (candidate, roles)
+            while len(self._planned) > _MOST_PREPARED:
+                del self._planned[next(iter(self._planned))]
+        return roles
 
 
 def used_by_deployments(snapshot: Snapshot) -> dict[str, int]:

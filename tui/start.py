@@ -85,9 +85,9 @@ def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
 
 
 def run_screen(session: Session, setup: Setup) -> int:
-    """Run the app; whatever happens, the session is closed and the user hears what goes on without it.
+    """Run the app; whatever happens, close the session and print what keeps running.
 
-    Raises the exception that ended the app, if one did, when the terminal is as it was.
+    Raises the exception that ended the app, if any, once the terminal is restored.
     """
     from tui.app import ClusterviewApp
 
@@ -97,7 +97,7 @@ def run_screen(session: Session, setup: Setup) -> int:
     try:
         app.run()
     finally:
-        # A second signal must not cut the closing short.
+        # A second signal must not interrupt the cleanup.
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         app.context.session.close()
@@ -113,6 +113,6 @@ def _print_instead(arguments: argparse.Namespace) -> int:
     """Print the cluster and the plan where there is no terminal to draw on."""
     from cluster.cli.dry_run import run_dry_run
 
-    sys.stderr.write("No terminal here: the cluster and the plan follow as text.\n")
+    sys.stderr.write("Not a terminal: printing the cluster and the plan as text.\n")
     run_dry_run(arguments)
     return 0

@@ -1,6 +1,6 @@
-"""The latest of everything a session has said, readable at any time from any thread.
+"""The latest of everything a session has reported, readable from any thread.
 
-The session's thread writes here and tells the screen with one message that may replace its predecessor, so a
+The session's thread writes here and posts one message to the screen, which may replace an unread one. So a
 screen that is slow to draw skips states instead of queueing them.
 """
 
@@ -40,7 +40,7 @@ class Snapshot:
     progress: Progress | None = None
     lost: SessionLost | None = None
     interrupted: bool = False
-    """The connection broke and is made again; all else is what was known before."""
+    """The connection broke and is being restored; the rest is the last known state."""
 
     @property
     def planning_key(self) -> tuple[object, ...]:
@@ -50,7 +50,7 @@ class Snapshot:
 
     @property
     def disconnected(self) -> bool:
-        """What is shown may be old: the connection broke, for now or for good."""
+        """The connection is broken, for now or for good: the data may be old."""
         return self.interrupted or self.lost is not None
 
     @property
@@ -72,19 +72,19 @@ class Store:
         return self._snapshot
 
     def history(self, gpu_uuid: str) -> tuple[float, ...]:
-        """Utilisation of a GPU in percent over the last readings, oldest first."""
+        """Utilization of a GPU in percent over the last readings, oldest first."""
         with self._lock:
             return tuple(self._history.get(gpu_uuid, ()))
 
     def take_tokens(self) -> tuple[TokenSeen, ...]:
-        """Hand over the pieces of answers that came since the last call, in order."""
+        """Return the token events since the last call, in order."""
         with self._lock:
             tokens = tuple(self._tokens)
             self._tokens.clear()
         return tokens
 
     def apply(self, event: Event) -> None:
-        """Take an event in."""
+        """Merge an event."""
         with self._lock:
             if isinstance(event, TokenSeen):
                 self._tokens.append(event)
@@ -100,7 +100,7 @@ class Store:
         if isinstance(event, SessionLost):
             return replace(old, lost=event, progress=None, interrupted=False)
         if old.interrupted:
-            # Whoever tells of the cluster is in touch with it again.
+            # News of the cluster means that the connection is back.
             old = replace(old, interrupted=False, progress=None)
         return self._seen(old, event)
 

@@ -12,7 +12,7 @@ from tui.themes import BY_NAME, DARK, Palette
 
 
 class Styles:
-    """The styles of one palette. Built once a palette and never changed."""
+    """The styles of one palette, built once and never changed."""
 
     def __init__(self, palette: Palette) -> None:
         self.palette = palette
@@ -33,7 +33,7 @@ class Styles:
         self._replicas = [Style(color=color, bold=True) for color in palette.replicas]
 
     def replica(self, index: int) -> Style:
-        """The color of a replica; the text beside it always says the number too."""
+        """The color of a replica; the text beside it always has the number too."""
         return self._replicas[index % len(self._replicas)]
 
 
@@ -43,7 +43,7 @@ def _styles_named(name: str) -> Styles:
 
 
 def styles_of(widget: Widget) -> Styles:
-    """Return the styles of the theme that is in force."""
+    """Return the styles of the current theme."""
     return _styles_named(widget.app.theme)
 
 

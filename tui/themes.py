@@ -1,4 +1,4 @@
-"""Four calm palettes. Every state is also told by a word or a sign, so hue is never the only bearer."""
+"""Four palettes. Every state also has a word or a symbol, so color is never the only cue."""
 
 from __future__ import annotations
 

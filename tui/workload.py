@@ -1,4 +1,4 @@
-"""From the words in a form to a request of the planner. Pure."""
+"""The fields of the workload form, and the planner request they make. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from cluster.catalog.engine_names import engine_names
 from cluster.cli.options import KV_CACHE_DTYPES
 from cluster.errors import BadInput
 from cluster.planner.fixes.fix import Options
@@ -32,34 +33,36 @@ class Field:
 
 
 FIELDS = (
-    Field("input_tokens", "tokens in", "count", "length of a prompt", required=True),
-    Field("output_tokens", "tokens out", "count", "length of an answer", required=True),
-    Field("concurrency", "requests at a time", "count", "empty: as many as fit"),
-    Field("max_model_len", "longest request", "count", "tokens; empty: the model's own"),
-    Field("objective", "best means", "choice", "throughput or latency", ("throughput", "latency"), True),
-    Field("ttft_s", "first token within", "milliseconds", "ms; empty: no limit"),
-    Field("tpot_s", "next tokens within", "milliseconds", "ms each; empty: no limit"),
+    Field("input_tokens", "input tokens", "count", "prompt length", required=True),
+    Field("output_tokens", "output tokens", "count", "answer length", required=True),
+    Field("concurrency", "concurrency", "count", "empty: as many as fit"),
+    Field("max_model_len", "max model length", "count", "tokens; empty: the model's limit"),
+    Field("objective", "optimize for", "choice", "throughput or latency", ("throughput", "latency"), True),
+    Field("ttft_s", "TTFT limit", "milliseconds", "ms; empty: no limit"),
+    Field("tpot_s", "TPOT limit", "milliseconds", "ms; empty: no limit"),
     Field("workload", "workload", "choice", "inference or training", ("inference", "training"), True),
     Field(
         "engine",
         "engine",
         "choice",
-        "vllm, sglang, tensorrt-llm, builtin",
-        ("vllm", "sglang", "tensorrt-llm", "builtin"),
+        ", ".join(engine_names()),
+        engine_names(),
         True,
     ),
-    Field("tp", "tensor parallel", "count", "empty: free"),
-    Field("pp", "pipeline parallel", "count", "empty: free"),
-    Field("dp", "data parallel", "count", "empty: free"),
-    Field("ep", "expert parallel", "count", "empty: free"),
+    Field("tp", "tensor parallel", "count", "empty: any"),
+    Field("pp", "pipeline parallel", "count", "empty: any"),
+    Field("dp", "data parallel", "count", "empty: any"),
+    Field("ep", "expert parallel", "count", "empty: any"),
     Field("decode_context_parallel", "context parallel", "count", "1: off", required=True),
-    Field("gpu_memory_utilization", "share of each GPU", "share", "0 to 1; empty: the engine's own"),
-    Field("max_num_seqs", "most sequences", "count", "empty: the engine's own"),
-    Field("max_num_batched_tokens", "tokens per step", "count", "empty: the engine's own"),
+    Field("gpu_memory_utilization", "GPU memory share", "share", "0 to 1; empty: engine default"),
+    Field("max_num_seqs", "max sequences", "count", "empty: engine default"),
+    Field("max_num_batched_tokens", "max batched tokens", "count", "empty: engine default"),
     Field("dtype", "dtype", "choice", "bf16, fp16, fp32; empty: the model's", ("bf16", "fp16", "fp32")),
-    Field("kv_cache_dtype", "KV cache dtype", "choice", "fp8, bf16, fp16; empty: the dtype", KV_CACHE_DTYPES),
-    Field("kv_cache_memory_bytes", "KV cache", "count", "bytes per GPU; empty: what is left", most=2**44),
-    Field("enforce_eager", "no CUDA graphs", "flag", "yes or no", _FLAGS, True),
+    Field(
+        "kv_cache_dtype", "KV cache dtype", "choice", "fp8, bf16, fp16; empty: same as dtype", KV_CACHE_DTYPES
+    ),
+    Field("kv_cache_memory_bytes", "KV cache", "count", "bytes per GPU; empty: what remains", most=2**44),
+    Field("enforce_eager", "eager mode", "flag", "yes (no CUDA graphs) or no", _FLAGS, True),
     Field("engine_version", "engine version", "text", "empty: the newest"),
 )
 
@@ -86,20 +89,20 @@ def options_set(request: PlanRequest) -> Options:
 
 def form_values(request: PlanRequest) -> dict[str, str]:
     """Return what the form shows for a request."""
-    words = {}
+    values = {}
     for field in FIELDS:
         value: Any = getattr(request, field.name)
         if value is not None and field.kind == "milliseconds":
             value = f"{value * 1000:g}"
         if field.kind == "flag":
             value = "yes" if value else "no"
-        words[field.name] = "" if value is None else str(value)
-    return words
+        values[field.name] = "" if value is None else str(value)
+    return values
 
 
-def request_from_form(words: Mapping[str, str], base: PlanRequest) -> PlanRequest:
+def request_from_form(values: Mapping[str, str], base: PlanRequest) -> PlanRequest:
     """Return `base` with the form's values; raises BadInput that names the line."""
-    changes: dict[str, Any] = {field.name: _value(field, words.get(field.name, "")) for field in FIELDS}
+    changes: dict[str, Any] = {field.name: _value(field, values.get(field.name, "")) for field in FIELDS}
     if changes["engine"] != base.engine:
         changes["engine_asked"] = True
         if changes["engine_version"] == base.engine_version:
@@ -111,11 +114,11 @@ def _value(field: Field, typed: str) -> object:
     text = typed.strip().lower()
     if not text:
         if field.required:
-            raise BadInput(f"{field.label} is empty", f"Give {field.hint}")
+            raise BadInput(f"{field.label} is empty", f"Enter {field.hint}")
         return None
     if field.choices:
         if text not in field.choices:
-            raise BadInput(f"{field.label} is '{text}'", f"It is one of {', '.join(field.choices)}")
+            raise BadInput(f"{field.label} is '{text}'", f"Choose {', '.join(field.choices)}")
         return text == "yes" if field.kind == "flag" else text
     if field.kind == "text":
         return text
@@ -126,13 +129,13 @@ def _number(field: Field, text: str) -> float:
     try:
         number = float(text.replace(",", "").replace("_", ""))
     except ValueError:
-        raise BadInput(f"{field.label} is '{text}', not a number", f"Give {field.hint}") from None
+        raise BadInput(f"{field.label} is '{text}'", "Enter a number") from None
     if field.kind == "count" and not (1 <= number <= field.most and number == int(number)):
-        raise BadInput(f"{field.label} is {text}", f"It is a whole number from 1 to {field.most:,}")
+        raise BadInput(f"{field.label} is {text}", f"Enter a whole number from 1 to {field.most:,}")
     if field.kind == "share" and not 0 < number <= 1:
-        raise BadInput(f"{field.label} is {text}", "It is a fraction above 0, at most 1, such as 0.9")
+        raise BadInput(f"{field.label} is {text}", "Enter a fraction above 0, at most 1, such as 0.9")
     if field.kind == "milliseconds" and not 0 < number <= _MOST:
-        raise BadInput(f"{field.label} is {text}", "It is a number of milliseconds above 0")
+        raise BadInput(f"{field.label} is {text}", "Enter a number of milliseconds above 0")
     if field.kind == "count":
         return int(number)
     return number / 1000 if field.kind == "milliseconds" else number

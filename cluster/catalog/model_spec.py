@@ -141,7 +141,7 @@ class Vision:
     """Tokens of the largest image the processor accepts; 0: not known."""
     token_width: int = 0
     """Elements of all the patches that make one token, in the tower's own width."""
-    film_elements: int = 0
+    video_elements: int = 0
     """Elements that the tower outputs for the longest video the processor accepts; 0: not known."""
     divides_heads: bool = False
     """Engines always divide its attention heads over tensor-parallel ranks."""

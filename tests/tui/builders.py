@@ -191,14 +191,14 @@ def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
         _refused(
             Layout(tp=8),
             Rule.CROSSES_NODE,
-            "TP=8 spans node-0 and node-1, 160 all-reduces a token over the network",
+            "TP=8 spans node-0 and node-1, 160 all-reduces per token over the network",
             Fix(layout=Layout(tp=4, dp=2)),
             Fix(layout=Layout(tp=4, pp=2)),
         ),
         _refused(
             Layout(dp=8),
             Rule.WEIGHTS_DO_NOT_FIT,
-            "needs 131.4 GiB of weights a GPU, 71.3 GiB are in the budget",
+            "needs 131.4 GiB of weights per GPU, 71.3 GiB available",
             Fix(layout=Layout(tp=4)),
             Fix(weights=OtherWeights(VARIANTS[0], 66 * GIB, 131 * GIB)),
         ),
@@ -232,7 +232,7 @@ def make_plan(cluster: Cluster, model_name: str = MODEL, request: PlanRequest | 
         recommended=candidates[0],
         candidates=candidates,
         decision=(
-            DecisionStep("Does the model fit on 1 GPU?", "No", "131.4 GiB of weights, 71.3 GiB a GPU"),
+            DecisionStep("Does the model fit on 1 GPU?", "No", "131.4 GiB of weights, 71.3 GiB per GPU"),
             DecisionStep("Does it fit on 1 node?", "Yes", "4 GPUs of node-0 offer 285.3 GiB"),
             DecisionStep("How many such groups are there?", "2", "2 nodes, one group of 4 GPUs each"),
         ),
@@ -254,13 +254,13 @@ def make_comparison() -> tuple[ComparisonColumn, ...]:
     )
     tensor = (
         "1/4 of each layer, 32.9 GiB",
-        "160 all-reduces a token, 18 % of the time",
-        "28 ms (24–37) a token",
+        "160 all-reduces per token, 18% of the time",
+        "28 ms (24–37) per token",
         "965 tok/s (753–1,197)",
         "32.9 weights + 34.8 KV GiB",
         "models that need several GPUs",
     )
-    both = (*tensor[:3], "1,930 tok/s (1,505–2,393)", tensor[4], "several GPUs a model, and throughput")
+    both = (*tensor[:3], "1,930 tok/s (1,505–2,393)", tensor[4], "models on several GPUs, and throughput")
     return (
         ComparisonColumn("Data parallel", Layout(dp=8), tuple(zip(names, data, strict=True))),
         ComparisonColumn("Tensor parallel", Layout(tp=4), tuple(zip(names, tensor, strict=True))),

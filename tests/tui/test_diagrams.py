@@ -27,7 +27,7 @@ def test_every_rank_has_its_columns_and_its_gpu() -> None:
         assert f"rank T{rank}" in picture
         assert f"columns {columns}" in picture
         assert f"node-0 GPU {rank}" in picture
-    assert "80 layers: 160 all-reduces a token." in picture
+    assert "80 layers: 160 all-reduces per token." in picture
 
 
 def test_an_uneven_split_gives_the_first_ranks_one_column_more() -> None:

@@ -54,7 +54,7 @@ async def test_a_fix_is_chosen_applied_and_shown(size: tuple[int, int]) -> None:
         await pilot.pause()
         assert isinstance(app.screen, FixPicker)
         text = screen_text(app)
-        assert "What fixes PP=2" in text and "--max-model-len" in text
+        assert "Fixes for PP=2" in text and "--max-model-len" in text
         await pilot.press("enter")
         await settle(pilot)
         assert ask.requests[-1] == fixes[0].asked(PlanRequest())

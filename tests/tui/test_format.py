@@ -67,7 +67,7 @@ def test_age(seconds: float, words: str) -> None:
     assert age(seconds) == words
 
 
-def test_role_names_leave_out_what_is_not_divided() -> None:
+def test_role_names_leave_out_unused_dimensions() -> None:
     assert role_name(3, 0, 0, tp=1, pp=1) == "R3"
     assert role_name(1, 0, 2, tp=4, pp=1) == "R1·T2"
     assert role_name(0, 1, 2, tp=4, pp=2) == "R0·S1·T2"

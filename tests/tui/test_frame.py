@@ -126,7 +126,7 @@ def test_one_cell_costs_one_cell() -> None:
     assert len(changes.sequences) < 60
 
 
-def test_all_is_written_after_forgetting_and_after_another_size() -> None:
+def test_everything_is_written_after_forget_and_after_a_resize() -> None:
     frame, picture = Frame(), random_picture(random.Random(5))
     first = frame.changes(lines_of(picture), SIZE, CONSOLE)
     frame.forget()

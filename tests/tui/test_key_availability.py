@@ -1,4 +1,4 @@
-"""A key that does nothing now says why; what was ordered is not ordered twice."""
+"""A key that does nothing now says why, and no order is sent twice."""
 
 from __future__ import annotations
 
@@ -52,45 +52,45 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
     ("action", "changes", "words"),
     [
         ("deploy", {}, ""),
-        ("deploy", {"snapshot": Snapshot()}, "not joined yet"),
+        ("deploy", {"snapshot": Snapshot()}, "Still connecting"),
         (
             "deploy",
             {"snapshot": Snapshot(CLUSTER, lost=SessionLost(reason="the head is gone"))},
             "head is gone",
         ),
-        ("deploy", {"snapshot": Snapshot(make_cluster(1, 0))}, "no GPU here"),
-        ("deploy", {"can_deploy": False}, "only described"),
-        ("deploy", {"plan": None}, "There is no plan to"),
-        ("deploy", {"ordered": "llama-1"}, "llama-1 takes its GPUs now"),
-        ("deploy", {"assumed_stopped": "llama-1"}, "taken by llama-1: x stops it"),
+        ("deploy", {"snapshot": Snapshot(make_cluster(1, 0))}, "no GPU to deploy on"),
+        ("deploy", {"can_deploy": False}, "comes from a file or spec"),
+        ("deploy", {"plan": None}, "There is no plan yet"),
+        ("deploy", {"ordered": "llama-1"}, "llama-1 is still claiming its GPUs"),
+        ("deploy", {"assumed_stopped": "llama-1"}, "llama-1 is using the GPUs of this plan"),
         ("deploy", {"candidate": None}, "no layout to deploy"),
-        ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is refused: TP=8 spans node-0 and node-1"),
+        ("deploy", {"candidate": PLAN.candidates[4]}, "TP=8 is rejected: TP=8 spans node-0 and node-1"),
         ("apply_fix", {}, "TP=4, DP=2 fits: there is nothing to fix"),
         ("apply_fix", {"plan": None}, "no layout to fix"),
         ("apply_fix", {"candidate": PLAN.candidates[4]}, ""),
         ("apply_fix", {"candidate": refused_for(Fix(hardware=MoreGpus(4, "H100")))}, "options: 4 more H100."),
         ("apply_fix", {"candidate": refused_for()}, "No option or degree fixes TP=8"),
-        ("stop", {}, "Nothing is deployed"),
+        ("stop", {}, "no deployment to stop"),
         ("stop", {"deployment": status_of(DeploymentState.READY)}, ""),
-        ("stop", {"deployment": status_of(DeploymentState.STOPPING)}, "stopping already"),
+        ("stop", {"deployment": status_of(DeploymentState.STOPPING)}, "already stopping"),
         (
             "stop",
             {"deployment": status_of(DeploymentState.READY), "stopping": frozenset({"llama-1"})},
-            "stopping already",
+            "already stopping",
         ),
-        ("prompt", {}, "Nothing is deployed"),
+        ("prompt", {}, "no deployment to prompt"),
         ("prompt", {"deployment": status_of(DeploymentState.DEGRADED)}, ""),
-        ("prompt", {"deployment": status_of(DeploymentState.STARTING)}, "when it is ready"),
+        ("prompt", {"deployment": status_of(DeploymentState.STARTING)}, "once it is ready"),
         ("prompt", {"deployment": status_of(DeploymentState.FAILED)}, "is failed"),
-        ("explain", {"plan": None}, "There is no plan to"),
-        ("replan", {"snapshot": Snapshot()}, "not joined yet"),
+        ("explain", {"plan": None}, "There is no plan yet"),
+        ("replan", {"snapshot": Snapshot()}, "Still connecting"),
         ("toggle_panel", {"num_panels": 2}, "both on screen"),
         ("next_deployment", {}, "no other deployment"),
         ("help", {"snapshot": Snapshot()}, ""),
         ("workload", {"plan": None}, ""),
     ],
 )
-def test_every_obstacle_has_its_words(action: str, changes: dict[str, object], words: str) -> None:
+def test_every_dimmed_key_has_a_reason(action: str, changes: dict[str, object], words: str) -> None:
     told = why_disabled(action, replace(READY, **changes))  # type: ignore[arg-type]
     assert words in told
     assert bool(told) == bool(words)
@@ -103,10 +103,10 @@ async def test_a_dimmed_key_says_why(size: tuple[int, int]) -> None:
     async with opened(app, size) as pilot:
         await pilot.press("x")
         await pilot.pause()
-        assert "Nothing is deployed that could be stopped." in screen_text(app)
+        assert "There is no deployment to stop." in screen_text(app)
         await pilot.press(*["down"] * 4, "d")
         await pilot.pause()
-        assert "TP=8 is refused: TP=8 spans node-0 and node-1" in screen_text(app)
+        assert "TP=8 is rejected: TP=8 spans node-0 and node-1" in screen_text(app)
 
 
 async def test_a_dimmed_key_of_the_key_bar_says_why_when_clicked() -> None:
@@ -115,15 +115,15 @@ async def test_a_dimmed_key_of_the_key_bar_says_why_when_clicked() -> None:
         column = screen_text(app).splitlines()[-1].index("p Prompt")
         await pilot.click(offset=(column, 39))
         await pilot.pause()
-        assert "Nothing is deployed that could answer a prompt." in screen_text(app)
+        assert "There is no deployment to prompt." in screen_text(app)
 
 
-async def test_a_key_is_answered_over_the_progress() -> None:
+async def test_the_reason_for_a_dimmed_key_is_shown_over_progress() -> None:
     app = make_app((Progress(message="starting raylet 1 of 2", fraction=0.5),))
     async with opened(app, (80, 24)) as pilot:
         await pilot.press("d")
         await pilot.pause()
-        assert "The cluster is not joined yet." in screen_text(app)
+        assert "Still connecting to the cluster." in screen_text(app)
 
 
 class SlowSession(FakeSession):
@@ -148,12 +148,12 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         await pilot.press("y")
         await pilot.pause(0.1)
         text = screen_text(app)
-        assert "ordered  llama-3-1-70b-1" in text
-        assert "Nothing is deployed" not in text
+        assert "submitted  llama-3-1-70b-1" in text
+        assert "No deployments" not in text
         await pilot.press("d")
         await pilot.pause(0.1)
         assert not isinstance(app.screen, ConfirmScreen)
-        assert "takes its GPUs now; d works again in a moment." in screen_text(app)
+        assert "is still claiming its GPUs. Try again in a moment." in screen_text(app)
         session.futures[0].set_result(None)
         await pilot.pause(0.1)
         # Accepted, and not shown yet: still not to be ordered again.
@@ -168,7 +168,7 @@ async def test_a_second_deploy_waits_until_the_first_one_shows() -> None:
         assert "placing" in screen_text(app)
 
 
-async def test_a_refused_order_leaves_the_panel_of_what_runs() -> None:
+async def test_a_rejected_order_keeps_the_deployments_in_front() -> None:
     session = SlowSession()
     app = make_app(session=session)
     async with opened(app, (80, 24)) as pilot:
@@ -199,11 +199,11 @@ async def test_a_second_stop_waits_for_the_first() -> None:
         await pilot.pause(0.1)
         await pilot.press("x")
         await pilot.pause(0.1)
-        assert "first is stopping already." in screen_text(app)
+        assert "first is already stopping." in screen_text(app)
         assert session.orders == [("stop", "first")]
 
 
-async def test_what_runs_is_planned_around_before_the_inventory_says_so() -> None:
+async def test_our_deployments_are_planned_around_before_the_inventory_shows_them() -> None:
     held: list[int] = []
 
     def remember(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
@@ -218,7 +218,7 @@ async def test_what_runs_is_planned_around_before_the_inventory_says_so() -> Non
         assert held == [0, 8, 0]
         await pilot.press("d")
         await pilot.pause(0.1)
-        assert "The GPUs of this plan are taken by first: x stops it." in screen_text(app)
+        assert "first is using the GPUs of this plan. Press x to stop it." in screen_text(app)
 
 
 def test_a_failed_deployment_holds_nothing() -> None:
@@ -232,9 +232,9 @@ def test_an_order_is_open_until_its_ranks_show_or_it_fails() -> None:
     orders = OpenOrders()
     orders.deploy("llama-1")
     bare = status_of(DeploymentState.STARTING).model_copy(update={"ranks": ()})
-    orders.see(Snapshot(CLUSTER, deployments=(bare,)))
+    orders.update(Snapshot(CLUSTER, deployments=(bare,)))
     assert orders.ordered == "llama-1"
-    orders.see(Snapshot(CLUSTER, deployments=(bare.model_copy(update={"state": DeploymentState.FAILED}),)))
+    orders.update(Snapshot(CLUSTER, deployments=(bare.model_copy(update={"state": DeploymentState.FAILED}),)))
     assert orders.ordered == ""
     orders.deploy("llama-2")
     orders.close("llama-2")
@@ -266,4 +266,4 @@ async def test_a_workload_that_cannot_be_planned_can_be_changed() -> None:
     async with opened(app, (80, 24)) as pilot:
         await pilot.press("w")
         await pilot.pause(0.1)
-        assert "requests at a time" in screen_text(app)
+        assert "concurrency" in screen_text(app)

@@ -1,4 +1,4 @@
-"""What the terminal sends, of any kind: keys are keys, and nothing ends the reader or is misread."""
+"""Any input from the terminal: keys are keys, and nothing crashes the reader or is misread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_arrow_split_over_reads_is_an_arrow() -> None:
 
 
 @pytest.mark.parametrize("sequence", [b"\x1b[:u", b"\x1b[;:2Q", b"\x1b[1114112u", b"\x1b[6:u", b"\x1b[1:7R"])
-def test_a_sequence_that_the_parser_cannot_read_loses_only_itself(sequence: bytes) -> None:
+def test_an_unreadable_sequence_loses_only_itself(sequence: bytes) -> None:
     assert keys_of(KeyReader().feed(sequence + b"j"))[-1] == "j"
 
 
@@ -53,7 +53,7 @@ def test_sizes_that_no_terminal_has_are_dropped() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(BEGIN + b"a\x1b[Bq\r\x03" + END)))
-def test_a_paste_is_one_text_wherever_it_is_cut(cut: int) -> None:
+def test_a_paste_is_one_text_however_it_is_split(cut: int) -> None:
     reader = KeyReader()
     data = BEGIN + b"a\x1b[Bq\r\x03" + END
     messages = [*reader.feed(data[:cut]), *reader.feed(data[cut:]), *reader.feed(b"j")]
@@ -87,7 +87,7 @@ def test_keys_work_again_after_a_paste_whose_end_never_came() -> None:
     assert keys_of(reader.feed(b"q")) == ["q"]
 
 
-def test_no_noise_ends_the_reader() -> None:
+def test_no_noise_stops_the_reader() -> None:
     draw = random.Random(7)
     reader = KeyReader()
     letters = [b"\x1b", *(bytes([letter]) for letter in b"[<:;9uMtR$y~?\x00\xff")]

@@ -25,7 +25,7 @@ CLUSTER = make_cluster()
 
 
 @pytest.mark.parametrize("width", range(1, 40))
-def test_a_cut_is_marked_unless_only_spaces_went(width: int) -> None:
+def test_a_cut_is_marked_unless_only_spaces_were_lost(width: int) -> None:
     whole = Text("a line of words that is told   ")
     line = whole.copy()
     cut_to(line, width)
@@ -57,16 +57,16 @@ def test_replica_columns_are_whole_and_apart(width: int) -> None:
     heading = next(line for line in lines if line.startswith("replica"))
     assert max(len(row), len(heading)) <= width
     assert row.split()[3:6] == ["1,234,567", "12,345", "123,456"]
-    names = ("requests", "in flight", "tok/s", "all-reduces a token", "their time", "restarts")
+    names = ("requests", "in flight", "tok/s", "all-reduces/token", "% of time", "restarts")
     shown = [name for name in names if name in heading]
     assert shown == list(names[: len(shown)])
     assert heading.split() == ["replica", *" ".join(shown).split()]
     if width >= 74:
-        assert "their time" in shown
+        assert "% of time" in shown
 
 
 @pytest.mark.parametrize("width", [76, 116, 156])
-def test_a_prediction_is_told_whole(width: int) -> None:
+def test_a_prediction_is_shown_whole(width: int) -> None:
     status = make_deployment(CLUSTER, serving=True)
     lines = [line.plain for line in deployment_lines(status, {}, width, LOOK)]
     rate = next(line for line in lines if line.startswith("rate"))
@@ -100,7 +100,7 @@ def test_columns_of_layouts_never_touch(width: int, factor: float) -> None:
             assert all(line[end - 2 : end].strip() == "" for end in ends if end <= width)
 
 
-async def test_a_note_that_goes_on_says_so_and_one_that_ends_does_not() -> None:
+async def test_only_a_cut_note_ends_with_an_ellipsis() -> None:
     app = make_app()
     async with opened(app, (80, 24)) as pilot:
         lines = screen_text(app).splitlines()
@@ -113,7 +113,7 @@ async def test_a_note_that_goes_on_says_so_and_one_that_ends_does_not() -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (150, 45)])
-async def test_what_runs_is_shown_whole_or_says_how_much_more_there_is(size: tuple[int, int]) -> None:
+async def test_deployments_are_shown_whole_or_say_how_many_lines_are_hidden(size: tuple[int, int]) -> None:
     cluster = make_cluster(4, 8)
     places = make_placement(cluster, Layout(dp=32))
     status = make_deployment(CLUSTER, serving=True)
@@ -127,7 +127,7 @@ async def test_what_runs_is_shown_whole_or_says_how_much_more_there_is(size: tup
     async with opened(app, size) as pilot:
         await pilot.press("tab")
         await pilot.pause()
-        assert "more lines: page down" in screen_text(app)
+        assert "more lines (page down)" in screen_text(app)
         assert "R31   ● ready" not in screen_text(app)
         await pilot.press(*["pagedown"] * 12)
         await pilot.pause()
@@ -135,7 +135,7 @@ async def test_what_runs_is_shown_whole_or_says_how_much_more_there_is(size: tup
 
 
 @pytest.mark.parametrize(("room", "told"), [(40, True), (20, True), (13, True), (8, False)])
-def test_ranks_give_way_where_there_is_no_room(room: int, told: bool) -> None:
+def test_ranks_are_left_out_where_there_is_no_room(room: int, told: bool) -> None:
     status = make_deployment(CLUSTER, serving=True)
     lines = [line.plain for line in deployment_lines(status, {}, 120, LOOK, room)]
     assert len(lines) <= room
@@ -143,7 +143,7 @@ def test_ranks_give_way_where_there_is_no_room(room: int, told: bool) -> None:
     assert any(line.startswith("R1·T3") or "R1·T3" in line for line in lines) is told
 
 
-async def test_the_note_on_a_layout_has_its_place_in_every_wide_terminal() -> None:
+async def test_the_note_on_a_layout_is_visible_in_every_wide_terminal() -> None:
     status = make_deployment(CLUSTER, serving=True)
     app = make_app((*opening_events(CLUSTER), DeploymentsSeen(deployments=(status,))))
     async with opened(app, (160, 45)) as pilot:
@@ -152,4 +152,4 @@ async def test_the_note_on_a_layout_has_its_place_in_every_wide_terminal() -> No
         text = screen_text(app)
         assert "weights do not fit: needs 131.4 GiB" in text
         assert "tok/s measured" in text
-        assert "all-reduces a token  their time" in text
+        assert "all-reduces/token   % of time" in text

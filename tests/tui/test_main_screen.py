@@ -44,7 +44,7 @@ async def test_shows_cluster_plan_path_and_placement(size: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_refused_layouts_say_rule_and_fix(size: tuple[int, int]) -> None:
+async def test_rejected_layouts_show_rule_and_fix(size: tuple[int, int]) -> None:
     app = make_app()
     async with opened(app, size) as pilot:
         await pilot.press(*["down"] * 5)
@@ -88,7 +88,7 @@ async def test_joining_shows_progress_and_keys_work_meanwhile() -> None:
         assert "50%" in text
         await pilot.press("question_mark")
         await pilot.pause()
-        assert "Keys and signs" in screen_text(app)
+        assert "Keys and symbols" in screen_text(app)
         await pilot.press("escape")
         session.say(*opening_events(make_cluster()))
         await settle(pilot)
@@ -120,7 +120,7 @@ async def test_deploy_asks_once_and_cancel_is_the_default() -> None:
     assert len(spec.ranks) == 8
 
 
-async def test_deploy_looks_again_and_says_why_it_no_longer_fits() -> None:
+async def test_deploy_replans_first_and_says_why_it_no_longer_fits() -> None:
     calls = []
 
     def plan_once(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
@@ -158,7 +158,9 @@ def _all_refused(plan):  # type: ignore[no-untyped-def]
         (RuntimeError("[red]broken"), ("RuntimeError: [red]broken", "not affected")),
     ],
 )
-async def test_a_failed_order_is_told_and_the_screen_lives(error: Exception, words: tuple[str, ...]) -> None:
+async def test_a_failed_order_is_reported_and_the_screen_survives(
+    error: Exception, words: tuple[str, ...]
+) -> None:
     session = FakeSession(opening_events(make_cluster()), fail_with=error)
     app = make_app(session=session)
     async with opened(app) as pilot:
@@ -174,7 +176,7 @@ async def test_a_failed_order_is_told_and_the_screen_lives(error: Exception, wor
         assert "TP=4, DP=2" in screen_text(app)
 
 
-async def test_stop_names_what_ends() -> None:
+async def test_stop_names_what_it_stops() -> None:
     cluster = make_cluster()
     status = make_deployment(cluster, serving=True)
     session = FakeSession((*opening_events(cluster), DeploymentsSeen(deployments=(status,))))
@@ -184,7 +186,7 @@ async def test_stop_names_what_ends() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert f"Stop {status.name}?" in text
-        assert "3 in flight will be cut off" in text
+        assert "3 in flight will be aborted" in text
         await pilot.press("y")
         await pilot.pause()
     assert session.orders == [("stop", status.name)]
@@ -203,7 +205,7 @@ async def test_starting_ranks_show_state_percent_and_age() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_serving_shows_measurement_beside_prediction(size: tuple[int, int]) -> None:
+async def test_serving_shows_measured_and_predicted_figures(size: tuple[int, int]) -> None:
     cluster = make_cluster()
     status = make_deployment(cluster, serving=True)
     app = make_app((*opening_events(cluster), DeploymentsSeen(deployments=(status,))))
@@ -214,7 +216,7 @@ async def test_serving_shows_measurement_beside_prediction(size: tuple[int, int]
     assert "41.8 tok/s measured, scaled model" in text
     assert "1,930 (1,505–2,393) predicted" in text
     assert "1/64 width, 4 of 80 layers" in text
-    assert "all-reduces a token" in text
+    assert "all-reduces/token" in text
     assert "34%" in text
 
 
@@ -246,7 +248,7 @@ async def test_prompt_streams_tokens() -> None:
     assert "from R1" in shown
 
 
-async def test_a_lost_session_is_told_and_keys_are_dimmed() -> None:
+async def test_a_lost_session_is_reported_and_keys_are_dimmed() -> None:
     session = FakeSession(opening_events(make_cluster()))
     app = make_app(session=session)
     async with opened(app) as pilot:
@@ -268,7 +270,7 @@ async def test_planning_only_cluster_cannot_deploy() -> None:
     assert session.orders == []
 
 
-async def test_an_unknown_model_is_told_with_its_hint() -> None:
+async def test_an_unknown_model_is_reported_with_its_hint() -> None:
     def refuse(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
         raise ClusterviewError(f"unknown model '{model}'", "Nearest: llama-3.1-70b")
 
@@ -289,7 +291,7 @@ async def test_no_gpu_says_what_to_type_and_opens_a_simulation() -> None:
     app = make_app(session=first, open_simulated=simulated, simulated_name="2x4xA100-80GB")
     async with opened(app, (80, 24)) as pilot:
         text = screen_text(app)
-        assert "No GPU here." in text
+        assert "No GPUs found." in text
         assert "no NVIDIA driver" in text
         assert "--simulate 2x4xA100-80GB" in text
         await pilot.press("s")
@@ -299,7 +301,7 @@ async def test_no_gpu_says_what_to_type_and_opens_a_simulation() -> None:
     assert len(opened_sessions) == 1
 
 
-async def test_a_demonstration_without_gpus_simulates_unasked() -> None:
+async def test_a_demo_without_gpus_simulates_without_asking() -> None:
     bare = Cluster(source="none", nodes=(Node(node_id="local", name="laptop"),))
     app = make_app(
         (ClusterSeen(cluster=bare),),
@@ -370,7 +372,7 @@ async def test_the_plan_stays_on_screen_while_it_runs_and_cannot_be_ordered_twic
     async with opened(app, (120, 40)) as pilot:
         text = screen_text(app)
         assert "TP=4, DP=2" in text
-        assert f"as if {status.name} were stopped" in text
+        assert f"assuming {status.name} is stopped" in text
         await pilot.press("d")
         await pilot.pause(0.1)
         assert session.orders == []
@@ -412,3 +414,14 @@ async def test_a_node_that_falls_silent_is_planned_around_at_once() -> None:
         await settle(pilot)
         assert healthy[-1] == 4
         assert "! lost" in screen_text(app)
+
+
+async def test_the_layouts_next_to_the_cursor_are_placed_ahead() -> None:
+    app = make_app()
+    async with opened(app) as pilot:
+        panels = app.main_screen.panels
+        await until(pilot, lambda: not panels.unprepared_neighbors())
+        await pilot.press("down")
+        neighbors = [item.label for item in panels.plan.alternatives.neighbors]
+        assert neighbors == ["TP=4, DP=2", "TP=2, PP=2, DP=2", "TP=4"]
+        await until(pilot, lambda: not panels.unprepared_neighbors())

@@ -81,7 +81,7 @@ async def test_an_order_is_asked_for_sent_and_closed(monkeypatch: pytest.MonkeyP
     assert not orders.open.deploying
 
 
-async def test_nothing_is_ordered_without_a_yes() -> None:
+async def test_nothing_is_deployed_without_confirmation() -> None:
     session, view = FakeSession(), RecordingView(agrees=False)
     orders, planning, _ = await ready(session, view)
     assert planning.plan is not None

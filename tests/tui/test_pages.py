@@ -15,17 +15,17 @@ async def test_explanation_has_table_pictures_and_examples() -> None:
     app = make_app(examples=(Example(MODEL, "2x4xA100-80GB"),))
     async with opened(app, (160, 100)) as pilot:
         await pilot.press("c")
-        await until(pilot, lambda: "Examples, planned just now" in screen_text(app))
+        await until(pilot, lambda: "Examples (planned live)" in screen_text(app))
         text = screen_text(app)
     for word in (
         "Side by side",
         "Data parallel",
         "Tensor parallel",
         "columns 0–2047",
-        "160 all-reduces a token",
+        "160 all-reduces per token",
         "requests 1, 3, 5",
-        "all-reduce of 131.4 GiB of gradients a step",
-        "Examples, planned just now",
+        "all-reduce of 131.4 GiB of gradients per step",
+        "Examples (planned live)",
         "Rules of thumb",
     ):
         assert word in text
@@ -41,7 +41,7 @@ async def test_details_itemise_memory_and_name_every_rank() -> None:
         assert word in text
 
 
-async def test_details_of_a_refused_layout_say_rule_and_fix() -> None:
+async def test_details_of_a_rejected_layout_show_rule_and_fix() -> None:
     app = make_app()
     async with opened(app) as pilot:
         await pilot.press(*["down"] * 7, "enter")
@@ -109,7 +109,7 @@ async def test_workload_form_says_what_is_wrong(typed: str) -> None:
         await pilot.press("w")
         await pilot.press("down", "down", *typed, "enter")
         await pilot.pause()
-        assert "requests at a time is" in screen_text(app)
+        assert "concurrency is" in screen_text(app)
 
 
 async def test_pages_scroll_to_their_end_on_a_small_terminal() -> None:
@@ -120,4 +120,4 @@ async def test_pages_scroll_to_their_end_on_a_small_terminal() -> None:
         assert "Rules of thumb" in screen_text(app)
         await pilot.press("escape", "question_mark", "end")
         await pilot.pause()
-        assert "refused" in screen_text(app)
+        assert "rejected" in screen_text(app)

@@ -1,4 +1,4 @@
-"""Planning in a process of its own: the same plans, a line for every failure, and nobody is held up."""
+"""Planning in its own process: the same plans, one line for every failure, and nothing blocks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_plan_is_the_same_as_without_a_process() -> None:
         planner.close()
 
 
-def test_what_the_planner_refuses_arrives_with_its_hint(odd: PlannerProcess) -> None:
+def test_a_planner_error_arrives_with_its_hint(odd: PlannerProcess) -> None:
     with pytest.raises(UnknownName, match="Unknown model") as caught:
         odd(CLUSTER, "refuses", REQUEST)
     assert caught.value.hint == "Did you mean 'refuge'?"
@@ -59,7 +59,7 @@ def test_what_the_planner_refuses_arrives_with_its_hint(odd: PlannerProcess) -> 
     assert process_of(odd) == before
 
 
-def test_a_fault_of_the_planner_is_told_and_the_process_goes_on(odd: PlannerProcess) -> None:
+def test_a_planner_bug_is_reported_and_the_process_survives(odd: PlannerProcess) -> None:
     with pytest.raises(PlannerFault, match="ZeroDivisionError: in the planner"):
         odd(CLUSTER, "breaks", REQUEST)
     assert odd(CLUSTER, "fine", REQUEST)
@@ -71,21 +71,21 @@ def test_a_process_that_dies_is_one_line_and_the_next_question_starts_another(od
     assert odd(CLUSTER, "fine", REQUEST)
 
 
-def test_a_process_that_is_stopped_goes_on(odd: PlannerProcess) -> None:
+def test_a_stopped_process_is_continued(odd: PlannerProcess) -> None:
     assert odd(CLUSTER, "stops", REQUEST)
 
 
 @pytest.mark.parametrize("model", ["hangs", "hogs"])
-def test_a_plan_that_takes_too_long_is_given_up(model: str) -> None:
+def test_a_plan_that_takes_too_long_is_canceled(model: str) -> None:
     planner = PlannerProcess("tests.tui.odd_planner", answer_s=1.0)
     try:
-        with pytest.raises(SystemFailed, match=f"planning {model} took more than 1 s"):
+        with pytest.raises(SystemFailed, match=f"planning {model} took longer than 1 s"):
             planner(CLUSTER, model, REQUEST)
     finally:
         planner.close()
 
 
-async def test_a_plan_that_nobody_waits_for_makes_way(odd: PlannerProcess) -> None:
+async def test_a_superseded_plan_is_canceled(odd: PlannerProcess) -> None:
     asked = asyncio.create_task(in_background(odd, CLUSTER, "hogs", REQUEST))
     await asyncio.sleep(GRACE_S / 2)
     asked.cancel()
@@ -94,7 +94,7 @@ async def test_a_plan_that_nobody_waits_for_makes_way(odd: PlannerProcess) -> No
 
 
 @pytest.mark.parametrize("model", ["hangs", "hogs"])
-def test_closing_ends_the_process_and_frees_the_thread_that_waits(odd: PlannerProcess, model: str) -> None:
+def test_closing_kills_the_process_and_releases_the_waiting_thread(odd: PlannerProcess, model: str) -> None:
     failures: list[Exception] = []
 
     def ask() -> None:
@@ -111,7 +111,7 @@ def test_closing_ends_the_process_and_frees_the_thread_that_waits(odd: PlannerPr
     pid = process_of(odd)
     odd.close()
     thread.join(30)
-    assert [error.message for error in failures] == ["the screen is being left"]
+    assert [error.message for error in failures] == ["clusterview is exiting"]
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(SystemFailed):
         odd(CLUSTER, "fine", REQUEST)
@@ -148,7 +148,7 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
-async def test_work_that_never_returns_does_not_hold_the_end_of_the_loop() -> None:
+async def test_work_that_never_returns_does_not_delay_the_exit() -> None:
     started = threading.Event()
 
     def forever() -> None:

@@ -86,6 +86,6 @@ def test_without_a_terminal_the_plan_is_printed() -> None:
         [sys.executable, *PLAN_ONLY], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0
-    assert "No terminal here" in done.stderr
+    assert "Not a terminal" in done.stderr
     assert "DP=8" in done.stdout
     assert "\x1b" not in done.stdout

@@ -36,7 +36,7 @@ def test_progress_ends_when_the_cluster_is_there() -> None:
     assert store.snapshot.progress is None
 
 
-def test_messages_of_change_replace_one_another_and_tokens_are_never_lost() -> None:
+def test_change_messages_replace_one_another_and_tokens_are_never_lost() -> None:
     assert StoreChanged().can_replace(StoreChanged())
     store = store_of(*(TokenSeen(prompt_id="p", text=str(number)) for number in range(100)))
     assert [token.text for token in store.take_tokens()] == [str(number) for number in range(100)]
@@ -55,7 +55,7 @@ def test_history_is_bounded_and_skips_missing_readings() -> None:
     assert store.history("GPU-0-0")[-1] == 199
 
 
-def test_the_planner_sees_the_memory_of_this_moment() -> None:
+def test_the_planner_uses_current_free_memory() -> None:
     cluster = make_cluster()
     snapshot = store_of(ClusterSeen(cluster=cluster), make_readings(cluster, used=30 * GIB)).snapshot
     current = current_cluster(snapshot)
@@ -64,7 +64,7 @@ def test_the_planner_sees_the_memory_of_this_moment() -> None:
     assert gpu.memory_free_bytes == (gpu.memory_total_bytes or 0) - 30 * GIB
 
 
-def test_gpus_of_a_node_that_does_not_answer_are_not_planned_on() -> None:
+def test_gpus_of_a_silent_node_are_not_used_for_planning() -> None:
     cluster = make_cluster()
     dead = ReadingsSeen(
         nodes=(NodeReading(node_id="id-1", taken_at_s=NOW_S, state="hung", reason="NVML does not return"),)
@@ -76,7 +76,7 @@ def test_gpus_of_a_node_that_does_not_answer_are_not_planned_on() -> None:
     assert reasons == {"node-1 is hung: NVML does not return"}
 
 
-def test_old_readings_are_stale_even_when_nobody_says_so() -> None:
+def test_old_readings_are_stale_by_their_age_alone() -> None:
     cluster = make_cluster()
     snapshot = store_of(ClusterSeen(cluster=cluster), make_readings(cluster, age_s=60)).snapshot
     scene = SceneBuilder().scene(snapshot, None, NOW_S)
@@ -113,7 +113,7 @@ def test_planned_memory_is_of_the_gpus_own_stage() -> None:
     assert planned == [first.total_bytes] * 2 + [10 * GIB] * 2
 
 
-def test_what_runs_wins_over_what_is_planned_and_its_memory_counts_once() -> None:
+def test_running_roles_override_planned_ones_and_memory_counts_once() -> None:
     cluster = make_cluster()
     status = make_deployment(cluster, serving=True)
     snapshot = store_of(
@@ -126,3 +126,29 @@ def test_what_runs_wins_over_what_is_planned_and_its_memory_counts_once() -> Non
     view = scene.gpu_view(cluster.nodes[0], cluster.nodes[0].gpus[0])
     assert view.role is not None and view.role.live
     assert view.planned_bytes == int(71.3 * GIB) - int(40 * GIB)
+
+
+def test_a_gpu_shows_the_newest_reading_of_its_node() -> None:
+    cluster = make_cluster()
+    store, builder = store_of(ClusterSeen(cluster=cluster)), SceneBuilder()
+    node, gpu = cluster.nodes[1], cluster.nodes[1].gpus[3]
+    for used in (10 * GIB, 20 * GIB):
+        store.apply(make_readings(cluster, used=used))
+        scene = builder.scene(store.snapshot, None, NOW_S)
+        assert scene is not None and scene.gpu_view(node, gpu).used_bytes == used
+    unknown = gpu.model_copy(update={"uuid": "GPU-elsewhere"})
+    assert scene.gpu_view(node, unknown).utilization_percent is None
+
+
+def test_layouts_placed_ahead_are_drawn_from_what_was_prepared_and_few_are_kept() -> None:
+    cluster = make_cluster()
+    snapshot, builder = store_of(ClusterSeen(cluster=cluster)).snapshot, SceneBuilder()
+    candidates = [item for _ in range(3) for item in make_plan(cluster).candidates[:4]]
+    ahead = builder.prepare(candidates[0])
+    scene = builder.scene(snapshot, candidates[0], NOW_S)
+    assert scene is not None and scene.planned is ahead
+    assert [ahead[f"GPU-1-{index}"].name for index in range(4)] == [f"R1·T{rank}" for rank in range(4)]
+    for candidate in candidates:
+        builder.prepare(candidate)
+    assert builder.is_prepared(candidates[-1])
+    assert not builder.is_prepared(candidates[0])

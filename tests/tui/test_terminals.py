@@ -38,7 +38,7 @@ def with_escape(*keys: str) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (20, 5), (40, 10), (60, 20), (500, 120)])
-async def test_no_size_ends_the_screen(size: tuple[int, int]) -> None:
+async def test_no_size_crashes_the_screen(size: tuple[int, int]) -> None:
     cluster = make_cluster()
     status = make_deployment(cluster, serving=True)
     app = make_app((*opening_events(cluster), DeploymentsSeen(deployments=(status,))))
@@ -141,7 +141,7 @@ def screen_text_as_sent(app) -> str:  # type: ignore[no-untyped-def]
     return "\n".join(lines)
 
 
-async def test_monochrome_still_tells_the_parts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_parts_differ_without_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_app()
     async with opened(app, (80, 24)):
@@ -167,13 +167,13 @@ async def test_trouble_is_written_out() -> None:
 
 async def test_ten_thousand_gpus_cost_no_more_than_what_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     joined: Counter[str] = Counter()
-    original = Scene.gpu_view
+    original = Scene.reading
 
     def counted(self: Scene, node, gpu):  # type: ignore[no-untyped-def]
         joined[node.node_id] += 1
         return original(self, node, gpu)
 
-    monkeypatch.setattr(Scene, "gpu_view", counted)
+    monkeypatch.setattr(Scene, "reading", counted)
     cluster = make_cluster(1250, 8)
     app = make_app(opening_events(cluster))
     async with opened(app, (120, 40)) as pilot:
@@ -206,7 +206,7 @@ async def test_a_node_is_found_by_a_part_of_its_name() -> None:
         assert "No node has 'nowhere' in its name." in screen_text(app)
 
 
-async def test_every_way_of_drawing_names_the_replicas() -> None:
+async def test_every_density_names_the_replicas() -> None:
     app = make_app()
     async with opened(app, (240, 70)) as pilot:
         for density in ("large", "tiles", "rows", "strips", "nodes", "heat"):
@@ -218,7 +218,7 @@ async def test_every_way_of_drawing_names_the_replicas() -> None:
             assert words in text
 
 
-async def test_memory_that_moved_since_the_plan_is_told() -> None:
+async def test_memory_that_changed_since_the_plan_is_reported() -> None:
     from cluster.units import GIB
     from tests.tui.fake_session import FakeSession
 
@@ -229,6 +229,6 @@ async def test_memory_that_moved_since_the_plan_is_told() -> None:
         assert "memory moved" not in screen_text(app)
         session.say(make_readings(cluster, used=9 * GIB))
         await pilot.pause()
-        assert "memory moved on 8 GPUs: r replans" in screen_text(app)
+        assert "free memory changed on 8 GPUs (r to replan)" in screen_text(app)
         await pilot.press("r")
         await until(pilot, lambda: "memory moved" not in screen_text(app))

@@ -1,1 +1,1 @@
-"""The planner in a process of its own, so that no plan, however long it takes, holds up the screen."""
+"""The planner in its own process, so that no plan, however long it takes, blocks the screen."""

@@ -1,4 +1,4 @@
-"""One call of the planner, by the model's name: what runs in the planning process."""
+"""One planner call by model name: what runs in the planning process."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from tui.planner.by_name import PlanFunction, plan_with_catalogue
 from tui.planner.wire import Failed, Planned, Question
 
 MOST_S = 300
-"""The kernel ends a plan that took so long, whatever it is doing; the screen gives up earlier."""
+"""The kernel kills a plan that takes this long, whatever it is doing; the screen gives up earlier."""
 _LOOK_S = 1.0
 
 
 def main(fd: int, parent: int, plan: PlanFunction = plan_with_catalogue) -> int:
-    """Answer by `plan` until the screen is gone."""
+    """Answer questions with `plan` until the screen is gone."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _warm_up()
     with Connection(fd) as pipe:
@@ -48,17 +48,17 @@ def _answer(question: Question, plan: PlanFunction) -> Planned | Failed:
 
 
 def _warm_up() -> None:
-    """Import what a plan needs while nobody waits for one."""
+    """Import what a plan needs before the first question."""
     try:
         import cluster.catalog.models
         import cluster.planner.plan  # noqa: F401
     except Exception:
-        # The first question says what is wrong.
+        # The first question reports what is wrong.
         return
 
 
 def _end_with(parent: int) -> None:
-    """End when the screen, this process's parent, is gone, also in the middle of a plan."""
+    """Exit when the screen, this process's parent, is gone, even in the middle of a plan."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The planning process from the screen's side: kept warm, asked one question at a time, ended at will."""
+"""The planning process as the screen sees it: kept warm, given one question at a time, killed at will."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tui.background import is_abandoned
 from tui.planner.wire import Failed, Planned, Question
 
 ANSWER_S = 120.0
-"""A plan that takes longer is given up."""
+"""A plan that takes longer is canceled."""
 GRACE_S = 1.0
-"""So long a plan that nobody waits for any more may go on: most end sooner, and a new process costs more."""
+"""How long a superseded plan may continue: most finish sooner, and a new process costs more."""
 _LOOK_S = 0.1
 _REAP_S = 1.0
 _TRANSFER_S = 30
-"""A process that does not take or give the bytes of one message in this time is lost."""
+"""A process that does not read or write one message in this time is lost."""
 
 
 class PlannerProcess:
@@ -44,12 +44,12 @@ class PlannerProcess:
         self._closed = False
 
     def start(self) -> None:
-        """Start the process, so that it is ready for the first question, which also hears of a failure."""
+        """Start the process ahead of the first question. A failure to start is raised by that question."""
         with contextlib.suppress(ClusterviewError):
             self._ready()
 
     def close(self) -> None:
-        """End the process at once; a question that is open fails."""
+        """Kill the process at once; an open question fails."""
         with self._guard:
             self._closed = True
         self._end()
@@ -73,33 +73,33 @@ class PlannerProcess:
     def _my_turn(self) -> Iterator[None]:
         while not self._turn.acquire(timeout=_LOOK_S):
             if is_abandoned():
-                raise SystemFailed("this plan is not wanted any more")
+                raise SystemFailed("this plan was superseded")
         try:
             yield
         finally:
             self._turn.release()
 
     def _await_answer(self, pipe: Connection, model_name: str) -> None:
-        """Wait for the answer; end the process when it is late, or when nobody waits for it."""
+        """Wait for the answer; kill the process when it is late or the question was superseded."""
         began_s = time.monotonic()
         while not pipe.poll(_LOOK_S):
             waited_s = time.monotonic() - began_s
             self._continue()
             if waited_s > GRACE_S and is_abandoned():
                 self._end()
-                raise SystemFailed("this plan is not wanted any more")
+                raise SystemFailed("this plan was superseded")
             if waited_s > self._answer_s:
                 self._end()
                 raise SystemFailed(
-                    f"planning {model_name} took more than {self._answer_s:.0f} s and was given up",
-                    "r tries again, m chooses another model",
+                    f"planning {model_name} took longer than {self._answer_s:.0f} s and was canceled",
+                    "Press r to retry or m to choose another model",
                 )
 
     def _ready(self) -> Connection:
-        """Return the pipe of a process that lives; start one where there is none."""
+        """Return the pipe of a live process; start one if there is none."""
         with self._guard:
             if self._closed:
-                raise SystemFailed("the screen is being left")
+                raise SystemFailed("clusterview is exiting")
             if self._child is not None and self._pipe is not None and self._child.poll() is None:
                 return self._pipe
             self._child, self._pipe = self._spawn()
@@ -126,7 +126,7 @@ class PlannerProcess:
         return child, Connection(ours.detach())
 
     def _continue(self) -> None:
-        """Let a process go on that somebody stopped; one that runs does not notice."""
+        """Continue a process that was stopped by a signal; a running one is not affected."""
         with self._guard:
             if self._child is not None:
                 self._child.send_signal(signal.SIGCONT)
@@ -137,23 +137,23 @@ class PlannerProcess:
         if child is None:
             return
         child.kill()
-        # One that hangs in the kernel, on a dead file system say, goes when that lets it go.
+        # A process stuck in the kernel, for example on a dead file system, ends when that call returns.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_REAP_S)
 
     def _lost(self) -> SystemFailed:
-        """Say how the process ended, and let the next question start another."""
+        """Describe how the process ended, and let the next question start another."""
         with self._guard:
             child, self._child, self._pipe = self._child, None, None
             closed = self._closed
         if closed or child is None:
-            return SystemFailed("the screen is being left")
+            return SystemFailed("clusterview is exiting")
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_REAP_S)
-        return SystemFailed(f"the planning process ended ({_how(child.returncode)})", "r plans again")
+        return SystemFailed(f"the planning process ended ({_how(child.returncode)})", "Press r to plan again")
 
 
 def _how(status: int | None) -> str:
     if status is None:
-        return "it does not answer"
+        return "it does not respond"
     return signal.Signals(-status).name if status < 0 else f"status {status}"

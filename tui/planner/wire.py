@@ -1,4 +1,4 @@
-"""What passes between the screen and its planning process: plain data of the planner, and failures."""
+"""The messages between the screen and its planning process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Planned:
 
 
 class PlannerFault(Exception):
-    """A fault of the planner's own, in the words of the process where it happened."""
+    """A bug in the planner, as described by the process where it happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Failed:
 
     @staticmethod
     def by(error: Exception) -> Failed:
-        """Take an exception over; one that cannot travel goes as text."""
+        """Wrap an exception; one that cannot be pickled becomes text."""
         if isinstance(error, ClusterviewError):
             try:
                 pickle.loads(pickle.dumps(error))

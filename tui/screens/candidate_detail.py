@@ -15,7 +15,7 @@ from tui.format import duration_band, fit, gib, span, throughput_band
 from tui.glyphs import FREE, USED
 from tui.screens.page import Page
 from tui.styles import Styles
-from tui.widgets.candidate_note import refused_note
+from tui.widgets.candidate_note import rejected_note
 
 _BAR_CELLS = 32
 _MAX_RANKS = 16
@@ -32,7 +32,7 @@ class CandidateDetail(Page):
         candidate = self._candidate
         parts: list[RenderableType] = []
         if candidate.rejections:
-            parts.append(refused_note(candidate, styles))
+            parts.append(rejected_note(candidate, styles))
         elif candidate.why:
             parts.append(Text(candidate.why, styles.plain))
         if candidate.estimate is not None:
@@ -51,16 +51,16 @@ def _titled(title: str, styles: Styles) -> Text:
 
 
 def _traffic(layout: Layout, estimate: Estimate) -> tuple[str, str]:
-    """Name what ranks send each other, and say how much of it there is."""
+    """Name the traffic between ranks, and describe how much there is."""
     layout = estimate.runs_as or layout
     if layout.dp_attention:
         return "communication", describe_traffic(layout, estimate, "of the time")
     if estimate.all_reduces_per_token:
         share = f"{estimate.all_reduce_share:.0%} of the time"
-        return "all-reduces", f"{estimate.all_reduces_per_token:,} a token, {share}"
+        return "all-reduces", f"{estimate.all_reduces_per_token:,} per token, {share}"
     if layout.pp > 1:
-        return "all-reduces", f"none: {count_of(layout.pp - 1, 'hop')} between stages"
-    return "all-reduces", "none: no communication between GPUs"
+        return "all-reduces", f"none; {count_of(layout.pp - 1, 'hop')} between stages"
+    return "all-reduces", "none (no communication between GPUs)"
 
 
 def _memories(candidate: Candidate) -> tuple[RankMemory, ...]:
@@ -74,27 +74,27 @@ def _speed(candidate: Candidate, styles: Styles) -> list[RenderableType]:
     assert estimate is not None
     rows = (
         ("throughput", throughput_band(estimate.throughput_tokens_per_s)),
-        ("first token", duration_band(estimate.ttft_s)),
-        ("each next token", duration_band(estimate.tpot_s)),
+        ("TTFT", duration_band(estimate.ttft_s)),
+        ("per token (TPOT)", duration_band(estimate.tpot_s)),
         _traffic(candidate.layout, estimate),
-        ("batch", f"{estimate.batch:,} sequences a replica"),
+        ("batch", f"{estimate.batch:,} sequences per replica"),
         ("limited by", str(estimate.bottleneck)),
     )
-    text = _titled("\nSpeed, with the range that the prediction deserves", styles)
+    text = _titled("\nEstimated speed (with range)", styles)
     for name, value in rows:
         text.append(f"{name:<18}", styles.muted).append(f"{value}\n", styles.plain)
     return [text]
 
 
 def _memory(candidate: Candidate, stage: int, memory: RankMemory, styles: Styles) -> Text:
-    """Draw a stage's memory, a bar a part, all on the scale of the budget."""
+    """Draw a stage's memory, one bar per part, all to the scale of the budget."""
     text = Text()
     ranges = {item.stage: item for item in candidate.stages}
     layers = ranges.get(stage)
     where = f", stage {stage}" if candidate.layout.pp > 1 else ""
     if layers is not None and candidate.layout.pp > 1:
         where += f" (layers {layers.first}–{layers.end - 1})"
-    text.append(f"Memory of a GPU{where}\n", styles.title)
+    text.append(f"Memory per GPU{where}\n", styles.title)
     parts = (
         ("weights", memory.weights_bytes),
         ("KV cache", memory.kv_cache_bytes),
@@ -108,9 +108,9 @@ def _memory(candidate: Candidate, stage: int, memory: RankMemory, styles: Styles
         text.append(f"{name:<18}", styles.muted).append(USED * cells, styles.planned)
         text.append(FREE * (_BAR_CELLS - cells), styles.free)
         text.append(f"{gib(size):>8} GiB\n", styles.plain)
-    text.append(f"{'together':<18}", styles.muted).append(" " * _BAR_CELLS)
-    text.append(f"{gib(memory.total_bytes):>8} GiB", styles.strong)
-    text.append(f" of a budget of {gib(memory.budget_bytes)} GiB\n", styles.muted)
+    text.append(f"{'total':<18}", styles.muted).append(" " * _BAR_CELLS)
+    text.append(f"{gib(memory.total_bytes):>8}", styles.strong)
+    text.append(f" of {gib(memory.budget_bytes)} GiB\n", styles.muted)
     return text
 
 
@@ -119,7 +119,7 @@ def _holdings(candidate: Candidate, model: ModelSpec, styles: Styles) -> Text:
     tp = candidate.layout.tp
     text = _titled("What each rank holds", styles)
     if tp == 1:
-        return text.append("All columns and heads of its layers: a full copy.\n", styles.plain)
+        return text.append("A full copy: all columns and heads of its layers.\n", styles.plain)
     ranges = column_ranges(model.hidden_size, tp)
     heads = column_ranges(model.num_attention_heads, tp)
     for rank in range(min(tp, _MAX_RANKS)):
@@ -135,11 +135,11 @@ def _kv_heads(model: ModelSpec, tp: int) -> str:
         return ""
     if model.num_kv_heads >= tp:
         return f"{model.num_kv_heads / tp:g} of {model.num_kv_heads} KV heads"
-    return f"a copy of 1 of {model.num_kv_heads} KV heads: fewer heads than ranks"
+    return f"1 of {model.num_kv_heads} KV heads, replicated (more ranks than heads)"
 
 
 def _places(candidate: Candidate, styles: Styles) -> Text:
-    text = _titled("Where it runs", styles)
+    text = _titled("Placement", styles)
     for replica, places in replica_places(candidate, _MAX_RANKS).items():
         text.append(fit(f"R{replica}", 6), styles.replica(replica))
         by_node: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""One question before anything changes on the cluster; the safe answer has the focus."""
+"""Confirmation before anything changes on the cluster; the safe answer has the focus."""
 
 from __future__ import annotations
 

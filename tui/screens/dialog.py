@@ -1,4 +1,4 @@
-"""What all dialogs share: a quiet box in the middle that escape closes."""
+"""Base of all dialogs: a modal box that escape closes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result | None], Generic[Result]):
-    """A modal box. Escape answers None.
+    """A modal box. Escape returns None.
 
     Keys may come before its parts are there, and it may be left before they ever are. So subclasses look for
     parts with `query`, which may find none; with `query_one` only where a part itself has sent the message.

@@ -49,18 +49,18 @@ class ExplainScreen(Page):
     def draw(self, styles: Styles, width: int) -> RenderableType:
         plan, candidate = self._plan, self._candidate
         parts: list[RenderableType] = [_heading("Side by side", styles), comparison_table(plan, styles)]
-        parts += [_heading("\nThe path to this layout", styles), path_tree(plan, styles)]
+        parts += [_heading("\nDecision path", styles), path_tree(plan, styles)]
         if candidate is not None and candidate.placement:
             layout = candidate.layout
             if layout.tp > 1:
                 parts.append(_heading(f"\nTensor parallel: {candidate.label}, one replica", styles))
                 parts.append(tensor_parallel_picture(candidate, plan.model, width, styles))
-            parts.append(_heading(f"\nData parallel: {candidate.label}, its replicas", styles))
+            parts.append(_heading(f"\nData parallel: {candidate.label}, all replicas", styles))
             parts.append(data_parallel_picture(candidate, width, styles))
-        parts += [_heading("\nTraining and inference", styles), training_table(plan, styles)]
+        parts += [_heading("\nTraining vs. inference", styles), training_table(plan, styles)]
         if self._examples:
             parts += [
-                _heading("\nExamples, planned just now", styles),
+                _heading("\nExamples (planned live)", styles),
                 _examples_table(self._examples, styles),
             ]
         parts += [_heading("\nRules of thumb", styles), rules_text(styles)]
@@ -72,7 +72,7 @@ def _heading(title: str, styles: Styles) -> Text:
 
 
 def _answered(examples: Sequence[Example], ask: PlanFunction) -> tuple[Example, ...]:
-    """Plan each example; one that cannot be planned says why."""
+    """Plan each example; one that cannot be planned gets the reason."""
     from cluster.cluster_spec import parse_cluster_spec
 
     answered = []
@@ -90,7 +90,7 @@ def _answered(examples: Sequence[Example], ask: PlanFunction) -> tuple[Example, 
 
 def _examples_table(examples: Sequence[Example], styles: Styles) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    for title, ratio in (("model", 5), ("cluster", 3), ("layout", 2), ("because", 8)):
+    for title, ratio in (("model", 5), ("cluster", 3), ("layout", 2), ("reason", 8)):
         table.add_column(Text(title, styles.strong), ratio=ratio)
     for example in examples:
         table.add_row(

@@ -1,4 +1,4 @@
-"""Asking for a few words."""
+"""A dialog with one line to type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FindScreen(Dialog[str]):
         with Vertical(classes="dialog"):
             yield Static(Content(self._question), classes="dialog-title")
             yield Input(placeholder=self._hint)
-            yield Static(Content("enter finds   escape closes"), classes="dialog-keys")
+            yield Static(Content("enter find   escape close"), classes="dialog-keys")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip() or None)

@@ -1,4 +1,4 @@
-"""Choosing among the fixes of a layout: arrows to move, enter to plan with one."""
+"""Choosing among the fixes of a layout: arrows to move, enter to apply one and replan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.screens.model_picker import NameList
 
 
 class FixPicker(Dialog[Fix]):
-    """Answers with one of the fixes."""
+    """Returns one of the fixes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False, priority=True),
@@ -32,11 +32,11 @@ class FixPicker(Dialog[Fix]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Content(f"What fixes {self._label}"), classes="dialog-title")
+            yield Static(Content(f"Fixes for {self._label}"), classes="dialog-title")
             names = NameList(tuple(map(describe_fix, self._fixes)), "")
             names.styles.height = len(self._fixes)
             yield names
-            yield Static(Content("↑↓ move   enter plans with it   escape keeps"), classes="dialog-keys")
+            yield Static(Content("↑↓ move   enter apply   escape cancel"), classes="dialog-keys")
 
     def action_move(self, lines: int) -> None:
         for names in self.query(NameList):

@@ -1,4 +1,4 @@
-"""All keys and all signs on one page."""
+"""All keys and symbols on one page."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from tui.screens.page import Page
 from tui.styles import Styles
 
 KEYS = (
-    ("↑ ↓", "highlight a layout; the map shows where it would go"),
-    ("enter", "everything about the highlighted layout"),
-    ("m", "pick a model"),
-    ("w", "change the workload: tokens, limits, degrees, engine options"),
-    ("c", "why: data and tensor parallelism with your figures"),
+    ("↑ ↓", "highlight a layout; the map shows its placement"),
+    ("enter", "show details of the highlighted layout"),
+    ("m", "choose a model"),
+    ("w", "change the workload: tokens, limits, degrees, options"),
+    ("c", "why: data and tensor parallelism with your numbers"),
     ("d", "deploy the highlighted layout (asks first)"),
-    ("f", "plan again with a fix for the highlighted layout"),
+    ("f", "apply a fix for the highlighted layout and replan"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
-    ("tab", "switch between the plan and what runs"),
+    ("tab", "switch between the plan and the deployments"),
     ("n", "select the next deployment"),
-    ("r", "plan again on the readings of this moment"),
-    ("page up, page down", "turn the pages of the map, or of what runs"),
-    ("v", "draw the map another way, tiles to one sign a GPU"),
-    ("/", "find a node by a part of its name"),
+    ("r", "replan with current free memory"),
+    ("page up, page down", "scroll the map or the deployments"),
+    ("v", "change the map view: tiles to one character per GPU"),
+    ("/", "find a node by part of its name"),
     ("t", "next theme: dark, light, color-blind, high contrast"),
-    ("R", "join the cluster again, once it was given up"),
-    ("ctrl+l", "draw the screen anew, where something else wrote on it"),
-    ("s", "open a simulated cluster, where no GPU is found"),
-    ("q", "quit; deployments go on"),
+    ("R", "reconnect after the connection was lost"),
+    ("ctrl+l", "redraw the screen"),
+    ("s", "open a simulated cluster (if no GPU was found)"),
+    ("q", "quit; deployments keep running"),
 )
 SIGNS = (
     (USED, "memory in use now"),
-    (PLANNED, "memory that the highlighted layout would take"),
+    (PLANNED, "memory the highlighted layout would use"),
     (FREE, "free memory"),
     (f"{ROLE_PLANNED} R0·S1·T2", "planned here: replica 0, pipeline stage 1, tensor rank 2"),
-    (f"{OK} R0·T2", "runs here"),
-    (OK, "readings are fresh; the age follows"),
+    (f"{OK} R0·T2", "running here"),
+    (OK, "readings are fresh; their age follows"),
     (f"{STALE} stale", "the last reading is old"),
-    (f"{TROUBLE} hung, {TROUBLE} lost", "the driver or the node does not answer"),
+    (f"{TROUBLE} hung, {TROUBLE} lost", "the driver or the node does not respond"),
     (TICK, "recommended"),
-    ("×", "refused; the rule and its fixes are below the list"),
+    ("×", "rejected; the rule and its fixes are below the list"),
 )
 
 
 class HelpScreen(Page):
-    """Keys, then signs."""
+    """Keys, then symbols."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "leave", show=False)]
 
     def __init__(self) -> None:
-        super().__init__("Keys and signs")
+        super().__init__("Keys and symbols")
 
     def draw(self, styles: Styles, width: int) -> Table:
         return help_table(styles)
 
 
 def help_table(styles: Styles) -> Table:
-    """Draw keys, then signs; a long meaning goes on under itself."""
+    """Draw keys, then symbols; a long meaning wraps under itself."""
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)

@@ -16,10 +16,11 @@ from textual.screen import Screen
 from cluster.bridge.events import Progress
 from cluster.planner.fixes.text import describe_fix
 from cluster.planner.layout import Layout
+from tui.background import in_background
 from tui.confirmations import Confirmation
 from tui.context import AppContext
 from tui.fixes import applicable_fixes
-from tui.key_availability import KeyContext, why_disabled
+from tui.key_availability import why_disabled
 from tui.messages import (
     CandidateHighlighted,
     DisabledKeyClicked,
@@ -32,7 +33,7 @@ from tui.planning import Planning
 from tui.question import Question
 from tui.screens.main_dialogs import MainDialogs
 from tui.screens.main_keys import MAIN_KEYS
-from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels, shows_both
+from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels
 from tui.widgets.status_line import Kind
 
 _LONG_S = 3.0
@@ -79,14 +80,12 @@ class MainScreen(Screen[None]):
         self._show_whether_empty()
         if self.planning.out_of_date:
             self.replan()
-        elif self.planning.plan is not None:
-            self.panels.plan.summary.show_moved(self.planning.num_moved_gpus)
         self.refresh_bindings()
 
     def _show_whether_empty(self) -> None:
         """Show what to type where there is no GPU; a demo opens its simulated cluster instead."""
         cluster, setup = self.app_context.store.snapshot.cluster, self.app_context.setup
-        empty = cluster is not None and cluster.num_gpus == 0
+        empty = cluster is not None and not any(node.gpus for node in cluster.nodes)
         if empty and setup.simulate_without_gpus and not self._simulating:
             self.action_simulate()
         else:
@@ -98,6 +97,15 @@ class MainScreen(Screen[None]):
     def _show_candidate(self) -> None:
         self.panels.show_candidate()
         self.refresh_bindings()
+        # Placing shares the interpreter with drawing, so the picture comes first.
+        self.call_after_refresh(self._prepare_neighbors)
+
+    def _prepare_neighbors(self) -> None:
+        """Place the layouts that the next key may highlight, so that it need not wait for them."""
+        missing = self.panels.unprepared_neighbors()
+        if missing:
+            work = in_background(self.panels.prepare, missing)
+            self.run_worker(work, group="prepare", exclusive=True, exit_on_error=False)
 
     def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
         """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
@@ -113,7 +121,9 @@ class MainScreen(Screen[None]):
     @work(exclusive=True, group="plan")
     async def replan(self) -> None:
         """Answer the question on the cluster as it is now."""
-        announce = self.set_timer(_LONG_S, self._say_still_planning)
+        name = self.planning.question.models[-1]
+        message = f"Still planning {name}. Press m for another model, w for another workload."
+        announce = self.set_timer(_LONG_S, lambda: self.say(message))
         try:
             if await self.planning.replan():
                 self.show_plan()
@@ -123,11 +133,7 @@ class MainScreen(Screen[None]):
         finally:
             announce.stop()
 
-    def _say_still_planning(self) -> None:
-        name = self.planning.question.models[-1]
-        self.say(f"Still planning {name}. m takes another model, w another workload.")
-
-    # What orders ask of the screen: tui.orders.OrdersView.
+    # What orders need from the screen: tui.orders.OrdersView.
 
     def say(self, message: str, kind: Kind = "info") -> None:
         """Put a message on the status line."""
@@ -147,9 +153,11 @@ class MainScreen(Screen[None]):
         if self.planning.failure:
             self.say(self.planning.failure, "bad")
         self.refresh_bindings()
+        # Placing shares the interpreter with drawing, so the picture comes first.
+        self.call_after_refresh(self._prepare_neighbors)
 
     def show_orders(self) -> None:
-        """Show which orders are open, and which keys wait for them."""
+        """Show the open orders, and dim the keys that wait for them."""
         self.panels.show_orders()
         self.refresh_bindings()
 
@@ -168,32 +176,19 @@ class MainScreen(Screen[None]):
             return self.has_class("-empty") and setup.open_simulated is not None
         if action == "reconnect":
             return self.app_context.store.snapshot.lost is not None and setup.reopen is not None
-        return None if why_disabled(action, self._key_context()) else True
+        return None if why_disabled(action, self.panels.key_context(*self.size)) else True
 
     def on_key(self, event: events.Key) -> None:
-        """Answer a key that is dimmed; the others find their way through the bindings."""
-        active = self.active_bindings.get(event.key)
-        if active is not None and not active.enabled:
-            self._answer_disabled(active.binding.action)
+        """Show why a dimmed key does nothing; bindings handle the others."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if self.check_action(binding.action.partition("(")[0], ()) is None:
+                self._answer_disabled(binding.action)
 
     def on_disabled_key_clicked(self, message: DisabledKeyClicked) -> None:
         self._answer_disabled(message.action)
 
     def _answer_disabled(self, action: str) -> None:
-        self.panels.status.answer(why_disabled(action.partition("(")[0], self._key_context()))
-
-    def _key_context(self) -> KeyContext:
-        return KeyContext(
-            snapshot=self.app_context.store.snapshot,
-            can_deploy=self.app_context.session.can_deploy,
-            plan=self.planning.plan,
-            candidate=self.panels.candidate,
-            assumed_stopped=self.planning.assumed_stopped,
-            deployment=self.panels.deployment,
-            ordered=self.orders.open.ordered,
-            stopping=self.orders.open.stopping,
-            num_panels=2 if shows_both(*self.size) else 1,
-        )
+        self.panels.status.answer(why_disabled(action.partition("(")[0], self.panels.key_context(*self.size)))
 
     # What the keys do.
 
@@ -215,7 +210,7 @@ class MainScreen(Screen[None]):
     def action_replan(self) -> None:
         """Plan again on the latest readings."""
         self.replan()
-        self.say("Planned again on the readings of this moment.")
+        self.say("Replanning with current free memory.")
 
     def action_toggle_panel(self) -> None:
         """Switch between the plan and the deployments, where there is room for one only."""
@@ -252,7 +247,7 @@ class MainScreen(Screen[None]):
         if fix is not None:
             request = fix.asked(self.planning.question.request)
             self._ask(Question(self.planning.models, request), fix.layout or candidate.layout)
-            self.say(f"Planning with {describe_fix(fix)}. w changes it back.")
+            self.say(f"Planning with {describe_fix(fix)}. Press w to change it back.")
 
     @work(group="dialog", exclusive=True)
     async def action_deploy(self) -> None:

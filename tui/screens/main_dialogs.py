@@ -48,7 +48,7 @@ class MainDialogs:
             self._panels.status.say(f"No node has '{typed}' in its name.", "warning")
 
     async def pick_model(self) -> Question | None:
-        """Ask for a model of the catalogue; None when the user keeps the one on screen."""
+        """Ask for a model of the catalog; None when the user keeps the one on screen."""
         plan = self._planning.plan
         name = await self._app.push_screen_wait(ModelPicker(plan.model.name if plan else ""))
         return Question((name,), self._planning.question.request) if name else None
@@ -59,7 +59,7 @@ class MainDialogs:
         return Question(self._planning.models, request) if request is not None else None
 
     async def pick_fix(self, candidate: Candidate, fixes: Sequence[Fix]) -> Fix | None:
-        """Ask which fix of a refused layout to plan with, where there are several; None for none."""
+        """Ask which fix of a rejected layout to plan with, where there are several; None for none."""
         if len(fixes) < 2:
             return next(iter(fixes), None)
         return await self._app.push_screen_wait(FixPicker(candidate.label, fixes))

@@ -9,8 +9,10 @@ from cluster.bridge.events import Progress
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate
+from tui.background import is_abandoned
 from tui.context import AppContext
 from tui.fixes import fixed_candidate
+from tui.key_availability import KeyContext
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
 from tui.scene import SceneBuilder, used_by_deployments
@@ -37,10 +39,10 @@ class MainPanels:
         self._header = Header()
         self.map = ClusterMap(self._history, id="map")
         self._explanations = Explanations(id="comparison-box")
-        self.plan = PlanPanel("Joining the cluster. The plan follows.", id="plan")
+        self.plan = PlanPanel("Connecting to the cluster. The plan will appear here.", id="plan")
         self.deployments = DeploymentPanel(id="deployments")
         self._empty = EmptyState(id="empty")
-        self.status = StatusLine(Progress(message="joining the cluster"))
+        self.status = StatusLine(Progress(message="connecting to the cluster"))
 
     def compose(self) -> ComposeResult:
         """Arrange the widgets: one column or two, as the style sheet has it for the screen's size."""
@@ -71,6 +73,20 @@ class MainPanels:
         """The deployment that keys act on."""
         return self.deployments.selected
 
+    def key_context(self, width: int, height: int) -> KeyContext:
+        """Collect what decides which keys work, on a screen of `width` cells and `height` lines."""
+        return KeyContext(
+            snapshot=self._context.store.snapshot,
+            can_deploy=self._context.session.can_deploy,
+            plan=self._planning.plan,
+            candidate=self.candidate,
+            assumed_stopped=self._planning.assumed_stopped,
+            deployment=self.deployment,
+            ordered=self._orders.ordered,
+            stopping=self._orders.stopping,
+            num_panels=2 if shows_both(width, height) else 1,
+        )
+
     def fit(self, width: int, height: int) -> None:
         """Divide a screen of `width` cells and `height` lines among the panels."""
         tall, both = height >= TALL_LINES, shows_both(width, height)
@@ -91,9 +107,11 @@ class MainPanels:
         self.status.show(snapshot.progress, snapshot.lost)
         if bool(snapshot.deployments) != (self.deployment is not None):
             self._share_column(width, height)
-        self._orders.see(snapshot)
+        self._orders.update(snapshot)
         self.show_orders()
         self._empty.show(snapshot, self._context.setup.simulated_name)
+        if self._planning.plan is not None and not self._planning.out_of_date:
+            self.plan.summary.show_moved(self._planning.num_moved_gpus)
         self.redraw_map()
 
     def show_orders(self) -> None:
@@ -115,6 +133,18 @@ class MainPanels:
         self._explanations.show_candidate(self._planning.plan, self.candidate)
         self.redraw_map()
 
+    def unprepared_neighbors(self) -> tuple[Candidate, ...]:
+        """Return the layouts next to the highlighted one that the map cannot draw at once."""
+        neighbors = self.plan.alternatives.neighbors
+        return tuple(item for item in neighbors if not self._scenes.is_prepared(item))
+
+    def prepare(self, candidates: tuple[Candidate, ...]) -> None:
+        """Place layouts ahead of the key that highlights them. Runs in a worker thread."""
+        for candidate in candidates:
+            if is_abandoned():
+                return
+            self._scenes.prepare(candidate)
+
     def highlight(self, layout: Layout) -> bool:
         """Move the cursor to the feasible layout that is most like this one; False where none is."""
         plan = self._planning.plan
@@ -130,5 +160,5 @@ class MainPanels:
 
 
 def shows_both(width: int, height: int) -> bool:
-    """Tell whether a screen has room for the plan and the deployments at once."""
+    """Return whether a screen has room for the plan and the deployments at once."""
     return width >= WIDE_CELLS and height >= TALL_LINES

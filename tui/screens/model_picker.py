@@ -1,4 +1,4 @@
-"""Choosing a model: type to filter, arrows to move, enter to take."""
+"""Choosing a model: type to filter, arrows to move, enter to select."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class NameList(LineView):
 
     def draw_line(self, index: int, width: int, styles: Styles) -> Text:
         if not self.names:
-            return Text("No model of that name. Enter takes it as a path or hub id.", styles.muted, end="")
+            return Text(
+                "Not in the catalog. Press enter to use it as a path or hub id.", styles.muted, end=""
+            )
         here = index == self.cursor
         line = Text(f"{CURSOR if here else ' '} ", styles.accent, no_wrap=True, end="")
         name = self.names[index]
@@ -69,7 +71,7 @@ class NameList(LineView):
 
 
 class ModelPicker(Dialog[str]):
-    """Answers with a catalogue name, or with what was typed where no name matches."""
+    """Returns a catalog name, or what was typed where no name matches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False, priority=True),
@@ -85,10 +87,10 @@ class ModelPicker(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog picker"):
-            yield Static(Content(f"Model  ({len(self._names)} in the catalogue)"), classes="dialog-title")
-            yield Input(placeholder="type to filter, or a folder with config.json", id="filter")
+            yield Static(Content(f"Model  ({len(self._names)} in the catalog)"), classes="dialog-title")
+            yield Input(placeholder="type to filter, or enter a folder with config.json", id="filter")
             yield NameList(self._names, self._current)
-            yield Static(Content("↑↓ move   enter takes   escape keeps"), classes="dialog-keys")
+            yield Static(Content("↑↓ move   enter select   escape cancel"), classes="dialog-keys")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         words = event.value.lower().split()
@@ -115,7 +117,7 @@ def _distance(name: str, typed: str) -> int:
 
 
 def catalogue_names() -> tuple[str, ...]:
-    """Names of the catalogue, in its order."""
+    """Return the names of the catalog, in its order."""
     from cluster.catalog.models import model_names as names
 
     return tuple(names())

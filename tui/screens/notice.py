@@ -1,4 +1,4 @@
-"""Something did not work: what, and what to do next."""
+"""Something failed: what, and what to do next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui.screens.dialog import Dialog
 
 
 class NoticeScreen(Dialog[None]):
-    """A calm box with a message and a way on."""
+    """A message, and what to do about it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space,q", "leave", show=False)]
 
@@ -30,4 +30,4 @@ class NoticeScreen(Dialog[None]):
                 yield Static(Content(message))
                 if hint:
                     yield Static(Content(hint), classes="dialog-hint")
-            yield Static(Content("enter or escape closes"), classes="dialog-keys")
+            yield Static(Content("enter or escape to close"), classes="dialog-keys")

@@ -17,7 +17,7 @@ from tui.styles import Styles, styles_of
 
 
 class PageBody(Widget):
-    """Draws a renderable for the width and theme of the moment."""
+    """Draws the page for the current width and theme."""
 
     DEFAULT_CSS = """
     PageBody { height: auto; padding: 0 1 0 0; }
@@ -49,7 +49,7 @@ class Page(Dialog[None]):
         self._title = title
 
     def draw(self, styles: Styles, width: int) -> RenderableType:
-        """Return what the page says."""
+        """Return the page's content."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
@@ -57,7 +57,7 @@ class Page(Dialog[None]):
             yield Static(Content(self._title), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
                 yield PageBody(self)
-            yield Static(Content("↑↓ scroll   escape closes"), classes="dialog-keys")
+            yield Static(Content("↑↓ scroll   escape close"), classes="dialog-keys")
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the text."""
@@ -65,6 +65,6 @@ class Page(Dialog[None]):
             body.scroll_relative(y=lines, animate=False)
 
     def redraw(self) -> None:
-        """Draw again with more to say."""
+        """Draw again, with new content."""
         for text in self.query(PageBody):
             text.refresh(layout=True)

@@ -1,4 +1,4 @@
-"""Talking to a deployment: a prompt in, its tokens as they come."""
+"""Prompting a deployment: its tokens appear as they arrive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _serials = itertools.count(1)
 
 
 class PromptScreen(Dialog[None]):
-    """Answers are appended; several prompts may follow one another."""
+    """Each answer is appended, so several prompts can follow one another."""
 
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,8 +51,8 @@ class PromptScreen(Dialog[None]):
                 yield Static(Content(self._remark), classes="prompt-remark")
             with VerticalScroll(classes="dialog-body talk", can_focus=False):
                 yield Static(id="talk")
-            yield Input(placeholder="type a prompt, enter sends it", id="prompt")
-            yield Static(Content("enter sends   escape closes"), classes="dialog-keys")
+            yield Input(placeholder="type a prompt and press enter", id="prompt")
+            yield Static(Content("enter send   escape close"), classes="dialog-keys")
 
     def on_mount(self) -> None:
         self._store.take_tokens()
@@ -91,7 +91,7 @@ class PromptScreen(Dialog[None]):
             self._end(piece.error)
         elif piece.done:
             where = f" from R{piece.replica}" if piece.replica is not None else ""
-            self._end(f"{self._pieces} pieces of text{where}")
+            self._end(f"{self._pieces} chunks{where}")
         else:
             self._update()
 
@@ -109,6 +109,6 @@ class PromptScreen(Dialog[None]):
             talk.scroll_end(animate=False)
 
     def action_page(self, pages: int) -> None:
-        """Turn the pages of the talk."""
+        """Scroll the conversation."""
         for talk in self.query(VerticalScroll):
             talk.scroll_relative(y=pages * max(1, talk.size.height - 1), animate=False)

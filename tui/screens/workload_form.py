@@ -1,4 +1,4 @@
-"""Changing the workload: one line a value, enter plans with it."""
+"""Changing the workload: one line per value; enter plans with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.workload import FIELDS, form_values, request_from_form
 
 
 class WorkloadForm(Dialog[PlanRequest]):
-    """Answers with the changed request."""
+    """Returns the changed request."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", show=False, priority=True),
@@ -31,21 +31,21 @@ class WorkloadForm(Dialog[PlanRequest]):
         self._request = request
 
     def compose(self) -> ComposeResult:
-        words = form_values(self._request)
+        values = form_values(self._request)
         with Vertical(classes="dialog form"):
             yield Static(Content("Workload"), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
                 for field in FIELDS:
                     with Horizontal(classes="field"):
                         yield Static(Content(field.label), classes="field-label")
-                        yield Input(words[field.name], id=f"field-{field.name}")
+                        yield Input(values[field.name], id=f"field-{field.name}")
                         yield Static(Content(field.hint), classes="field-hint")
             yield Static(id="complaint")
-            yield Static(Content("↑↓ move   enter plans   escape keeps"), classes="dialog-keys")
+            yield Static(Content("↑↓ move   enter plan   escape cancel"), classes="dialog-keys")
 
     def on_input_submitted(self) -> None:
-        words = {field.name: self.query_one(f"#field-{field.name}", Input).value for field in FIELDS}
+        values = {field.name: self.query_one(f"#field-{field.name}", Input).value for field in FIELDS}
         try:
-            self.dismiss(request_from_form(words, self._request))
+            self.dismiss(request_from_form(values, self._request))
         except BadInput as error:
             self.query_one("#complaint", Static).update(Text(error.one_line(), styles_of(self).bad))

@@ -1,1 +1,1 @@
-"""Between the app and the terminal: bytes of any kind come in, and only cells that changed go out."""
+"""Between the app and the terminal: accepts any input bytes, and writes only cells that changed."""

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from tui.terminal.pen import Pen
 
 UNKNOWN = "\0"
-"""What a cell holds of which nobody knows what it shows."""
+"""The content of a cell whose state is unknown."""
 _GAP_CELLS = 6
 """Unchanged cells between two changes that cost no more than moving the cursor over them."""
 

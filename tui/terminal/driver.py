@@ -1,4 +1,4 @@
-"""The driver of a Linux or macOS terminal: takes any byte, and knows what the terminal shows."""
+"""The driver of a Linux or macOS terminal: accepts any byte, and tracks what the terminal shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TICK_S = 0.1
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's driver with a reader that no input ends."""
+    """Textual's driver with a reader that survives any input."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -28,7 +28,7 @@ class TerminalDriver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def _run_input_thread(self) -> None:
-        """Run the reader; a fault in it ends the app as any other fault does."""
+        """Run the reader; an exception in it ends the app like any other."""
         try:
             self.run_input_thread()
         except Exception as error:
@@ -51,7 +51,7 @@ class TerminalDriver(LinuxDriver):
                     self.process_message(message)
 
     def _read(self) -> bytes:
-        """Read what there is; nothing when the terminal has hung up."""
+        """Read what is available; nothing when the terminal has hung up."""
         try:
             return os.read(self.fileno, _READ_BYTES)
         except BlockingIOError:

@@ -1,7 +1,7 @@
 """What the terminal shows, cell by cell, so that only what changed is written.
 
 Textual writes every region that a widget asked to draw again, whole (measured on 8.2.8: 38 to 84 KB for an
-arrow key). Over ssh that is lag; here an update is compared with what the terminal already shows.
+arrow key). Over ssh that is lag, so an update is compared with what the terminal already shows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Changes(CompositorUpdate):
 
 
 class Frame:
-    """Remembers what was written. `forget` it where the terminal may show something else."""
+    """Remembers what was written; `forget` when the terminal may show something else."""
 
     def __init__(self) -> None:
         self._size = Size(0, 0)
@@ -39,11 +39,11 @@ class Frame:
         self._pens: list[list[Pen]] = []
 
     def forget(self) -> None:
-        """Take nothing for written, so that the next update writes all it holds."""
+        """Treat nothing as written, so that the next update writes everything."""
         self._size = Size(0, 0)
 
     def changes(self, update: LayoutUpdate | ChopsUpdate, size: Size, console: Console) -> Changes | None:
-        """Take an update for written; return what must be written for it, None when that is nothing."""
+        """Record an update as written; return what must be written for it, None for nothing."""
         if size != self._size:
             self._size = size
             self._texts = [[UNKNOWN] * size.width for _ in range(size.height)]
@@ -67,7 +67,7 @@ class Frame:
 
 
 class _Writer:
-    """Collects sequences; knows where the cursor is and which pen is set."""
+    """Collects sequences; tracks the cursor and the current pen."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -75,7 +75,7 @@ class _Writer:
         self._at = (-1, -1)
 
     def move(self, x: int, y: int) -> None:
-        """Put the cursor there, if it is not."""
+        """Move the cursor, unless it is there."""
         if self._at != (x, y):
             self.parts.append(f"\x1b[{y + 1};{x + 1}H")
             self._at = (x, y)
@@ -92,7 +92,7 @@ class _Writer:
         self._at = (self._at[0] + len(texts), self._at[1]) if plain else (-1, -1)
 
     def finished(self) -> str:
-        """Return all sequences, with the terminal's own pen set at the end."""
+        """Return all sequences, ending with a reset."""
         return "".join([*self.parts, _RESET])
 
 

@@ -1,4 +1,4 @@
-"""From the terminal's bytes to keys, whatever they are: no byte and no sequence ends the app.
+"""Turns the terminal's bytes into keys: no byte and no sequence can crash the app.
 
 Textual's own reader decodes strictly, its parser raises on some sequences (measured on 8.2.8: `ESC [ : u`),
 and it hands long sequences inside a paste on as key presses. Here a paste never reaches the parser.
@@ -19,9 +19,9 @@ from tui.filters import printable
 LONGEST_PASTE = 1_000_000
 """Characters of one paste that are kept."""
 PASTE_SILENT_S = 5.0
-"""A paste whose end never came is over after so long without a byte, or no key would work again."""
+"""A paste without an end marker is over after this long without a byte, or keys would stop working."""
 MOST_CELLS = 500_000
-"""A larger terminal than this is noise on the line."""
+"""A reported size beyond this is line noise."""
 _HELD_BACK = len(BRACKETED_PASTE_END) - 1
 _REMEMBERED = ("last_x", "last_y", "mouse_pixels", "terminal_size", "terminal_pixel_size")
 
@@ -40,7 +40,7 @@ class KeyReader:
         self._heard_s = clock()
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take bytes in and return what they mean."""
+        """Parse bytes into messages."""
         self._heard_s = self._clock()
         messages: list[Message] = []
         text = self._decoder.decode(data)
@@ -51,7 +51,7 @@ class KeyReader:
         return messages
 
     def tick(self) -> list[Message]:
-        """Return what follows from nothing having come: an escape key, or the end of a broken paste."""
+        """Return what a pause means: an escape key, or the end of a broken paste."""
         if self._pasted is not None and self._clock() - self._heard_s > PASTE_SILENT_S:
             return self._end_paste(self._tail)
         try:
@@ -104,7 +104,7 @@ class KeyReader:
                 self._start_afresh()
 
     def _start_afresh(self) -> None:
-        """Take a new parser; one that raised cannot go on."""
+        """Start a new parser; one that raised cannot continue."""
         fresh = XTermParser(self._debug)
         for name in _REMEMBERED:
             setattr(fresh, name, getattr(self._parser, name))

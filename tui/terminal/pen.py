@@ -1,4 +1,4 @@
-"""How a cell is drawn, and the shortest sequence from one way of drawing to the next."""
+"""The attributes of a cell, and the shortest escape sequence from one set to the next."""
 
 from __future__ import annotations
 

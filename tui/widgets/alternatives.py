@@ -1,4 +1,4 @@
-"""All layouts that were judged: the best first, each refused one with its rule. The cursor picks one."""
+"""All layouts considered: the best first, rejected ones with their reason. The cursor highlights one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.widgets.line_view import LineView
 
 _GAP = 2
 _MARKS = 4
-"""Cells of the cursor and of the sign before a layout."""
+"""Cells of the cursor and the mark before a layout."""
 _MOST_LABEL_CELLS = 30
 
 
@@ -46,9 +46,9 @@ def widest(plan: Plan) -> ListColumns:
     return ListColumns(
         label=min(_MOST_LABEL_CELLS, max((len(item.label) for item in plan.candidates), default=8)) + _GAP,
         throughput=_cells("throughput (range)", rates),
-        tpot=_cells("time a token", [duration_band(item.tpot_s) for item in figures]),
-        memory=_cells("memory a GPU", memories),
-        ttft=_cells("first token", [duration_band(item.ttft_s) for item in figures]),
+        tpot=_cells("per token (TPOT)", [duration_band(item.tpot_s) for item in figures]),
+        memory=_cells("memory/GPU", memories),
+        ttft=_cells("TTFT", [duration_band(item.ttft_s) for item in figures]),
         rate=cells,
     )
 
@@ -58,7 +58,7 @@ def _cells(heading: str, texts: Sequence[str]) -> int:
 
 
 def list_columns(full: ListColumns, width: int) -> ListColumns:
-    """Choose the columns for a width: those that fit whole, the most telling first."""
+    """Choose the columns for a width: those that fit whole, the most useful first."""
     ends = accumulate((full.throughput, full.tpot, full.memory, full.ttft), initial=full.label + _MARKS)
     # The last column needs no gap behind it.
     throughput, tpot, memory, ttft = (end - _GAP <= width for end in list(ends)[1:])
@@ -103,6 +103,15 @@ class Alternatives(LineView):
         if self._plan is None or self.key is None:
             return None
         return next((item for item in self._plan.candidates if candidate_key(item) == self.key), None)
+
+    @property
+    def neighbors(self) -> tuple[Candidate, ...]:
+        """The layouts that one key highlights next."""
+        keys = self._keys()
+        if self._plan is None or self.key not in keys:
+            return ()
+        position = keys.index(self.key)
+        return tuple(self._plan.candidates[max(0, position - 1) : position + 2])
 
     def highlight(self, candidate: Candidate) -> None:
         """Put the cursor on a layout of the plan."""
@@ -168,11 +177,11 @@ class Alternatives(LineView):
         line = Text(no_wrap=True, end="", style=styles.muted)
         line.append(fit("  layout", columns.label + 4))
         if not self._widest.throughput:
-            line.append("why not")
+            line.append("reason")
         line.append(fit("throughput (range)", columns.throughput))
-        line.append(fit("time a token", columns.tpot))
-        line.append(fit("memory a GPU", columns.memory))
-        line.append(fit("first token", columns.ttft))
+        line.append(fit("per token (TPOT)", columns.tpot))
+        line.append(fit("memory/GPU", columns.memory))
+        line.append(fit("TTFT", columns.ttft))
         hidden = self.num_lines(width) - self.size.height - self.top
         if hidden > 0:
             more = f"{hidden:,} more ↓"

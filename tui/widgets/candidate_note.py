@@ -1,4 +1,4 @@
-"""The highlighted layout in a few lines: why it stands where it stands, and what it costs."""
+"""The highlighted layout in a few lines: why it ranks where it does, and what it costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.widgets.text_panel import TextPanel
 
 
 class CandidateNote(TextPanel):
-    """Why, memory by part, KV room, communication; for a refused layout its rules and fixes."""
+    """Why, memory by part, KV cache, communication; for a rejected layout the rules and fixes."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -25,7 +25,7 @@ class CandidateNote(TextPanel):
         self._room = 2
 
     def set_max_lines(self, lines: int) -> None:
-        """Set the lines that the note may take; what it says beyond them, the details say."""
+        """Set how many lines the note may take; the details page has the rest."""
         if lines != self._room:
             self._room = lines
             self.changed()
@@ -56,14 +56,16 @@ class CandidateNote(TextPanel):
         for line in self._advice:
             text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
         if candidate is not None:
-            note = feasible_note(candidate, styles) if candidate.feasible else refused_note(candidate, styles)
+            note = (
+                feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
+            )
             text.append_text(note)
         text.rstrip()
         return text
 
 
-def refused_note(candidate: Candidate, styles: Styles) -> Text:
-    """Draw every rule that a layout breaks, and the nearest change that would hold."""
+def rejected_note(candidate: Candidate, styles: Styles) -> Text:
+    """Draw every rule that a layout breaks, with its fix."""
     text = Text()
     for rejection in candidate.rejections:
         if text.plain:
@@ -78,15 +80,15 @@ def refused_note(candidate: Candidate, styles: Styles) -> Text:
 
 
 def feasible_note(candidate: Candidate, styles: Styles) -> Text:
-    """Draw why a layout stands where it stands, its memory, its KV room and its all-reduces."""
+    """Draw why a layout ranks where it does, its memory, KV cache and all-reduces."""
     text = Text(candidate.why, styles.plain)
     if candidate.memory_per_gpu is not None:
         text.append("\n").append_text(memory_line(candidate.memory_per_gpu, styles))
     room = []
     if candidate.kv_cache_tokens is not None:
-        room.append(f"KV room {candidate.kv_cache_tokens:,} tokens a replica")
+        room.append(f"KV cache {candidate.kv_cache_tokens:,} tokens per replica")
     if candidate.max_concurrency is not None:
-        room.append(f"{in_tenths(candidate.max_concurrency)} requests of full length")
+        room.append(f"{in_tenths(candidate.max_concurrency)} full-length requests")
     if room:
         text.append("\n" + f" {DOT} ".join(room), styles.muted)
     if candidate.estimate is not None:
@@ -113,7 +115,7 @@ def memory_line(memory: RankMemory, styles: Styles) -> Text:
 
 
 def communication_line(layout: Layout, estimate: Estimate) -> str:
-    """Say what ranks send each other, its share of the time, the first token's time and what limits."""
+    """Describe the traffic between ranks, its share of the time, TTFT, and the bottleneck."""
     parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
     parts.append(f"first token {duration_band(estimate.ttft_s)}")

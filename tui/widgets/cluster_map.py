@@ -1,4 +1,4 @@
-"""The map of nodes and GPUs, from large tiles to one sign a GPU: the roomiest that fits."""
+"""The map of nodes and GPUs, from large tiles to one character per GPU: the largest that fits."""
 
 from __future__ import annotations
 
@@ -78,47 +78,58 @@ class ClusterMap(LineView):
         self._history = history
         self._scene: Scene | None = None
         self._grids: dict[tuple[Density, int], Grid] = {}
+        self._chosen: dict[tuple[object, ...], Grid] = {}
+        self._is_mixed: bool | None = None
         self.density: Density | None = None
-        """None: chosen by the room there is."""
+        """None: chosen by the space there is."""
         self._room, self._room_for_large = 24, 24
 
     def set_max_lines(self, lines: int, lines_for_large: int) -> None:
-        """Set the lines that the map may take, and those that it may take for large tiles."""
+        """Set how many lines the map may take, and how many with large tiles."""
         self._room, self._room_for_large = lines, lines_for_large
 
     def show(self, scene: Scene | None) -> None:
-        """Draw another moment."""
+        """Show another scene."""
         old, self._scene = self._scene, scene
         if old is None or scene is None or scene.cluster is not old.cluster:
             self._grids.clear()
+            self._chosen.clear()
+            self._is_mixed = None
             self.refresh(layout=True)
         elif scene.readings or not scene.differs_only_in_time(old):
             # Without readings no age grows on the map.
             self.redraw()
 
-    def reveal(self, words: str) -> bool:
-        """Bring the first node whose name holds `words` to the top; False when there is none."""
+    def reveal(self, text: str) -> bool:
+        """Bring the first node whose name contains `text` to the top; False when there is none."""
         grid = self.grid(self.size.width)
         if grid is None or self._scene is None:
             return False
         for position, node in enumerate(self._scene.cluster.nodes):
-            if words.lower() in node.name.lower():
+            if text.lower() in node.name.lower():
                 line = position // grid.per_row if grid.density == "heat" else grid.starts[position]
                 self.top = line
                 return True
         return False
 
     def next_density(self) -> None:
-        """Take the next way of drawing; after the last one the room decides again."""
+        """Switch to the next density; after the last one, back to automatic."""
         order: tuple[Density | None, ...] = (None, *DENSITIES)
         self.density = order[(order.index(self.density) + 1) % len(order)]
         self.top = 0
         self.refresh(layout=True)
 
     def grid(self, width: int) -> Grid | None:
-        """Return the layout of the map at a width: the roomiest that fits, else the densest."""
+        """Return the grid at a width: the largest that fits, else the densest."""
         if self._scene is None:
             return None
+        # Asked for each line that is drawn.
+        key = (width, self.density, self._room, self._room_for_large)
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(width)
+        return self._chosen[key]
+
+    def _choose(self, width: int) -> Grid:
         choices: tuple[Density, ...] = (self.density,) if self.density else DENSITIES
         for density in choices:
             grid = self._grid(density, width)
@@ -156,8 +167,9 @@ class ClusterMap(LineView):
 
     def _heading(self, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
-        heading = row_heading(row_columns(width, self._mixed), styles)
-        if grid.density != "rows":
+        if grid.density == "rows":
+            heading = row_heading(row_columns(width, self._mixed), styles)
+        else:
             heading = Text(" ", no_wrap=True, end="").append_text(legend(styles, width - 1))
         if grid.density == "heat":
             heading.append("  0–9 replica", styles.muted)
@@ -172,8 +184,11 @@ class ClusterMap(LineView):
 
     @property
     def _mixed(self) -> bool:
-        scene = self._scene
-        return scene is not None and any(len({gpu.type for gpu in n.gpus}) > 1 for n in scene.cluster.nodes)
+        """Some node has GPUs of different types."""
+        if self._is_mixed is None and self._scene is not None:
+            nodes = self._scene.cluster.nodes
+            self._is_mixed = any(len({gpu.type for gpu in node.gpus}) > 1 for node in nodes)
+        return bool(self._is_mixed)
 
     def _node_line(self, node: Node, line: int, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None

@@ -1,4 +1,4 @@
-"""Data parallel, tensor parallel and both side by side, with this model's and this cluster's figures."""
+"""Data parallel, tensor parallel and both side by side, for this model on this cluster."""
 
 from __future__ import annotations
 

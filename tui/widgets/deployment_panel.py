@@ -1,4 +1,4 @@
-"""The deployments on this cluster; the selected one in full, the others in a line each."""
+"""The deployments on this cluster: the selected one in full, the others on one line each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tui.widgets.deployment_text import deployment_lines, title_line
 from tui.widgets.line_view import LineView
 
 _MARGIN = 2
-_NOTHING = "Nothing is deployed. d deploys the layout that is highlighted in the plan."
+_NOTHING = "No deployments. Press d to deploy the highlighted layout."
 
 
 class DeploymentPanel(LineView):
-    """What runs. The selection is kept by name."""
+    """Keeps the selection by name."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -35,7 +35,7 @@ class DeploymentPanel(LineView):
     def show(
         self, deployments: tuple[DeploymentStatus, ...], used_bytes: Mapping[str, int], ordered: str = ""
     ) -> None:
-        """Show another moment.
+        """Show the current deployments.
 
         `used_bytes` is what NVML reads of each GPU that a deployment holds; `ordered` names a deployment that
         does not show yet.
@@ -70,7 +70,7 @@ class DeploymentPanel(LineView):
         lines = self._drawn(width, self.app.theme, styles)
         below = len(lines) - index
         if below > 1 and index == self.top + self.size.height - 1:
-            return Text(f"  {below:,} more lines: page down", styles.muted, end="")
+            return Text(f"  {below:,} more lines (page down)", styles.muted, end="")
         return lines[index].copy()
 
     def _drawn(self, width: int, theme: str, styles: Styles | None) -> list[Text]:
@@ -82,7 +82,7 @@ class DeploymentPanel(LineView):
     def _all_lines(self, width: int, styles: Styles) -> list[Text]:
         lines: list[Text] = []
         if self._ordered and self._ordered not in {status.name for status in self._deployments}:
-            line = Text(f"{ROLE_PLANNED} ordered", styles.accent, no_wrap=True, end="")
+            line = Text(f"{ROLE_PLANNED} submitted", styles.accent, no_wrap=True, end="")
             lines.append(_indented(line.append(f"  {self._ordered}", styles.strong), "  "))
         elif not self._deployments:
             return [Text(_NOTHING, styles.muted, end="")]

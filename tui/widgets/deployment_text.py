@@ -1,4 +1,4 @@
-"""A deployment in lines: its state, prediction beside measurement, its replicas and its ranks. Pure."""
+"""A deployment as text: state, predicted and measured figures, replicas and ranks. Pure."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _RATE_WORDS = {
         ("measured, scaled", "predicted"),
     ),
 }
-"""What stands behind the rates of a model as it is, and of a scaled one; the wordiest that fits is taken."""
+"""Labels of the rates, of a full-size and of a scaled model; the longest that fits is used."""
 
 
 def deployment_lines(
     status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles, room: int = 1000
 ) -> list[Text]:
-    """Draw one deployment, as much of its ranks as `room` lines hold.
+    """Draw one deployment, with as much of its ranks as fits into `room` lines.
 
     `used_bytes` is what NVML reads, by uuid of the GPU.
     """
@@ -63,7 +63,7 @@ def deployment_lines(
 
 
 def _rank_forms(status: DeploymentStatus, width: int, styles: Styles) -> list[list[Text]]:
-    """Return the ways to draw the ranks, the fullest first; when all are ready it may be none."""
+    """Return the forms of the ranks, the fullest first; the last is empty when all are ready."""
     if not status.ranks:
         return [[]]
     rows = [rank_rows(status, styles)] if width >= ROW_WIDTH else []
@@ -111,7 +111,7 @@ def _remarks(status: DeploymentStatus, styles: Styles) -> list[Text]:
 
 
 def _what_runs(status: DeploymentStatus, styles: Styles) -> Text:
-    """Draw which engine runs, for which one it was planned, and that weights are made up where they are."""
+    """Draw which engine runs, which one was planned for, and whether weights are dummies."""
     assert status.engine is not None
     dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
     line = Text(dummy, styles.warning, no_wrap=True, end="")
@@ -135,7 +135,7 @@ def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: s
 def measured_lines(
     status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles
 ) -> list[Text]:
-    """Draw what was predicted beside what is measured: rate, and memory of the fullest GPU."""
+    """Draw predicted and measured figures side by side: rate, and memory of the fullest GPU."""
     scaled = status.simulated and status.scale not in (None, FULL_SIZE)
     serves = any(replica.ready for replica in status.replicas)
     measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
@@ -160,19 +160,19 @@ def measured_lines(
     return lines
 
 
-_REPLICA_CELLS = 12
+_REPLICA_CELLS = 14
 _REPLICA_COLUMNS = (
     ("requests", 10),
     ("in flight", 11),
     ("tok/s", 8),
-    ("all-reduces a token", 21),
-    ("their time", 12),
+    ("all-reduces/token", 19),
+    ("% of time", 12),
     ("restarts", 10),
 )
 
 
 def _replica_columns(width: int) -> dict[str, int]:
-    """Return the columns that a width has room for, whole ones only."""
+    """Return the columns that fit a width, whole ones only."""
     columns, used = {}, _REPLICA_CELLS
     for name, cells in _REPLICA_COLUMNS:
         used += cells
@@ -190,10 +190,10 @@ def _replica_heading(columns: Mapping[str, int], styles: Styles) -> Text:
 
 
 def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], styles: Styles) -> Text:
-    """Draw a replica's service: requests, rate, all-reduces a token and their share of the time."""
+    """Draw a replica: requests, rate, all-reduces per token and their share of the time."""
     line = Text(no_wrap=True, end="")
     line.append(fit(f"R{replica.replica}", 5), styles.replica(replica.replica))
-    word, style = (f"{OK} ready", styles.good) if replica.ready else (f"{TROUBLE} waits", styles.warning)
+    word, style = (f"{OK} ready", styles.good) if replica.ready else (f"{TROUBLE} waiting", styles.warning)
     line.append(fit(word, _REPLICA_CELLS - 5), style)
     count, share = replica.all_reduces_per_token, replica.all_reduce_share
     cells = (

@@ -91,8 +91,8 @@ def row_heading(columns: RowColumns, styles: Styles) -> Text:
     line.append_text(signs)
     line.append(fit("GiB", columns.figures, "right"), styles.muted)
     line.append("  ")
-    line.append(fit("part", columns.role), styles.muted)
-    line.append(fit("use", columns.use, "right"), styles.muted)
+    line.append(fit("role", columns.role), styles.muted)
+    line.append(fit("util", columns.use, "right"), styles.muted)
     line.append(fit("temp", columns.temperature, "right"), styles.muted)
     line.append(fit("power", columns.power, "right"), styles.muted)
     return line

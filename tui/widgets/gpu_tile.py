@@ -1,4 +1,4 @@
-"""One GPU as a tile of a few lines, for terminals with room."""
+"""One GPU as a tile of a few lines, for large terminals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tile_line(
     inner = width - 2
     part = (_LARGE if lines == LARGE_TILE_LINES else _SMALL)[row]
     body = _body(view, part, inner, history, styles, lines == LARGE_TILE_LINES)
-    # Trouble goes on where its first line ends.
+    # An error continues on the next line.
     body.truncate(inner, overflow="crop" if part == "bar" else "ellipsis", pad=True)
     line = Text(" ", no_wrap=True, end="")
     line.append_text(body).append(" ")
@@ -76,7 +76,7 @@ def _readings(view: GpuView, width: int, history: tuple[float, ...], styles: Sty
 
 
 def _split(left: Text, right: Text, width: int) -> Text:
-    """Put two texts at the two ends of a line; the left one gives way."""
+    """Put two texts at the ends of a line; the left one is cut if needed."""
     room = width - cell_len(right.plain)
     line = Text(no_wrap=True, end="")
     left.truncate(max(0, room - 1), overflow="ellipsis", pad=True)

@@ -22,7 +22,7 @@ class Header(TextPanel):
         self._snapshot = Snapshot()
 
     def show(self, snapshot: Snapshot, title: str) -> None:
-        """Show another moment of the session with this title."""
+        """Show another snapshot of the session with this title."""
         if snapshot is not self._snapshot or title != self.title:
             self._snapshot, self.title = snapshot, title
             self.refresh()
@@ -33,7 +33,7 @@ class Header(TextPanel):
         if self._snapshot.simulated:
             line.append(" SIMULATED ", styles.badge).append("  ")
         elif any(status.weights == "dummy" for status in self._snapshot.deployments):
-            # On a simulated cluster nobody takes the answers for a model's.
+            # On a simulated cluster nobody expects real answers.
             line.append(" DUMMY WEIGHTS ", styles.badge).append("  ")
         if self._snapshot.disconnected:
             line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", styles.badge)
@@ -57,7 +57,7 @@ class Header(TextPanel):
 
 
 def describe_totals(cluster: Cluster) -> str:
-    """Say a cluster's size: '2 nodes · 8 GPUs · 634.0 GiB'."""
+    """Describe a cluster's size: '2 nodes · 8 GPUs · 634.0 GiB'."""
     sizes = [gpu.memory_total_bytes for node in cluster.nodes for gpu in node.gpus]
     known = [size for size in sizes if size is not None]
     parts = [count_of(len(cluster.nodes), "node"), count_of(cluster.num_gpus, "GPU")]

@@ -1,4 +1,4 @@
-"""The keys that work here, on one line; what cannot be done now is dimmed."""
+"""The keys of the screen on one line; those that do nothing now are dimmed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _own_bindings(screen: Screen[Any]) -> list[Binding]:
 
 
 class KeyBar(TextPanel):
-    """Like a footer, without markup and without one widget a key."""
+    """Like Textual's Footer, without markup and without one widget per key."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -19,7 +19,7 @@ _WHEEL_LINES = 3
 
 
 def cut_to(line: Text, width: int) -> None:
-    """Cut a line to a width; an ellipsis marks the cut, unless only spaces went."""
+    """Cut a line to a width; an ellipsis marks the cut, unless only spaces were lost."""
     if line.cell_len > width:
         line.rstrip()
         line.truncate(width, overflow="ellipsis")
@@ -32,7 +32,7 @@ def _is_same(text: Text | None, other: Text | None) -> bool:
 
 
 class LineView(Widget):
-    """Base of the map and the lists: subclasses say how many lines there are and draw one."""
+    """Base of the map and the lists: subclasses count the lines and draw one at a time."""
 
     ALLOW_SELECT = False
 

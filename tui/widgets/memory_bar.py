@@ -12,7 +12,7 @@ from tui.styles import Styles
 
 
 def memory_bar(view: GpuView, width: int, styles: Styles) -> Text:
-    """Draw used, planned and free; a GPU without a reading shows a line of dots."""
+    """Draw used, planned and free; a GPU without a reading says so."""
     line = Text(no_wrap=True, end="")
     if not view.total_bytes:
         line.append(fit("no reading", width), styles.faint)
@@ -28,14 +28,14 @@ def memory_bar(view: GpuView, width: int, styles: Styles) -> Text:
 
 
 def memory_figures(view: GpuView, decimals: int = 1) -> str:
-    """Say the parts in GiB: '12.1+52.3/79.3'; without a plan '12.1/79.3'."""
+    """Format the parts in GiB: '12.1+52.3/79.3'; without a plan '12.1/79.3'."""
     used = gib(view.used_bytes, decimals)
     planned = f"+{gib(view.planned_bytes, decimals)}" if view.planned_bytes else ""
     return f"{used}{planned}/{gib(view.total_bytes, decimals)}"
 
 
 def role_text(role: Role | None, styles: Styles) -> Text:
-    """Draw a GPU's part in a layout: '○ R0·T2' planned, '● R0·T2' running."""
+    """Draw a GPU's role in a layout: '○ R0·T2' planned, '● R0·T2' running."""
     if role is None:
         return Text("", end="")
     mark = ROLE_LIVE if role.live else ROLE_PLANNED

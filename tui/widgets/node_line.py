@@ -16,7 +16,7 @@ from tui.widgets.memory_bar import memory_bar
 
 
 def node_heading(node: Node, scene: Scene, width: int, styles: Styles) -> Text:
-    """Draw a node's name, its GPUs in words, and how fresh its readings are."""
+    """Draw a node's name, its GPUs, and how fresh its readings are."""
     health = health_text(scene.health(node), styles)
     room = max(0, width - cell_len(health.plain) - 1)
     left = Text(" ", no_wrap=True, end="")
@@ -43,7 +43,7 @@ def node_row(node: Node, scene: Scene, width: int, styles: Styles) -> Text:
 
 
 def strip_line(node: Node, scene: Scene, row: int, width: int, styles: Styles) -> Text:
-    """Draw a node's GPUs side by side: row 1 their memory, row 2 their parts in the layout."""
+    """Draw a node's GPUs side by side: row 1 their memory, row 2 their roles in the layout."""
     line = Text(" ", no_wrap=True, end="")
     each = max(2, min(24, (width - 1) // max(1, len(node.gpus)))) - 1
     for gpu in node.gpus:
@@ -61,7 +61,7 @@ def strip_line(node: Node, scene: Scene, row: int, width: int, styles: Styles) -
 
 
 def _replicas_on(node: Node, scene: Scene) -> str:
-    """Say which replicas have a part on a node: 'R3' or 'R4–R7'."""
+    """Name the replicas on a node: 'R3' or 'R4–R7'."""
     roles = [scene.live.get(gpu.uuid) or scene.planned.get(gpu.uuid) for gpu in node.gpus]
     numbers = sorted({role.replica for role in roles if role is not None})
     if not numbers:
@@ -89,7 +89,7 @@ def _gpu_cells(node: Node, scene: Scene, room: int, styles: Styles) -> Text:
 
 
 def health_text(health: NodeHealth, styles: Styles) -> Text:
-    """Draw the state of a node's readings: a sign, a word where not well, and the age."""
+    """Draw the state of a node's readings: a symbol, a word unless all is well, and the age."""
     ago = "" if health.age_s is None else age(health.age_s)
     if not health.word:
         return Text(f"{OK} {ago} ", styles.good if ago else styles.faint, end="") if ago else Text("", end="")
@@ -99,7 +99,7 @@ def health_text(health: NodeHealth, styles: Styles) -> Text:
 
 
 def describe_gpus(node: Node) -> str:
-    """Say a node's GPUs and how they reach each other: '4 × A100-80GB, NVLink'."""
+    """Describe a node's GPUs and how they are connected: '4 × A100-80GB, NVLink'."""
     if not node.gpus:
         return node.error or "no GPUs"
     counts = Counter(gpu.type for gpu in node.gpus)

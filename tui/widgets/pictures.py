@@ -26,7 +26,7 @@ class Pictures(TextPanel):
         self._tallest = 0
 
     def show(self, candidate: Candidate | None, model: ModelSpec) -> None:
-        """Draw a layout; one that was refused has no placement and no picture."""
+        """Draw a layout; one that was rejected has no placement and no picture."""
         if model is not self._model:
             self._tallest = 0
         self._candidate, self._model = candidate, model

@@ -27,7 +27,7 @@ class PlanPanel(Vertical):
         self._plan: Plan | None = None
 
     def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
-        """Show a plan, or why there is none; `assumed_stopped` names deployments it treats as stopped."""
+        """Show a plan, or why there is none; `assumed_stopped` names deployments it assumes are stopped."""
         self._plan = plan
         self.summary.show(plan, waiting, assumed_stopped)
         self.path.show(plan)

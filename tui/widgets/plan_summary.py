@@ -17,22 +17,22 @@ from tui.workload import options_set
 
 
 class PlanSummary(TextPanel):
-    """Two lines: what was asked, and the answer."""
+    """What was asked: the model and the workload."""
 
     def __init__(self, waiting: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
-        self._waiting, self._as_if_stopped = waiting, ""
+        self._waiting, self._assumed_stopped = waiting, ""
         self._moved = 0
 
     def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
-        """Show a plan, or what is waited for; `assumed_stopped` names deployments it takes for stopped."""
-        self._plan, self._waiting, self._as_if_stopped = plan, waiting, assumed_stopped
+        """Show a plan, or why there is none; `assumed_stopped` names deployments it assumes are stopped."""
+        self._plan, self._waiting, self._assumed_stopped = plan, waiting, assumed_stopped
         self._moved = 0
         self.changed()
 
     def show_moved(self, gpus: int) -> None:
-        """Say that the plan is old: the free memory of some GPUs is not what it was."""
+        """Mark the plan as old: the free memory of some GPUs has changed."""
         if gpus != self._moved:
             self._moved = gpus
             self.changed()
@@ -43,10 +43,11 @@ class PlanSummary(TextPanel):
             return Text(self._waiting, styles.muted)
         text = Text()
         text.append(plan.model.name, styles.title)
-        if self._as_if_stopped:
-            text.append(f"  as if {self._as_if_stopped} were stopped", styles.warning)
+        if self._assumed_stopped:
+            text.append(f"  assuming {self._assumed_stopped} is stopped", styles.warning)
         if self._moved:
-            text.append(f"  memory moved on {count_of(self._moved, 'GPU')}: r replans", styles.warning)
+            moved = count_of(self._moved, "GPU")
+            text.append(f"  free memory changed on {moved} (r to replan)", styles.warning)
         if not self.roomy:
             # The line is cut where it is too long: what was set by hand is worth more than the model's size.
             text.no_wrap, text.overflow = True, "ellipsis"
@@ -78,7 +79,7 @@ def answer_line(plan: Plan, styles: Styles) -> Text:
 
 
 def describe_model(model: ModelSpec) -> str:
-    """Say a model's size: '70.6 B, bf16, 131.4 GiB'."""
+    """Describe a model's size: '70.6 B, bf16, 131.4 GiB'."""
     parts = [format_count(model.parameters) if model.parameters else ""]
     if model.active_parameters and model.active_parameters < model.parameters * 0.95:
         parts.append(f"{format_count(model.active_parameters)} active")
@@ -88,27 +89,27 @@ def describe_model(model: ModelSpec) -> str:
 
 
 def describe_request(plan: Plan) -> str:
-    """Return what was planned for: '1,024 tokens in, 512 out · as many requests as fit · for throughput'."""
+    """Describe what was planned for: '1,024 tokens in, 512 out · as many requests as fit · ...'."""
     return f" {DOT} ".join(filter(None, (describe_load(plan), describe_settings(plan.request))))
 
 
 def describe_load(plan: Plan) -> str:
-    """Return the workload that was planned for."""
+    """Describe the workload that was planned for."""
     request, lengths = plan.request, plan.lengths
     if request.workload == "training":
         return "training"
     many = (
         "as many requests as fit"
         if request.concurrency is None
-        else f"{count_of(request.concurrency, 'request')} at a time"
+        else f"{count_of(request.concurrency, 'concurrent request')}"
     )
     tokens = f"{lengths.input_tokens:,} tokens in, {lengths.output_tokens:,} out"
-    return f" {DOT} ".join((tokens, many, f"for {request.objective}"))
+    return f" {DOT} ".join((tokens, many, f"optimize {request.objective}"))
 
 
 def describe_settings(request: PlanRequest) -> str:
-    """Return what was set by hand: 'length 4,096 · --kv-cache-dtype fp8 · pinned TP=4'; '' for nothing."""
-    length = f"length {request.max_model_len:,}" if request.max_model_len else ""
+    """Describe what was set by hand: 'max length 4,096 · --kv-cache-dtype fp8 · pinned TP=4', or ''."""
+    length = f"max length {request.max_model_len:,}" if request.max_model_len else ""
     pins = " ".join(f"{axis.upper()}={degree}" for axis, degree in request.pins.items())
     options = describe_options(options_set(request))
     return f" {DOT} ".join(filter(None, (length, options, f"pinned {pins}" if pins else "")))

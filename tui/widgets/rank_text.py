@@ -1,4 +1,4 @@
-"""The ranks of a deployment: one a line with its memory, or side by side where there is less room."""
+"""The ranks of a deployment: one per line with its memory, or side by side to save lines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tui.styles import Styles
 _BAR_CELLS = 8
 _CELL_WIDTH = 38
 ROW_WIDTH = 100
-_COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB held", 9), ("planned", 9))
+_COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB used", 9), ("planned", 9))
 
 
 def rank_rows(status: DeploymentStatus, styles: Styles) -> list[Text]:
-    """Draw all ranks, one a line below a heading; a line takes ROW_WIDTH cells."""
+    """Draw all ranks, one per line below a heading; a line takes ROW_WIDTH cells."""
     tp, pp = _degrees(status)
     widths = dict(_COLUMNS)
-    # What is left over is for what a rank waits for.
+    # The rest of the line is for what a rank waits for.
     widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
     return [
         _heading(widths, styles),
@@ -49,7 +49,7 @@ def _degrees(status: DeploymentStatus) -> tuple[int, int]:
 def _heading(widths: Mapping[str, int], styles: Styles) -> Text:
     line = Text("", styles.muted, no_wrap=True, end="")
     for name, cells in widths.items():
-        line.append(fit(name, cells, "right" if name in ("GiB held", "planned") else "left"), styles.muted)
+        line.append(fit(name, cells, "right" if name in ("GiB used", "planned") else "left"), styles.muted)
     return line
 
 
@@ -73,7 +73,7 @@ def _rank_cell(rank: RankStatus, tp: int, pp: int, styles: Styles) -> Text:
 def _rank_row(
     rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], styles: Styles
 ) -> Text:
-    """Draw a rank with its GPU, state and memory, what it holds beside what was planned."""
+    """Draw a rank with its GPU, state and memory, used and planned."""
     row = Text(no_wrap=True, end="")
     name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
     row.append(fit(name, widths["rank"]), styles.replica(rank.replica))
@@ -82,7 +82,7 @@ def _rank_row(
     state.truncate(widths["state"] - 1, overflow="ellipsis", pad=True)
     row.append_text(state).append(" ")
     held = gib(rank.memory_used_bytes, 2 if status.simulated else 1)
-    row.append(fit(held, widths["GiB held"], "right"), styles.plain)
+    row.append(fit(held, widths["GiB used"], "right"), styles.plain)
     planned = gib(status.planned_bytes_by_gpu.get(rank.gpu_uuid))
     row.append(fit(planned, widths["planned"], "right"), styles.muted)
     if rank.reason and rank.state is not RankState.FAILED:

@@ -1,4 +1,4 @@
-"""Training against inference, and the rules of thumb, in the terms of the plan on screen."""
+"""Data parallelism in training and in inference, and rules of thumb, with the plan's figures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from cluster.planner.result import Plan
 from cluster.units import format_gib
 from tui.styles import Styles, styles_of
 
-_BYTES_A_GRADIENT = 2
+_BYTES_PER_GRADIENT = 2
 
 RULES = (
-    "Data parallel: a full copy on each replica, no communication, throughput grows with the copies.",
-    "Tensor parallel: one model split over GPUs, two all-reduces in every layer.",
-    "Fits on 1 GPU: data parallel. Does not: tensor parallel. Both: TP inside a node, DP over nodes.",
-    "Tensor parallel wants NVLink; keep it inside a node.",
+    "Data parallel: every replica holds a full copy, no communication, throughput scales with replicas.",
+    "Tensor parallel: one model split across GPUs, two all-reduces per layer.",
+    "Fits on 1 GPU: data parallel. Does not fit: tensor parallel. Both: TP within nodes, DP across them.",
+    "Tensor parallel needs NVLink: keep it within a node.",
 )
 
 
 class TrainingContrast(Widget):
-    """What holds beyond this plan."""
+    """Compares data parallelism in training and in inference."""
 
     DEFAULT_CSS = """
     TrainingContrast { height: auto; margin: 1 0 0 0; }
@@ -46,12 +46,12 @@ def training_table(plan: Plan, styles: Styles) -> Table:
     table.add_column(Text(""), min_width=14, no_wrap=True)
     table.add_column(Text("Data parallel in training", styles.strong), ratio=6)
     table.add_column(Text("Data parallel in inference", styles.strong), ratio=6)
-    gradients = format_gib(plan.model.parameters * _BYTES_A_GRADIENT) if plan.model.parameters else "all"
+    gradients = format_gib(plan.model.parameters * _BYTES_PER_GRADIENT) if plan.model.parameters else "all"
     rows = (
         ("Each GPU", "full copy of the model", "full copy of the model"),
-        ("Work", "each copy takes a part of the batch", "each request goes to any copy"),
-        ("Between GPUs", f"all-reduce of {gradients} of gradients a step", "nothing"),
-        ("Gains", "faster training", "more throughput"),
+        ("Work", "each copy processes part of the batch", "each request goes to one copy"),
+        ("Between GPUs", f"all-reduce of {gradients} of gradients per step", "nothing"),
+        ("Benefit", "faster training", "more throughput"),
     )
     for name, training, inference in rows:
         table.add_row(Text(name, styles.muted), Text(training, styles.plain), Text(inference, styles.plain))
@@ -59,5 +59,5 @@ def training_table(plan: Plan, styles: Styles) -> Table:
 
 
 def rules_text(styles: Styles) -> Text:
-    """Draw the rules of thumb, a line each."""
+    """Draw the rules of thumb, one per line."""
     return Text("\n".join(RULES), styles.plain)

@@ -1,4 +1,4 @@
-"""A quiet heading above a panel."""
+"""A heading above a panel."""
 
 from __future__ import annotations
 

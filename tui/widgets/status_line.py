@@ -1,4 +1,4 @@
-"""One line for what goes on: the answer to a key, progress while joining, the last thing worth saying."""
+"""One line of status: why a key does nothing, progress while connecting, the last message."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StatusLine(TextPanel):
         self._show_message(message, kind, is_answer=False)
 
     def answer(self, message: str) -> None:
-        """Answer a key that does nothing now: before anything that goes on, but not for long."""
+        """Show why a key does nothing now: ahead of progress, but only briefly."""
         self._show_message(message, "info", is_answer=True)
 
     def _show_message(self, message: str, kind: Kind, *, is_answer: bool) -> None:
@@ -56,7 +56,7 @@ class StatusLine(TextPanel):
         self.refresh()
 
     def show(self, progress: Progress | None, lost: SessionLost | None) -> None:
-        """Show how joining goes, or that the session is gone."""
+        """Show progress while connecting, or that the session is lost."""
         if (progress, lost) != (self._progress, self._lost):
             self._progress, self._lost = progress, lost
             self._changed()

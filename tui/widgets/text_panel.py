@@ -16,7 +16,7 @@ class TextPanel(Widget):
     """
 
     roomy = True
-    """False: say it in as few lines as possible."""
+    """False: use as few lines as possible."""
 
     def set_roomy(self, roomy: bool) -> None:
         """Choose between the long and the short form."""

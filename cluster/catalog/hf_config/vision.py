@@ -52,16 +52,16 @@ def vision_tower(
         heads,
         items,
         fields.integer("merged_size") if items else 0,
-        film_elements=_film_elements(fields, text, described),
+        video_elements=_video_elements(fields, text, described),
         divides_heads=bool(described.get("divides_heads", False)),
     )
     return vision, () if kind else (_GENERIC_NOTE,)
 
 
-def _film_elements(fields: Fields, text: Fields, described: Mapping[str, Any]) -> int:
+def _video_elements(fields: Fields, text: Fields, described: Mapping[str, Any]) -> int:
     # Towers that feed several layers of the decoder put out their tokens once for each.
     outputs = 1 + fields.integer("num_deepstack", 0, low=0)
-    return int(described.get("film_tokens", 0)) * outputs * text.integer("hidden_size")
+    return int(described.get("video_tokens", 0)) * outputs * text.integer("hidden_size")
 
 
 def with_audio(vision: Vision | None, audio: Fields | None, text: Fields, scheme: Scheme) -> Vision | None:

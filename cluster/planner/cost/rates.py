@@ -1,10 +1,11 @@
-"""Achieved rates of one GPU under one engine: datasheet figures times the fractions of timing.toml."""
+"""Achieved rates of one GPU under one engine: datasheet figures times the achieved fractions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cluster.catalog.engine_catalog import engine_timing
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.timing_spec import (
@@ -30,7 +31,7 @@ class Rates:
     """Element-wise kernels."""
     flops_per_s: dict[str, float] = field(hash=False)
     expert_flops_per_s: dict[str, float] = field(hash=False)
-    dequantised: dict[str, float] = field(hash=False)
+    dequantized: dict[str, float] = field(hash=False)
     attention_flops_per_s: float
     decode_attention_flops_per_s: float
     expert_passes: float
@@ -42,7 +43,7 @@ class Rates:
     def bandwidth(self, weight_format: str, compute: str) -> float:
         """Return bytes/s at which weights stream; slower where each element is widened on the way."""
         widened = weight_format not in (compute, "bf16", "fp16", "fp32")
-        return self.weights_bytes_per_s * (self.dequantised.get(weight_format, 1.0) if widened else 1.0)
+        return self.weights_bytes_per_s * (self.dequantized.get(weight_format, 1.0) if widened else 1.0)
 
 
 def rates_of(gpu: GpuSpec, engine: EngineProfile) -> Rates:
@@ -64,7 +65,7 @@ class _ByIdentity:
 @lru_cache(maxsize=256)
 def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
     timing = load_timing()
-    return make_rates(key.gpu, timing.engine(engine_name, engine_version), timing)
+    return make_rates(key.gpu, engine_timing(engine_name, engine_version), timing)
 
 
 def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
@@ -86,7 +87,7 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
         plain_bytes_per_s=weights_bytes_per_s,
         flops_per_s={dtype: rate * engine.flops_factor for dtype, rate in flops.items()},
         expert_flops_per_s=_scaled(full, achieved.expert_flops, engine.flops_factor),
-        dequantised=achieved.dequantised,
+        dequantized=achieved.dequantized,
         attention_flops_per_s=half * achieved.attention_flops * engine.flops_factor,
         decode_attention_flops_per_s=half * achieved.decode_attention_flops * engine.flops_factor,
         expert_passes=known.expert_activation_passes if known else achieved.expert_activation_passes,

@@ -89,7 +89,7 @@ def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager
 
 
 def _fixed(work: StageWork, rates: Rates, eager: bool) -> float:
-    engine, narrow = rates.engine, rates.achieved.quantised_layer_s
+    engine, narrow = rates.engine, rates.achieved.quantized_layer_s
     each_s = engine.eager_layer_s if eager else engine.layer_s
     each_s += max((narrow.get(dense.weight_format, 0.0) for dense in work.dense), default=0.0)
     slow_s = max((engine.slow_expert_formats.get(e.weight_format, 0.0) for e in work.experts), default=0.0)

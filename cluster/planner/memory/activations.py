@@ -113,7 +113,7 @@ def _with_tower_bytes(peak: float, replica: Replica, tower: Vision) -> float:
     tokens = _profiled_tokens(launch.max_model_len, vision, tower)
     split = tp if tower.num_heads % tp == 0 else 1
     copies = vision.tower_copies + vision.tower_split_copies / split
-    videos = tower.film_elements * launch.dtype_bytes if vision.profiles_videos else 0
+    videos = tower.video_elements * launch.dtype_bytes if vision.profiles_videos else 0
     held = max(tokens * a_token, videos)
     return max(tokens * tower.token_width * copies * launch.dtype_bytes, peak + held)
 

@@ -15,7 +15,7 @@ from cluster.errors import BadInput
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
-from tui.workload import request_of, words_of
+from tui.workload import form_values, request_from_form
 
 CARRIED_OUT = {"tp", "pp", "dp", "ep", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "dtype"}
 CARRIED_OUT |= {"enforce_eager", "kv_cache_memory_bytes", "load_format"}
@@ -81,8 +81,8 @@ def test_an_engine_that_is_only_a_default_is_no_wish() -> None:
 
 def test_an_engine_chosen_in_the_form_is_a_wish() -> None:
     base = PlanRequest()
-    assert not request_of(words_of(base), base).engine_asked
-    chosen = request_of({**words_of(base), "engine": "sglang"}, base)
+    assert not request_from_form(form_values(base), base).engine_asked
+    chosen = request_from_form({**form_values(base), "engine": "sglang"}, base)
     assert chosen.engine_asked
     with pytest.raises(BadInput, match="not sglang"):
         check_asked(chosen, simulated=True)
