@@ -178,13 +178,13 @@ def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: Session
     answer = post(status.endpoint, "/v1/completions", {"model": "tiny", "prompt": "ab", "max_tokens": 3})
     assert answer["usage"]["completion_tokens"] == 3  # type: ignore[index]
     assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), view.find("gang")
-    mended = view.find("gang")
-    assert mended is not None
-    assert sorted(replica.restarts for replica in mended.replicas) == [0, 1]
+    restarted = view.find("gang")
+    assert restarted is not None
+    assert sorted(replica.restarts for replica in restarted.replicas) == [0, 1]
     after = pids_of_actor(temp_dir(), "RankActor")
     # The whole group of the killed rank is replaced, and the other group is untouched.
     assert len(set(before) & set(after)) == 2 and len(after) == 4
-    assert [rank.gpu_index for rank in mended.ranks] == [2, 3, 1, 3]
+    assert [rank.gpu_index for rank in restarted.ranks] == [2, 3, 1, 3]
 
     (controller,) = pids_of_actor(temp_dir(), "Controller")
     os.kill(controller, signal.SIGKILL)
