@@ -63,10 +63,8 @@ class CandidateNote(TextPanel):
         if self._not_runnable:
             text.append(f"{CROSS} d cannot deploy this: {self._not_runnable}\n", styles.warning)
         if candidate is not None:
-            note = (
-                feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
-            )
-            text.append_text(note)
+            note = feasible_note if candidate.feasible else rejected_note
+            text.append_text(note(candidate, styles))
         text.rstrip()
         return text
 
@@ -125,6 +123,6 @@ def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Describe the traffic between ranks, its share of the time, TTFT, and the bottleneck."""
     parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
-    parts.append(f"first token {duration_band(estimate.ttft_s)}")
+    parts.append(f"TTFT {duration_band(estimate.ttft_s)}")
     parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)
