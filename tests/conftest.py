@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 
-# Folders and files that start Ray, or took 2 s or more of processor time or of waiting when measured.
+# Folders and files that start Ray, or took 2 s or more (of CPU time or of waiting) when they were measured.
 # With --fast they are not even imported: importing torch and transformers takes seconds by itself.
 SLOW = frozenset(
     {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from cluster.catalog.engine_names import engine_names
 from cluster.cli.options import KV_CACHE_DTYPES
 from cluster.errors import BadInput
 from cluster.planner.fixes.fix import Options
@@ -44,8 +45,8 @@ FIELDS = (
         "engine",
         "engine",
         "choice",
-        "vllm, sglang, tensorrt-llm, builtin",
-        ("vllm", "sglang", "tensorrt-llm", "builtin"),
+        ", ".join(engine_names()),
+        engine_names(),
         True,
     ),
     Field("tp", "tensor parallel", "count", "empty: any"),

@@ -1,23 +1,20 @@
-"""Engine profiles from engines/*.toml: one file per engine, with what changed from version to version."""
+"""Engine profiles and timings from engines/*.toml: one file per engine and all its versions."""
 
 from __future__ import annotations
 
 import tomllib
 from functools import cache, lru_cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Any
 
+from cluster.catalog.engine_names import catalog_folder, engine_names
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.engine_profile.file import NOTHING, EngineFile, read_engine_file, read_first_versions
-from cluster.catalog.typed_table import TableError
+from cluster.catalog.engine_version import Version, parse_version
+from cluster.catalog.timing_spec import EngineTiming
+from cluster.catalog.typed_table import TableError, located, read_table
 from cluster.errors import UnknownName
 
-
-def engine_names() -> tuple[str, ...]:
-    """Return the engines that have a data file, by name."""
-    names = (file.name for file in (_catalog() / "engines").iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+__all__ = ["engine_names", "engine_timing", "engine_versions", "load_engine", "load_trainer"]
 
 
 @lru_cache(maxsize=64)
@@ -49,16 +46,42 @@ def load_trainer() -> EngineProfile:
 @cache
 def _engine_file(name: str) -> EngineFile:
     file, first = f"engines/{name}.toml", f"engines/first_versions/{name}.toml"
-    first_versions = read_first_versions(first, _toml(first)) if (_catalog() / first).is_file() else NOTHING
-    return read_engine_file(file, _toml(file), first_versions)
+    is_there = (catalog_folder() / first).is_file()
+    first_versions = read_first_versions(first, _toml(first)) if is_there else NOTHING
+    profiles = read_engine_file(file, _toml(file), first_versions)
+    # Read here too, so that a mistake in this table fails when the engine is loaded.
+    _timings(name)
+    return profiles
 
 
+def engine_timing(name: str, version: str) -> EngineTiming:
+    """Return an engine's overheads at a version: those of the newest block not newer than it.
+
+    Raises TableError for a table that is missing or wrong.
+    """
+    wanted = parse_version(version)
+    return next(timing for first, timing in reversed(_timings(name)) if first <= wanted)
+
+
+@cache
+def _timings(name: str) -> tuple[tuple[Version, EngineTiming], ...]:
+    """Return (first version, overheads), oldest first; each [[timing.versions]] overrides those before it."""
+    file = f"engines/{name}.toml"
+    values = dict(_toml(file).get("timing", {}))
+    blocks = values.pop("versions", [])
+    with located(f"{file}, timing"):
+        found: list[tuple[Version, EngineTiming]] = [((0,), read_table(EngineTiming, values))]
+    for block in blocks:
+        first = block.get("from", "")
+        values |= {key: value for key, value in block.items() if key != "from"}
+        with located(f"{file}, timing from {first}"):
+            found.append((parse_version(first), read_table(EngineTiming, values)))
+    return tuple(found)
+
+
+@cache
 def _toml(file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads((_catalog() / file).read_text(encoding="utf-8"))
+        return tomllib.loads((catalog_folder() / file).read_text(encoding="utf-8"))
     except ValueError as error:
         raise TableError(f"{file}: not TOML: {error}") from error
-
-
-def _catalog() -> Traversable:
-    return resources.files("cluster.catalog")

@@ -1,4 +1,7 @@
-"""What kernels, engines and hosts achieve, and how far estimates were off. Read from timing.toml."""
+"""What kernels and hosts achieve, and how far estimates were off. Read from timing.toml.
+
+The overheads of an engine are in its own file: engine_catalog.engine_timing.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from cluster.catalog.engine_version import parse_version
 
 TIMING_FILE = Path(__file__).parent / "timing.toml"
 
@@ -125,27 +126,10 @@ class Timing:
     achieved: Achieved
     architectures: dict[str, ArchitectureRates] = field(hash=False)
     """By compute capability: '9.0'."""
-    engines: dict[str, tuple[tuple[tuple[int, ...], EngineTiming], ...]] = field(hash=False)
-    """Name -> (first version, overheads), oldest first."""
     gpus: dict[str, GpuTiming] = field(hash=False)
     """By GPU type."""
     bands: dict[str, dict[str, BandFractions]] = field(hash=False)
     """Class of layout ('dense', 'experts', 'pipelined') -> figure -> band."""
-
-    def engine(self, name: str, version: str) -> EngineTiming:
-        """Return an engine's overheads at a version: of the newest block not newer than it."""
-        wanted, blocks = parse_version(version), self.engines[name]
-        return next((timing for first, timing in reversed(blocks) if first <= wanted), blocks[0][1])
-
-
-def _engine(values: dict[str, Any]) -> tuple[tuple[tuple[int, ...], EngineTiming], ...]:
-    """Read an engine's table; every block of `versions` overrides what stands before it."""
-    merged = {name: value for name, value in values.items() if name != "versions"}
-    blocks: list[tuple[tuple[int, ...], EngineTiming]] = [((0,), EngineTiming(**merged))]
-    for block in values.get("versions", []):
-        merged |= {name: value for name, value in block.items() if name != "from"}
-        blocks.append((parse_version(block["from"]), EngineTiming(**merged)))
-    return tuple(blocks)
 
 
 @cache
@@ -157,7 +141,6 @@ def load_timing() -> Timing:
         architectures={
             name: ArchitectureRates(**entry) for name, entry in values.get("architectures", {}).items()
         },
-        engines={name: _engine(entry) for name, entry in values["engines"].items()},
         gpus={name: GpuTiming(**entry) for name, entry in values.get("gpus", {}).items()},
         bands={
             group: {figure: BandFractions(*limits) for figure, limits in figures.items()}

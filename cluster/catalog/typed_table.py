@@ -98,7 +98,10 @@ def _meant(name: str, known: Mapping[str, object]) -> str:
 def _fields(kind: Any) -> dict[str, _Field]:
     hints = get_type_hints(kind)
     return {
-        field.name: _Field(_reader(hints[field.name]), field.default is MISSING) for field in fields(kind)
+        field.name: _Field(
+            _reader(hints[field.name]), field.default is MISSING and field.default_factory is MISSING
+        )
+        for field in fields(kind)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cluster.catalog.engine_names import engine_names
 from cluster.cli.option_types import (
     byte_count,
     cluster_words,
@@ -16,7 +17,6 @@ from cluster.cli.option_types import (
     version_text,
 )
 
-ENGINES = ("builtin", "vllm", "sglang", "tensorrt-llm")
 KV_CACHE_DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2")
 LOAD_FORMATS = ("auto", "safetensors", "dummy")
 DTYPES = ("auto", "bf16", "bfloat16", "fp16", "float16", "half", "fp32", "float32", "float")
@@ -104,7 +104,7 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workload", choices=("inference", "training"), default="inference", help="kind of workload"
     )
-    group.add_argument("--engine", choices=ENGINES, default=None, help="inference engine to plan for")
+    group.add_argument("--engine", choices=engine_names(), default=None, help="inference engine to plan for")
     group.add_argument(
         "--engine-version", type=version_text, metavar="V", help="engine version, such as 0.11.0"
     )

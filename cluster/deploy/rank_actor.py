@@ -201,16 +201,16 @@ class RankActor:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         import torch
 
-        from cluster.runtime.rank import RankEngine
+        from cluster.runtime.rank_worker import RankWorker
 
         if spec.device == "cpu":
             torch.set_num_threads(1)
         else:
             _check_device(torch, place)
-        self._engine = RankEngine(
+        self._engine = RankWorker(
             spec.model.model_dump(),
-            tp=spec.tp,
-            pp=spec.pp,
+            tp=spec.layout.tp,
+            pp=spec.layout.pp,
             tp_rank=place.rank,
             stage=place.stage,
             device=spec.device,

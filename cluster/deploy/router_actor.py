@@ -11,7 +11,13 @@ from typing import Any
 
 from cluster.deploy.controller_watch import ControllerWatch
 from cluster.deploy.rank_actor import Token
-from cluster.deploy.router.pool import GeneratedToken, Replica, ReplicaError, ReplicaStats, SamplingParams
+from cluster.deploy.router.replica_pool import (
+    GeneratedToken,
+    Replica,
+    ReplicaError,
+    ReplicaStats,
+    SamplingParams,
+)
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import BadInput, Unreachable
 
@@ -150,17 +156,17 @@ class RouterActor:
 
     def __init__(self, spec: DeploymentSpec, controller_pid: int, gcs_address: str) -> None:
         from cluster.deploy.router.access import AccessRules
-        from cluster.deploy.router.app import make_app
-        from cluster.deploy.router.lane import Preparer
-        from cluster.deploy.router.model_tokenizer import ModelTokenizer
+        from cluster.deploy.router.http_app import make_app
         from cluster.deploy.router.prepare import Settings
-        from cluster.runtime.source import weights_folder
+        from cluster.deploy.router.preparer import Preparer
+        from cluster.deploy.router.router_tokenizer import RouterTokenizer
+        from cluster.runtime.weight_source import weights_folder
 
         vocab_size = int(spec.model.config["vocab_size"])
         self._pool = RayPool()
         source = spec.model
         folder = None if source.without_tokenizer else weights_folder(source, with_weights=False)
-        self._tokenizer = ModelTokenizer(folder, vocab_size)
+        self._tokenizer = RouterTokenizer(folder, vocab_size)
         self._preparer = Preparer(Settings(source.name, spec.max_model_len, folder, vocab_size))
         self._preparer.warm_up()
         self._app = make_app(
@@ -174,7 +180,7 @@ class RouterActor:
 
     async def serve(self, port: int) -> int:
         """Listen on loopback, on `port` if that is free (0: any); return the port."""
-        from cluster.deploy.router.limits import connection_limits
+        from cluster.deploy.router.router_limits import connection_limits
         from cluster.deploy.router.server import RouterServer, listening_socket
 
         limits = connection_limits()
@@ -200,7 +206,7 @@ class RouterActor:
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
         with _errors_without_http():
             prepared = await self._preparer.prepare("text", text.encode("utf-8", "replace"))
-            tokens = self._app.state.dispatcher.generate(prepared.order.prompt_ids, params, route)
+            tokens = self._app.state.dispatcher.generate(prepared.answer_request.prompt_ids, params, route)
             async for token in tokens:
                 replica = None if route.replica is None else int(route.replica)
                 piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
@@ -211,7 +217,7 @@ class RouterActor:
 @contextlib.contextmanager
 def _errors_without_http() -> Iterator[None]:
     """Turn errors of the HTTP side into those that screens show."""
-    from cluster.deploy.router.errors import ApiError
+    from cluster.deploy.router.api_errors import ApiError
 
     try:
         yield

@@ -11,7 +11,7 @@ from typing import Any
 from cluster.deploy.lifecycle import STEADY_S, pause_s
 from cluster.deploy.rank_report import shown_state
 from cluster.deploy.replica_group import ReplicaGroup, process_ended
-from cluster.deploy.router.pool import ReplicaStats
+from cluster.deploy.router.replica_pool import ReplicaStats
 from cluster.deploy.router_actor import ReplicaNews, RouterActor
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import RouterStatus

@@ -8,7 +8,8 @@ from typing import Literal
 Objective = Literal["throughput", "latency"]
 Workload = Literal["inference", "training"]
 LoadFormat = Literal["auto", "safetensors", "dummy"]
-EngineName = Literal["builtin", "vllm", "sglang", "tensorrt-llm"]
+EngineName = str
+"""An engine with a file in cluster/catalog/engines; load_engine refuses any other."""
 
 LONG_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 """Compute dtypes as engines spell them."""

@@ -1,4 +1,4 @@
-"""Turns a request into a sequence, or says why it can never run."""
+"""Validates a request against the model before it is queued."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cluster.runtime.sequence import Sequence
 def admit(
     request: GenerationRequest, config: ModelConfig, max_model_len: int, eos_token_ids: tuple[int, ...]
 ) -> Sequence:
-    """Check a request against the model; the answer is cut to what `max_model_len` leaves."""
+    """Return the sequence to queue, its answer capped by `max_model_len`; BadInput if it can never run."""
     length = len(request.prompt_token_ids)
     if not 1 <= length < max_model_len:
         raise BadInput(
-            f"The prompt has {length} tokens; 1 to {max_model_len - 1} fit",
+            f"The prompt has {length} tokens; this deployment accepts 1 to {max_model_len - 1}",
             "Shorten it, or deploy with a larger --max-model-len",
         )
     if not all(0 <= token_id < config.vocab_size for token_id in request.prompt_token_ids):
-        raise BadInput(f"A prompt token lies outside the vocabulary of {config.vocab_size}")
+        raise BadInput(f"The prompt has a token id outside the vocabulary (0 to {config.vocab_size - 1})")
     if request.max_tokens < 1:
-        raise BadInput(f"max_tokens is {request.max_tokens}", "It is 1 or more")
+        raise BadInput(f"max_tokens is {request.max_tokens}", "Use 1 or more")
     stop_ids = () if request.ignore_eos else (*eos_token_ids, *request.stop_token_ids)
     return Sequence(
         request,
@@ -35,6 +35,6 @@ def admit(
 
 
 def _seeded(sampling: SamplingParams) -> SamplingParams:
-    """Fix the seed here, once: the ranks that sample must not each draw their own."""
+    """Choose the seed here, once, so that every rank that samples uses the same one."""
     seed = random.getrandbits(62) if sampling.seed is None else sampling.seed % 2**62
     return SamplingParams(sampling.temperature, sampling.top_p, sampling.top_k, seed)

@@ -1,4 +1,4 @@
-"""Counts all-reduces and adds up the time they take, without slowing them down."""
+"""Counts all-reduces and the time they take, without adding synchronization to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 class AllReduceMeter:
-    """Host time on a CPU; CUDA events, read after the step, on a GPU."""
+    """Measures host time on a CPU, and CUDA events that are read after the step on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self.count = 0
@@ -18,7 +18,7 @@ class AllReduceMeter:
         self._events: list[tuple[Any, Any]] = []
 
     def start(self) -> Any:
-        """Note the start of an all-reduce; hand the result to `stop`."""
+        """Mark the start of an all-reduce. Pass the result to `stop`."""
         if not self._on_gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -26,7 +26,7 @@ class AllReduceMeter:
         return event
 
     def stop(self, started: Any) -> None:
-        """Note the end of the all-reduce that `started`."""
+        """Mark the end of the all-reduce that `started` stands for."""
         self.count += 1
         if not self._on_gpu:
             self._seconds += time.perf_counter() - started
@@ -36,7 +36,7 @@ class AllReduceMeter:
         self._events.append((started, event))
 
     def take(self) -> tuple[int, float]:
-        """Return (all-reduces, seconds) since the last call; on a GPU it waits for the last of them."""
+        """Return (number, seconds) of all-reduces since the last call. On a GPU, waits for the last one."""
         if self._events:
             self._events[-1][1].synchronize()
         seconds = self._seconds + sum(start.elapsed_time(end) / 1e3 for start, end in self._events)

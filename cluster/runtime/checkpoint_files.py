@@ -1,4 +1,4 @@
-"""Whether a folder holds a whole checkpoint: seen from names, sizes and headers, without torch."""
+"""Checks that a checkpoint folder is complete, from file names, sizes and headers. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LENGTH_BYTES = 8
 
 
 def checkpoint_problem(folder: Path) -> str:
-    """Return what keeps the built-in engine from loading `folder`, in one phrase; '' when it is complete."""
+    """Return why the built-in engine cannot load `folder`, in one phrase; '' when it can."""
     try:
         return _problem(folder)
     except OSError as error:
@@ -24,12 +24,12 @@ def checkpoint_problem(folder: Path) -> str:
 
 
 def tokenizer_problem(folder: Path) -> str:
-    """Return why the tokenizer in `folder` cannot be used, in one phrase; '' when it is there."""
+    """Return why the tokenizer in `folder` cannot be used, in one phrase; '' when it can."""
     try:
         readable = os.access(folder / TOKENIZER, os.R_OK)
     except (OSError, ValueError):
         readable = False
-    return "" if readable else f"{folder} has no {TOKENIZER} that can be read"
+    return "" if readable else f"{folder} has no readable {TOKENIZER}"
 
 
 def _problem(folder: Path) -> str:
@@ -49,9 +49,9 @@ def _problem(folder: Path) -> str:
 
 
 def shard_names(folder: Path) -> list[str]:
-    """Return the names of the weight files that belong to the checkpoint in `folder`, none where it has none.
+    """Return the names of the checkpoint's weight files in `folder`; [] when it has none.
 
-    Raises OSError, and ValueError and its like for an index that is not one.
+    Raises OSError, or ValueError, KeyError, AttributeError, TypeError or RecursionError for a bad index.
     """
     index = folder / INDEX
     if not index.is_file():
@@ -66,20 +66,20 @@ def shard_names(folder: Path) -> list[str]:
 
 
 def _file_problem(path: Path) -> str:
-    """Say whether a safetensors file can be read and is as long as its header says."""
+    """Return why a safetensors file cannot be read or is shorter than its header says; '' when it is fine."""
     if not os.access(path, os.R_OK):
         return f"{path} cannot be read (no permission)"
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size_bytes < _LENGTH_BYTES or length > size_bytes - _LENGTH_BYTES:
-            return f"{path} is cut short"
+            return f"{path} is truncated"
         end = _end_of_tensors(file.read(length))
-    return "" if size_bytes >= _LENGTH_BYTES + length + end else f"{path} is cut short"
+    return "" if size_bytes >= _LENGTH_BYTES + length + end else f"{path} is truncated"
 
 
 def _end_of_tensors(header: bytes) -> int:
-    """Return the bytes that the tensors of a header take; 0 where it cannot be read, which loading tells."""
+    """Return the bytes of tensor data that a header declares; 0 if unreadable, which loading will report."""
     try:
         spans = (entry.get("data_offsets") for name, entry in json.loads(header).items() if name[:2] != "__")
         return max((int(span[1]) for span in spans), default=0)

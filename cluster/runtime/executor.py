@@ -1,21 +1,21 @@
-"""Carries one step plan out on one rank: what every rank of the group does, in the same order."""
+"""Runs one step on one rank. Every rank of the group runs the same steps in the same order."""
 
 from __future__ import annotations
 
 import torch
 
-from cluster.runtime.attention import DecodeAttention, PromptAttention, StepAttention
 from cluster.runtime.config import ModelConfig
-from cluster.runtime.group import RankGroup
-from cluster.runtime.kv_cache import KvCache
-from cluster.runtime.model import StageModel
+from cluster.runtime.kv_slots import KvCache
 from cluster.runtime.partition import RankPart
+from cluster.runtime.rank_group import RankGroup
 from cluster.runtime.sampling import Sampler
+from cluster.runtime.stage_model import StageModel
+from cluster.runtime.step_attention import DecodeAttention, PromptAttention, StepAttention
 from cluster.runtime.step_plan import StepKind, StepPlan
 
 
 class StepExecutor:
-    """One rank's model, cache and group, driven by plans."""
+    """One rank's model, KV cache and group, driven by the leader's step plans."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class StepExecutor:
         self._sampler = Sampler(group, part.vocab.first, part.vocab.size, config.vocab_size)
 
     def execute(self, plan: StepPlan) -> list[int]:
-        """Run the step; on the leader return the sampled tokens, one a sequence."""
+        """Run a step. Returns the sampled tokens, one per sequence, on the leader; [] elsewhere."""
         with torch.inference_mode():
             for move in plan.moves:
                 self._cache.move(move.source, move.target, move.length)
@@ -46,9 +46,9 @@ class StepExecutor:
             return self._sample(plan, hidden)
 
     def prompt_logits(self, tokens: tuple[int, ...]) -> torch.Tensor | None:
-        """Return float32 scores [tokens, vocabulary] of a fresh prompt, on the last stage's first rank.
+        """Return float32 logits [tokens, vocabulary] on the last stage's first rank, None elsewhere.
 
-        Every rank calls it; slot 0 must be free.
+        Every rank must call it, and slot 0 must be free.
         """
         with torch.inference_mode():
             attention = PromptAttention(self._cache, 0, 0, len(tokens), len(tokens), self._device)

@@ -1,4 +1,4 @@
-"""What a caller asks of the engine and what comes back, token by token."""
+"""A generation request and the stream of tokens that answers it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. Temperature 0 is greedy and ignores the rest."""
+    """How the next token is chosen. Temperature 0 is greedy and ignores the other fields."""
 
     temperature: float = 0.0
     top_p: float = 1.0
-    """Smallest set of tokens whose probability reaches this."""
+    """Sample from the smallest set of tokens whose total probability reaches this."""
     top_k: int = 0
-    """Only the k likeliest; 0: all."""
+    """Sample from the k most likely tokens; 0: from all."""
     seed: int | None = None
-    """Same seed, same request: same tokens, in every layout. None: drawn by the leader."""
+    """The same seed and request give the same tokens in every layout. None: the leader draws one."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 100:
-            raise BadInput(f"temperature is {self.temperature}", "It lies between 0 and 100")
+            raise BadInput(f"temperature is {self.temperature}", "Use a value from 0 to 100")
         if not 0 < self.top_p <= 1:
-            raise BadInput(f"top_p is {self.top_p}", "It lies above 0 and at most at 1")
+            raise BadInput(f"top_p is {self.top_p}", "Use a value above 0 and at most 1")
         if not 0 <= self.top_k < 2**31:
-            raise BadInput(f"top_k is {self.top_k}", "It is 0 (all tokens) or more")
+            raise BadInput(f"top_k is {self.top_k}", "Use 0 (all tokens) or a positive count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class GenerationRequest:
     max_tokens: int = 128
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop_token_ids: tuple[int, ...] = ()
-    """Stop at these besides the model's end-of-sequence tokens."""
+    """Stop at these in addition to the model's end-of-sequence tokens."""
     ignore_eos: bool = False
-    """Go on to max_tokens whatever token comes."""
+    """Ignore end-of-sequence and stop tokens; generate max_tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One more token, or the end. A stop token is delivered too, with finish_reason 'stop'."""
+    """A new token, or the end. A stop token is delivered too, with finish_reason 'stop'."""
 
     token_id: int | None
     finished: bool = False
@@ -58,7 +58,7 @@ class TokenEvent:
 
 
 class GenerationHandle:
-    """The caller's end of a request: iterate it for TokenEvents; the last one is `finished`."""
+    """The caller's side of a request. Iterate it for TokenEvents; the last one is `finished`."""
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[TokenEvent] = queue.SimpleQueue()
@@ -79,7 +79,7 @@ class GenerationHandle:
             raise TimeoutError(f"no token within {timeout_s} s") from error
 
     def cancel(self) -> None:
-        """Ask the engine to drop the request; a final event 'cancelled' follows."""
+        """Ask the engine to drop the request. A final event 'cancelled' follows."""
         self._cancelled.set()
 
     @property
@@ -87,5 +87,5 @@ class GenerationHandle:
         return self._cancelled.is_set()
 
     def put(self, event: TokenEvent) -> None:
-        """Deliver an event. For the engine."""
+        """Deliver an event. Called by the engine only."""
         self._events.put(event)

@@ -1,4 +1,4 @@
-"""Checkpoints in the Hugging Face hub's cache of this machine: found without its library, never fetched."""
+"""Finds checkpoints in this machine's Hugging Face cache, without the hub's library. Downloads nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cluster.runtime.checkpoint_files import checkpoint_problem, tokenizer_probl
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """What the cache holds of a model: a complete snapshot, or `problem`."""
+    """A complete snapshot of a model in the cache, or the `problem` why there is none."""
 
     path: str | None = None
     revision: str | None = None
     """Commit of the snapshot."""
     problem: str = ""
-    """What follows the model's name: 'is not in the hub cache /root/.cache/huggingface/hub'."""
+    """A phrase to put after the model's name: 'is not in the hub cache /root/.cache/huggingface/hub'."""
 
 
 def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
-    """Return the folder in which the hub's library keeps models, by the variables that it reads."""
+    """Return the folder where the hub's library keeps models; reads the same environment variables."""
     given = os.environ if environment is None else environment
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if given.get(name):
@@ -36,11 +36,11 @@ def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
 def find_cached(
     hub_id: str, revision: str | None = None, cache: Path | None = None, *, with_weights: bool = True
 ) -> CachedModel:
-    """Return the complete snapshot of `hub_id`, of `revision` where it is given.
+    """Return the complete snapshot of `hub_id`, at `revision` if one is given.
 
-    `with_weights=False`: one that has the tokenizer will do, which is all that a router needs.
-    Without a revision `main` counts where it is complete, else the newest that is: looking at a config on the
-    hub moves `main` to a snapshot without weights.
+    Without a revision this is `main` if that is complete, else the newest complete one: reading only a config
+    from the hub moves `main` to a snapshot without weights. `with_weights=False` asks for a tokenizer only,
+    which is all that a router needs.
     """
     cache, check = cache or hub_cache(), checkpoint_problem if with_weights else tokenizer_problem
     try:
@@ -58,7 +58,7 @@ def find_cached(
 
 
 def _snapshots(repository: Path, revision: str | None) -> Iterator[Path]:
-    """Yield the snapshots of a repository in the order in which they are wanted."""
+    """Yield the snapshots of a repository, `main` first, then newest first."""
     folder = repository / "snapshots"
     if not folder.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Builds a rank's model: allocates, reads or makes up the weights, allocates the cache."""
+"""Builds a rank: allocates its tensors, reads or generates the weights, allocates the KV cache."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 import torch
 
-from cluster.runtime.cache_room import cache_room
-from cluster.runtime.checkpoint import Checkpoint
+from cluster.runtime.cache_capacity import rank_memory_needs
+from cluster.runtime.checkpoint_reader import CheckpointReader
 from cluster.runtime.config import ModelConfig
-from cluster.runtime.dummy import fill_with_dummy
+from cluster.runtime.dummy_weights import fill_with_dummy
 from cluster.runtime.executor import StepExecutor
-from cluster.runtime.group import RankGroup
-from cluster.runtime.kv_cache import KvCache
-from cluster.runtime.model import StageModel
+from cluster.runtime.kv_slots import KvCache
 from cluster.runtime.partition import RankPart
+from cluster.runtime.rank_group import RankGroup
+from cluster.runtime.rank_weights import WeightPlan
 from cluster.runtime.rope import RotaryTables
-from cluster.runtime.source import WeightSource
+from cluster.runtime.stage_model import StageModel
 from cluster.runtime.step_plan import StepPlan
-from cluster.runtime.weights import WeightPlan
+from cluster.runtime.weight_source import WeightSource
 
 
 class LoadedRank:
-    """A rank that is ready to step."""
+    """A rank with weights and KV cache, ready to run steps."""
 
     def __init__(
         self,
@@ -40,13 +40,15 @@ class LoadedRank:
         self._device = device
 
     def execute(self, plan: StepPlan) -> list[int]:
+        """Run a step; see StepExecutor.execute."""
         return self._executor.execute(plan)
 
     def prompt_logits(self, tokens: tuple[int, ...]) -> torch.Tensor | None:
+        """Return the logits of a new prompt; see StepExecutor.prompt_logits."""
         return self._executor.prompt_logits(tokens)
 
     def memory_used_bytes(self) -> int:
-        """Bytes held by tensors: as the CUDA allocator counts on a GPU, weights and cache on a CPU."""
+        """Return tensor bytes: the CUDA allocator's count on a GPU, weights plus KV cache on a CPU."""
         if self._device.type == "cuda":
             return int(torch.cuda.memory_allocated(self._device))
         return self._tensor_bytes
@@ -63,14 +65,14 @@ def load_rank(
     num_slots: int,
     on_progress: Callable[[float], None],
 ) -> LoadedRank:
-    """Allocate and fill everything that a rank holds; the cache gets up to `num_slots` sequences."""
+    """Allocate and fill everything a rank holds, with up to `num_slots` KV cache slots as memory allows."""
     device, dtype = group.device, getattr(torch, dtype_name)
     free_bytes = _free_bytes(device)
     with torch.inference_mode():
         plan = WeightPlan(config, part, device, dtype)
         bytes_read = _fill(plan, source, on_progress)
         if free_bytes is not None:
-            room = cache_room(config, part, max_len, num_slots, dtype.itemsize)
+            room = rank_memory_needs(config, part, max_len, num_slots, dtype.itemsize)
             num_slots = room.num_slots(free_bytes, plan.weights.num_bytes, num_slots)
         cache = KvCache(config, part, num_slots, max_len, device, dtype)
         rotary = RotaryTables(config.rope, config.head_dim, max_len, device, dtype)
@@ -86,15 +88,15 @@ def load_rank(
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Return the GPU's free memory before anything is loaded; None on a CPU, whose memory is shared."""
+    """Return the GPU's free memory before loading; None on a CPU, whose memory other processes share."""
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
 def _fill(plan: WeightPlan, source: WeightSource, on_progress: Callable[[float], None]) -> int:
-    """Fill the planned tensors and return the bytes read from disk."""
+    """Fill the allocated tensors and return the bytes read from disk."""
     if source.path is None:
-        fill_with_dummy(plan.pieces, source.seed, on_progress)
+        fill_with_dummy(plan.slices, source.seed, on_progress)
         return 0
-    with Checkpoint(source.path) as checkpoint:
-        checkpoint.fill(plan.pieces, on_progress)
+    with CheckpointReader(source.path) as checkpoint:
+        checkpoint.fill(plan.slices, on_progress)
         return checkpoint.bytes_read

@@ -1,4 +1,4 @@
-"""Which part of every weight a rank holds: heads, columns, rows, vocabulary, layers. Pure arithmetic."""
+"""Which heads, columns, vocabulary rows and layers a rank holds. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class RankPart:
-    """What one rank of a TP x PP grid holds. Query heads are always `kv_heads.size` equal groups."""
+    """What one rank of a TP x PP grid holds. Its query heads form `kv_heads.size` equal groups."""
 
     tp: int
     tp_rank: int
@@ -36,13 +36,13 @@ class RankPart:
     kv_heads: Span
     intermediate: Span
     vocab: Span
-    """Rows of embedding and head; every rank has equally many, so the last ones may lie past the end."""
+    """Rows of embedding and head. Every rank has the same number, so the last ranks may have padding rows."""
     is_first_stage: bool
     is_last_stage: bool
 
     @property
     def group_size(self) -> int:
-        """Query heads of this rank that share one of its KV heads."""
+        """Query heads of this rank per KV head of this rank."""
         return self.heads.size // self.kv_heads.size
 
 
@@ -65,13 +65,15 @@ def rank_part(
     stage: int,
     layers: tuple[int, int] | None = None,
 ) -> RankPart:
-    """Return the part of rank `tp_rank` of `stage`; BadInput where some rank would hold nothing.
+    """Return what rank `tp_rank` of `stage` holds; BadInput if some rank would hold nothing.
 
-    `layers` is the half-open range of this stage where the plan does not split evenly.
+    `layers` is this stage's half-open range of layers, given when the plan splits them unevenly.
     """
     check_degrees(config, tp=tp, pp=pp)
     if layers is not None and not 0 <= layers[0] < layers[1] <= config.num_layers:
-        raise BadInput(f"Stage {stage} has layers {layers[0]} to {layers[1]} of {config.num_layers}")
+        raise BadInput(
+            f"Stage {stage} is given layers {layers[0]} to {layers[1]}, but the model has {config.num_layers}"
+        )
     heads, kv_heads = _attention_spans(config, tp, tp_rank)
     vocab_rows = -(-config.vocab_size // tp)
     return RankPart(
@@ -92,15 +94,17 @@ def check_degrees(config: ModelConfig, *, tp: int, pp: int) -> None:
     """Raise BadInput unless every rank gets at least one head, column and layer."""
     for name, count in (("attention heads", config.num_heads), ("MLP columns", config.intermediate_size)):
         if tp > count:
-            raise BadInput(f"TP={tp} is more than the {count} {name}", f"Use TP={count} at most")
+            raise BadInput(f"TP={tp} exceeds the model's {count} {name}", f"Use TP={count} at most")
     if pp > config.num_layers:
-        raise BadInput(f"PP={pp} is more than the {config.num_layers} layers", f"Use PP={config.num_layers}")
+        raise BadInput(
+            f"PP={pp} exceeds the model's {config.num_layers} layers", f"Use PP={config.num_layers} at most"
+        )
 
 
 def _attention_spans(config: ModelConfig, tp: int, tp_rank: int) -> tuple[Span, Span]:
-    """Split query heads so that each rank's heads are whole groups, or lie within one group.
+    """Split query heads so that each rank gets whole groups, or heads of a single group.
 
-    With fewer KV heads than ranks a KV head is replicated on the ranks that share its query heads.
+    With fewer KV heads than ranks, each KV head is replicated on the ranks that share its query heads.
     """
     num_kv, group = config.num_kv_heads, config.group_size
     if tp <= num_kv:

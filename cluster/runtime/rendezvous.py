@@ -1,4 +1,4 @@
-"""Where the ranks of a group meet: a TCP store that is bound before its port is told to anyone."""
+"""The TCP store through which the ranks of a group find each other, bound before its port is published."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from cluster.errors import BadInput
 
-# Stores this process opened and has not joined yet, by port.
+# Stores that this process opened and has not used yet, by port.
 _opened: dict[int, Any] = {}
 
 
 def find_free_port(host: str = "127.0.0.1") -> tuple[str, int]:
-    """Open the group's store on `host` at a port the kernel chose, and return (host, port).
+    """Open the group's store on `host` at a port chosen by the kernel, and return (host, port).
 
-    Call it in the process of the leader: the store stays open there, so that nobody can take the port before
-    the group meets, and `take_store` hands it to that process's join. It listens on `host` only.
+    Call it in the leader's process: the store stays open there, so that no other process can take the port
+    before the ranks connect, and `take_store` returns it when that process joins. It listens on `host` only.
     """
     import torch.distributed as dist
 
@@ -32,7 +32,7 @@ def find_free_port(host: str = "127.0.0.1") -> tuple[str, int]:
 
 
 def take_store(init_method: str, is_leader: bool, timeout_s: float) -> Any:
-    """Return the store at tcp://host:port: the one opened here, a new one for a leader, else a client."""
+    """Return the store at tcp://host:port: the one opened in this process, a new one (leader) or a client."""
     import torch.distributed as dist
 
     host, port = parse_init_method(init_method)
@@ -45,12 +45,12 @@ def take_store(init_method: str, is_leader: bool, timeout_s: float) -> Any:
 
 
 def parse_init_method(init_method: str) -> tuple[str, int]:
-    """Split tcp://host:port."""
+    """Return (host, port) of tcp://host:port; BadInput for anything else."""
     try:
         parts = urlsplit(init_method)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not init_method.startswith("tcp://") or not host or not port:
-        raise BadInput(f"{init_method!r} is no rendezvous", "It reads tcp://address:port")
+        raise BadInput(f"{init_method!r} is not a valid rendezvous address", "Expected tcp://host:port")
     return host, port

@@ -1,4 +1,4 @@
-"""Rotary position embedding: frequencies of every scaling kind, tables, and the rotation itself."""
+"""Rotary position embedding (RoPE): frequencies for each kind of scaling, tables, and the rotation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cluster.runtime.rope_config import RopeConfig
 
 
 class RotaryTables:
-    """Cosines and sines of every position up to `max_len`, in the model's dtype.
+    """Cosines and sines for every position up to `max_len`, in the model's dtype.
 
-    `dynamic` depends on the length of the sequence so far, so that its rows are computed when asked for.
+    With `dynamic` scaling they depend on the current sequence length and are computed on demand.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RotaryTables:
     def stretched_rows(
         self, positions: torch.Tensor, lengths: list[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute rows for `dynamic`: one sequence length for all positions, or one a position."""
+        """Compute rows for `dynamic`; `lengths` has one entry for all positions, or one per position."""
         lengths = lengths if len(lengths) == len(positions) else lengths * len(positions)
         frequencies = {
             length: inverse_frequencies(self._config, self._head_dim, length) for length in {*lengths}
@@ -56,7 +56,7 @@ def rotate(heads: torch.Tensor, cos: torch.Tensor, signed_sin: torch.Tensor) -> 
 
 
 def inverse_frequencies(config: RopeConfig, head_dim: int, length: int = 0) -> torch.Tensor:
-    """Return the head_dim/2 angular frequencies; `length` matters for `dynamic` only."""
+    """Return the head_dim/2 angular frequencies; `length` is used by `dynamic` scaling only."""
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
     plain = 1.0 / (config.theta**exponents)
     match config.kind:
@@ -72,7 +72,7 @@ def inverse_frequencies(config: RopeConfig, head_dim: int, length: int = 0) -> t
 
 
 def attention_scale(config: RopeConfig) -> float:
-    """Return what cosines and sines are multiplied with: 1 except for YaRN (arXiv 2309.00071, 3.4)."""
+    """Return the factor on cosines and sines: 1 except for YaRN (arXiv 2309.00071, section 3.4)."""
     if config.kind != "yarn":
         return 1.0
     if config.attention_factor is not None:
@@ -87,13 +87,13 @@ def _yarn_scale(factor: float, mscale: float) -> float:
 
 
 def _dynamic_theta(config: RopeConfig, head_dim: int, length: int) -> float:
-    """NTK-aware base for a sequence of `length`: grows once it passes the trained length."""
+    """Return the NTK-aware base for a sequence of `length`; it grows beyond the trained length."""
     ratio = max(length, config.max_position) / config.max_position
     return float(config.theta * (config.factor * ratio - (config.factor - 1)) ** (head_dim / (head_dim - 2)))
 
 
 def _llama3(config: RopeConfig, plain: torch.Tensor) -> torch.Tensor:
-    """Long waves are slowed by `factor`, short ones kept, those between are blended."""
+    """Divide low frequencies by `factor`, keep high ones, and blend those in between (Llama 3.1)."""
     turns = config.original_max_position * plain / (2 * math.pi)
     span = config.high_freq_factor - config.low_freq_factor
     keep = ((turns - config.low_freq_factor) / span).clamp(0, 1)
@@ -101,7 +101,7 @@ def _llama3(config: RopeConfig, plain: torch.Tensor) -> torch.Tensor:
 
 
 def _yarn(config: RopeConfig, plain: torch.Tensor, head_dim: int) -> torch.Tensor:
-    """Blend kept and slowed waves where they turn beta_fast to beta_slow times (arXiv 2309.00071, 3.2)."""
+    """Blend original and slowed frequencies between beta_fast and beta_slow turns (arXiv 2309.00071, 3.2)."""
     low, high = (_dimension_of(config, head_dim, turns) for turns in (config.beta_fast, config.beta_slow))
     if config.truncate:
         low, high = math.floor(low), math.ceil(high)
@@ -112,7 +112,7 @@ def _yarn(config: RopeConfig, plain: torch.Tensor, head_dim: int) -> torch.Tenso
 
 
 def _dimension_of(config: RopeConfig, head_dim: int, turns: float) -> float:
-    """Return the dimension whose wave turns `turns` times within the trained length."""
+    """Return the (fractional) dimension that makes `turns` full turns within the trained length."""
     return (
         head_dim
         * math.log(config.original_max_position / (turns * 2 * math.pi))

@@ -1,4 +1,4 @@
-"""Which token comes next, from scores that lie spread over the ranks of the last stage."""
+"""Chooses the next tokens from logits that are sharded over the ranks of the last stage."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import random
 import torch
 
 from cluster.runtime.generation import SamplingParams
-from cluster.runtime.group import RankGroup
+from cluster.runtime.rank_group import RankGroup
 from cluster.runtime.step_plan import SlotMove
 
 
 class Sampler:
-    """Chooses tokens on the last stage's first rank; holds each slot's parameters and random state."""
+    """Samples on the last stage's first rank; holds the parameters and random state of each slot."""
 
     def __init__(self, group: RankGroup, first_row: int, padded_rows: int, vocab_size: int) -> None:
         self._group = group
@@ -22,7 +22,7 @@ class Sampler:
         self._slots: dict[int, tuple[SamplingParams, random.Random]] = {}
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
-        """Start the random state of a new sequence."""
+        """Set parameters and random state for a new sequence."""
         self._slots[slot] = (sampling, random.Random(sampling.seed))
 
     def move(self, move: SlotMove) -> None:
@@ -30,7 +30,7 @@ class Sampler:
             self._slots[move.target] = self._slots.pop(move.source)
 
     def next_tokens(self, local: torch.Tensor, slots: list[int], greedy: bool) -> list[int] | None:
-        """Take this rank's scores [sequences, local rows]; return a token a sequence on the first rank."""
+        """Take this rank's logits [sequences, local rows]; return a token per sequence on the first rank."""
         if greedy:
             return self._greedy(local)
         logits = self.full(local)
@@ -39,13 +39,15 @@ class Sampler:
         return [draw_token(row, *self._slots[slot]) for row, slot in zip(logits, slots, strict=True)]
 
     def _greedy(self, local: torch.Tensor) -> list[int] | None:
-        """Compare every rank's best: two numbers a sequence travel instead of a vocabulary."""
+        """Compare each rank's best token: two numbers per sequence are sent instead of a vocabulary."""
         if self._group.tp == 1:
             return [int(token) for token in local.argmax(dim=-1).tolist()]
         if local.shape[1]:
             best = local.argmax(dim=-1, keepdim=True)
+            # Score and token id share one tensor; a double holds every float32 and every token id exactly.
             pair = torch.cat((local.gather(1, best).double(), best.double() + self._first_row), dim=1)
         else:
+            # This rank has only padding rows: it still takes part in the gather, and never wins.
             pair = torch.tensor([[-torch.inf, 0.0]], dtype=torch.float64, device=local.device)
             pair = pair.repeat(local.shape[0], 1)
         gathered = self._group.gather(pair)
@@ -56,7 +58,7 @@ class Sampler:
         return [int(pairs[winner, row, 1]) for row, winner in enumerate(winners.tolist())]
 
     def full(self, local: torch.Tensor) -> torch.Tensor | None:
-        """Return [sequences, vocabulary] on the first rank."""
+        """Return the full logits [sequences, vocabulary] on the first rank, None elsewhere."""
         missing = self._padded_rows - local.shape[1]
         padded = torch.nn.functional.pad(local, (0, missing), value=-torch.inf).contiguous()
         gathered = self._group.gather(padded)
@@ -64,12 +66,12 @@ class Sampler:
 
 
 def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Random) -> int:
-    """Draw from softmax(logits / temperature), cut to the top k and then to the top p."""
+    """Draw a token from softmax(logits / temperature), limited to top k and then to top p."""
     if sampling.temperature == 0:
         return int(logits.argmax())
     scores, order = _candidates(logits.double() / sampling.temperature, sampling)
     cumulative = torch.softmax(scores, dim=0).cumsum(dim=0)
-    # The token that reaches top_p is the last one kept, so that at least one is.
+    # Keep the token that reaches top_p, so that there is always at least one.
     kept = min(len(cumulative), int((cumulative < sampling.top_p).sum()) + 1)
     target = rng.random() * cumulative[kept - 1]
     index = min(int(torch.searchsorted(cumulative[:kept], target, right=True)), kept - 1)
@@ -77,7 +79,7 @@ def draw_token(logits: torch.Tensor, sampling: SamplingParams, rng: random.Rando
 
 
 def _candidates(scores: torch.Tensor, sampling: SamplingParams) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return scores and their token ids, best first; unsorted and without ids where no cut needs an order."""
+    """Return scores and token ids, best first; unsorted, without ids, if neither top k nor top p applies."""
     if 0 < sampling.top_k < len(scores):
         best = torch.topk(scores, sampling.top_k)
         return best.values, best.indices

@@ -1,4 +1,4 @@
-"""A small stand-in for a model, for simulated clusters: the same split structure, a few megabytes."""
+"""Scaled-down models for simulated clusters: a few megabytes, split over ranks as the full model would be."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ HIDDEN_SIZE = 64
 HEAD_COLUMNS = 256
 INTERMEDIATE_SIZE = 128
 VOCAB_SIZE = 320
-"""One token per byte, and room for the few special tokens of a byte tokenizer."""
+"""One token per byte, plus room for special tokens."""
 MAX_POSITION = 4096
 _STAND_IN = "LlamaForCausalLM"
 _DEFAULT_HEADS, _MOST_HEADS = 8, 512
 
 
 def scale_config(model: ModelSpec, tp: int, pp: int = 1) -> tuple[dict[str, Any], str]:
-    """Return a config small enough for half a core, and a sentence that says how much smaller it is.
+    """Return a config small enough for half a core, and a phrase that says how it differs from the model.
 
-    Heads and KV heads stay as many, and the MLP is divisible by `tp` only if the model's is, so that the
-    group splits as the real one does. What the built-in engine does not run (experts, latent attention,
-    state layers) becomes a dense model; the sentence says so.
+    The numbers of heads and KV heads stay, and the MLP is divisible by `tp` only if the model's is, so that
+    the same splits succeed and fail. Architectures that the built-in engine does not support (experts, latent
+    attention, state layers) become a dense model, and the phrase says so.
     """
     stand_in = _why_stand_in(model)
     name = _STAND_IN if stand_in else model.architecture
@@ -51,15 +51,15 @@ def scale_config(model: ModelSpec, tp: int, pp: int = 1) -> tuple[dict[str, Any]
 
 
 def _why_stand_in(model: ModelSpec) -> str:
-    """Say why a plain dense model runs instead; empty where the architecture itself runs."""
+    """Return why a dense model runs instead; '' if the model's own architecture runs."""
     if model.is_moe:
-        return "a dense stand-in: the built-in engine runs no experts"
+        return "a dense stand-in: the built-in engine does not support experts"
     if _is_latent(model):
-        return "a dense stand-in: the built-in engine runs no latent attention"
+        return "a dense stand-in: the built-in engine does not support latent attention"
     if not model.architecture:
-        return "a Llama stand-in: the config names no architecture"
+        return "a Llama stand-in: the config does not name an architecture"
     if find_architecture([model.architecture], None) is None:
-        return "a dense stand-in: the built-in engine does not run this architecture"
+        return "a dense stand-in: the built-in engine does not support this architecture"
     return ""
 
 
@@ -68,7 +68,7 @@ def _is_latent(model: ModelSpec) -> bool:
 
 
 def _kv_heads(model: ModelSpec, heads: int) -> int:
-    """Return the model's KV heads; 1 where a latent serves all heads; always a divisor of `heads`."""
+    """Return the number of KV heads, a divisor of `heads`; 1 for latent attention."""
     return 1 if _is_latent(model) else math.gcd(heads, model.num_kv_heads or heads)
 
 
@@ -85,6 +85,6 @@ def _share(model: ModelSpec, scaled: dict[str, Any]) -> str:
 
 
 def _rounded(ratio: float) -> int:
-    """Round to two figures: nobody needs to know 1/20,483."""
+    """Round to two significant figures."""
     unit = 10 ** max(0, math.floor(math.log10(max(1.0, ratio))) - 1)
     return int(max(1, round(ratio / unit) * unit))

@@ -1,4 +1,4 @@
-"""One request inside the engine, from waiting to finished."""
+"""The state of one request inside the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.runtime.generation import (
 
 @dataclass(slots=True)
 class Sequence:
-    """A request with its tokens so far. `cached` tokens have their keys and values in `slot`."""
+    """A request with its tokens so far, of which the first `cached` are in the KV cache at `slot`."""
 
     request: GenerationRequest
     sampling: SamplingParams
@@ -33,7 +33,7 @@ class Sequence:
         return self.request.prompt_token_ids
 
     def take(self, token_id: int) -> None:
-        """Record a sampled token and deliver it, with the end if this is it."""
+        """Record and deliver a sampled token, with the finish reason if it is the last one."""
         self.last_token = token_id
         self.num_output += 1
         reason = self._reason_to_stop(token_id)
@@ -41,7 +41,7 @@ class Sequence:
         self.handle.put(TokenEvent(token_id, self.finished, reason))
 
     def end(self, reason: FinishReason, error: str | None = None) -> None:
-        """End without a further token."""
+        """End without another token."""
         if not self.finished:
             self.finished = True
             self.handle.put(TokenEvent(None, True, reason, error))

@@ -1,4 +1,4 @@
-"""One step of the whole group, as the leader orders it, and its form on the wire: a list of integers."""
+"""One step as the leader broadcasts it to its group, and its encoding as a list of integers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cluster.runtime.generation import SamplingParams
 
 
 class StepKind(IntEnum):
-    """What every rank does next."""
+    """What every rank does in this step."""
 
-    IDLE = 0  # nothing: a sign of life within the group's timeout
+    IDLE = 0  # no work: a heartbeat within the group's timeout
     PROMPT = 1
     DECODE = 2
     STOP = 3
@@ -20,7 +20,7 @@ class StepKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotMove:
-    """The sequence in slot `source` moves to slot `target` before the step."""
+    """Before the step, move the `length` cached tokens of slot `source` to slot `target`."""
 
     source: int
     target: int
@@ -29,23 +29,23 @@ class SlotMove:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """A step. PROMPT runs `tokens` of one slot; DECODE runs one token each of slots 0 to n - 1."""
+    """A step. PROMPT runs `tokens` of one slot; DECODE runs one token for each of slots 0 to n - 1."""
 
     kind: StepKind
     moves: tuple[SlotMove, ...] = ()
     tokens: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
-    """DECODE: of each token. PROMPT: (position of the first token,)."""
+    """DECODE: position of each token. PROMPT: (position of the first token,)."""
     slot: int = 0
     prompt_length: int = 0
     sampling: SamplingParams | None = None
-    """PROMPT: set with the last tokens of a prompt, from which the first token is sampled."""
+    """PROMPT: set with the last chunk of a prompt, after which the first token is sampled."""
     greedy: bool = True
-    """Whether every sequence that samples in this step is greedy."""
+    """Whether every sequence sampled in this step is greedy."""
 
 
 def encode(plan: StepPlan) -> list[int]:
-    """Flatten a plan into integers of 64 bits."""
+    """Encode a plan as 64-bit integers."""
     sampling = plan.sampling
     body = [int(plan.kind), plan.slot, plan.prompt_length, int(plan.greedy), int(sampling is not None)]
     if sampling is not None:
@@ -55,7 +55,7 @@ def encode(plan: StepPlan) -> list[int]:
 
 
 def decode(numbers: list[int]) -> StepPlan:
-    """Rebuild the plan that `encode` flattened."""
+    """Decode what `encode` returned."""
     kind, slot, prompt_length, greedy, has_sampling = numbers[:5]
     rest = numbers[5:]
     sampling = None

@@ -1,4 +1,4 @@
-"""Text to token ids and back: the model's own tokenizer where the folder has one, else bytes."""
+"""Converts text to token ids and back, with the model's own tokenizer or, without one, byte by byte."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any, Protocol
 
 from cluster.errors import BadInput
 from cluster.json_file import TOKENIZER_LIMIT, refuse_large
-from cluster.runtime.chat import ChatMessage, ChatTemplate, load_chat_template
+from cluster.runtime.chat_template import ChatMessage, ChatTemplate, load_chat_template
 from cluster.runtime.checkpoint_files import TOKENIZER
 from cluster.text import clean
 
-# Bytes that stand for no printable text are shown as one of the 94 visible ASCII characters.
+# Bytes that are not printable text are shown as one of the 94 visible ASCII characters.
 FIRST_VISIBLE = 33
 NUM_VISIBLE = 94
-# What decoders show for bytes that do not make a whole character.
+# What decoders return for an incomplete character.
 UNFINISHED = "\ufffd"
 
 
 class Tokenizer(Protocol):
-    """What the router needs of a tokenizer."""
+    """What the router needs from a tokenizer."""
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a prompt, with the special tokens the model wants around it."""
+        """Return the ids of a prompt, including the model's special tokens."""
         ...
 
     def encode_chat(self, messages: Sequence[ChatMessage]) -> list[int]:
-        """Return the ids of a conversation, ready for the assistant's answer."""
+        """Return the ids of a conversation, up to where the assistant's answer begins."""
         ...
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Return the text of ids, special tokens left out."""
+        """Return the text of ids, without special tokens."""
         ...
 
 
 class ByteTokenizer:
-    """One token a byte of UTF-8; works with any vocabulary, and shows whatever a dummy model says."""
+    """One token per byte of UTF-8. Works with any vocabulary and any output, even of dummy weights."""
 
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
@@ -58,7 +58,7 @@ class ByteTokenizer:
 
 
 class ModelTokenizer:
-    """The tokenizer.json of a folder."""
+    """The tokenizer.json of a model folder."""
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = _load(folder / TOKENIZER)
@@ -69,7 +69,7 @@ class ModelTokenizer:
 
     def encode_chat(self, messages: Sequence[ChatMessage]) -> list[int]:
         text = _sound(self._template.render(messages))
-        # The model's own template writes the special tokens itself.
+        # The model's own template already includes the special tokens.
         return list(self._tokenizer.encode(text, add_special_tokens=not self._template.is_model_own).ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -77,17 +77,17 @@ class ModelTokenizer:
 
 
 class StreamDecoder:
-    """Turns tokens into text one by one; holds back bytes that do not make a whole character yet."""
+    """Turns tokens into text one by one, holding back incomplete characters."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
-        # Ids before `_start` are printed and forgotten; those up to `_printed` give the next ones context.
+        # Ids up to `_printed` have been returned; those from `_start` are still needed as context.
         self._start = 0
         self._printed = 0
 
     def push(self, token_id: int) -> str:
-        """Return the text that this token completes, perhaps none."""
+        """Return the text that this token completes, possibly ''."""
         self._ids.append(token_id)
         before = self._tokenizer.decode(self._ids[self._start : self._printed])
         after = self._tokenizer.decode(self._ids[self._start :])
@@ -97,13 +97,13 @@ class StreamDecoder:
         return after[len(before) :]
 
     def flush(self) -> str:
-        """Return what was held back, at the end of the text."""
+        """Return what was held back, at the end of the answer."""
         before = self._tokenizer.decode(self._ids[self._start : self._printed])
         return self._tokenizer.decode(self._ids[self._start :])[len(before) :]
 
 
 def load_tokenizer(path: str | None, vocab_size: int) -> Tokenizer:
-    """Return the folder's tokenizer; the byte tokenizer where there is no folder or no tokenizer.json."""
+    """Return the folder's tokenizer; the byte tokenizer without a folder or without a tokenizer.json."""
     folder = Path(path) if path else None
     if folder is None or not (folder / TOKENIZER).is_file():
         return ByteTokenizer(vocab_size)
@@ -121,7 +121,7 @@ def _load(file: Path) -> Any:
 
 
 def _sound(text: str) -> str:
-    """Replace lone surrogates, which JSON can carry and UTF-8 cannot."""
+    """Replace lone surrogates, which are valid in JSON but not in UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

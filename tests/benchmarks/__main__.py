@@ -1,6 +1,6 @@
 """Run every benchmark, or those named: `python -m tests.benchmarks dry_run search`.
 
-Each prints ratios measured in one run, because absolute times say more about the machine than about the code.
+Each prints ratios measured in one run, because absolute times depend on the machine more than on the code.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ def benchmark_names() -> list[str]:
 
 
 def main(chosen: list[str]) -> int:
-    """Run the chosen benchmarks, or all; return 2 for a name that is not there."""
+    """Run the chosen benchmarks, or all of them; return 2 for an unknown name."""
     names = benchmark_names()
     unknown = [name for name in chosen if name not in names]
     if unknown:
-        print(f"No benchmark {', '.join(unknown)}. There are: {', '.join(names)}", file=sys.stderr)
+        print(f"Unknown benchmark: {', '.join(unknown)}. Available: {', '.join(names)}", file=sys.stderr)
         return 2
     for name in chosen or names:
         print(f"== {name.replace('_', ' ')}", flush=True)

@@ -1,6 +1,6 @@
-"""The whole process on one question, 70B on eight H200, against NVIDIA's AIConfigurator.
+"""Time to plan 70B on eight H200 as a whole process, compared with NVIDIA's AIConfigurator.
 
-AIConfigurator brings its own pins, so it wants an environment of its own:
+AIConfigurator pins its dependencies, so it needs its own environment:
     python3 -m venv /tmp/aic && /tmp/aic/bin/pip install aiconfigurator==0.12.0
     CLUSTERVIEW_AICONFIGURATOR=/tmp/aic/bin/aiconfigurator make bench ARGS=aiconfigurator
 """
@@ -18,7 +18,7 @@ TOKENS = {"input": "1024", "output": "512"}
 
 
 def main() -> None:
-    """Print the ratio, or why it was not measured; the aim is 30."""
+    """Print the ratio (target: 30), or why it was not measured."""
     peer = shutil.which(os.environ.get("CLUSTERVIEW_AICONFIGURATOR", "aiconfigurator"))
     if peer is None:
         print("skipped: no aiconfigurator on PATH or in CLUSTERVIEW_AICONFIGURATOR (how: see this file)")
@@ -27,7 +27,7 @@ def main() -> None:
     ratio, peer_s, ours_s = paired_ratio(
         lambda: run_quietly(_peer_command(peer)), lambda: run_quietly(_our_command()), runs=3
     )
-    print(f"AIConfigurator / clusterview: {ratio:.1f}  (aim >= 30; {peer_s:.2f} s / {ours_s:.2f} s)")
+    print(f"AIConfigurator / clusterview: {ratio:.1f}  (target >= 30; {peer_s:.2f} s / {ours_s:.2f} s)")
 
 
 def _peer_command(executable: str) -> list[str]:

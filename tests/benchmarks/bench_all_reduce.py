@@ -1,4 +1,4 @@
-"""TP=2 all-reduce inside the engine's group against bare torch.distributed in the same two processes."""
+"""TP=2 all-reduce through RankGroup, compared with bare torch.distributed in the same two processes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 CALLS_PER_ROUND = 50
 NUM_ROUNDS = 80
-# Elements of one decoded token's hidden state: a simulated cluster's, 8B's, and 70B's with eight sequences.
+# Elements of a decode step's hidden state: a simulated cluster's, 8B's, and 70B's with eight sequences.
 SIZES = {"64 x 1": 64, "4096 x 1": 4096, "8192 x 8": 8 * 8192}
 
 
 def main() -> None:
-    """Print a ratio for each size; the aim is at most 1.05."""
+    """Print a ratio for each size (target: at most 1.05)."""
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
@@ -31,7 +31,7 @@ def main() -> None:
     for name, (ratio, ours_s, bare_s) in pipes[0].recv().items():
         print(
             f"engine / bare all-reduce, {name}: {ratio:.3f}"
-            f"  (aim <= 1.05; {ours_s * 1e6:.0f} µs / {bare_s * 1e6:.0f} µs)"
+            f"  (target <= 1.05; {ours_s * 1e6:.0f} µs / {bare_s * 1e6:.0f} µs)"
         )
     for process in processes:
         process.join()
@@ -41,7 +41,7 @@ def _play_rank(rank: int, pipe: Connection) -> None:
     import torch
     import torch.distributed as dist
 
-    from cluster.runtime.group import RankGroup
+    from cluster.runtime.rank_group import RankGroup
     from cluster.runtime.rendezvous import find_free_port
 
     if rank == 0:
@@ -62,10 +62,10 @@ def _play_rank(rank: int, pipe: Connection) -> None:
 
 
 def _compare(ours: Callable[[], Any], bare: Callable[[], Any]) -> tuple[float, float, float]:
-    """Alternate rounds of both and return (ratio, our seconds, bare seconds) a call.
+    """Alternate rounds of both and return (ratio, our seconds, bare seconds) per call.
 
-    Lower quartiles are compared: two processes that wait for each other amplify every disturbance from
-    outside, and the undisturbed rounds are those that show the code.
+    Compares lower quartiles: two processes that wait for each other amplify outside disturbances, so the
+    undisturbed rounds are the informative ones.
     """
     _round_s(ours)
     _round_s(bare)
@@ -75,7 +75,7 @@ def _compare(ours: Callable[[], Any], bare: Callable[[], Any]) -> tuple[float, f
 
 
 def _pair_s(ours: Callable[[], Any], bare: Callable[[], Any], ours_first: bool) -> tuple[float, float]:
-    """Time one round of each; the order alternates, because the second one finds a warmer machine."""
+    """Time one round of each. The order alternates, because the second one runs on a warmer machine."""
     if ours_first:
         return _round_s(ours), _round_s(bare)
     bare_s = _round_s(bare)

@@ -1,4 +1,4 @@
-"""Whole process of `clusterview --dry-run` against a Python that only defines one pydantic model."""
+"""`clusterview --dry-run` as a whole process, compared with a Python that defines one pydantic model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ DRY_RUN = ["-m", "tui", "--dry-run", "--model", "llama-3.1-70b", "--cluster", "2
 
 
 def main() -> None:
-    """Print the ratio; the aim is 2."""
+    """Print the ratio (target: at most 2)."""
     ratio, dry_run_s, pydantic_s = paired_ratio(
         lambda: run_quietly([sys.executable, *DRY_RUN]),
         lambda: run_quietly([sys.executable, "-c", PYDANTIC_ONLY]),
     )
-    print(f"dry run / one pydantic model: {ratio:.2f}  (aim <= 2; {dry_run_s:.3f} s / {pydantic_s:.3f} s)")
+    print(f"dry run / one pydantic model: {ratio:.2f}  (target <= 2; {dry_run_s:.3f} s / {pydantic_s:.3f} s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The built-in engine's decode step, one process, against transformers' generate on the same checkpoint."""
+"""The built-in engine's decode step in one process, compared with transformers' generate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Print a ratio for each size; the aim is 1, no slower than transformers."""
+    """Print a ratio for each size (target: at most 1)."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import torch
@@ -50,17 +50,17 @@ def main() -> None:
             with engine_decode(checkpoint) as ours:
                 ratio, ours_s, theirs_s = paired_ratio(ours, transformers_decode(checkpoint), runs=5)
         steps = f"{ours_s / NUM_TOKENS * 1e3:.2f} ms / {theirs_s / NUM_TOKENS * 1e3:.2f} ms a token"
-        print(f"engine / transformers, {name}: {ratio:.2f}  (aim <= 1; {steps})")
+        print(f"engine / transformers, {name}: {ratio:.2f}  (target <= 1; {steps})")
 
 
 @contextmanager
 def engine_decode(checkpoint: Path) -> Iterator[Callable[[], object]]:
-    """Run a one-rank engine; what is yielded generates once through its queue, scheduler and sampler."""
+    """Run a one-rank engine; yields a function that generates once through queue, scheduler and sampler."""
     from cluster.runtime.generation import GenerationRequest
-    from cluster.runtime.rank import RankEngine
+    from cluster.runtime.rank_worker import RankWorker
 
     source = {"config": read_config(checkpoint), "path": str(checkpoint), "seed": 0}
-    engine = RankEngine(
+    engine = RankWorker(
         source,
         tp=1,
         pp=1,
@@ -84,7 +84,7 @@ def engine_decode(checkpoint: Path) -> Iterator[Callable[[], object]]:
 
 
 def transformers_decode(checkpoint: Path) -> Callable[[], object]:
-    """Return a call of transformers' greedy generate with the same prompt and length."""
+    """Return a function that runs transformers' greedy generate on the same prompt and length."""
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -1,7 +1,7 @@
-"""What is killed or stopped, how soon a status shows it, and how soon everything serves again.
+"""Recovery: how soon a status shows a killed or stopped process, and how soon all replicas serve again.
 
-One part at a time on one simulated cluster of two nodes with two replicas of two ranks. 'held' stops a
-process again each time something continues it, until it is replaced, as one that hangs for good has to be.
+One process at a time, on a simulated cluster of two nodes with two replicas of two ranks. 'held' stops a
+process again each time something continues it, until it is replaced, like a process that hangs permanently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ENDS = (("raylet", KILL), ("raylet", HELD), ("gcs", KILL), ("keeper", KILL), ("g
 
 
 def main() -> None:
-    """Print a line for each part and signal; the aims: noticed within 10 s, serving again within 30 s."""
+    """Print a line per process and signal (targets: noticed within 10 s, serving again within 30 s)."""
     with tempfile.TemporaryDirectory() as state:
         os.environ["CLUSTERVIEW_STATE_DIR"] = state
         print(f"{'part':<12}{'signal':<10}{'noticed':>9}{'serves again':>14}  what the status said")
@@ -59,7 +59,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _serving():  # type: ignore[no-untyped-def]
-    """A session with the deployment 'pair', ready; stopped afterwards where it still exists."""
+    """A session with the deployment 'pair', ready; stopped afterwards if it still exists."""
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(LIMIT_S)
         spec = order(cluster, "pair", [[(0, 0), (0, 1)], [(1, 0), (1, 1)]], planned_bytes=2**30)
@@ -68,7 +68,7 @@ def _serving():  # type: ignore[no-untyped-def]
         yield view
         with contextlib.suppress(ClusterviewError):
             view.session.stop("pair").result(LIMIT_S)
-    # The next session would hold on to a cluster that has lost a part.
+    # Otherwise the next session would join a cluster that has lost a process.
     _until(lambda: not keeper_lives(SPEC), LIMIT_S, time.monotonic())
 
 
@@ -91,9 +91,9 @@ def _hit(pid: int, way: str) -> AbstractContextManager[None]:
 
 
 def _measure(view: SessionView, part: str, way: str) -> None:
-    """Wait until it shows and until a request is answered and the status is ready again; print both."""
+    """Wait until it shows, then until a request is answered and the status is ready; print both times."""
     if way == HELD:
-        # What was continued within the last minute would be replaced at once.
+        # A process that was continued within the last minute would be replaced at once.
         time.sleep(61.0)
     before = view.find("pair")
     assert before is not None
@@ -101,20 +101,20 @@ def _measure(view: SessionView, part: str, way: str) -> None:
     pid = _pid(view, part)
     with _hit(pid, way):
         noticed_s, healed_s = _follow(view, before, words, pid, way)
-    said = words[0] if words else "nothing: it was healed before it could show"
+    said = words[0] if words else "nothing: it recovered before it could show"
     print(f"{part:<12}{way:<10}{_seconds(noticed_s):>9}{_seconds(healed_s):>14}  {said}")
 
 
 def _follow(
     view: SessionView, before: DeploymentStatus, words: list[str], pid: int, way: str
 ) -> tuple[float | None, float | None]:
-    """Return the seconds until it showed and until all served again; None where that did not happen."""
+    """Return the seconds until it showed and until all replicas served again; None if it did not happen."""
     began_s, noticed_s = time.monotonic(), None
     while (now_s := time.monotonic() - began_s) < LIMIT_S:
         if noticed_s is None and _shows(view, before, words):
             noticed_s = now_s
         over = state_of(pid) is (ProcessState.RUNS if way == STOP else ProcessState.GONE)
-        # A loss that nobody has noticed yet still has its outage to come.
+        # If the loss has not been noticed yet, the outage is still to come.
         if over and (noticed_s is not None or now_s > SETTLED_S) and _serves(view):
             return noticed_s, time.monotonic() - began_s
         time.sleep(0.1)
@@ -122,7 +122,7 @@ def _follow(
 
 
 def _measure_loss(view: SessionView, part: str, way: str) -> None:
-    """Parts whose loss ends a replica or the cluster: how soon that shows, and what the status says then."""
+    """For processes whose loss ends a replica or the cluster: how soon it shows, and what the status says."""
     began_s = time.monotonic()
     with _hit(_pid(view, part), way):
         noticed_s = _until(lambda: bool(_loss(view)), LIMIT_S, began_s)
@@ -134,7 +134,7 @@ def _measure_loss(view: SessionView, part: str, way: str) -> None:
 
 
 def _loss(view: SessionView) -> str:
-    """Return what is wrong with the deployment or its cluster now, '' while nothing is."""
+    """Return what is wrong with the deployment or its cluster; '' when nothing is."""
     try:
         view.wait(lambda: False, 0)
         found = view.find("pair")
@@ -148,7 +148,7 @@ def _is_over(loss: str) -> bool:
 
 
 def _shows(view: SessionView, before: DeploymentStatus, words: list[str]) -> bool:
-    """True once a status, a reading or the session says that something is wrong, or was."""
+    """Return whether a status, a reading or the session reports that something is or was wrong."""
     now = view.find("pair")
     if now is not None and (now.state != "ready" or now.reason):
         words.append(now.reason[:90])

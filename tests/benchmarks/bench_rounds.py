@@ -1,4 +1,4 @@
-"""Fifty rounds of deploy and stop on one cluster: what grows from round to round is a leak."""
+"""Fifty rounds of deploy and stop on one cluster, to find leaks: what grows from round to round."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def main() -> None:
                     _show(number)
                 if number < ROUNDS:
                     _round(view, order(cluster, f"round-{number}", [[(0, 0), (0, 1)]], planned_bytes=2**30))
-        # The keeper ends some seconds after the last session has left.
+        # The keeper ends a few seconds after the last session.
         wait_until(lambda: not list(Path(state).iterdir()), 30)
         left = sorted(path.name for path in Path(state).iterdir())
-        print(f"left in the state folder when the session has closed: {left or 'nothing'}")
+        print(f"left in the state folder after the session: {left or 'nothing'}")
 
 
 def _round(view: SessionView, spec: DeploymentSpec) -> None:
@@ -52,7 +52,7 @@ def _round(view: SessionView, spec: DeploymentSpec) -> None:
 def _show(number: int) -> None:
     record = read_record(SPEC)
     assert record is not None
-    # Workers that Ray keeps for reuse go after a second or so, zombies with the keeper's next look.
+    # Workers that Ray keeps for reuse end after about a second, zombies at the keeper's next check.
     time.sleep(4.0)
     processes = processes_of(record.temp_dir)
     raylets = [pid for pid, command in processes.items() if "/raylet/raylet" in command.split()[0]]
@@ -67,12 +67,12 @@ def _show(number: int) -> None:
 
 
 def _address(processes: dict[int, str]) -> str:
-    """Return the head's address, which every raylet has on its command line."""
+    """Return the head's address, from the command line of a raylet."""
     for command in processes.values():
         for word in command.split():
             if word.startswith("--gcs-address="):
                 return word.partition("=")[2]
-    raise AssertionError("no process of the cluster names its head")
+    raise AssertionError("no process of the cluster has the head's address on its command line")
 
 
 def _num_open(pid: int) -> int:

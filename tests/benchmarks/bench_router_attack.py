@@ -1,4 +1,4 @@
-"""A small request's latency and the router's memory, alone and during each attack."""
+"""Latency of a small request and memory of the router, idle and during each attack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = 4096
 
 
 def main() -> None:
-    """Print one line for the router alone and one for each attack."""
+    """Print one line for the idle router and one per attack."""
     target = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.router_target"], stdout=subprocess.PIPE, text=True
     )
@@ -60,7 +60,7 @@ def _measure(name: str, port: int, pid: int) -> float:
 
 
 def _is_answered(port: int) -> bool:
-    """Ask for a completion on a connection of its own, as a new client would."""
+    """Request a completion on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     body = json.dumps({"model": "echo", "prompt": "abc", "max_tokens": 5})
     try:
@@ -73,7 +73,7 @@ def _is_answered(port: int) -> bool:
 
 
 class _Peaks:
-    """The most memory that the router and its processes held, looked at 20 times a second."""
+    """Peak memory of the router and of its child processes, sampled 20 times a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._done = pid, threading.Event()

@@ -1,4 +1,4 @@
-"""The screen on a real terminal of 160 by 48: what is written when nothing changes, and for an arrow key."""
+"""The screen on a real 160 x 48 terminal: bytes written when nothing changes, and for an arrow key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CLUSTERS = ("1x8xH100", "1250x8xH100")
 _STATIC_S = 5.0
 _PRESSES = 100
 _QUIET_S = 0.25
-"""With no byte for so long, an answer is complete."""
-_AIM_BYTES, _AIM_S = 6_000, 0.050
+"""The redraw for a key counts as complete after this long without output."""
+_TARGET_BYTES, _TARGET_S = 6_000, 0.050
 
 
 def main() -> None:
-    """Print bytes a second of a static screen, and bytes and latency of an arrow key, for two sizes."""
+    """Print bytes per second of a static screen, and bytes and latency of an arrow key, for two sizes."""
     for spec in CLUSTERS:
         command = ("-m", "tui", "--cluster", spec, "--model", "llama-3.1-70b")
         with Terminal(command, SIZE, COLORTERM="truecolor") as terminal:
@@ -28,12 +28,12 @@ def main() -> None:
             presses = [press(terminal, (b"\x1b[B", b"\x1b[A")[number % 2]) for number in range(_PRESSES)]
             terminal.send(b"q")
             terminal.wait()
-        print(f"{spec}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (aim 0)")
+        print(f"{spec}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (target 0)")
         print(f"{spec}, arrow key: {_describe_presses(presses)}")
 
 
 def static_bytes(terminal: Terminal, seconds: float) -> int:
-    """Count the bytes written in a time in which nobody types."""
+    """Count the bytes written in `seconds` without a key press."""
     before = len(terminal.output)
     end_s = time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0:
@@ -42,7 +42,7 @@ def static_bytes(terminal: Terminal, seconds: float) -> int:
 
 
 def press(terminal: Terminal, key: bytes) -> tuple[int, float]:
-    """Press a key; return the bytes written for it, and the seconds until the last of them."""
+    """Press a key; return the bytes written for it and the seconds until the last one."""
     before, started_s = len(terminal.output), time.perf_counter()
     terminal.send(key)
     last_s = started_s
@@ -56,9 +56,9 @@ def _describe_presses(presses: Sequence[tuple[int, float]]) -> str:
     times_s = sorted(seconds for _, seconds in presses)
     late_s = times_s[min(len(times_s) - 1, int(len(times_s) * 0.99))]
     return (
-        f"{statistics.median(sizes):,.0f} bytes, at most {sizes[-1]:,}  (aim {_AIM_BYTES:,}); "
+        f"{statistics.median(sizes):,.0f} bytes, at most {sizes[-1]:,}  (target {_TARGET_BYTES:,}); "
         f"last byte after {statistics.median(times_s) * 1e3:.0f} ms, 99th percentile {late_s * 1e3:.0f} ms  "
-        f"(aim {_AIM_S * 1e3:.0f} ms)"
+        f"(target {_TARGET_S * 1e3:.0f} ms)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Attacks on a router, each by clients in a process of their own, until it is ended."""
+"""Attacks on a router, each run by clients in a separate process until it is ended."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _again(port: int, data: bytes) -> None:
 
 
 async def _hold(port: int, data: bytes) -> None:
-    """Send and then neither send nor read."""
+    """Send a request, then neither send nor read."""
     with contextlib.suppress(OSError):
         _, writer = await asyncio.open_connection(_HOST, port, limit=1)
         writer.write(data)
@@ -93,7 +93,7 @@ def _run(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def attack(name: str, port: int) -> Iterator[None]:
-    """Attack the port as long as the context lasts."""
+    """Attack the port while the context lasts."""
     attacker = multiprocessing.get_context("spawn").Process(target=_run, args=(name, port), daemon=True)
     attacker.start()
     try:

@@ -1,4 +1,4 @@
-"""The router that a benchmark attacks: the real server over an echo, with a chat template that does harm."""
+"""The router under attack: the real server over an echo replica, with a hostile chat template."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from cluster.deploy.router.app import make_app
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.limits import connection_limits
+from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.router_limits import connection_limits
 from cluster.deploy.router.server import RouterServer, listening_socket
 from tests.cluster.deploy.router.echo import ByteTokenizer, EchoPool, EchoReplica
 from tests.cluster.deploy.router.hostile import write_model_folder

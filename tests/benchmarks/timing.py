@@ -1,4 +1,4 @@
-"""Timing shared by the benchmarks: interleaved runs, medians, ratios."""
+"""Timing helpers for the benchmarks: interleaved runs, medians, ratios."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 
 def median_s(action: Callable[[], object], runs: int = 7) -> float:
-    """Median wall time of `action` over `runs`, after one warm-up."""
+    """Return the median wall time of `action` over `runs`, after one warm-up."""
     action()
     return statistics.median(_time_s(action) for _ in range(runs))
 
@@ -18,7 +18,7 @@ def median_s(action: Callable[[], object], runs: int = 7) -> float:
 def paired_ratio(
     first: Callable[[], object], second: Callable[[], object], runs: int = 7
 ) -> tuple[float, float, float]:
-    """Return (ratio, first, second): medians of the two in turn, so that drift hits both."""
+    """Return (ratio, first, second) of medians, run alternately so that drift affects both."""
     first()
     second()
     pairs = [(_time_s(first), _time_s(second)) for _ in range(runs)]
@@ -27,9 +27,9 @@ def paired_ratio(
 
 
 def run_quietly(command: Sequence[str]) -> None:
-    """Run a whole process to its end, its output thrown away; a failing one raises.
+    """Run a process to completion, discarding its output; raises if it fails.
 
-    Bytecode is kept between runs, as it is for every installed package.
+    Bytecode is kept between runs, as for any installed package.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

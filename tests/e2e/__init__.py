@@ -1,1 +1,1 @@
-"""The product as its user meets it: the command line and a real terminal, end to end."""
+"""End-to-end tests through the command line and a real terminal."""

@@ -1,4 +1,4 @@
-"""A state folder of the test's own, and a tiny checkpoint that transformers made."""
+"""A separate state folder, and a tiny checkpoint made by transformers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.ray.support import wait_until
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Environment of the commands; afterwards no process that was started with it may be left."""
+    """Environment of the commands. Checks that no process started with it is left afterwards."""
     folder = tmp_path_factory.mktemp("state")
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     changed = {**kept, "CLUSTERVIEW_STATE_DIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
     yield changed
-    # A test that failed half way must not hold the machine.
+    # A test that fails halfway must not leave processes running.
     subprocess.run([sys.executable, "-m", "tui", "stop", "--all"], env=changed, timeout=90, check=False)
     assert wait_until(lambda: not processes_with(str(folder)), 20), processes_with(str(folder))
 
@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def processes_with(marker: str) -> list[str]:
-    """Return the command lines of living processes whose environment names `marker`."""
+    """Return the command lines of running processes whose environment contains `marker`."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

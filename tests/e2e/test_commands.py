@@ -1,4 +1,4 @@
-"""Without a screen: deploy a checkpoint two ways split and two replicas, ask it, find it, stop it."""
+"""Without a screen: deploy a checkpoint with TP=2, DP=2, send requests, find it, stop it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_from_checkpoint_to_streamed_answer_to_nothing_left(
         assert completion(client, model) == text
         assert streamed(client, model) == text
 
-    # Each replica was asked once: the router goes by outstanding requests, and takes turns when all are idle.
+    # The router balances by outstanding requests and takes turns among idle replicas, so each got one.
     assert wait_until(lambda: requests_by_replica(environment) == [1, 1], 20), requests_by_replica(
         environment
     )
@@ -67,7 +67,7 @@ def test_from_checkpoint_to_streamed_answer_to_nothing_left(
 
 
 def requests_by_replica(environment: dict[str, str]) -> list[int]:
-    """Return what `status` counts; a figure is about a second old."""
+    """Return the request counts of `status`, which are about a second old."""
     (found,) = json.loads(clusterview(environment, "status", "--json").stdout)["deployments"]
     assert found["name"] == "tiny"
     return [replica["requests_total"] for replica in found["replicas"]]

@@ -1,4 +1,4 @@
-"""With a screen: open, deploy by key, ask, leave, come back, stop by key; nothing is left behind."""
+"""With a screen: open, deploy by key, send a prompt, quit, reopen, stop by key; nothing is left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.ray
 
 
 def close_and_quit(screen: Terminal) -> None:
-    """Press escape, then q; a program that reads both at once takes them for alt and q, so try again."""
+    """Press escape, then q. Read together they mean alt+q, so retry."""
     for _ in range(10):
         screen.send(b"\x1b")
         time.sleep(0.5)
@@ -23,7 +23,7 @@ def close_and_quit(screen: Terminal) -> None:
             return
 
 
-def test_the_main_job_by_keys(environment: dict[str, str]) -> None:
+def test_deploy_prompt_and_stop_by_keys(environment: dict[str, str]) -> None:
     with Terminal(OPEN, size=(140, 45), **environment) as screen:
         screen.read_until(b"SIMULATED", 90)
         screen.read_until(b"throughput (range)", 60)

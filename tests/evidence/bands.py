@@ -1,4 +1,4 @@
-"""Bands that the errors on the evidence justify: what timing.toml stores."""
+"""Computes the error bands of estimates from their errors on the evidence; timing.toml stores them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 TAIL = 0.05
 """Share of the measurements left outside the band on each side."""
 LEAST = 5
-"""Fewer rows than this say nothing."""
+"""With fewer rows than this a class gets no band of its own."""
 FEW = 20
 """With fewer rows than this the band spans all but one on each side, widened."""
 FEW_WIDENING = 1.25
 LEFT_OUT = 1.2
-"""Constants were set on these rows: for a model left out of the fit, errors were this much larger."""
+"""The constants were fitted to these rows; with a model left out of the fit, errors were this much larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Measured over predicted, of one figure of one class."""
+    """Measured over predicted, for one figure of one class."""
 
     group: str
     figure: str
@@ -38,7 +38,7 @@ def fractions(ratios: Iterable[Ratio]) -> dict[str, dict[str, tuple[float, float
         values[ratio.group, ratio.figure].append(ratio.value)
     bands: dict[str, dict[str, tuple[float, float]]] = {}
     for (group, figure), seen in values.items():
-        bands.setdefault(group, {})  # a class without enough rows of a figure still gets a band for it below
+        bands.setdefault(group, {})  # a class with too few rows for a figure still gets a band below
         if len(seen) < LEAST:
             continue
         low, high = _span(sorted(seen))

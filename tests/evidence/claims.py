@@ -1,4 +1,4 @@
-"""What published rows say runs: a model on a stated machine, with or without a workload."""
+"""Published claims that a model runs on a stated machine, with or without a workload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.evidence.published import Publications
 from tests.evidence.rows import Row, read_key
 
 LENGTH = 4096
-"""Tokens of a sequence where a row says what fits and not for how long."""
+"""Sequence length in tokens for rows that do not state one."""
 
 ENGINES: tuple[EngineName, ...] = ("vllm", "sglang", "tensorrt-llm")
 
@@ -32,22 +32,22 @@ class Claim:
     title: str
     model: str
     base: str
-    """The model it is a variant of; the same name where it is none."""
+    """The model it is a variant of; its own name if it is not a variant."""
     dtype: str
     cluster_spec: str
     requests: tuple[PlanRequest, ...]
-    """One for each engine that the row may mean."""
+    """One per engine that the row may mean."""
 
 
 class Claims:
-    """Reads rows of published_layouts.jsonl as what they say runs."""
+    """Reads rows of published_layouts.jsonl as claims."""
 
     def __init__(self, folder: Path) -> None:
         self._publications = Publications(folder)
         self._known: dict[str, Any] = read_key(folder, "published_machines.json")
 
     def read(self, row: Row) -> list[Claim]:
-        """Return what a row says runs; nothing where it names no machine."""
+        """Return what a row claims to run; [] if it names no machine."""
         readers: dict[str, Callable[[Row], Iterator[Claim]]] = {
             "vllm_recipe_variants": self._recipe,
             "meta": self._stated,
@@ -57,7 +57,7 @@ class Claims:
         return list(readers.get(row["kind"], self._chosen)(row))
 
     def _chosen(self, row: Row) -> Iterator[Claim]:
-        """A layout that somebody ran; what it was tuned for does not matter here."""
+        """A layout that was run, whatever it was tuned for."""
         published = self._publications.read(row)
         if isinstance(published, str):
             return
@@ -87,7 +87,7 @@ class Claims:
                 yield Claim(title, name, row["model"], variant["precision"], f"{gpus}x{kind}", (asked,))
 
     def _machines(self, description: str, needs_bytes: float) -> Iterator[tuple[int, str, bool]]:
-        """Yield (GPUs, type, whether a TP of so many is stated); alternatives one by one."""
+        """Yield (GPUs, type, whether that TP is stated) for each alternative."""
         found = [(int(match[1]), match[2], False) for match in _COUNTED.finditer(description)]
         found += [(1, match[1], False) for match in _SINGLE.finditer(description)]
         found += [(int(match[1]), match[2], True) for match in _DEGREE.finditer(description)]
@@ -105,7 +105,7 @@ class Claims:
         return next(roomy, sizes[-1])
 
     def _stated(self, row: Row) -> Iterator[Claim]:
-        """What a model's makers say of it, whatever the engine."""
+        """What a model's publisher claims, for any engine."""
         size, name = re.fullmatch(r"(\d+)GB", row["gpu"]), row["gpu"].split()[0]
         if size is None and name not in self._known["gpus"]:
             return

@@ -1,4 +1,4 @@
-"""Keeps the accuracy table of a document true: the text between two marks is the report, whole."""
+"""Writes the report into ACCURACY.md, between two marks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ END = "<!-- what `make evidence` prints: end -->"
 
 
 def table_of(text: str) -> str:
-    """Return what stands between the marks; BadInput where a mark is missing."""
+    """Return the text between the marks; BadInput if a mark is missing."""
     head, begin, rest = text.partition(BEGIN)
     table, end, _ = rest.partition(END)
     if not begin or not end:
@@ -23,12 +23,12 @@ def table_of(text: str) -> str:
 
 
 def rendered(lines: Sequence[str]) -> str:
-    """Return the report as it stands between the marks."""
+    """Return the report as it appears between the marks."""
     return "\n".join(["", "```", *lines, "```", ""])
 
 
 def update_document(path: Path, lines: Sequence[str]) -> bool:
-    """Put the report into the document; True when that changed it."""
+    """Write the report into the document; return whether that changed it."""
     text = path.read_text("utf-8")
     old, new = table_of(text), rendered(lines)
     if old == new:

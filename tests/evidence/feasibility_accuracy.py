@@ -1,4 +1,4 @@
-"""Published layouts that are known to run: does the planner refuse any of them?"""
+"""Checks that the planner does not refuse layouts that are published as running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METHODS = {"fp8": "fp8", "int4": "int4", "nvfp4": "nvfp4", "mxfp4": "mxfp4"}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A claim beside the planner's answer."""
+    """A claim and the planner's answer."""
 
     claim: Claim
     answer: Plan
@@ -33,7 +33,7 @@ class Judged:
 
     @property
     def why(self) -> str:
-        """The first rejection of the layout nearest to fitting."""
+        """The first rejection of the layout that comes nearest to fitting."""
         rejections = (rejection for one in self.answer.candidates for rejection in one.rejections)
         return next((f"{one.rule}: {one.message}" for one in rejections), "no layout was judged")
 
@@ -54,7 +54,7 @@ def section(folder: Path) -> list[str]:
 
 @lru_cache(maxsize=4)
 def read_judged(folder: Path) -> tuple[tuple[Judged, ...], tuple[tuple[str, int], ...]]:
-    """Return every distinct claim with the planner's answer, and (model, claims) that nobody can judge."""
+    """Return every distinct claim with the planner's answer, and (model, claims) without a known config."""
     models, reader, judged, unknown = _Models(folder), Claims(folder), [], Counter[str]()
     rows = read_rows(folder, "published_layouts.jsonl")
     for claim in dict.fromkeys(claim for row in rows for claim in reader.read(row)):
@@ -67,7 +67,7 @@ def read_judged(folder: Path) -> tuple[tuple[Judged, ...], tuple[tuple[str, int]
 
 
 def _answer(claim: Claim, model: ModelSpec) -> Plan:
-    """Return the answer for the first engine that runs it; where none does, for the first."""
+    """Return the answer for the first engine that runs it; if none does, for the first engine."""
     cluster = parse_cluster_spec(claim.cluster_spec)
     answers = [plan(cluster, model, request) for request in claim.requests]
     return next((answer for answer in answers if answer.recommended is not None), answers[0])
@@ -95,7 +95,7 @@ def _name(model: str) -> str:
 
 
 def _is_stored_in(model: ModelSpec, dtype: str) -> bool:
-    """Whether a checkpoint is of the format that the claim speaks of."""
+    """Whether a checkpoint has the format that the claim states."""
     if model.quantization is None:
         return dtype in _PLAIN
     stored = model.quantization.weight_format.name

@@ -1,4 +1,4 @@
-"""Medians, percentiles and worst cases by name."""
+"""Error statistics: medians, percentiles and the worst cases by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """One prediction beside its measurement."""
+    """A prediction and its measurement."""
 
     name: str
     predicted: float
@@ -30,7 +30,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def summary(title: str, misses: list[Miss], unit: str, relative: bool) -> list[str]:
-    """Return one line of figures and a line for each of the three worst cases."""
+    """Return a line of statistics and a line for each of the three worst cases."""
     if not misses:
         return [f"{title}: no rows"]
     sizes = [abs(miss.relative if relative else miss.absolute) for miss in misses]

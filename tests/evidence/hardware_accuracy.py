@@ -1,4 +1,4 @@
-"""All-reduce times of the link model beside measured ones."""
+"""All-reduce times: link model against measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.evidence.figures import Miss, summary
 from tests.evidence.rows import Row, read_key, read_rows
 
 SMALL_BYTES = 8 * 1024 * 1024
-"""Up to here engines use kernels of their own, several times faster than what NCCL's tests measure."""
+"""Up to this size engines use custom kernels, several times faster than NCCL's, which its tests measure."""
 
 
 def lines(folder: Path) -> list[str]:
@@ -28,7 +28,7 @@ def lines(folder: Path) -> list[str]:
 
 
 def all_reduce_misses(folder: Path) -> Iterator[tuple[int, Miss]]:
-    """Yield (message bytes, predicted beside measured microseconds) of rows on known systems in one node."""
+    """Yield (message bytes, predicted and measured microseconds) of rows on known systems in one node."""
     systems = read_key(folder, "hardware_systems.json").get("systems", [])
     for row in read_rows(folder, "hardware_measured.jsonl"):
         known = next((entry for entry in systems if str(row.get("system", "")).startswith(entry[0])), None)
@@ -42,7 +42,7 @@ def all_reduce_misses(folder: Path) -> Iterator[tuple[int, Miss]]:
 
 
 def _time_us(row: Row) -> float | None:
-    """Return the stated time, else the one that the bus bandwidth 2 (n - 1) / n x bytes / time implies."""
+    """Return the stated time, else the time implied by the bus bandwidth, 2 (n - 1) / n x bytes / time."""
     if row.get("time_us"):
         return float(row["time_us"])
     ranks, rate = row.get("n_gpus"), row.get("busbw_GBps")

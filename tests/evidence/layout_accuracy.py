@@ -1,4 +1,4 @@
-"""Does the planner choose what MLPerf submitters, NIM and measured sweeps chose?"""
+"""Compares the planner's choice with those of MLPerf submitters, NIM and measured sweeps."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.evidence.throughput_cases import Planner
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A published layout beside the planner's."""
+    """A published layout and the planner's."""
 
     published: Published
     recommended: Candidate | None
     same: Candidate | None
-    """The planner's candidate with the published degrees, where it is among the best."""
+    """The planner's candidate with the published degrees, if it is among the best."""
 
     @property
     def agrees(self) -> bool:
@@ -32,7 +32,7 @@ class Choice:
 
     @property
     def published_gain(self) -> float | None:
-        """By how much the planner rates the published layout above its own; None where it lacks one."""
+        """How much higher the published layout is estimated than the planner's; None without an estimate."""
         if self.same is None or self.recommended is None:
             return None
         request = self.published.request
@@ -40,7 +40,7 @@ class Choice:
 
     @property
     def is_near(self) -> bool:
-        """The published layout is the planner's, or as good by its own estimate as it can tell."""
+        """Whether the published layout is the planner's, or estimated as equally good."""
         gain = self.published_gain
         return self.agrees or (gain is not None and gain >= -SAME)
 
@@ -91,7 +91,7 @@ def _plan(planner: Planner, published: Published) -> Plan | None:
 
 
 def _has_degrees(candidate: Candidate, published: Published) -> bool:
-    """Whether a replica spans the same GPUs; TP ranks of experts may also run as attention-DP ranks."""
+    """Whether a replica uses as many GPUs; TP ranks of MoE models may run as attention-DP ranks."""
     layout = candidate.layout
     width = layout.ep if layout.dp_attention else layout.tp
     return (width, layout.pp) == (published.tp, published.pp)

@@ -1,4 +1,4 @@
-"""Start-up logs against the memory model: weights, KV tokens from logged bytes, KV bytes from scratch."""
+"""Compares the memory model with start-up logs: weights, activations, KV cache tokens and bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTS = ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cac
 
 @dataclass(frozen=True, slots=True)
 class MemoryAccuracy:
-    """Predictions beside measurements, by quantity."""
+    """Predictions and measurements, by quantity."""
 
     weights: list[Miss]
     activation: list[Miss]
@@ -45,10 +45,10 @@ def section(folder: Path) -> list[str]:
     found = memory_accuracy(folder)
     return [
         "Memory against start-up logs",
-        *summary("weights a GPU", found.weights, "GiB", relative=True),
-        *summary("activation peak a GPU", found.activation, "GiB", relative=False),
+        *summary("weights per GPU", found.weights, "GiB", relative=True),
+        *summary("activation peak per GPU", found.activation, "GiB", relative=False),
         *summary("KV tokens from the logged KV bytes", found.tokens, "tokens", relative=True),
-        *summary("KV GiB a GPU from scratch", found.room, "GiB", relative=False),
+        *summary("KV GiB per GPU from scratch", found.room, "GiB", relative=False),
     ]
 
 
@@ -92,7 +92,7 @@ def room_miss(name: str, row: Row, setup: Setup) -> list[Miss]:
 
 
 def utilization_of(row: Row) -> float | None:
-    """Return the utilisation: what the row's own parts add up to, where it has all of them."""
+    """Return the memory utilization from the sum of the row's parts; None if a part is missing."""
     total = row.get("total_gpu_memory_gib")
     if not total or any(part not in row for part in _PARTS):
         stated: float | None = row.get("gpu_memory_utilization")

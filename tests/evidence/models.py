@@ -1,4 +1,4 @@
-"""Which model a row of the evidence means."""
+"""Finds the model that a row of the evidence means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.evidence.rows import OWN_FOLDER, Row, read_aliases, read_rows
 
 
 class EvidenceModels:
-    """Models by the names the evidence uses: alias file, then catalogue, then the evidence's own configs."""
+    """Looks names up in the alias file, then in the catalog, then in the evidence's own configs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class EvidenceModels:
         return {row["model"]: row["config"] for row in rows}
 
     def find_row(self, row: Row, dtype: str | None = None) -> ModelSpec | None:
-        """Return the model of a row: by name and quantisation where the alias file knows both together."""
+        """Return the model of a row, by name and quantization if the alias file has that pair."""
         name = row.get("model")
         said = str(row.get("quant") or row.get("dtype_quant") or "")
         if f"{name} {said}" in self._aliases:
@@ -46,9 +46,9 @@ class EvidenceModels:
     def find(
         self, name: str | None, dtype: str | None = None, quantization: str | None = None
     ) -> ModelSpec | None:
-        """Return the model, or None where the evidence does not say enough to know it.
+        """Return the model, or None if the evidence does not identify it.
 
-        `quantization` holds where the model's own config states none.
+        `quantization` applies if the model's own config states none.
         """
         if not name:
             return None
@@ -72,7 +72,7 @@ class EvidenceModels:
             return None
 
     def _config(self, name: str) -> Row | None:
-        """Return the config of a catalogue name, else the evidence's own, else that of the bare name."""
+        """Return the catalog's config of a name, else the evidence's own, else that of the bare name."""
         if not name:
             return None
         if resolve(name) == name:
@@ -84,7 +84,7 @@ class EvidenceModels:
 
 
 def _method(said: str) -> str | None:
-    """Return the first word of a row's remark on quantisation that names a method we know."""
+    """Return the first word of a row's quantization remark that is a known method."""
     for word in said.lower().replace(",", " ").split():
         try:
             variant_reading(word)
@@ -95,7 +95,7 @@ def _method(said: str) -> str | None:
 
 
 def expanded(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config whose shortened lists ('...' at their end) are repeated to the number of layers."""
+    """Return a config with its shortened lists ('...' at the end) repeated to the number of layers."""
     kinds = config.get("layer_types")
     if not isinstance(kinds, list) or "..." not in kinds:
         return config

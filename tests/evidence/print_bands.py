@@ -1,4 +1,4 @@
-"""`python -m tests.evidence.print_bands [FOLDER]`: print the bands table of timing.toml anew."""
+"""`python -m tests.evidence.print_bands [FOLDER]`: print the [bands] tables for timing.toml."""
 
 from __future__ import annotations
 

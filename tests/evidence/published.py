@@ -1,4 +1,4 @@
-"""Published layouts as questions to the planner: cluster, model, workload, and what people chose."""
+"""Reads published layouts as questions to the planner: cluster, model, workload, and the layout chosen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cluster.planner.request import PlanRequest
 from tests.evidence.rows import Row, read_key
 
 GPUS_PER_NODE_OF_RACK = 4
-"""A rack-scale system is listed by its GPUs; each of its trays holds four."""
+"""Rack-scale systems are listed by GPU count; each of their trays holds four."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One choice that was published."""
+    """One published layout."""
 
     title: str
     kind: str
@@ -32,13 +32,13 @@ class Published:
 
 
 class Publications:
-    """Reads rows of published_layouts.jsonl with the lengths and limits that their benchmark fixes."""
+    """Reads rows of published_layouts.jsonl, with the lengths and limits that their benchmark defines."""
 
     def __init__(self, folder: Path) -> None:
         self._known: dict[str, Any] = read_key(folder, "published_workloads.json")
 
     def read(self, row: Row) -> Published | str:
-        """Return the row as a question, or the reason why it is none."""
+        """Return the row as a question, or why it cannot be used."""
         readers: dict[str, Callable[[Row], Published | str]] = {
             "mlperf_v5.1": self._mlperf,
             "nim_profile": self._nim,
@@ -112,7 +112,7 @@ class Publications:
             request=PlanRequest(
                 input_tokens=217,
                 output_tokens=201,
-                engine=engine,  # type: ignore[arg-type]
+                engine=engine,
                 max_model_len=32768,
             ),
             tp=row["tp"],

@@ -1,4 +1,4 @@
-"""Are layouts that were measured side by side ranked as they came out?"""
+"""Scores how often the planner ranks two measured layouts in the measured order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 CLEAR_DIFFERENCE = 0.10
-"""Pairs closer than this are a draw."""
+"""Pairs whose measurements are closer than this are draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,24 @@ class Ranked:
     """Higher is better: a rate, per GPU where replicas could be added."""
     predicted: float
     side: object = None
-    """Entries of the same side do not compete: a row repeated, or the same layout twice."""
+    """Entries with the same value are not compared: repeated rows, or the same layout twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many of the clear pairs were ranked as measured."""
+    """How many of the clear pairs are ranked in the measured order."""
 
     pairs: int
     right: int
     fewest_gpus_right: int
-    """What 'fewest GPUs per replica' gets."""
+    """The same count for the naive rule 'fewest GPUs per replica'."""
     wrong: tuple[str, ...]
     draws: int = 0
-    """Pairs whose measurements are too close to say."""
+    """Pairs whose measurements are too close to rank."""
 
 
 def score(entries: Iterable[Ranked]) -> Score:
-    """Compare every two layouts of a contest whose measurements differ by over 10 %."""
+    """Compare every pair of a contest whose measurements differ by more than 10%."""
     contests: dict[tuple[object, ...], list[Ranked]] = defaultdict(list)
     for entry in entries:
         contests[entry.contest].append(entry)

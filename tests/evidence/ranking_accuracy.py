@@ -1,4 +1,4 @@
-"""Which measured rows compete with one another: what they share, and by what they are compared."""
+"""Chooses the measured rows to rank against each other, and scores the planner on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Contest:
     shared: tuple[str, ...]
     """What else the rows share: 'engine', 'dtype', 'layout', 'gpus'."""
     differ: str
-    """In what they must differ."""
+    """What they must differ in."""
     per_gpu: bool = False
 
 
@@ -43,7 +43,7 @@ def section(folder: Path) -> list[str]:
 
 
 def compare(contest: Contest, cases: Sequence[Case]) -> Score:
-    """Return how many clear pairs of a contest the planner ranks as they were measured."""
+    """Return how many clear pairs of a contest the planner ranks in the measured order."""
     return score(_entries(contest, cases))
 
 
@@ -72,7 +72,7 @@ def _facts(case: Case) -> dict[str, object]:
     if case.measured.kind == "conversations":
         lengths = (0, 0, request.concurrency)  # the same recorded conversations, whatever each engine counted
     return {
-        # Checkpoints of one model differ in the end of their names.
+        # Checkpoints of one model differ at the end of their names.
         "workload": (model.removesuffix(f"-{question.dtype}"), *lengths),
         "gpu": question.gpu,
         "engine": question.engine,
@@ -86,5 +86,5 @@ def _lines(title: str, result: Score) -> list[str]:
     if not result.pairs:
         return [f"{title:<44} no clear pairs, {result.draws} draws"]
     share, naive = result.right / result.pairs, result.fewest_gpus_right / result.pairs
-    told = f"n={result.pairs:<3} right {share:.0%}; 'fewest GPUs a replica' {naive:.0%}"
-    return [f"{title:<44} {told}; {result.draws} draws", *(f"    wrong: {one}" for one in result.wrong[:3])]
+    text = f"n={result.pairs:<3} right {share:.0%}; 'fewest GPUs per replica' {naive:.0%}"
+    return [f"{title:<44} {text}; {result.draws} draws", *(f"    wrong: {one}" for one in result.wrong[:3])]

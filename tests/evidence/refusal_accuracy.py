@@ -57,7 +57,7 @@ def section(folder: Path) -> list[str]:
     """Return the lines on refusals."""
     found = refusal_accuracy(folder)
     judged = found.right + len(found.wrong)
-    unknown = f"({found.unknown} rows name no model or layout)"
+    unknown = f"({found.unknown} rows name no known model or layout)"
     return [
         "Layouts that engines refuse",
         f"{'refused with the right rule':<44} {found.right} of {judged} {unknown}",

@@ -1,4 +1,4 @@
-"""The whole report: one section a kind of evidence, in order."""
+"""The whole report, one section per kind of evidence."""
 
 from __future__ import annotations
 

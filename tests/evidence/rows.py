@@ -1,4 +1,4 @@
-"""Read evidence: one JSON object a line."""
+"""Reads evidence files: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 Row = dict[str, Any]
 
 OWN_FOLDER = Path(__file__).with_name("data")
-"""The evidence that comes with the project; names that its files explain hold for other folders too."""
+"""The evidence that comes with the project. Its alias files apply to other folders too."""
 
 
 def read_rows(folder: Path, name: str) -> list[Row]:
-    """Return the rows of a file of the folder; none where the file is absent."""
+    """Return the rows of a file in the folder; none if there is no such file."""
     path = folder / name
     if not path.exists():
         return []
@@ -21,7 +21,7 @@ def read_rows(folder: Path, name: str) -> list[Row]:
 
 
 def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
-    """Return (how the tables call it, row) for every row of the files that match a pattern."""
+    """Return (title in the tables, row) for every row of the files that match a pattern."""
     named = []
     for path in sorted(folder.glob(pattern)):
         for number, row in enumerate(read_rows(folder, path.name), start=1):
@@ -34,7 +34,7 @@ def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
 
 
 def read_key(folder: Path, name: str) -> Row:
-    """Return the JSON file that explains names in rows: the folder's own, else the project's, else empty."""
+    """Return a JSON file that explains names in rows: the folder's own, else the project's, else {}."""
     for path in (folder / name, OWN_FOLDER / name):
         if path.exists():
             return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -42,5 +42,5 @@ def read_key(folder: Path, name: str) -> Row:
 
 
 def read_aliases(folder: Path) -> Row:
-    """Return the names of models and GPUs that rows use, and what they mean."""
+    """Return what the names of models and GPUs in rows mean."""
     return {"models": {}, "gpus": {}, **read_key(folder, "model_aliases.json")}

@@ -1,4 +1,4 @@
-"""Bands are what the errors on the evidence justify."""
+"""The stored bands match the errors on the evidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.evidence.throughput_accuracy import ratios, read_cases
 
 EVIDENCE = Path(__file__).with_name("data")
 DRIFT = 0.05
-"""Constants of the memory model move batches a little; beyond this the table must be computed anew."""
+"""Memory model constants shift batch sizes slightly; beyond this the table must be recomputed."""
 
 
 def test_the_stored_bands_are_those_that_the_evidence_gives() -> None:
@@ -44,7 +44,7 @@ def test_a_band_spans_its_rows_and_holds_the_prediction() -> None:
     assert fractions(rows) == {"dense": {"tpot": (0.45, 1.0)}}
 
 
-def test_a_class_with_hardly_a_row_takes_the_widest_band() -> None:
+def test_a_class_with_few_rows_takes_the_widest_band() -> None:
     rows = [Ratio("dense", "ttft", 1.0 + i / 10) for i in range(10)] + [Ratio("served", "ttft", 9.0)]
     assert fractions(rows) == {"dense": {"ttft": (0.88, 2.25)}, "served": {"ttft": (0.70, 2.82)}}
 

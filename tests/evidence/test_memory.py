@@ -1,4 +1,4 @@
-"""The aims of the memory model and the rules, on everything engines reported."""
+"""Accuracy targets of the memory model and the rules, on everything engines reported."""
 
 from __future__ import annotations
 

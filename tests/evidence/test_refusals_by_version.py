@@ -1,4 +1,4 @@
-"""What an engine refuses at one version and runs at another, and what only its data file says."""
+"""What an engine refuses at one version and runs at another, as its data file says."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_pipeline_stages_by_architecture(architecture: str, version: str, refuse
     assert rules(spec, Layout(), version) == []
 
 
-def test_heads_of_a_tower_must_divide_where_the_engine_cuts_them() -> None:
+def test_heads_of_a_vision_tower_must_divide_if_the_engine_splits_them() -> None:
     tower = Vision((), num_heads=12, divides_heads=True)
     seeing = replace(llama_8b(), vision=tower)
     assert rules(seeing, Layout(tp=8)) == [Rule.HEADS_NOT_DIVISIBLE]
@@ -78,14 +78,14 @@ def test_weights_stored_by_bitsandbytes_stay_whole() -> None:
     assert rules(on_load, Layout(tp=2)) == []
 
 
-def test_what_overflows_in_fp16_needs_bf16_or_fp32() -> None:
+def test_models_that_overflow_in_fp16_need_bf16_or_fp32() -> None:
     gemma = replace(llama_8b(), architecture="Gemma2ForCausalLM")
     assert rules(gemma, gpu=T4) == [Rule.DTYPE_UNSUPPORTED]
     assert rules(gemma, gpu=T4, dtype="fp32") == []
     assert rules(llama_8b(), gpu=T4) == []
 
 
-def test_batch_defaults_go_by_the_name_of_the_gpu() -> None:
+def test_batch_defaults_depend_on_the_gpu_name() -> None:
     """MiniMax-M2 on four A800 has 5.6 GiB less room than on four A100: it samples 1024 sequences."""
     engine = load_engine("vllm", "0.13.0")
     for name, seqs in (("A100-80GB", 256), ("A800-80GB", 1024), ("H100", 1024)):
@@ -165,16 +165,14 @@ def test_every_first_version_is_one() -> None:
         ("bitsandbytes", "fp32", "0.11.0", False),
     ],
 )
-def test_quantised_kernels_compute_in_some_dtypes(
-    method: str, dtype: str, version: str, refused: bool
-) -> None:
+def test_quantized_kernels_support_some_dtypes(method: str, dtype: str, version: str, refused: bool) -> None:
     spec = replace(llama_8b(), dtype=dtype, quantization=Quantization(method, AWQ))
     assert rules(spec, WHOLE, version, dtype=dtype) == ([Rule.DTYPE_UNSUPPORTED] if refused else [])
-    # What a config states is replaced by what the kernels have.
+    # The kernels' dtypes override what the config states.
     assert rules(spec, WHOLE, version) == []
 
 
-def test_tensorrt_llm_runs_what_it_has() -> None:
+def test_tensorrt_llm_runs_its_listed_architectures() -> None:
     for architecture, found in (("BloomForCausalLM", [Rule.ENGINE_UNSUPPORTED]), ("Qwen3ForCausalLM", [])):
         spec = replace(llama_8b(), architecture=architecture)
         assert rules(spec, WHOLE, "1.2.0", engine="tensorrt-llm") == found
@@ -183,6 +181,6 @@ def test_tensorrt_llm_runs_what_it_has() -> None:
 
 
 @pytest.mark.parametrize(("version", "noted"), [("99.0", True), ("0.33.0", False), ("0.10.0", False)])
-def test_a_version_that_nothing_is_known_of_is_noted(version: str, noted: bool) -> None:
+def test_an_unknown_version_is_noted(version: str, noted: bool) -> None:
     notes = format_notes(llama_8b(), load_engine("vllm", version), PlanRequest())
     assert notes == ((f"vllm {version} is planned with what is known of 0.33.0",) if noted else ())

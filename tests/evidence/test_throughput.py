@@ -1,4 +1,4 @@
-"""The aims for time, on the evidence."""
+"""Accuracy targets for TTFT, TPOT and throughput, on the evidence."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_layouts_that_are_published_as_running_are_not_refused() -> None:
         ("a single 8x H200 node", ["8xH200"]),
     ],
 )
-def test_machines_are_read_from_words(description: str, machines: list[str]) -> None:
+def test_machines_are_read_from_descriptions(description: str, machines: list[str]) -> None:
     variant = {
         "model_id": None,
         "precision": "bf16",
@@ -104,7 +104,7 @@ def test_machines_are_read_from_words(description: str, machines: list[str]) -> 
     assert [claim.cluster_spec for claim in Claims(EVIDENCE).read(row)] == machines
 
 
-def test_mlperf_throughput_nobody_fitted_is_within_15_percent_at_the_median() -> None:
+def test_mlperf_throughput_which_was_not_fitted_is_within_15_percent_at_the_median() -> None:
     found = [
         abs(choice.same.estimate.throughput_tokens_per_s.value / choice.published.measured_tokens_per_s - 1)
         for choice in read_choices(EVIDENCE)[0]

@@ -1,4 +1,4 @@
-"""Throughput, TPOT and TTFT beside measurements, and layouts ranked as measured."""
+"""Compares predicted throughput, TPOT and TTFT with measurements."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Case:
 
     @property
     def group(self) -> str:
-        """The class of the band: 'served' for bursts to an HTTP server, else the layout's."""
+        """The band's class: 'served' for bursts to an HTTP server, else the layout's."""
         return "served" if self.measured.kind == "burst" else self.answer.group
 
     @property
     def is_steady(self) -> bool:
-        """Conversations sent all at once end in a long tail of few: no steady state, no part of a band."""
+        """False for conversations sent all at once: their long tail is no steady state and gets no band."""
         return self.measured.kind != "conversations"
 
     def misses(self) -> Iterator[tuple[str, Miss]]:
-        """Yield (figure, predicted beside measured) for each figure the row has."""
+        """Yield (figure, prediction and measurement) for each figure of the row."""
         name, estimate = title_of(self.measured.question), self.answer.estimate
         pairs = (
             ("throughput", self._throughput_tokens_per_s(), self.measured.throughput_tokens_per_s),
@@ -56,7 +56,7 @@ class Case:
 
 
 def title_of(question: Question) -> str:
-    """Return how the tables call a question."""
+    """Return a question's title in the tables."""
     model, request = question.model.rsplit("/", 1)[-1], question.request
     setup = f"{model} {question.dtype} {question.engine} {question.layout.label} on {question.gpu}"
     return f"{question.name} {setup}, {request.input_tokens}/{request.output_tokens}"
@@ -64,7 +64,7 @@ def title_of(question: Question) -> str:
 
 @lru_cache(maxsize=4)
 def read_cases(folder: Path) -> tuple[tuple[Case, ...], tuple[tuple[str, int], ...]]:
-    """Return the rows that can be compared, and (reason, number) of those that cannot."""
+    """Return the rows that can be compared, and (reason, count) of those that cannot."""
     planner, cases, left_out = Planner(folder), [], Counter[str]()
     for name, row in named_rows(folder, "throughput*.jsonl"):
         measured = read_measured(name.split(" ", 1)[0], row, planner.conversations)
@@ -117,7 +117,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
 
 
 def ratios(cases: tuple[Case, ...]) -> list[Ratio]:
-    """Return measured over predicted for every figure, by the class whose band it justifies."""
+    """Return measured over predicted for every figure, by the class whose band it belongs to."""
     return [
         Ratio(case.group, figure, miss.measured / miss.predicted)
         for case in cases

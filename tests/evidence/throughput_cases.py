@@ -1,4 +1,4 @@
-"""Rows of throughput.jsonl as the planner's own questions, and the planner's answers to them."""
+"""Turns rows of throughput.jsonl into questions to the planner, and answers them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.evidence.rows import OWN_FOLDER, Row, read_key, read_rows
 from tests.evidence.setups import even_replica
 
 DRIVER_BYTES = 600_000_000
-"""Held on an idle GPU before an engine starts."""
+"""Memory in use on an idle GPU before an engine starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the planner says to a question."""
+    """The planner's answer to a question."""
 
     question: Question
     group: str
     """'dense', 'experts' or 'pipelined'."""
     estimate: Estimate
     feasible: bool
-    """Weights and one request fit."""
+    """Whether weights and one request fit."""
 
 
 class Planner:
-    """Answers questions; remembers models and what they take in memory."""
+    """Answers questions, caching models and their memory."""
 
     def __init__(self, folder: Path) -> None:
         self.aliases: dict[str, Any] = read_key(folder, "throughput_models.json")
@@ -67,7 +67,7 @@ class Planner:
         self._models: dict[tuple[str, str, str], ModelSpec | None] = {}
 
     def model(self, name: str, engine: str, dtype: str) -> ModelSpec | None:
-        """Return the model as a checkpoint of that dtype would describe it; None where nobody knows it."""
+        """Return the model as a checkpoint of that dtype describes it; None if unknown."""
         key = (name, engine, dtype)
         if key not in self._models:
             self._models[key] = self._read(*key)
@@ -94,7 +94,7 @@ class Planner:
             return None
 
     def answer(self, question: Question) -> Answer | None:
-        """Return the planner's answer; None where the model or the GPU is not known."""
+        """Return the planner's answer; None if the model or the GPU is unknown."""
         model = self.model(question.model, question.engine, question.dtype)
         try:
             gpu = find_gpu(self.aliases["gpus"].get(question.gpu, question.gpu))

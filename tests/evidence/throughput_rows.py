@@ -1,4 +1,4 @@
-"""Read rows of throughput.jsonl: what was asked, what was measured, and why a row is left out."""
+"""Reads rows of throughput.jsonl: the setup, the measurements, or why a row is left out."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from tests.evidence.throughput_cases import Question
 EAGER_BEYOND_TOKENS = 8192
 """vLLM before 0.5 captured graphs up to this context (max_seq_len_to_capture) and ran longer ones without."""
 FIXED_RATE_PEAK = 50
-"""Serving rows with fewer requests at once were sent at a rate; the others all at the start."""
+"""Serving rows below this concurrency were sent at a rate; the others all at the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a row measured; absent figures are None."""
+    """The measurements of a row; absent figures are None."""
 
     question: Question
     kind: str
     """'offline', 'batch 1', 'rate' (serving at a rate), 'burst' (serving, all requests at the start) or
     'conversations' (a burst whose lengths vary widely)."""
     throughput_tokens_per_s: float | None = None
-    """Output tokens a second."""
+    """Output tokens per second."""
     tpot_s: float | None = None
     ttft_s: float | None = None
 
 
 def read_measured(name: str, row: Row, conversations: Collection[int] = ()) -> Measured | str:
-    """Return what a row measured, or the reason why it is left out.
+    """Return the measurements of a row, or why it is left out.
 
-    `conversations` are the total input tokens by which rows with conversations of widely varying length are
-    known.
+    `conversations`: total input tokens that identify rows with conversations of very different lengths.
     """
     reader = _READERS.get(row["kind"])
     measured = reader(name, row) if reader else f"{row['kind']}: no layout stated"
@@ -83,7 +82,7 @@ def _batch1(name: str, row: Row) -> Measured | str:
 def _serving(name: str, row: Row) -> Measured | str:
     command, hardware = str(row.get("command", "")), str(row.get("hardware") or "")
     if "speculative" in command:
-        return "serving: speculative decoding is not modelled"
+        return "serving: speculative decoding is not modeled"
     gpu = re.search(r"NVIDIA ([AH]\d+) SXM", hardware)
     model = re.search(r"(?:serve|--model-path|--model) (\S+/\S+)", command)
     if gpu is None or model is None or "requests" not in row:
@@ -94,7 +93,7 @@ def _serving(name: str, row: Row) -> Measured | str:
     outputs = max(1, round(row["total_generated_tokens"] / requests))
     served_s = row["mean_ttft_ms"] / 1e3 + outputs * row["mean_tpot_ms"] / 1e3
     at_rate = row["peak_concurrent"] < FIXED_RATE_PEAK
-    # Sent at a rate, the mean number in flight follows from Little's law.
+    # For requests sent at a rate, Little's law gives the mean number in flight.
     in_flight = max(1, round(row["output_tok_s"] / outputs * served_s)) if at_rate else requests
     engine = {"vllm": "vllm", "sglang": "sglang"}.get(row["engine"], "tensorrt-llm")
     version = dict(row.get("engine_versions") or {}).get({"vllm": "vLLM", "sglang": "SGLang"}.get(engine, ""))
@@ -121,7 +120,7 @@ def _serving(name: str, row: Row) -> Measured | str:
 
 
 def _flag(command: str, name: str) -> int | None:
-    """Return the number that a command gives an option."""
+    """Return the number that a command passes for an option."""
     found = re.search(rf"--(?:{name})[ =](\d+)", command)
     return int(found[1]) if found else None
 

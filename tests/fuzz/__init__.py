@@ -1,1 +1,1 @@
-"""Generated configs, models, snapshots, specs and options through the whole command, by fixed seeds."""
+"""Fuzzing: generated configs, models, snapshots, specs and options through the whole command, by seed."""

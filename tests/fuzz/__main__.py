@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz [COUNT] [--first N]`: run cases, print what failed and what they took.
+"""`python -m tests.fuzz [COUNT] [--first N]`: run cases, print failures and the time and memory taken.
 
-Cases run in batches, each in a process of its own, so that what one batch keeps in caches is not counted
-against the next, and so that a case which crashes its process is named.
+Cases run in batches, each in its own process, so that caches of one batch do not count towards the memory of
+the next, and a case that crashes its process can be named.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BATCH_TIMEOUT_S = 3600
 
 
 def main() -> int:
-    """Return 0 when every case was answered in time, within memory and without a fault."""
+    """Return 0 when every case was answered within time and memory and without a fault."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("count", nargs="?", type=int, default=20_000, help="cases to run")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")

@@ -1,4 +1,4 @@
-"""One case: the arguments of one command, and the files that they name. The same number is the same case."""
+"""One case: a command's arguments and the files they name. A number always gives the same case."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODELS += (
 
 
 def arguments_of(number: int, folder: Path) -> list[str]:
-    """Return the arguments of case `number`; what they name is written into `folder`, which is empty."""
+    """Return the arguments of case `number`, and write the files they name into the empty `folder`."""
     rng = random.Random(f"clusterview {number}")
     kind = rng.random()
     if kind < 0.5:

@@ -1,4 +1,4 @@
-"""Clusters: snapshots changed in random places, and specs as people mistype them."""
+"""Clusters: snapshots with random changes, and specs with typing errors."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _NOISE = (
 
 
 def good_spec(rng: random.Random) -> str:
-    """Return a spec that is one."""
+    """Return a valid spec."""
     return rng.choice(_SHAPES).format(rng.choice(TYPES))
 
 
 def spec(rng: random.Random) -> str:
-    """Return a spec that may be none."""
+    """Return a spec that may be invalid."""
     text = list(good_spec(rng))
     for _ in range(rng.choice((0, 0, 1, 2, 3))):
         at = rng.randint(0, len(text))
@@ -59,7 +59,7 @@ def spec(rng: random.Random) -> str:
 
 
 def write_snapshot(rng: random.Random, folder: Path) -> Path:
-    """Write a snapshot, mostly changed somewhere; return its path."""
+    """Write a snapshot, usually with random changes; return its path."""
     body = json.loads(dump_cluster(parse_cluster_spec(good_spec(rng))))
     cluster = body["cluster"]
     cluster["taken_at_s"] = 1.79e9
@@ -74,7 +74,7 @@ def write_snapshot(rng: random.Random, folder: Path) -> Path:
         ]
     for node in cluster["nodes"]:
         node["network_bytes_per_s"] = rng.choice((None, 5e10, 1.25e7))
-    # Most places are in GPUs: leave few of them, so that the rest is changed as often.
+    # Most values belong to GPUs. Keep few of them, so that other values are changed as often.
     target = cluster if rng.random() < 0.7 else body
     target_changed = changed(rng, target, 2) if rng.random() < 0.8 else target
     body = {**body, "cluster": target_changed} if target is cluster else target_changed

@@ -1,4 +1,4 @@
-"""Model folders: configs of many families and of the catalogue, changed; indexes and weights beside them."""
+"""Model folders: changed configs of many families and of the catalog, some with an index or weights."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _LISTS = ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules
 
 
 def write_model(rng: random.Random, folder: Path) -> Path:
-    """Write a folder with a config.json, now and then with an index or weights; return what to name."""
+    """Write a folder with a config.json, sometimes with an index or weights; return a value for --model."""
     config = _config(rng)
     if rng.random() < 0.25:
-        config["quantization_config"] = _quantisation(rng)
+        config["quantization_config"] = _quantization(rng)
     config = changed(rng, config, 2) if rng.random() < 0.7 else config
     (folder / "config.json").write_bytes(damaged_text(rng, config))
     kind = rng.random()
@@ -62,7 +62,7 @@ def write_model(rng: random.Random, folder: Path) -> Path:
     elif kind < 0.3:
         _write_weights(rng, folder)
     elif kind < 0.33:
-        (folder / "hf_quant_config.json").write_bytes(damaged_text(rng, {"quantization": _quantisation(rng)}))
+        (folder / "hf_quant_config.json").write_bytes(damaged_text(rng, {"quantization": _quantization(rng)}))
     return rng.choice((folder, folder / "config.json"))
 
 
@@ -74,12 +74,12 @@ def _config(rng: random.Random) -> dict[str, Any]:
 
 
 def pattern(rng: random.Random) -> str:
-    """Return a module pattern: an expression of a few atoms, a glob, or a name."""
+    """Return a module pattern: a short regular expression, a glob, or a name."""
     text = "".join(rng.choice(_ATOMS) for _ in range(rng.randint(1, 12)))
     return rng.choice(("re:", "re:.*", "", "*", "model.layers.3.")) + text * rng.choice((1, 1, 1, 30))
 
 
-def _quantisation(rng: random.Random) -> dict[str, Any]:
+def _quantization(rng: random.Random) -> dict[str, Any]:
     method = rng.choice(_METHODS)
     weights = {"num_bits": rng.choice((4, 8, 3, 0)), "type": rng.choice(("int", "float")), "group_size": 128}
     targets = ["Linear"] if rng.random() < 0.5 else [pattern(rng) for _ in range(rng.randint(1, 4))]
@@ -105,7 +105,7 @@ def _write_index(rng: random.Random, folder: Path) -> None:
 
 
 def _write_weights(rng: random.Random, folder: Path) -> None:
-    """Write a small checkpoint, right or wrong in its header; its config is then small as well."""
+    """Write a small checkpoint with a valid or invalid header, and shrink the config to match."""
     if rng.random() < 0.5:
         config = {**sized("llama"), "torch_dtype": "bfloat16", "tie_word_embeddings": False}
         (folder / "config.json").write_text(json.dumps(config))

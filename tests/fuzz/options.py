@@ -1,4 +1,4 @@
-"""Lists of options: right ones, mistyped ones, absurd values."""
+"""Lists of options: valid ones, misspelled ones, absurd values."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _RIGHT = (
 
 
 def options(rng: random.Random, most: int) -> list[str]:
-    """Return up to `most` options; each value is right or wrong by chance."""
+    """Return up to `most` options with valid or invalid values."""
     found: list[str] = []
     for _ in range(rng.randint(0, most)):
         if rng.random() < 0.2:

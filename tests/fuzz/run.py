@@ -1,4 +1,4 @@
-"""Run one case through the whole command in this process, and judge what came out of it."""
+"""Run one case through the whole command in this process, and check the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a case did: its status, what is wrong with it (empty: nothing), and what it took."""
+    """The result of a case: exit status, fault ('' for none), and the time and memory taken."""
 
     number: int
     status: int
@@ -37,11 +37,11 @@ class Outcome:
 
 
 class _TooLong(BaseException):
-    """Nothing in the product catches this."""
+    """Raised by the timer; a BaseException, so that the product does not catch it."""
 
 
 def run_case(number: int) -> Outcome:
-    """Run case `number`. Needs the main thread: a timer of this process interrupts it after its CPU time."""
+    """Run case `number`. Main thread only: a CPU timer interrupts a case that takes too long."""
     status, fault, begun_s = -1, "", time.process_time()
     out, err = io.StringIO(), io.StringIO()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
@@ -60,7 +60,7 @@ def run_case(number: int) -> Outcome:
 
 
 def peak_rss_bytes() -> int:
-    """Return the most memory this process ever held."""
+    """Return this process's peak resident memory."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -109,7 +109,7 @@ def _not_json(out: str) -> str:
 
 
 def isolate() -> None:
-    """Keep cases from the network and from what the caller's environment names."""
+    """Keep cases away from the network and from the caller's environment."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     for name in ("RAY_ADDRESS", "HF_ENDPOINT"):
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""A slice of the generated cases; `make fuzz` runs 20,000."""
+"""A sample of the generated cases; `make fuzz` runs 20,000."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fuzz.run import _judge
 
 
 @pytest.mark.timeout(280)
-def test_a_slice_is_answered_without_a_fault() -> None:
+def test_a_sample_is_answered_without_a_fault() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "150", "--first", "1000000"], capture_output=True, text=True
     )

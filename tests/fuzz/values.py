@@ -1,4 +1,4 @@
-"""Values that do not belong where they are put, and changes of JSON values in random places."""
+"""Unexpected values, and random changes to JSON values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ABSURD: tuple[Any, ...] = (
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value inside a JSON value; of long lists only the beginning."""
+    """Yield the path of every value inside a JSON value; of long lists, only the first few."""
     children = (
         value.items() if isinstance(value, dict) else enumerate(value[:8]) if isinstance(value, list) else ()
     )
@@ -41,7 +41,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(rng: random.Random, value: Any, most: int = 3) -> Any:
-    """Return a copy in which up to `most` places hold something else, are gone, doubled, or new."""
+    """Return a copy with up to `most` values replaced, removed, duplicated or added."""
     changed_value = copy.deepcopy(value)
     for _ in range(rng.randint(1, most)):
         found = list(places(changed_value))
@@ -72,7 +72,7 @@ def _change(rng: random.Random, inside: Any, key: Any) -> None:
 
 
 def _near(rng: random.Random, value: Any) -> Any:
-    """Return a value of the same kind that may well be a valid one."""
+    """Return a value of the same kind, which may be valid."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float) and abs(value) < 1e300:
@@ -83,7 +83,7 @@ def _near(rng: random.Random, value: Any) -> Any:
 
 
 def damaged_text(rng: random.Random, value: Any) -> bytes:
-    """Return JSON text of a value; now and then cut short, or with bytes in it that do not belong there."""
+    """Return JSON text of a value, sometimes truncated or with stray bytes."""
     data = json.dumps(value).encode("utf-8", "surrogatepass")
     kind = rng.random()
     if kind < 0.02:

@@ -1,4 +1,4 @@
-"""One embedded cluster for each module that asks for one, in a state folder of its own."""
+"""One embedded cluster per test module that asks for one, with its own state folder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ["CLUSTERVIEW_STATE_DIR"] = str(folder)
     os.environ.pop("RAY_ADDRESS", None)
     yield folder
-    # A test that failed half-way must not leave a cluster running.
+    # A test that fails halfway must not leave a cluster running.
     for record in read_records():
         os.kill(record.pid, signal.SIGTERM)
-    # A keeper is the last to go: it waits for all that it started.
+    # The keeper ends last: it waits for everything it started.
     assert wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(folder)), 60)
     for name, value in before.items():
         if value is None:
@@ -45,7 +45,7 @@ def fake_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def view(state_dir: Path) -> Iterator[SessionView]:
-    """A session on a simulated cluster of two nodes with four GPUs each; afterwards nothing of it is left."""
+    """A session on a simulated cluster of two nodes with four GPUs each; checked for leftovers at the end."""
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as opened:
         opened.settled_cluster(START_S)
         temp_dir = str(Path(record_of(SPEC).socket_path).parent)

@@ -1,4 +1,4 @@
-"""A Python environment without some packages: what a cluster's nodes may have."""
+"""Makes a Python environment that lacks some packages, as a cluster's nodes may."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sys.meta_path[:] = [Hiding if finder is PLAIN else finder for finder in sys.meta
 
 
 def python_without(folder: Path, names: tuple[str, ...]) -> str:
-    """Return the Python of a new environment in `folder` with our packages, without these and clusterview."""
+    """Return the Python of a new environment in `folder`: ours without clusterview and these packages."""
     made = folder / f"without-{'-'.join(names)}"
     python = made / "bin" / "python"
     if not python.exists():

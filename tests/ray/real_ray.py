@@ -1,11 +1,11 @@
-"""Ray clusters as their users start them: `ray start` processes, each node with a driver library of its own.
+"""Ray clusters as users start them: `ray start` processes, each node with its own (fake) driver library.
 
     with RealRay(library) as ray:                       # library: the fixture fake_nvml_library
         ray.start_head()
         ray.start_nodes(RealNode("gpu-a", nvml_gpus=4), RealNode("gpu-b", nvml_gpus=4))
         run_clusterview("--dry-run", "--address", ray.address, **ray.user_environment())
 
-All is bound to loopback, on free ports, in a folder of its own. Only its own processes are ended.
+Everything is bound to loopback, on free ports, in its own folder. Only processes started here are ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.ray.other_python import python_without
 from tests.ray.support import processes_of, wait_until
 
 _START_S = 120.0
-# Ray turns 127.0.0.1 into the machine's outward address, where nothing listens; not so its neighbours.
+# Ray replaces 127.0.0.1 by the machine's external address, where nothing listens. It leaves 127.0.0.2 alone.
 _HEAD = "127.0.0.2"
 _OBJECT_STORE_BYTES = 80 * 1024**2
 _MARK = "CLUSTERVIEW_TEST_RAY"
@@ -38,26 +38,26 @@ _OURS = ("RAY_", "FAKE_", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPATH
 
 @dataclass(frozen=True)
 class RealNode:
-    """One machine: what Ray is told of it, and what NVML shows on it."""
+    """One machine: what `ray start` is given, and what NVML shows."""
 
     name: str
     nvml_gpus: int | None = 0
-    """GPUs that the driver library shows; None: there is no driver library."""
+    """GPUs that the driver library shows; None: no driver library."""
     num_gpus: int | None = None
-    """Ray's --num-gpus; None: Ray counts what it finds, as on a real machine."""
+    """Ray's --num-gpus; None: Ray detects GPUs, as on a real machine."""
     num_cpus: int = 4
     labels: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     """Further environment, such as FAKE_HANG (see tests/cluster/probe/fake_nvml.c)."""
     lacks: tuple[str, ...] = ()
-    """Packages that the node's Python does not have, such as 'torch'."""
+    """Packages missing from the node's Python, such as 'torch'."""
 
 
 class RealRay:
-    """One cluster and the processes of it that were started here."""
+    """One cluster and the processes that were started for it."""
 
     def __init__(self, library: Path | None, *, token: str | None = None) -> None:
-        """`library` is the folder of the fake NVML; with `token` the cluster lets nobody else in."""
+        """`library` is the folder of the fake NVML; with `token` the cluster requires it."""
         self.folder = tempfile.mkdtemp(prefix="cvreal-", dir="/tmp")
         self.port = free_port()
         self.token = token
@@ -90,11 +90,11 @@ class RealRay:
         self._await(lambda: self._num_alive() == 1, "head")
 
     def start_nodes(self, *nodes: RealNode) -> None:
-        """Start nodes and wait until Ray counts them."""
+        """Start nodes and wait until Ray lists them as alive."""
         expected = self._num_alive() + len(nodes)
         for node in nodes:
             self._start(node, [], {"address": self.address})
-            # Nodes of one machine share a folder: two that start at once choose one name for their sockets.
+            # Nodes of one machine share a folder, and two that start at once choose the same socket name.
             self._await(partial(self._has_raylet, node.name), node.name)
         self._await(lambda: self._num_alive() == expected, ", ".join(node.name for node in nodes))
 
@@ -125,14 +125,14 @@ class RealRay:
         return {**env, **node.env}
 
     def ray_environment(self) -> dict[str, str]:
-        """Return the variables with which a process may enter, in Ray's own way."""
+        """Return the variables that Ray needs to accept a process."""
         common = {"RAY_USAGE_STATS_ENABLED": "0"}
         if self.token is None:
             return {**common, "RAY_AUTH_MODE": "disabled"}
         return {**common, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
 
     def user_environment(self, **changes: str) -> dict[str, str]:
-        """Return the environment of somebody who uses the cluster from a machine without a GPU."""
+        """Return the environment of a user on a machine without a GPU."""
         return {**_plain_environment(), **self.ray_environment(), **changes}
 
     def pids(self, name: str) -> dict[int, str]:
@@ -150,7 +150,7 @@ class RealRay:
         return any(_is_raylet(command) for command in self.pids(name).values())
 
     def raylet_pid(self, name: str) -> int:
-        """Return the process of a node's raylet."""
+        """Return the pid of a node's raylet."""
         return next(pid for pid, command in self.pids(name).items() if _is_raylet(command))
 
     def log(self, name: str) -> str:
@@ -158,7 +158,7 @@ class RealRay:
         return Path(self.folder, f"{name}.log").read_text(errors="replace")
 
     def _num_alive(self) -> int:
-        """Ask the head how many nodes live; a process of its own, as the caller must not become a driver."""
+        """Return how many nodes are alive. Uses a child process: the caller must not become a Ray driver."""
         env = {**self.user_environment(), _MARK: self.folder}
         done = subprocess.run(
             [sys.executable, "-c", _COUNT, self.address], env=env, capture_output=True, text=True, timeout=60
@@ -182,7 +182,7 @@ class RealRay:
         """End what was started here, workers included, and remove its files."""
         while self._started:
             _kill(self._started.popitem()[1])
-        # What had lost its parent before: found by the folder, which no other process knows.
+        # Orphans are found by the folder on their command line, which no other process has.
         wait_until(lambda: not processes_of(self.folder), 10)
         end_processes(processes_of(self.folder))
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -201,7 +201,7 @@ def _is_raylet(command: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens now."""
+    """Return a port on which nothing listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return int(unused.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Real Ray clusters for tests: sessions on them, orders for them, and a look at what is left behind."""
+"""Helpers for tests on real Ray clusters: sessions, orders, and checks for leftovers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from typing import Any
 
 from cluster.bridge.process_table import processes_titled
 from cluster.bridge.state.records import ClusterRecord
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.layout import Layout
 
 SPEC = "2x4xA100-80GB"
+ENGINE = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.14.0")
 PLANNED_BYTES = 60 * 2**30
 START_S = 90.0
 
@@ -58,10 +61,8 @@ def order(
     fields: dict[str, Any] = {
         "name": name,
         "model": ModelSource(name="tiny", config=TINY_LLAMA, scale="tiny"),
-        "label": f"TP={tp}, PP={pp}, DP={replicas}",
-        "tp": tp,
-        "pp": pp,
-        "dp": replicas,
+        "layout": Layout(tp=tp, pp=pp, dp=replicas),
+        "engine": ENGINE,
         "ranks": tuple(places),
         "device": "cpu",
         "dtype": "fp32",
@@ -105,7 +106,7 @@ print(json.dumps({"groups": groups, "actors": ray.util.list_named_actors(), "fre
 
 
 def ray_holds(record: ClusterRecord, address: str) -> dict[str, Any]:
-    """Ask Ray itself, from a driver of its own, what it holds: groups, named actors, free GPUs by node."""
+    """Ask Ray, in a separate driver, what it holds: placement groups, named actors, free GPUs by node."""
     temp_dir = str(Path(record.socket_path).parent)
     done = subprocess.run(
         [sys.executable, "-c", _LOOK, address, record.auth_token, temp_dir],
@@ -119,7 +120,7 @@ def ray_holds(record: ClusterRecord, address: str) -> dict[str, Any]:
 
 
 def processes_of(temp_dir: str) -> dict[int, str]:
-    """Return the living processes that work for the embedded cluster in this folder: pid -> command line."""
+    """Return the running processes of the embedded cluster in this folder: pid -> command line."""
     found = {}
     titled = processes_titled("ray::", temp_dir)
     for entry in Path("/proc").iterdir():
@@ -130,7 +131,7 @@ def processes_of(temp_dir: str) -> dict[int, str]:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        # Ray's agents write their title over their environment.
+        # Ray's agents overwrite their environment with their process title.
         if temp_dir.encode() in environment or temp_dir in command or int(entry.name) in titled:
             found[int(entry.name)] = command.strip()
     return {pid: command for pid, command in found.items() if command}
@@ -143,7 +144,7 @@ def pids_of_actor(temp_dir: str, class_name: str) -> list[int]:
 
 
 def wait_until(is_true: Callable[[], bool], timeout_s: float) -> bool:
-    """Look again and again; False when it did not become true in time."""
+    """Poll until `is_true`; return False on timeout."""
     until_s = time.monotonic() + timeout_s
     while not is_true():
         if time.monotonic() > until_s:

@@ -1,4 +1,4 @@
-"""Joining by address: a cluster that has nothing of ours, and addresses where no cluster is."""
+"""Joining by address: a cluster without clusterview, and addresses without a cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPEC = "1x2xT4"
 
 @pytest.fixture(scope="module")
 def head(state_dir: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A running cluster: its address, and the environment in which Ray lets somebody in."""
+    """A running cluster: its address, and the environment that Ray needs to accept a driver."""
     attachment = attach(SPEC, lambda message, fraction: None)
     assert attachment is not None
     folder = str(Path(attachment.record.socket_path).parent)
@@ -82,7 +82,7 @@ def test_the_package_travels_to_the_nodes(head: tuple[str, dict[str, str]], tmp_
     assert "py_modules_files" in done.stdout
 
 
-def test_a_wrong_token_is_told(head: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_reported(head: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     address, environment = head
     for name, value in {**environment, "RAY_AUTH_TOKEN": "wrong"}.items():
         monkeypatch.setenv(name, value)
@@ -117,7 +117,7 @@ def test_somebody_listens_and_says_nothing() -> None:
         )
 
 
-def test_a_web_server_is_no_ray_head() -> None:
+def test_a_web_server_is_not_a_ray_head() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -129,11 +129,11 @@ def test_a_web_server_is_no_ray_head() -> None:
 @pytest.mark.parametrize(
     "address", ["nonsense", "host:", ":6379", "host:99999", "ray://host:10001", "h:6379\x1b[2J"]
 )
-def test_an_address_that_is_none_is_refused_in_one_line(address: str) -> None:
+def test_an_invalid_address_is_refused_in_one_line(address: str) -> None:
     line = one_line_error(run_clusterview("status", "--address", address))
     assert line.isprintable()
 
 
 def test_the_environment_is_as_it_was() -> None:
-    """These tests must leave no token behind for the next ones."""
+    """These tests must not leave a token behind for later ones."""
     assert "RAY_AUTH_TOKEN" not in os.environ

@@ -1,4 +1,4 @@
-"""Deployments on a real multi-node Ray cluster: exact GPUs, real tokens, failures, nothing left behind."""
+"""Deployments on a real multi-node Ray cluster: exact GPUs, real tokens, failures, and no leftovers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.ray.support import (
 
 pytestmark = pytest.mark.ray
 
-# Not the lowest indices, and both nodes: what Ray would choose by itself is something else.
+# Not the lowest indices, and on both nodes: Ray would not choose these by itself.
 TWO_BY_TWO = [[(0, 2), (0, 3)], [(1, 1), (1, 3)]]
 
 
@@ -90,7 +90,7 @@ def ask(view: SessionView, name: str, text: str, max_tokens: int) -> list[TokenS
 
 
 def test_a_deployment_from_order_to_stop(view: SessionView) -> None:
-    """TP=2, DP=2 on chosen GPUs: they are claimed exactly, serve, show in the readings, and are freed."""
+    """TP=2, DP=2 on chosen GPUs: exactly these are claimed, serve, show in the readings, and are freed."""
     status = start(view, "whole", TWO_BY_TWO)
     assert status.state == "ready", status.reason
     assert ranks_in(status, "ready") == 4
@@ -136,8 +136,8 @@ def claimed(view: SessionView) -> dict[str, str]:
     return {gpu.uuid: gpu.claimed_by for gpu in gpus if gpu.claimed_by}
 
 
-def test_orders_that_do_not_hold_are_refused(view: SessionView) -> None:
-    """A taken name, a held GPU, too little free memory, a model the engine does not run, an unknown name."""
+def test_invalid_orders_are_refused(view: SessionView) -> None:
+    """A taken name, a claimed GPU, too little free memory, an unsupported model, an unknown name."""
     assert view.cluster is not None
     first = start(view, "first", [[(0, 0)]])
     assert first.state == "ready"
@@ -158,7 +158,7 @@ def test_orders_that_do_not_hold_are_refused(view: SessionView) -> None:
     view.session.stop("first").result(START_S)
 
 
-def test_a_failure_that_no_restart_mends_is_told_and_frees_the_gpus(view: SessionView) -> None:
+def test_a_permanent_failure_is_reported_and_frees_the_gpus(view: SessionView) -> None:
     config = {**order(view.cluster, "x", [[(0, 0)]]).model.config, "num_attention_heads": 7}  # type: ignore[arg-type]
     model = order(view.cluster, "x", [[(0, 0)]]).model.model_copy(update={"config": config})  # type: ignore[arg-type]
     status = start(view, "broken", [[(0, 0)]], model=model)
@@ -178,13 +178,13 @@ def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: Session
     answer = post(status.endpoint, "/v1/completions", {"model": "tiny", "prompt": "ab", "max_tokens": 3})
     assert answer["usage"]["completion_tokens"] == 3  # type: ignore[index]
     assert view.wait(lambda: state_of(view, "gang") == "ready", START_S), view.find("gang")
-    mended = view.find("gang")
-    assert mended is not None
-    assert sorted(replica.restarts for replica in mended.replicas) == [0, 1]
+    restarted = view.find("gang")
+    assert restarted is not None
+    assert sorted(replica.restarts for replica in restarted.replicas) == [0, 1]
     after = pids_of_actor(temp_dir(), "RankActor")
-    # The whole group of the killed rank is new, the other group is untouched.
+    # The whole group of the killed rank is replaced, and the other group is untouched.
     assert len(set(before) & set(after)) == 2 and len(after) == 4
-    assert [rank.gpu_index for rank in mended.ranks] == [2, 3, 1, 3]
+    assert [rank.gpu_index for rank in restarted.ranks] == [2, 3, 1, 3]
 
     (controller,) = pids_of_actor(temp_dir(), "Controller")
     os.kill(controller, signal.SIGKILL)
@@ -205,7 +205,7 @@ def answers(endpoint: str | None) -> bool:
 
 
 def test_stages_on_two_nodes(view: SessionView) -> None:
-    """A pipeline whose stages lie on different nodes answers; a new router serves at the old port."""
+    """A pipeline over two nodes answers, and a restarted router serves on the same port."""
     status = start(view, "pipe", [[(0, 0), (0, 1), (1, 0), (1, 1)]], pp=2)
     assert status.state == "ready", status.reason
     answer = post(status.endpoint, "/v1/completions", {"model": "tiny", "prompt": "ab", "max_tokens": 4})

@@ -1,4 +1,4 @@
-"""The whole way: a checkpoint split over ranks on two nodes answers over HTTP as transformers does."""
+"""End to end: a checkpoint split over ranks on two nodes answers over HTTP as transformers does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.cli.session_view import SessionView
-from cluster.deploy.router.model_tokenizer import ModelTokenizer
+from cluster.deploy.router.router_tokenizer import RouterTokenizer
 from cluster.deploy.spec import ModelSource
 from tests.cluster.runtime.checkpoints import make_checkpoint, read_config, reference
 from tests.ray.support import START_S, order
@@ -33,7 +33,7 @@ def complete(endpoint: str, prompt: tuple[int, ...]) -> str:
 
 
 def as_text(token_ids: list[int]) -> str:
-    decoder = ModelTokenizer(None, VOCAB_SIZE).decoder()
+    decoder = RouterTokenizer(None, VOCAB_SIZE).decoder()
     return "".join(decoder.push(token_id) for token_id in token_ids) + decoder.flush()
 
 

@@ -1,4 +1,4 @@
-"""A node dies: its readings say so, its replica is given up with the reason, the other replica serves on."""
+"""A node dies: its readings and its replica say so, and the other replica keeps serving."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEC = "2x1xL4"
 NOTICED_S = 60.0
 
 
-def test_a_lost_node_takes_only_its_own_replica_along(state_dir: Path) -> None:
+def test_a_lost_node_ends_only_its_own_replica(state_dir: Path) -> None:
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         folder = record_of(SPEC).temp_dir

@@ -1,4 +1,4 @@
-"""Real nodes that lack something: said before anything is claimed, a line a node, without restarts."""
+"""Real nodes that lack something: reported before anything is claimed, one line per node, no restarts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ray
 
 ORDER_S = 120.0
 BROKEN, BARE = "gpu-broken", "gpu-bare"
-# Passes for a CUDA build where it is asked what it is, and fails in a rank, as one whose libraries are gone.
+# Looks like a CUDA build when asked for its version, and fails in a rank for a missing library.
 _BROKEN_TORCH = """
 import sys
 if "-c" not in sys.orig_argv:
@@ -93,7 +93,7 @@ def test_a_node_without_torch_is_named_before_anything_is_claimed(real_view: Ses
     assert seen["head"].state == "ok" and set(seen["head"].packages) >= {"starlette", "uvicorn"}
 
 
-def test_a_check_looks_at_every_node_and_starts_nothing(real_view: SessionView) -> None:
+def test_a_check_asks_every_node_and_starts_nothing(real_view: SessionView) -> None:
     source = ModelSource(name="org/name", hub_id="org/name", config=TINY_LLAMA)
     finish(real_view.session.check(ordered(real_view, "both", source, BROKEN, BARE)), ORDER_S)
     seen = verdicts(real_view)
@@ -108,7 +108,7 @@ def test_a_check_looks_at_every_node_and_starts_nothing(real_view: SessionView) 
 
 
 def test_what_fails_only_in_a_rank_ends_the_deployment_at_once(real_view: SessionView) -> None:
-    """A start that would fail the same way again is not tried again."""
+    """A start that would fail in the same way is not repeated."""
     spec = ordered(real_view, "broken", dummy(), BROKEN)
     finish(real_view.session.deploy(spec), ORDER_S)
     began_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""The headless verbs on a real Ray cluster: `ray start` nodes, read through NVML, behind a token."""
+"""The commands on a real Ray cluster: `ray start` nodes, read through NVML, protected by a token."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def real(head: RealRay) -> RealRay:
 
 @pytest.fixture
 def driver(real: RealRay, monkeypatch: pytest.MonkeyPatch) -> RealRay:
-    """The cluster, with this process's environment such that a session may enter it."""
+    """The cluster, with this process's environment set so that a session can join it."""
     for name, value in real.ray_environment().items():
         monkeypatch.setenv(name, value)
     return real
 
 
 def without_auth(ray: RealRay, **changes: str) -> dict[str, str]:
-    """Return a user's environment in which no token is set but by `changes`."""
+    """Return a user's environment without a token, plus `changes`."""
     environment = ray.user_environment(HOME=ray.folder)
     return {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")} | changes
 
@@ -122,7 +122,7 @@ def test_doctor_names_what_is_wrong_with_a_node(real: RealRay) -> None:
         ("", "~/.ray/auth_token does not exist"),
     ],
 )
-def test_a_token_that_does_not_fit_is_said_but_not_shown(real: RealRay, token: str, said: str) -> None:
+def test_a_wrong_token_is_reported_but_not_shown(real: RealRay, token: str, said: str) -> None:
     environment = without_auth(real, RAY_AUTH_TOKEN=token)
     line = one_line_error(run_clusterview("status", "--address", real.address, **environment))
     assert f"the Ray head at {real.address} rejected the connection" in line
@@ -130,7 +130,7 @@ def test_a_token_that_does_not_fit_is_said_but_not_shown(real: RealRay, token: s
     assert "wr0ng" not in line
 
 
-def test_a_machine_of_no_cluster_is_told_at_once(real: RealRay) -> None:
+def test_a_machine_outside_any_cluster_is_reported_at_once(real: RealRay) -> None:
     """Ray itself would look for a raylet on this machine for a minute."""
     apart = ["unshare", "--pid", "--fork", "--mount-proc"]
     if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
@@ -143,7 +143,7 @@ def test_a_machine_of_no_cluster_is_told_at_once(real: RealRay) -> None:
 
 
 def test_a_node_that_does_not_answer_is_listed_as_late(driver: RealRay) -> None:
-    """Its raylet cannot start a probe; the others are read, and nobody waits for ever."""
+    """Its raylet cannot start a probe. The others are read, and the command does not wait forever."""
     raylet = driver.raylet_pid("gpu-b")
     kill(raylet, signal.SIGSTOP)
     try:

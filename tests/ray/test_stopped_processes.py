@@ -1,6 +1,6 @@
-"""SIGSTOP, part by part, while two replicas serve: noticed within seconds, and all serves again soon after.
+"""SIGSTOP to each process in turn while two replicas serve: noticed within seconds, and serving again soon.
 
-One cluster and one deployment for all cases, in turn: each must leave it serving for the next.
+All cases share one cluster and one deployment; each must leave it serving for the next.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HEALED_S = 30.0
 
 @pytest.fixture(scope="module")
 def serving(state_dir: Path) -> Iterator[SessionView]:
-    """A session with a deployment of two replicas, a node each, two ranks each."""
+    """A session with a deployment of two replicas on one node each, with two ranks each."""
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         cluster = view.settled_cluster(START_S)
         spec = order(cluster, "pair", [[(0, 0), (0, 1)], [(1, 0), (1, 1)]], planned_bytes=2**30)
@@ -58,7 +58,7 @@ def is_ready(view: SessionView) -> bool:
 
 
 def ask(view: SessionView) -> dict[str, Any]:
-    """Send a prompt as any client does; waits as long as healing may take."""
+    """Send a prompt as any client does, with a timeout that allows for recovery."""
     body = json.dumps({"model": "tiny", "prompt": [1, 2, 3], "max_tokens": 4}).encode()
     request = urllib.request.Request(
         f"{status(view).endpoint}/v1/completions", body, {"content-type": "application/json"}
@@ -68,7 +68,7 @@ def ask(view: SessionView) -> dict[str, Any]:
 
 
 def stop_and_see(view: SessionView, what: str, sees: Callable[[DeploymentStatus], bool]) -> int:
-    """Stop a part; the deployment's status must say so in time, and then be ready again in time."""
+    """Stop a process. The status must show it in time, and then be ready again in time."""
     pid = victim(record_of(SPEC), what)
     os.kill(pid, signal.SIGSTOP)
     assert view.wait(lambda: sees(status(view)), NOTICED_S), status(view)
@@ -98,13 +98,13 @@ def test_a_router_that_is_stopped_again_is_replaced_on_its_port(serving: Session
     assert "router: 1 restart; last problem" in run_clusterview("status", "pair").stdout
 
 
-def test_a_stopped_rank_is_said_and_continued(serving: SessionView) -> None:
+def test_a_stopped_rank_is_reported_and_continued(serving: SessionView) -> None:
     stop_and_see(serving, "rank", lambda s: s.state == "degraded" and "has not answered for" in s.reason)
     troubles = [replica.last_trouble for replica in status(serving).replicas]
     assert any("was stopped by a signal" in trouble for trouble in troubles), troubles
 
 
-def test_a_stopped_controller_is_told_with_its_ranks_as_last_known(serving: SessionView) -> None:
+def test_a_stopped_controller_is_reported_with_its_ranks_as_last_known(serving: SessionView) -> None:
     pid = victim(record_of(SPEC), "controller")
     with held(pid):
         time.sleep(2.0)
@@ -136,7 +136,7 @@ def all_read(view: SessionView) -> bool:
 def test_a_session_goes_on_after_its_child_was_stopped_or_killed(
     serving: SessionView, number: signal.Signals
 ) -> None:
-    """Orders that were under way fail with one line; later ones are carried out by the next child."""
+    """Requests under way fail with one line; later ones are carried out by the next child."""
     os.kill(victim(record_of(SPEC), "bridge"), number)
     serving.readings, serving.deployments = (), None
     if number == signal.SIGKILL:
@@ -160,7 +160,7 @@ def test_orphans_are_reaped(serving: SessionView) -> None:
 
 
 def test_stopping_does_not_wait_for_a_controller_that_is_stuck(serving: SessionView) -> None:
-    """The last case: afterwards nothing of the deployment is left, and its GPUs are free."""
+    """Runs last: afterwards nothing of the deployment is left, and its GPUs are free."""
     with held(victim(record_of(SPEC), "controller")):
         serving.session.stop("pair").result(HEALED_S)
     assert serving.wait(lambda: serving.find("pair") is None, NOTICED_S)

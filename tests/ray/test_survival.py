@@ -1,4 +1,4 @@
-"""What outlives what: deployments their orderers, embedded clusters their screens, nothing its last user."""
+"""Deployments outlive their command and clusters their screens, but nothing outlives its last user."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DEPLOY = ["deploy", "--simulate", SPEC, "--model", "llama-3.1-8b", "--tp", "2", 
 
 @pytest.fixture(autouse=True)
 def fresh_ground(state_dir: Path) -> Iterator[None]:
-    """What a failed test left must not fail the next."""
+    """Leftovers of a failed test must not fail the next one."""
     yield
     for record in read_records():
         os.kill(record.pid, signal.SIGTERM)
     wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 60)
-    # What was lost is noted for a day.
+    # Losses are kept on record for a day.
     shutil.rmtree(state_path(), ignore_errors=True)
 
 
@@ -68,8 +68,8 @@ def read_to(stream: IO[str], words: str) -> list[str]:
     return lines
 
 
-def test_headless_life_of_a_deployment(state_dir: Path) -> None:
-    """deploy, then status from another process, then stop: found by name, and gone without a trace."""
+def test_a_deployment_from_deploy_to_stop_without_a_screen(state_dir: Path) -> None:
+    """deploy, then status from another process, then stop: found by name, and nothing left."""
     done = run_clusterview(*DEPLOY, "--name", "life")
     assert done.returncode == 0, done.stderr
     name, endpoint = done.stdout.split()
@@ -92,7 +92,7 @@ def test_headless_life_of_a_deployment(state_dir: Path) -> None:
 
 
 def one_line_error_last(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line of a command that was refused after it had told its progress."""
+    """Return the last line of a command that printed progress and was then refused."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
@@ -101,8 +101,8 @@ def one_line_error_last(done: subprocess.CompletedProcess[str]) -> str:
 def test_interrupting_a_start_leaves_nothing(state_dir: Path) -> None:
     process = spawn(*DEPLOY, "--name", "cut")
     assert process.stderr is not None
-    told = read_to(process.stderr, "cut is starting")
-    assert "cut is starting" in told[-1], told
+    lines = read_to(process.stderr, "cut is starting")
+    assert "cut is starting" in lines[-1], lines
     folder = temp_dir()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=START_S)
@@ -113,25 +113,25 @@ def test_interrupting_a_start_leaves_nothing(state_dir: Path) -> None:
 
 
 def test_interrupting_a_join_leaves_nothing_within_seconds(state_dir: Path) -> None:
-    """The cluster is still being started: nobody waits for it any more, so it is not started to its end."""
+    """The cluster is still starting. Nothing waits for it any more, so its start is abandoned."""
     process = spawn(*DEPLOY, "--name", "early")
     assert process.stderr is not None
-    told = read_to(process.stderr, "starting the cluster's head")
-    assert "starting the cluster's head" in told[-1], told
+    lines = read_to(process.stderr, "starting the cluster's head")
+    assert "starting the cluster's head" in lines[-1], lines
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=START_S)
     assert process.returncode == 130
-    # A start that goes on to its end and then waits for a session takes half a minute.
+    # A start that completes and then waits for a session would take half a minute.
     assert wait_until(lambda: not processes_with("CLUSTERVIEW_STATE_DIR", str(state_dir)), 15)
     assert wait_until(lambda: not list(state_dir.iterdir()), 10)
 
 
 def test_a_killed_screen_leaves_its_deployment_to_the_next(state_dir: Path) -> None:
-    """SIGKILL the session's process as it waits; the deployment comes up, and a new session has it."""
+    """SIGKILL the session's process while it waits. The deployment comes up, and a new session finds it."""
     process = spawn(*DEPLOY, "--name", "orphan")
     assert process.stderr is not None
-    told = read_to(process.stderr, "orphan was ordered")
-    assert "orphan was ordered" in told[-1], told
+    lines = read_to(process.stderr, "orphan was ordered")
+    assert "orphan was ordered" in lines[-1], lines
     process.kill()
     process.communicate()
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
@@ -156,10 +156,8 @@ def guard_of(keeper: int) -> int:
         ("guard", signal.SIGTERM),
     ],
 )
-def test_a_killed_keeper_takes_its_cluster_along(
-    state_dir: Path, victims: str, number: signal.Signals
-) -> None:
-    """The session is told at once; what is left does not hinder the next start, which is the next case."""
+def test_a_killed_keeper_ends_its_cluster(state_dir: Path, victims: str, number: signal.Signals) -> None:
+    """The session notices at once, and leftovers do not prevent the next start (the next test)."""
     with SessionView(open_session(address=None, simulate=SPEC), shows_progress=False) as view:
         assert view.settled_cluster(START_S).num_gpus == 2
         folder, keeper = temp_dir(), record_of(SPEC).pid
@@ -173,7 +171,7 @@ def test_a_killed_keeper_takes_its_cluster_along(
 
 
 def test_two_screens_share_one_cluster(state_dir: Path) -> None:
-    """Started in the same moment with different spellings, they meet; the cluster stays while one is left."""
+    """Started at once with different spellings, they share it. It stays while one of them is left."""
     first = SessionView(open_session(address=None, simulate=SPEC), shows_progress=False)
     second = SessionView(open_session(address=None, simulate="2xl4"), shows_progress=False)
     with first:

@@ -1,4 +1,4 @@
-"""Finding and stopping the processes of an embedded cluster, for tests of what becomes of them."""
+"""Finds and stops processes of an embedded cluster, for tests of recovery."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parent_of(pid: int) -> int:
 
 
 def child_of_session(parent_pid: int) -> int:
-    """Return the bridge child of the session in a process."""
+    """Return the pid of the bridge child of a session's process."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             command = (entry / "cmdline").read_bytes()
@@ -32,7 +32,7 @@ def child_of_session(parent_pid: int) -> int:
 
 
 def victim(record: ClusterRecord, what: str, node_id: str = "") -> int:
-    """Return the pid of a part: an actor of ACTORS, raylet (of a node), gcs, keeper, guard or bridge."""
+    """Return a pid by role: an actor of ACTORS, raylet (of a node), gcs, keeper, guard or bridge."""
     if what in ACTORS:
         return pids_of_actor(record.temp_dir, ACTORS[what])[0]
     if what == "bridge":
@@ -48,7 +48,7 @@ def victim(record: ClusterRecord, what: str, node_id: str = "") -> int:
 
 
 def zombies_of(parent_pid: int) -> list[int]:
-    """Return the children of a process that have ended and were not reaped."""
+    """Return the children of a process that have ended but were not reaped."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -60,7 +60,7 @@ def zombies_of(parent_pid: int) -> list[int]:
 
 @contextlib.contextmanager
 def held(pid: int) -> Iterator[None]:
-    """Stop a process again each time it is continued, until it is gone or the block ends."""
+    """Stop a process again each time it is continued, until it ends or the block does."""
     released = threading.Event()
 
     def hold() -> None:

@@ -18,6 +18,8 @@ from cluster.errors import BadInput
 Tables = dict[str, Any]
 
 NOTHING = NotYet({}, {})
+_NO_PROFILE = ("name", "latest", "versions", "timing")
+"""Keys of the file that are not part of a profile: `engine_catalog.engine_timing` reads the timing."""
 _IDENTITY = ("name", "version", "newest", "not_yet")
 """Fields of a profile that are no tables of the file."""
 
@@ -68,7 +70,7 @@ def read_engine_file(file: str, data: Mapping[str, Any], first_versions: NotYet 
     with located(f"{file}, base"):
         heading = read_table(_Heading, {key: data[key] for key in ("name", "latest") if key in data})
         _check_version("latest", heading.latest)
-    tables = {key: value for key, value in data.items() if key not in ("name", "latest", "versions")}
+    tables = {key: value for key, value in data.items() if key not in _NO_PROFILE}
     with located(file):
         blocks = sorted(_blocks(data.get("versions", [])), key=lambda block: parse_version(block.first))
     with located(f"{file}, base"):

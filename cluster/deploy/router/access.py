@@ -1,4 +1,4 @@
-"""Who may use the router: requests to its own host names, from no foreign page, with a key if one is set."""
+"""Access control: allowed host names (against DNS rebinding), no cross-site pages, and the API key if set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from cluster.deploy.api_keys import hash_key
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,15 +20,15 @@ _FROM_ELSEWHERE = frozenset({"cross-site", "same-site"})
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """What a request must bring. Keys are held as SHA-256 digests in hex, never as they are."""
+    """What a request must satisfy. Keys are held as SHA-256 hex digests only."""
 
     api_key_sha256: tuple[str, ...] = ()
-    """Any one of these keys opens /v1; empty: no key is needed."""
+    """Any one of these keys gives access to /v1; empty: no key is needed."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names besides the loopback ones by which clients may address the router, in lower case."""
+    """Host names that clients may use besides the loopback ones, in lower case."""
 
     def refusal(self, path: str, headers: Headers) -> ApiError | None:
-        """Return why a request is refused, None when it may go on."""
+        """Return why a request is refused; None when it is allowed."""
         host = headers.get("host")
         if host is not None and not self._is_own(host):
             message = (
@@ -37,13 +37,15 @@ class AccessRules:
             )
             return ApiError(403, message, code="host_not_allowed")
         if _from_foreign_page(headers, host):
-            return ApiError(403, "pages from other sites may not use this address", code="foreign_origin")
+            return ApiError(
+                403, "requests from web pages of other sites are not allowed", code="foreign_origin"
+            )
         if self.api_key_sha256 and (path == "/v1" or path.startswith("/v1/")):
             return self._key_refusal(headers.get("authorization"))
         return None
 
     def _is_own(self, host: str) -> bool:
-        # A browser sends the port it connects to, so a port proves nothing; through a tunnel it differs.
+        # The port is ignored: it proves nothing, and it differs through an ssh tunnel.
         name = _without_port(host.lower())
         return name == "localhost" or name in self.allowed_hosts or _is_loopback(name)
 
@@ -52,13 +54,13 @@ class AccessRules:
         if scheme.lower() != "bearer" or not key.strip():
             return ApiError(401, "send the API key as 'Authorization: Bearer KEY'", code="missing_api_key")
         digest = hash_key(key.strip())
-        # Every key is compared, each in constant time.
+        # Compare with every key, each in constant time, so that timing reveals nothing.
         matches = [hmac.compare_digest(digest, known) for known in self.api_key_sha256]
-        return None if any(matches) else ApiError(401, "the API key is wrong", code="invalid_api_key")
+        return None if any(matches) else ApiError(401, "invalid API key", code="invalid_api_key")
 
 
 class CheckAccess:
-    """Refuses before anything of a request but its headers is read (ASGI middleware)."""
+    """ASGI middleware that refuses a request from its headers, before its body is read."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app, self._rules = app, rules
@@ -74,11 +76,11 @@ class CheckAccess:
 
 
 def _from_foreign_page(headers: Headers, host: str | None) -> bool:
-    """Only browsers say where a request comes from; a page of ours would come from this very address."""
+    """Return whether a browser sends this for a page from another address than the router's own."""
     origin = headers.get("origin")
     if origin is not None:
         return host is None or origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}")
-    # Images and the like carry no origin. A link that the user follows shows the answer to no page.
+    # Images and scripts send no Origin. Following a link is fine: no page gets to read the answer.
     site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
     return site in _FROM_ELSEWHERE and mode != "navigate"
 

@@ -1,4 +1,4 @@
-"""HTTP connections that no client can hold for ever: bounded in number, in waiting and in parts."""
+"""HTTP connections with limits on their number, on how long a client may stall, and on chunk sizes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.router_limits import ConnectionLimits
 
 _MOST_HEAD_BYTES = 16 * 1024
-# A body in tiny chunks costs the parser far more than its bytes are worth.
+# Parsing a body in tiny chunks costs far more than its size suggests.
 _FREE_PARTS = 128
 _SMALLEST_MEAN_PART_BYTES = 64
 
 
 class BoundedConnection(h11.Connection):
-    """The HTTP parser, which gives up on bodies that are too long or too finely cut."""
+    """The HTTP parser, with limits on a body's size and on its number of chunks."""
 
     def __init__(self, most_body_bytes: int) -> None:
         super().__init__(h11.SERVER, _MOST_HEAD_BYTES)
@@ -43,22 +43,22 @@ class BoundedConnection(h11.Connection):
         if self._num_bytes > self._most_bytes:
             raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
         if self._num_bytes < _SMALLEST_MEAN_PART_BYTES * (self._num_parts - _FREE_PARTS):
-            raise h11.RemoteProtocolError("the body comes in too many small parts; send it in larger ones")
+            raise h11.RemoteProtocolError("the body arrives in too many small chunks; send larger ones")
 
 
 class BoundedProtocol(H11Protocol):  # type: ignore[misc]
-    """One connection. `look` is called about once a second and ends it when its client lets it wait."""
+    """One connection. `check_deadline` runs twice a second and closes it when its client stalls."""
 
     def __init__(self, *args: Any, limits: ConnectionLimits, most_body_bytes: int, **more: Any) -> None:
         super().__init__(*args, **more)
-        # What is left of a body after its answer is read and dropped, so the router's own limit speaks first.
+        # Twice the limit: the rest of a refused body is read and dropped, so that the client gets the 413.
         self.conn = BoundedConnection(2 * most_body_bytes)
         self._limits = limits
         self._waiting: tuple[str, int] | None = None
         self.waiting_since_s = time.monotonic()
 
     def connection_made(self, transport: Any) -> None:
-        """Take the connection (asyncio); where there are too many, the one that waits longest goes."""
+        """Accept the connection (asyncio). If there are too many, close the one idle for longest."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self._limits.send_buffer_bytes)
         self._look_at_what_it_waits_for()
@@ -67,8 +67,8 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
         ):
             self.refuse(ApiError(503, "too many connections are open; try again later"))
 
-    def look(self, now_s: float) -> None:
-        """End the connection when its client has let it wait for too long."""
+    def check_deadline(self, now_s: float) -> None:
+        """Close the connection when its client has kept it waiting for too long."""
         self._look_at_what_it_waits_for()
         if self._waiting is None:
             return
@@ -76,7 +76,7 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
         if now_s - self.waiting_since_s <= self._deadline_s(state):
             return
         if state == "body" or (state == "head" and self.conn.trailing_data[0]):
-            self.refuse(ApiError(408, f"the request's {state} did not come in time"))
+            self.refuse(ApiError(408, f"timed out waiting for the request's {state}"))
         else:
             self.transport.abort()
 
@@ -90,7 +90,7 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
             self._waiting, self.waiting_since_s = waiting, time.monotonic()
 
     def _state(self) -> str | None:
-        """Say what the connection waits for; None while the router is the one to act."""
+        """Return what the connection waits for from its client; None while it is the router's turn."""
         if self.transport.is_closing():
             return "closing"
         if self.flow.write_paused:
@@ -99,15 +99,15 @@ class BoundedProtocol(H11Protocol):  # type: ignore[misc]
 
     @property
     def waits_for_request(self) -> bool:
-        """Whether nothing is lost with this connection: its request is not complete."""
+        """Whether its request is still incomplete, so that no work is lost by closing it."""
         return self._state() in ("head", "body")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP (called by uvicorn), in the form of the other errors."""
+        """Answer invalid HTTP in the same format as other errors (called by uvicorn)."""
         self.refuse(ApiError(400, msg))
 
     def refuse(self, error: ApiError) -> None:
-        """Answer with an error if none was begun, and close."""
+        """Send an error unless an answer has begun, and close."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = json.dumps(error.body()).encode()
             headers = [

@@ -1,4 +1,4 @@
-"""Sends each request to a replica, sets aside replicas that fail, and tries another where that is safe."""
+"""Load balancing: chooses a replica per request, pauses replicas that fail, and retries where it is safe."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from cluster.deploy.router.errors import ApiError, unavailable
+from cluster.deploy.router.api_errors import ApiError, unavailable
 from cluster.deploy.router.metrics import RouterMetrics
-from cluster.deploy.router.pool import (
+from cluster.deploy.router.replica_pool import (
     GeneratedToken,
     Replica,
     ReplicaError,
@@ -27,7 +27,7 @@ _DRAIN_LOOK_S = 0.05
 
 @dataclass
 class ReplicaCounts:
-    """What this router knows of one replica."""
+    """The router's own counters for one replica."""
 
     requests_total: int = 0
     in_flight: int = 0
@@ -37,7 +37,7 @@ class ReplicaCounts:
 
 @dataclass
 class Route:
-    """Where a request went; filled in while it is served."""
+    """Which replicas a request was sent to. Filled in while it is served."""
 
     replica: str | None = None
     tried: set[str] = field(default_factory=set)
@@ -60,15 +60,15 @@ class Dispatcher:
         self._draining = False
 
     def counts(self, name: str) -> ReplicaCounts:
-        """Return the counts of a replica."""
+        """Return the counters of a replica."""
         return self._counts.setdefault(name, ReplicaCounts())
 
     async def generate(
         self, prompt_ids: list[int], params: SamplingParams, route: Route
     ) -> AsyncGenerator[GeneratedToken, None]:
-        """Yield an answer's tokens. A replica that fails before its first token is replaced by another.
+        """Yield an answer's tokens. If a replica fails before its first token, another one is tried.
 
-        Raises ApiError(429 or 503) when none can take the request, ReplicaError when one fails later.
+        Raises ApiError(429 or 503) when none can take the request, ReplicaError when one fails after that.
         """
         while True:
             replica = self._choose(route.tried)
@@ -103,7 +103,7 @@ class Dispatcher:
         finally:
             counts.in_flight -= 1
             await watched.aclose()
-            # Closing is what tells a replica that nobody waits for the rest.
+            # Closing the stream tells the replica to stop generating.
             close = getattr(tokens, "aclose", None)
             if close is not None:
                 await close()
@@ -122,13 +122,13 @@ class Dispatcher:
                 finished = token.finish_reason is not None
                 yield token
         except (ReplicaError, BadInput, asyncio.CancelledError):
-            # A request that the model refuses is no failure of the replica.
+            # A request that the model rejects is not a failure of the replica.
             raise
         except Exception as error:
-            # Whatever breaks in a replica is that replica's failure, not the router's.
+            # Any other exception counts as a failure of this replica, and must not take the router down.
             raise ReplicaError(f"{type(error).__name__}: {error}") from error
         if not finished:
-            raise ReplicaError("the answer ended without a reason")
+            raise ReplicaError("the answer ended without a finish reason")
         self.counts(replica.name).failures_in_a_row = 0
 
     def _choose(self, tried: Collection[str]) -> Replica:
@@ -141,18 +141,18 @@ class Dispatcher:
             why = "every ready replica failed" if tried else f"0 of {total} replicas are ready"
             raise unavailable(f"no replica can answer: {why}")
         now_s = self._clock()
-        # With all of them set aside, a doubtful replica is better than none.
+        # If all of them are paused, try one of them anyway.
         sound = [r for r in left if self.counts(r.name).ejected_until_s <= now_s] or left
         outstanding = {r.name: max(self.counts(r.name).in_flight, r.in_flight) for r in sound}
         served = {r.name: self.counts(r.name).requests_total for r in sound}
         chosen = least_outstanding(sound, outstanding, served)
         if outstanding[chosen.name] >= self._max_in_flight:
-            message = f"all replicas hold {self._max_in_flight} requests; try again later"
+            message = f"every replica has {self._max_in_flight} requests in flight; try again later"
             raise ApiError(429, message, code="queue_full", retry_after_s=1)
         return chosen
 
     def eject(self, name: str, reason: str) -> None:
-        """Set a replica aside for a while, for longer each time it fails again."""
+        """Send no requests to a replica for a while, twice as long after each failure in a row."""
         counts = self.counts(name)
         pause_s = min(_LONGEST_EJECTION_S, _FIRST_EJECTION_S * 2.0**counts.failures_in_a_row)
         counts.failures_in_a_row += 1
@@ -160,7 +160,7 @@ class Dispatcher:
         self.metrics.replica_failed(name)
 
     async def drain(self, deadline_s: float) -> bool:
-        """Take no more requests; True when all in flight ended before the deadline."""
+        """Refuse new requests; return True when all requests in flight end before the deadline."""
         self._draining = True
         until_s = self._clock() + deadline_s
         while any(counts.in_flight for counts in self._counts.values()):

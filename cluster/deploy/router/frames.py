@@ -1,4 +1,4 @@
-"""Messages between the router and the processes that prepare requests: a small JSON head and raw bytes."""
+"""Messages between the router and its prepare processes: a small JSON header followed by raw bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_BYTES = 256 * 1024**2
 
 
 def send_frame(sock: socket.socket, head: dict[str, Any], payload: bytes = b"") -> None:
-    """Send a message; the socket's timeout holds for the whole of it."""
+    """Send a message. The socket's timeout applies."""
     data = json.dumps(head).encode()
     sock.sendall(_SIZES.pack(len(data), len(payload)) + data)
     if payload:
@@ -22,22 +22,22 @@ def send_frame(sock: socket.socket, head: dict[str, Any], payload: bytes = b"") 
 
 
 def receive_frame(sock: socket.socket, until_s: float | None = None) -> tuple[dict[str, Any], bytes] | None:
-    """Return the next message, None at the end of the stream. `until_s` is of time.monotonic().
+    """Return the next message; None at the end of the stream. `until_s` is of time.monotonic().
 
-    Raises TimeoutError when it passes, ValueError for what is no message.
+    Raises TimeoutError at `until_s`, ValueError for a malformed message.
     """
     sizes = _receive(sock, _SIZES.size, until_s)
     if sizes is None:
         return None
     head_bytes, payload_bytes = _SIZES.unpack(sizes)
     if head_bytes > _MOST_HEAD_BYTES or payload_bytes > _MOST_BYTES:
-        raise ValueError("a message is larger than any that is sent")
+        raise ValueError("message too large")
     head, payload = _receive(sock, head_bytes, until_s), _receive(sock, payload_bytes, until_s)
     if head is None or payload is None:
         return None
     fields = json.loads(head)
     if not isinstance(fields, dict):
-        raise ValueError("a message without fields")
+        raise ValueError("message header is not an object")
     return fields, payload
 
 

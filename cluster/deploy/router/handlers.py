@@ -1,4 +1,4 @@
-"""What the router does for each path."""
+"""The request handlers of the router's HTTP paths."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from contextlib import aclosing
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from cluster.deploy.router.answer import Piece, pieces, whole
-from cluster.deploy.router.body import BodyReader
-from cluster.deploy.router.chat import ChatShape
-from cluster.deploy.router.completions import CompletionShape
+from cluster.deploy.router.answers import TextChunk, text_chunks, whole_answer
+from cluster.deploy.router.api_errors import ApiError, unavailable
+from cluster.deploy.router.chat_completions import ChatWriter
 from cluster.deploy.router.dispatch import Dispatcher, Route
-from cluster.deploy.router.errors import ApiError, unavailable
 from cluster.deploy.router.health import HealthCheck, health_body
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.pool import ReplicaError
 from cluster.deploy.router.prepare import Kind, Prepared, check_model
-from cluster.deploy.router.shapes import Head, Shape, new_id, unix_time
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.replica_pool import ReplicaError
+from cluster.deploy.router.request_body import BodyReader
+from cluster.deploy.router.response_writer import ResponseHead, ResponseWriter, new_id, unix_time
 from cluster.deploy.router.streaming import DONE, ClientLeft, EventStream, event, unless_client_leaves
-from cluster.deploy.router.tokenizer import Tokenizer
+from cluster.deploy.router.text_completions import CompletionWriter
+from cluster.deploy.router.tokenizer_protocols import Detokenizer
 
 _CLIENT_CLOSED_REQUEST = 499
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REPLICA_HEADER = "x-clusterview-replica"
-"""Names the replica that answered."""
+"""Response header that names the replica that answered."""
 
 
 class Handlers:
     """The handlers of one deployment."""
 
     def __init__(
-        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Tokenizer, preparer: Preparer
+        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Detokenizer, preparer: Preparer
     ) -> None:
         self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
         self._preparer, self.bodies = preparer, BodyReader(preparer.limits)
@@ -43,11 +43,11 @@ class Handlers:
 
     async def completions(self, request: Request) -> Response:
         """POST /v1/completions."""
-        return await self._serve(request, "completion", CompletionShape(self._head("cmpl")))
+        return await self._serve(request, "completion", CompletionWriter(self._head("cmpl")))
 
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
-        return await self._serve(request, "chat", ChatShape(self._head("chatcmpl")))
+        return await self._serve(request, "chat", ChatWriter(self._head("chatcmpl")))
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models."""
@@ -67,31 +67,31 @@ class Handlers:
         """GET /metrics."""
         return Response(self._dispatcher.metrics.text(), headers={"content-type": _METRICS_TYPE})
 
-    async def _serve(self, request: Request, kind: Kind, shape: Shape) -> Response:
+    async def _serve(self, request: Request, kind: Kind, writer: ResponseWriter) -> Response:
         try:
             async with self.bodies.read(request) as body:
                 work = self._preparer.prepare(kind, body)
                 prepared = await unless_client_leaves(request.receive, work)
-            return await self._answer(request, prepared, shape)
+            return await self._answer(request, prepared, writer)
         except (ClientLeft, ClientDisconnect):
             self._dispatcher.metrics.client_left()
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
-    async def _answer(self, request: Request, prepared: Prepared, shape: Shape) -> Response:
-        order, route = prepared.order, Route()
-        num_prompt = len(order.prompt_ids)
+    async def _answer(self, request: Request, prepared: Prepared, writer: ResponseWriter) -> Response:
+        wanted, route = prepared.answer_request, Route()
+        num_prompt = len(wanted.prompt_ids)
         if not prepared.stream:
-            work = whole(self._dispatcher, self._tokenizer, order, route)
+            work = whole_answer(self._dispatcher, self._tokenizer, wanted, route)
             answer = await unless_client_leaves(request.receive, work)
-            return JSONResponse(shape.whole(answer, num_prompt), headers=_headers(route))
-        parts = pieces(self._dispatcher, self._tokenizer, order, route)
-        # The status line waits for the first token, so that it can still say 503.
-        first = await unless_client_leaves(request.receive, _next(parts))
-        events = _events(first, parts, shape, num_prompt, prepared.include_usage)
+            return JSONResponse(writer.whole(answer, num_prompt), headers=_headers(route))
+        chunks = text_chunks(self._dispatcher, self._tokenizer, wanted, route)
+        # Wait for the first token before the status line is sent, so that a failure can still be a 503.
+        first = await unless_client_leaves(request.receive, _next(chunks))
+        events = _events(first, chunks, writer, num_prompt, prepared.include_usage)
         return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
 
-    def _head(self, prefix: str) -> Head:
-        return Head(new_id(prefix), unix_time(), self._model_name)
+    def _head(self, prefix: str) -> ResponseHead:
+        return ResponseHead(new_id(prefix), unix_time(), self._model_name)
 
     def _model(self) -> dict[str, object]:
         return {
@@ -107,35 +107,35 @@ def _headers(route: Route) -> dict[str, str]:
     return {REPLICA_HEADER: route.replica or ""}
 
 
-async def _next(parts: AsyncGenerator[Piece, None]) -> Piece:
-    async for piece in parts:
-        return piece
+async def _next(chunks: AsyncGenerator[TextChunk, None]) -> TextChunk:
+    async for chunk in chunks:
+        return chunk
     raise unavailable("the answer ended before its first token")
 
 
 async def _events(
-    first: Piece,
-    parts: AsyncGenerator[Piece, None],
-    shape: Shape,
+    first: TextChunk,
+    chunks: AsyncGenerator[TextChunk, None],
+    writer: ResponseWriter,
     num_prompt: int,
     include_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
-    # Where the counts are asked for, every other part says that they come later.
+    # OpenAI sends "usage": null in every chunk but the last one when usage was asked for.
     extra = {"usage": None} if include_usage else {}
-    async with aclosing(parts):
-        for part in shape.opening():
+    async with aclosing(chunks):
+        for part in writer.opening():
             yield event({**part, **extra})
-        piece = first
+        chunk = first
         try:
             while True:
-                if piece.text or piece.finish_reason:
-                    yield event({**shape.piece(piece.text, piece.finish_reason), **extra})
-                if piece.finish_reason:
+                if chunk.text or chunk.finish_reason:
+                    yield event({**writer.chunk(chunk.text, chunk.finish_reason), **extra})
+                if chunk.finish_reason:
                     break
-                piece = await _next(parts)
+                chunk = await _next(chunks)
         except (ReplicaError, ApiError) as error:
-            yield event(ApiError(503, f"the replica failed during the answer: {error}").body())
+            yield event(ApiError(503, f"the replica failed while answering: {error}").body())
             return
     if include_usage:
-        yield event(shape.closing(num_prompt, piece.num_tokens))
+        yield event(writer.closing(num_prompt, chunk.num_tokens))
     yield DONE

@@ -1,4 +1,4 @@
-"""Health is a real token through all ranks of every ready replica, not the word of a process that is up."""
+"""The health check: sends one token through all ranks of every ready replica."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.pool import Replica, ReplicaError
+from cluster.deploy.router.replica_pool import Replica, ReplicaError
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaHealth:
-    """One replica's verdict; `reason` says why it is not well."""
+    """The result for one replica. `reason` says why it is unhealthy."""
 
     replica: str
     ready: bool
@@ -22,14 +22,14 @@ class ReplicaHealth:
 
 
 class HealthCheck:
-    """Checks all replicas at once. Callers that come during a check share it."""
+    """Checks all replicas concurrently. Callers that arrive during a check share its result."""
 
     def __init__(self, dispatcher: Dispatcher, deadline_s: float, clock: Callable[[], float]) -> None:
         self._dispatcher, self._deadline_s, self._clock = dispatcher, deadline_s, clock
         self._running: asyncio.Task[list[ReplicaHealth]] | None = None
 
     async def check(self) -> list[ReplicaHealth]:
-        """Return every replica's verdict within the deadline; those that fail are set aside."""
+        """Return the result of every replica within the deadline, and pause those that fail."""
         if self._running is None or self._running.done():
             self._running = asyncio.ensure_future(self._check_all())
         return await asyncio.shield(self._running)
@@ -52,10 +52,10 @@ class HealthCheck:
 
     async def _failure(self, replica: Replica) -> str | None:
         try:
-            # The replica has the deadline too; ours holds even when it does not keep to it.
+            # The replica is given the same deadline; this one applies even if it ignores that.
             await asyncio.wait_for(replica.health(self._deadline_s), 1.1 * self._deadline_s)
         except TimeoutError:
-            return f"no token came within {self._deadline_s:g} s"
+            return f"no token within {self._deadline_s:g} s"
         except ReplicaError as error:
             return str(error)
         except Exception as error:
@@ -69,7 +69,7 @@ def _why_not_ready(replica: Replica) -> str:
 
 
 def health_body(verdicts: list[ReplicaHealth]) -> tuple[int, dict[str, object]]:
-    """Return the HTTP status and body: 200 when some replica is ready and every ready one is well."""
+    """Return the HTTP status and body: 200 if some replica is ready and all ready ones are healthy."""
     ready = [verdict for verdict in verdicts if verdict.ready]
     well = bool(ready) and all(verdict.healthy for verdict in ready)
     sick = [f"replica {v.replica}: {v.reason}" for v in verdicts if not v.healthy]

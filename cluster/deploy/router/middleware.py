@@ -1,4 +1,4 @@
-"""What happens to every request before and after its handler."""
+"""ASGI middleware that counts responses by status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cluster.deploy.router.metrics import RouterMetrics
 
 
 class CountResponses:
-    """Books the status of every answer."""
+    """Counts the status of every response."""
 
     def __init__(self, app: ASGIApp, metrics: RouterMetrics) -> None:
         self._app, self._metrics = app, metrics

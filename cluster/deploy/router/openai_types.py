@@ -1,6 +1,6 @@
-"""What a client may send, checked field by field.
+"""The request types of the OpenAI API, validated field by field.
 
-What would change the answer but is not served is refused, not ignored.
+A field that would change the answer but is not supported is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pydantic import (
     field_validator,
 )
 
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 
 _MOST_STOPS = 4
-# Every piece of text is compared with every beginning of every stop string.
+# Every chunk of text is compared with every prefix of every stop string.
 _LONGEST_STOP = 256
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (1,),
@@ -48,13 +48,17 @@ _PROMPT_FORMS = frozenset({"text", "texts", "ids", "id lists"})
 
 
 def _prompt_form(value: object) -> str:
-    """Choose one form by the first element, so that errors of the other forms are never collected."""
+    """Choose the form by the first element, so that pydantic reports errors of that form only."""
     if not isinstance(value, list):
         return "text"
     if not value or not isinstance(value[0], str | list):
         return "ids"
     if len(value) != 1:
-        raise ApiError(400, "one prompt a request; send several requests at once", param="prompt")
+        raise ApiError(
+            400,
+            "only one prompt per request is supported; send several requests concurrently",
+            param="prompt",
+        )
     return "texts" if isinstance(value[0], str) else "id lists"
 
 
@@ -76,7 +80,7 @@ TokenCount = Annotated[int, Field(ge=1)]
 
 
 class StreamOptions(BaseModel):
-    """What a stream carries besides the text."""
+    """Options of a streamed answer."""
 
     model_config = ConfigDict(strict=True)
 
@@ -84,7 +88,7 @@ class StreamOptions(BaseModel):
 
 
 class _Request(BaseModel):
-    # Fields that do not change the answer (user, metadata ...) are let pass, as the field's servers do.
+    # Fields that do not change the answer (user, metadata, ...) are accepted, as other servers do.
     model_config = ConfigDict(strict=True, extra="allow")
 
     model: str
@@ -99,7 +103,7 @@ class _Request(BaseModel):
     def model_post_init(self, context: Any) -> None:
         for name, value in (self.model_extra or {}).items():
             if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]:
-                raise ApiError(400, f"'{name}' is not supported here; leave it out", param=name)
+                raise ApiError(400, f"'{name}' is not supported; remove it", param=name)
 
     @property
     def include_usage(self) -> bool:
@@ -123,7 +127,7 @@ class CompletionRequest(_Request):
 
 
 class TextPart(BaseModel):
-    """A piece of a message's content."""
+    """One text part of a message's content."""
 
     model_config = ConfigDict(strict=True)
 
@@ -154,7 +158,7 @@ class ChatRequest(_Request):
 
     @field_validator("messages")
     @classmethod
-    def _says_something(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+    def _not_empty(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
         if not any(message.text for message in messages):
             raise ValueError("all messages are empty")
         return messages
@@ -164,7 +168,7 @@ RequestT = TypeVar("RequestT", bound=_Request)
 
 
 def parse(request_type: type[RequestT], body: bytes) -> RequestT:
-    """Check a request's body; raise ApiError(400) naming the first field that is wrong."""
+    """Validate a request's body; raise ApiError(400) naming the first invalid field."""
     try:
         return request_type.model_validate_json(body)
     except ValidationError as error:

@@ -1,6 +1,6 @@
 """The process that prepares requests: `python -m cluster.deploy.router.prepare_process FD SETTINGS`.
 
-It bounds itself: more processor time than allowed ends it, more memory than allowed fails the request.
+It limits itself: exceeding the CPU time ends the process, exceeding the memory fails the request.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deploy.router.errors import ApiError
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.frames import receive_frame, send_frame
-from cluster.deploy.router.limits import MIB, LaneLimits
-from cluster.deploy.router.model_tokenizer import ModelTokenizer
 from cluster.deploy.router.prepare import Prepared, Settings, prepare
-from cluster.deploy.router.tokenizer import Encoder
+from cluster.deploy.router.router_limits import MIB, PrepareLimits
+from cluster.deploy.router.router_tokenizer import RouterTokenizer
+from cluster.deploy.router.tokenizer_protocols import Encoder
 from cluster.errors import BadInput
 
 ID_TYPE = "I"
 
 
-def main(fd: int, settings: Settings, limits: LaneLimits) -> None:
-    """Answer requests on the socket `fd` until it is closed."""
-    # The limit on processor time ends this process even in the middle of a library.
+def main(fd: int, settings: Settings, limits: PrepareLimits) -> None:
+    """Answer requests on the socket `fd` until it is closed by the router."""
+    # The default action of SIGPROF ends the process even inside a C extension.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     os.nice(limits.niceness)
-    tokenizer = ModelTokenizer(settings.path, settings.vocab_size)
-    # What the first chat needs is loaded now: it is no cost of that request.
+    tokenizer = RouterTokenizer(settings.path, settings.vocab_size)
+    # Import now, so that the first chat is not charged for it.
     with contextlib.suppress(ImportError):
         importlib.import_module("jinja2.sandbox")
     _limit_memory(limits.memory_bytes)
@@ -60,31 +60,31 @@ def _answer(
     settings: Settings,
     tokenizer: Encoder,
     enter: Callable[[str], None],
-    limits: LaneLimits,
+    limits: PrepareLimits,
 ) -> tuple[dict[str, Any], bytes]:
     try:
         prepared = prepare(kind, body, settings, tokenizer, enter)
-        return _fields(prepared), array(ID_TYPE, prepared.order.prompt_ids).tobytes()
+        return _fields(prepared), array(ID_TYPE, prepared.answer_request.prompt_ids).tobytes()
     except ApiError as error:
         failed = error
     except BadInput as error:
         failed = ApiError(400, error.one_line())
     except MemoryError:
         failed = ApiError(
-            400, f"this request needs more than {limits.memory_bytes // MIB} MiB of memory to prepare"
+            400, f"preparing this request needs more than {limits.memory_bytes // MIB} MiB of memory"
         )
     except Exception as error:
-        # Whatever a template or a tokenizer raises concerns this request only.
+        # A template or tokenizer may raise anything; that fails this request only.
         failed = ApiError(500, f"the router failed: {type(error).__name__}")
     return {"error": [failed.status, failed.message, failed.param, failed.code]}, b""
 
 
 def _fields(prepared: Prepared) -> dict[str, Any]:
-    order = prepared.order
-    params = order.params
+    wanted = prepared.answer_request
+    params = wanted.params
     return {
         "params": [params.max_tokens, params.temperature, params.top_p, params.seed],
-        "stops": order.stops,
+        "stops": wanted.stops,
         "stream": prepared.stream,
         "include_usage": prepared.include_usage,
     }
@@ -100,4 +100,4 @@ def _limit_memory(more_bytes: int) -> None:
 
 if __name__ == "__main__":
     _settings, _limits = json.loads(sys.argv[2])
-    main(int(sys.argv[1]), Settings(**_settings), LaneLimits(**_limits))
+    main(int(sys.argv[1]), Settings(**_settings), PrepareLimits(**_limits))

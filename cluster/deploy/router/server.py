@@ -1,4 +1,4 @@
-"""The router's HTTP server: uvicorn with bounded connections."""
+"""The router's HTTP server: uvicorn with limits on connections."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import uvicorn
 
 from cluster.deploy.router.connections import BoundedProtocol
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.router_limits import ConnectionLimits
 
 _TICKS_PER_LOOK = 5
 
 
 class RouterServer(uvicorn.Server):  # type: ignore[misc]
-    """Serves `app`; looks at all connections twice a second."""
+    """Serves `app`, and checks the deadlines of all connections twice a second."""
 
     def __init__(self, app: Any, limits: ConnectionLimits, most_body_bytes: int) -> None:
         protocol = functools.partial(BoundedProtocol, limits=limits, most_body_bytes=most_body_bytes)
@@ -24,7 +24,7 @@ class RouterServer(uvicorn.Server):  # type: ignore[misc]
             uvicorn.Config(
                 app,
                 http=protocol,
-                # Without this, packages that happen to be installed decide what the router speaks.
+                # By default uvicorn chooses by which packages happen to be installed.
                 ws="none",
                 loop="asyncio",
                 log_level="critical",
@@ -36,19 +36,19 @@ class RouterServer(uvicorn.Server):  # type: ignore[misc]
         )
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what is done ten times a second (called by uvicorn)."""
+        """Check deadlines on every fifth tick (uvicorn ticks ten times a second)."""
         if counter % _TICKS_PER_LOOK == 0:
             now_s = time.monotonic()
             for connection in list(self.server_state.connections):
-                connection.look(now_s)
+                connection.check_deadline(now_s)
         return bool(await super().on_tick(counter))
 
 
 def listening_socket(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
-    """Return a socket bound to `port`, or to a free one where that is taken (0: any)."""
+    """Return a socket bound to `port`, or to any free port if it is taken or 0."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Inherited by every connection: what a client leaves unread waits in the router, where it is seen.
+    # Inherited by every connection: unread data piles up in the router, where the deadline can see it.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
     try:
         listener.bind((host, port))

@@ -1,4 +1,4 @@
-"""Server-sent events, and giving up when the client is gone."""
+"""Server-sent events, and cancelling work when the client disconnects."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control":
 
 
 def event(data: object) -> bytes:
-    """Return one event with a JSON body."""
+    """Return one server-sent event with a JSON body."""
     return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
+    """The client disconnected."""
 
 
 async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Await `work`; when the client disconnects first, cancel it and raise ClientLeft."""
+    """Await `work`; if the client disconnects first, cancel it and raise ClientLeft."""
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -47,7 +47,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Sends events as they come; stops the generator behind them as soon as the client is gone."""
+    """Sends events as they are produced, and closes their generator as soon as the client disconnects."""
 
     def __init__(
         self,

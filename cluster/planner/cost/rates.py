@@ -1,10 +1,11 @@
-"""Achieved rates of one GPU under one engine: datasheet figures times the fractions of timing.toml."""
+"""Achieved rates of one GPU under one engine: datasheet figures times the achieved fractions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cluster.catalog.engine_catalog import engine_timing
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.timing_spec import (
@@ -64,7 +65,7 @@ class _ByIdentity:
 @lru_cache(maxsize=256)
 def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
     timing = load_timing()
-    return make_rates(key.gpu, timing.engine(engine_name, engine_version), timing)
+    return make_rates(key.gpu, engine_timing(engine_name, engine_version), timing)
 
 
 def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:

@@ -1,4 +1,4 @@
-"""A driver library of our own for the probe's process: see fake_nvml.c for what can go wrong in it."""
+"""A fake NVML library for the probe process; fake_nvml.c lists the failures it can produce."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FakeNvml = Callable[..., dict[str, str]]
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders with the fake library: of a current driver and of an old one."""
+    """Folders with the fake library of a current driver and of an old one."""
     return {
         driver: build_fake_nvml(tmp_path_factory.mktemp(f"nvml-{driver}"), *flags)
         for driver, flags in {"current": [], "old": ["-DWITHOUT_V3"]}.items()
@@ -40,7 +40,7 @@ def fake_nvml(libraries: dict[str, Path]) -> FakeNvml:
 
 
 class Watcher:
-    """Collects what a probe tells, and waits for what a test expects."""
+    """Collects a probe's readings, and waits for those a test expects."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Node, NodeReading]] = []
@@ -52,12 +52,12 @@ class Watcher:
             self._news.notify_all()
 
     def forget(self) -> None:
-        """Wait from now on for what is still to come."""
+        """Drop the readings so far, so that only new ones count."""
         with self._news:
             self.seen.clear()
 
     def wait_for(self, expected: Callable[[Node, NodeReading], bool]) -> tuple[Node, NodeReading]:
-        """Return the first pair, seen already or to come, that is as expected."""
+        """Return the first pair, already seen or yet to come, that is as expected."""
         with self._news:
             found = self._news.wait_for(
                 lambda: next((pair for pair in self.seen if expected(*pair)), None), PATIENCE_S

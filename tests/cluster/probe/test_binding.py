@@ -1,4 +1,4 @@
-"""The module named pynvml may be missing, or be another one."""
+"""The pynvml module may be missing or not be NVIDIA's."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def impostor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_nvidias_binding_is_taken() -> None:
+def test_nvidias_binding_is_used() -> None:
     assert hasattr(load_binding(), "nvmlDeviceGetMemoryInfo")
 
 
-def test_another_module_of_that_name_is_refused_with_the_mend(
+def test_another_module_of_that_name_is_refused_with_the_fix(
     impostor: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", without_ray)
@@ -52,8 +52,8 @@ def test_no_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> Non
         load_binding()
 
 
-def test_rays_own_copy_steps_in_and_reads_the_gpus(fake_nvml: FakeNvml, impostor: Path) -> None:
-    """A Ray node that lacks our dependency is read all the same, without importing ray."""
+def test_rays_own_copy_is_used_instead(fake_nvml: FakeNvml, impostor: Path) -> None:
+    """A Ray node without our dependency is still read, without importing ray."""
     env = {**fake_nvml(gpus=4), "PYTHONPATH": str(impostor.parent)}
     node = read_cluster(timeout_s=40.0, env=env).nodes[0]
     assert node.error is None

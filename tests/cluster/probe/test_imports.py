@@ -1,4 +1,4 @@
-"""What the parent of a probe loads: it must not be able to hang or crash in NVML itself."""
+"""The probe's parent process must not load NVML, so that it cannot hang or crash in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
         ("cluster.probe.watch", {"pynvml", "ray", "torch", "textual", "httpx", "cluster.catalog"}),
         ("cluster.probe.process", {"pynvml", "ray", "torch", "textual", "httpx", "cluster.catalog"}),
         ("cluster.bridge.local_session", {"pynvml", "ray", "torch", "textual", "starlette"}),
-        ("cluster.deploy.router.app", {"ray", "torch", "textual", "pynvml"}),
+        ("cluster.deploy.router.http_app", {"ray", "torch", "textual", "pynvml"}),
     ],
 )
 def test_importing_it_loads_nothing_heavy(module: str, never: set[str]) -> None:

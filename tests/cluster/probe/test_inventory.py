@@ -1,4 +1,4 @@
-"""What the probe sees of a machine, through the real binding and a driver library of our own."""
+"""The probe's inventory of a machine, through the real binding and a fake driver library."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_eight_gpus_on_a_switch(fake_nvml: FakeNvml) -> None:
 
 
 def test_cube_mesh_is_two_islands_of_four(fake_nvml: FakeNvml) -> None:
-    """All eight hang together, but only within a quad does each GPU have a link to each other one."""
+    """All eight are connected, but only within a group of four does each GPU link to every other."""
     assert islands(read(fake_nvml(nvlink="cube"))) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_links_tell_islands_where_the_driver_gives_no_verdict(fake_nvml: FakeNvml) -> None:
+def test_islands_come_from_links_if_the_driver_does_not_report_them(fake_nvml: FakeNvml) -> None:
     assert islands(read(fake_nvml(nvlink="links"))) == [[0, 1], [2, 3, 4, 5, 6, 7]]
 
 
@@ -54,7 +54,7 @@ def test_no_nvlink_no_islands(fake_nvml: FakeNvml) -> None:
     assert islands(read(fake_nvml(nvlink="none"))) == []
 
 
-def test_a_single_gpu_is_no_island(fake_nvml: FakeNvml) -> None:
+def test_a_single_gpu_is_not_an_island(fake_nvml: FakeNvml) -> None:
     assert islands(read(fake_nvml(gpus=1))) == []
 
 
@@ -80,7 +80,7 @@ def test_an_old_driver_without_newer_symbols(fake_nvml: FakeNvml) -> None:
     assert node.gpus[0].processes[0].memory_bytes == 2 * GIB
 
 
-def test_mig_slices_stand_in_place_of_their_gpu(fake_nvml: FakeNvml) -> None:
+def test_mig_slices_replace_their_gpu(fake_nvml: FakeNvml) -> None:
     node = read(fake_nvml(gpus=2, mig=0))
     first, second, whole = node.gpus
     assert (first.index, second.index, whole.index) == (1000, 1002, 1)
@@ -115,7 +115,7 @@ def test_no_library_says_so() -> None:
     assert "libnvidia-ml.so.1" in (cluster.nodes[0].error or "")
 
 
-def test_hostile_product_name_is_disarmed(fake_nvml: FakeNvml) -> None:
+def test_a_hostile_product_name_is_cleaned(fake_nvml: FakeNvml) -> None:
     hostile = b"\x1b]0;owned\x07[red]\x9b31mX\xe2\x80\xae[@click=app.quit]\xc2\x9b"
     gpu_type = read(fake_nvml(gpus=1, product=os.fsdecode(hostile))).gpus[0].type
     assert "[red]" in gpu_type
@@ -128,7 +128,7 @@ def test_an_unknown_product_keeps_its_name(fake_nvml: FakeNvml) -> None:
     assert read(fake_nvml(gpus=1, product="NVIDIA Z9000")).gpus[0].type == "NVIDIA Z9000"
 
 
-def test_one_hanging_gpu_is_named_and_the_rest_is_read(fake_nvml: FakeNvml) -> None:
+def test_a_hanging_gpu_is_named_and_the_others_are_read(fake_nvml: FakeNvml) -> None:
     node = read_cluster(timeout_s=6.0, env=fake_nvml(hang="nvmlDeviceGetName:2")).nodes[0]
     assert "nvmlDeviceGetName on GPU 2 did not return" in (node.gpus[2].unhealthy_reason or "")
     assert [gpu.index for gpu in node.gpus if gpu.healthy] == [0, 1, 3, 4, 5, 6, 7]
@@ -149,6 +149,6 @@ def test_a_driver_that_hangs_at_once_is_given_up(fake_nvml: FakeNvml) -> None:
     )
 
 
-def test_a_crash_is_told_with_its_place(fake_nvml: FakeNvml) -> None:
+def test_a_crash_is_reported_with_its_call(fake_nvml: FakeNvml) -> None:
     cluster = read_cluster(timeout_s=40.0, env=fake_nvml(crash="nvmlDeviceGetCount_v2:-1"))
     assert "crashed in nvmlDeviceGetCount (SIGSEGV)" in (cluster.nodes[0].error or "")

@@ -1,4 +1,4 @@
-"""Names of processes come from outside, and pids may mean someone else."""
+"""Process names come from outside, and in a container a pid may be another process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_program_is_named_never_its_arguments(proc, cmdline: bytes, name: st
     assert process_name(42, proc(HOST, cmdline)) == name
 
 
-def test_in_a_container_a_host_pid_names_nobody(proc) -> None:  # type: ignore[no-untyped-def]
+def test_in_a_container_a_host_pid_has_no_name(proc) -> None:  # type: ignore[no-untyped-def]
     assert process_name(42, proc(CONTAINER, b"bash\0", opens=("/dev/null",))) is None
 
 
@@ -54,7 +54,7 @@ def test_a_process_that_is_gone_has_no_name(proc) -> None:  # type: ignore[no-un
     assert process_name(43, proc(HOST, b"x\0")) is None
 
 
-def test_a_hostile_name_is_disarmed_in_the_model(proc) -> None:  # type: ignore[no-untyped-def]
+def test_a_hostile_name_is_cleaned(proc) -> None:  # type: ignore[no-untyped-def]
     raw = b"\x1b]52;c;ZXZpbA==\x07evil\xc2\x9b31m\xe2\x80\xaelive[@click=app.quit]\xff"
     name = process_name(42, proc(HOST, raw))
     shown = GpuProcess(pid=42, name=name).name

@@ -1,4 +1,4 @@
-"""What follows from hangs and crashes."""
+"""How long a GPU or driver is left alone after hangs and crashes."""
 
 from __future__ import annotations
 

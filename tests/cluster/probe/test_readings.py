@@ -1,4 +1,4 @@
-"""What the probe's process reads of GPUs that are at work, half supported, or broken."""
+"""The probe's readings of GPUs that are busy, only partly supported, or broken."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_unified_memory_is_absent_with_its_reason(watch) -> None:  # type: ignor
     assert unified.utilization_percent == 41.0
 
 
-def test_placeholders_of_the_driver_are_no_readings(watch) -> None:  # type: ignore[no-untyped-def]
+def test_placeholder_values_of_the_driver_are_not_readings(watch) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(gpus=3, placeholders=2)
     gpu = first_good(watcher).gpus[2]
     assert (gpu.power_w, gpu.temperature_c) == (None, None)
     assert set(gpu.absent) == {"power_w", "temperature_c"}
 
 
-def test_a_mig_slice_has_no_utilisation_of_its_own(watch) -> None:  # type: ignore[no-untyped-def]
+def test_a_mig_slice_has_no_utilization_of_its_own(watch) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(gpus=1, mig=0)
     gpu = first_good(watcher).gpus[0]
     assert gpu.uuid == "MIG-fake-0-0"

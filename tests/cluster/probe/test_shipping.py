@@ -1,4 +1,4 @@
-"""What a node needs to be read: the probe, the root types, pydantic and a binding; nothing else of ours."""
+"""A node needs only the probe, the top-level modules of cluster, pydantic and an NVML binding to be read."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_the_probe_runs_where_nothing_else_of_ours_is(fake_nvml: FakeNvml, tmp_p
         [sys.executable, "-P", "-c", PROGRAM], env=env, cwd="/", capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    # Catalogue types are the receiver's: a node says what the vendor says.
+    # The receiver maps names to catalog types; a node reports the vendor's name.
     assert json.loads(done.stdout) == [["NVIDIA A100-SXM4-80GB"] * 2, True, 50.0]

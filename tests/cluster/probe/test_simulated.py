@@ -1,4 +1,4 @@
-"""Simulated readings: they say so, follow what is deployed, and never show the impossible."""
+"""Simulated readings: marked as such, following what is deployed, and always possible values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_idle_gpus_do_nothing() -> None:
         assert gpu.memory_used_bytes < GIB
 
 
-def test_memory_follows_the_loading_and_comes_free_again() -> None:
+def test_memory_follows_loading_and_is_freed_again() -> None:
     simulated, used = gpus(), []
     for step in range(5):
         simulated.set_load(0, 40 * GIB, step / 4, 0.0, "rank 0")

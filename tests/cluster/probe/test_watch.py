@@ -1,4 +1,4 @@
-"""The probe's parent: a hang is marked, the process replaced, a crash started again, nothing left over."""
+"""The probe's parent: hangs are reported, hung and crashed processes are replaced, and nothing is left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_a_call_that_hangs_is_told_and_the_other_gpus_go_on(watch) -> None:  # type: ignore[no-untyped-def]
+def test_a_hanging_call_is_reported_and_the_other_gpus_are_still_read(watch) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(hang="nvmlDeviceGetPowerUsage:2")
     _, hung = watcher.wait_for(lambda node, reading: reading.state == "hung")
     assert "nvmlDeviceGetPowerUsage on GPU 2 has not returned for" in (hung.reason or "")
@@ -52,7 +52,7 @@ def test_a_driver_that_hangs_as_a_whole_stays_hung_with_its_age(watch) -> None: 
     assert probe.latest()[1].state == "hung"
 
 
-def test_a_crash_starts_the_probe_again(watch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_probe_restarts_after_a_crash(watch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(crash="nvmlDeviceGetTemperature:1", crash_once=tmp_path / "crashed")
     _, crashed = watcher.wait_for(lambda node, reading: "SIGSEGV" in (reading.reason or ""))
     assert crashed.state == "stale"
@@ -84,7 +84,7 @@ def test_a_gpu_that_crashes_the_probe_twice_is_left_alone(watch) -> None:  # typ
     assert [gpu.temperature_c for gpu in again.gpus if gpu.error is None] == [50, 52, 53, 54, 55, 56, 57]
 
 
-def test_before_the_first_reading_it_says_that_it_waits(fake_nvml: FakeNvml) -> None:
+def test_before_the_first_reading_it_reports_that_it_is_waiting(fake_nvml: FakeNvml) -> None:
     probe = ProbeProcess("node-id", "node-name", env=fake_nvml())
     node, reading = probe.latest()
     assert (node.gpus, reading.state) == ((), "stale")

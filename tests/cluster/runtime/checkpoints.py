@@ -1,4 +1,4 @@
-"""Tiny checkpoints made by transformers, and what transformers itself says about them."""
+"""Makes tiny checkpoints with transformers, and transformers' own answers as the reference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LLAMA3_ROPE = {
 def make_checkpoint(
     folder: Path, architecture: str, *, shard_bytes: int | None = None, **fields: Any
 ) -> Path:
-    """Save a random model of `architecture` ('LlamaForCausalLM', ...) in Hugging Face form."""
+    """Save a random model of `architecture` ('LlamaForCausalLM', ...) in Hugging Face format."""
     import torch
     import transformers
 
@@ -41,7 +41,7 @@ def make_checkpoint(
     config = config_class(**{**SIZES, **fields})
     model = getattr(transformers, architecture)(config)
     for name, parameter in model.named_parameters():
-        # Fresh biases are zero and fresh norms one: neither would show a mistake.
+        # Initial biases are zero and initial norms one, which would hide mistakes.
         if name.endswith("bias") or "norm" in name:
             torch.nn.init.uniform_(parameter, 0.5, 1.5)
     model.save_pretrained(folder, max_shard_size=shard_bytes or "5GB")
@@ -61,7 +61,7 @@ def reference(
     import transformers
 
     def fresh() -> Any:
-        # A used model remembers its longest sequence, and with dynamic rope answers differently after it.
+        # With dynamic RoPE a model remembers its longest sequence and answers differently afterwards.
         return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Checkpoints, reference answers and rank processes, made once for all engine tests."""
+"""Fixtures shared by all tests of the built-in engine: checkpoints, reference answers, rank processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cluster.runtime.ranks import RankPool
 
 NUM_TOKENS = 16
 PROMPT = tuple((37 * index + 11) % 101 for index in range(40))
-# Of different lengths, so that batches are uneven, sequences end at different steps and slots are reused.
+# Different lengths, so that batches are uneven, sequences end at different steps and slots are reused.
 PROMPTS = tuple(
     tuple(((31 + number) * index + 5 * number) % 101 for index in range(3 + 9 * number))
     for number in range(6)
@@ -65,7 +65,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved model and what transformers says about it."""
+    """A saved model and transformers' answers."""
 
     folder: Path
     config: dict[str, Any]
@@ -80,7 +80,7 @@ class Checkpoint:
 
 
 class CheckpointShelf:
-    """Makes each checkpoint when it is first asked for."""
+    """Makes each checkpoint on first use."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -1,4 +1,4 @@
-"""Real rank processes, started once and reused: each job forms a fresh group among some of them."""
+"""A pool of real rank processes, started once and reused: each job forms a new group from some of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from cluster.runtime.generation import GenerationRequest
 
-# A rank that hangs fails its test long before pytest's own limit.
+# A hanging rank fails its test long before pytest's own timeout.
 ANSWER_TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One life of a group: load, compare logits of a prompt, serve requests together, stop."""
+    """One run of a group: load, compute the logits of a prompt, serve requests concurrently, stop."""
 
     source: dict[str, Any]
     tp: int
@@ -26,20 +26,20 @@ class Job:
     logits_prompt: tuple[int, ...] = ()
     requests: tuple[GenerationRequest, ...] = ()
     failing_rank: int | None = None
-    """World rank that raises in its first step."""
+    """World rank that raises an error in its first step."""
     fails_at: Literal["warm-up", "run"] = "run"
     max_model_len: int = 120
     max_num_seqs: int = 4
     group_timeout_s: float = 60.0
     stage_layers: tuple[tuple[int, int], ...] = ()
     idle_s: float = 0.0
-    """How long the leader runs without work before the requests come."""
+    """How long the leader idles before the requests are sent."""
     dtype: str = "float32"
 
 
 @dataclass
 class RankResult:
-    """What one rank saw."""
+    """What one rank reports back."""
 
     memory_used_bytes: int = 0
     bytes_read: int = 0
@@ -52,7 +52,7 @@ class RankResult:
 
 
 class RankPool:
-    """Processes that play ranks. Forked from a server that has torch loaded but never computed."""
+    """Processes that act as ranks, forked from a server that has imported torch but not used it."""
 
     def __init__(self, size: int) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -79,7 +79,7 @@ class RankPool:
             process.kill()
 
     def run(self, job: Job) -> list[RankResult]:
-        """Run a job on tp x pp processes; results in world-rank order."""
+        """Run a job on tp x pp processes; return the results in world-rank order."""
         pipes = self._pipes[: job.tp * job.pp]
         pipes[0].send("open")
         where = pipes[0].recv()
@@ -123,9 +123,9 @@ def _run_job(job: Job, rank: int, where: str) -> RankResult:
 
 
 def _play(job: Job, rank: int, where: str, result: RankResult) -> None:
-    from cluster.runtime.rank import RankEngine
+    from cluster.runtime.rank_worker import RankWorker
 
-    engine = RankEngine(
+    engine = RankWorker(
         job.source,
         tp=job.tp,
         pp=job.pp,

@@ -1,4 +1,4 @@
-"""Weights come from their slices alone, and a damaged folder is one line of bad input."""
+"""Only the needed slices are read, and a damaged folder gives one line of bad input."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from cluster.errors import BadInput
-from cluster.runtime.checkpoint import Checkpoint
+from cluster.runtime.checkpoint_reader import CheckpointReader
 from cluster.runtime.config import read_model_config
 from cluster.runtime.partition import rank_part
-from cluster.runtime.weights import WeightPlan
+from cluster.runtime.rank_weights import WeightPlan
 from tests.cluster.runtime.checkpoints import read_config
 from tests.cluster.runtime.conftest import CheckpointShelf
 
@@ -23,14 +23,14 @@ def load(folder: Path, tp: int = 1, tp_rank: int = 0, **changes: Any) -> tuple[W
     config = read_model_config(read_config(folder) | changes)
     part = rank_part(config, tp=tp, pp=1, tp_rank=tp_rank, stage=0)
     plan = WeightPlan(config, part, torch.device("cpu"), torch.float32)
-    with Checkpoint(str(folder)) as checkpoint:
-        checkpoint.fill(plan.pieces, lambda fraction: None)
+    with CheckpointReader(str(folder)) as checkpoint:
+        checkpoint.fill(plan.slices, lambda fraction: None)
         return plan, checkpoint.bytes_read
 
 
 @pytest.fixture
 def folder(shelf: CheckpointShelf, tmp_path: Path) -> Path:
-    """A copy to damage."""
+    """A copy of the checkpoint that the test may damage."""
     return Path(shutil.copytree(shelf.get("llama").folder, tmp_path / "copy"))
 
 
@@ -40,8 +40,8 @@ def sharded(shelf: CheckpointShelf, tmp_path: Path) -> Path:
 
 
 def test_a_rank_never_opens_a_whole_split_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted at the library's own door: bytes handed out per tensor."""
-    import cluster.runtime.checkpoint as module
+    """Counts the bytes that safetensors returns per tensor."""
+    import cluster.runtime.checkpoint_reader as module
 
     handed_out: dict[str, int] = {}
     opened = module.open_safetensors
@@ -62,7 +62,7 @@ def test_a_rank_never_opens_a_whole_split_tensor(folder: Path, monkeypatch: pyte
             return values
 
     class CountingFile:
-        """Has no get_tensor: reading a whole tensor would fail."""
+        """Has no get_tensor, so that reading a whole tensor would fail."""
 
         def __init__(self, path: Path) -> None:
             self.inner = opened(path)
@@ -105,13 +105,13 @@ def assert_refused(folder: Path, *words: str, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000, -1])
-def test_a_file_cut_short(folder: Path, keep: int) -> None:
+def test_a_truncated_file(folder: Path, keep: int) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:keep])
-    assert_refused(folder, "model.safetensors", "cut short")
+    assert_refused(folder, "model.safetensors", "truncated")
 
 
-def test_a_file_of_rubbish(folder: Path) -> None:
+def test_a_file_of_garbage(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 4096)
     assert_refused(folder, "model.safetensors")
 
@@ -125,7 +125,7 @@ def test_a_missing_tensor(folder: Path) -> None:
     assert_refused(folder, "has no tensor model.layers.3.", num_hidden_layers=4)
 
 
-def test_a_shape_that_the_config_does_not_imply(folder: Path) -> None:
+def test_a_shape_that_does_not_match_the_config(folder: Path) -> None:
     assert_refused(folder, "gate_proj", "[80, 48]", "[96, 48]", intermediate_size=96)
 
 
@@ -143,7 +143,7 @@ def test_a_missing_shard(sharded: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"weight_map": 3}', "[" * 100_000])
-def test_an_index_that_is_none(sharded: Path, text: str) -> None:
+def test_an_invalid_index(sharded: Path, text: str) -> None:
     (sharded / "model.safetensors.index.json").write_text(text)
     assert_refused(sharded, "index")
 
@@ -154,7 +154,7 @@ def test_an_index_that_points_elsewhere(sharded: Path) -> None:
     assert_refused(sharded, "outside its folder")
 
 
-def test_a_tensor_that_the_index_promises_and_the_shard_lacks(sharded: Path) -> None:
+def test_a_tensor_in_the_index_that_the_shard_lacks(sharded: Path) -> None:
     index = sharded / "model.safetensors.index.json"
     entries = json.loads(index.read_text())
     files = sorted({*entries["weight_map"].values()})

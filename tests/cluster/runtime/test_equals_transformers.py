@@ -1,4 +1,4 @@
-"""The built-in engine says what transformers says: every layout, every family, alone and in a batch."""
+"""The built-in engine gives transformers' answers for every layout and family, alone and in a batch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.cluster.runtime.checkpoints import reference
 from tests.cluster.runtime.conftest import MODELS, NUM_TOKENS, PROMPT, PROMPTS, CheckpointShelf
 from tests.cluster.runtime.ranks import Job, RankPool, RankResult
 
-# Greatest difference of any logit in float32.
+# Largest allowed difference of any logit in float32.
 TOLERANCE = 1e-4
-# Six requests on four slots: some run in uneven batches, some wait and take over a slot.
+# Six requests on four slots: some run in uneven batches, some wait and reuse a slot.
 REQUESTS = tuple(GenerationRequest(prompt, max_tokens=NUM_TOKENS) for prompt in PROMPTS)
 SPLIT_MODELS = ("llama", "llama, tied, biases", "mistral, window", "qwen2, one KV head", "qwen3, tied")
 
@@ -35,7 +35,7 @@ def test_one_process(shelf: CheckpointShelf, pool: RankPool, name: str) -> None:
 @pytest.mark.parametrize("tp", [2, 3, 4])
 @pytest.mark.parametrize("name", SPLIT_MODELS)
 def test_tensor_parallel(shelf: CheckpointShelf, pool: RankPool, name: str, tp: int) -> None:
-    """4, 2 and 1 KV heads over 2, 3 and 4 ranks: whole, replicated, and uneven splits."""
+    """4, 2 and 1 KV heads over 2, 3 and 4 ranks: even, replicated and uneven splits."""
     results = assert_equal(shelf, pool, name, tp=tp)
     num_layers = shelf.get(name).config["num_hidden_layers"]
     # After attention and after the MLP of every layer, and once for the split embedding.
@@ -51,7 +51,7 @@ def test_sharded_checkpoint_over_two_ranks(shelf: CheckpointShelf, pool: RankPoo
 
 @pytest.mark.parametrize(("tp", "pp"), [(1, 2), (2, 2), (1, 3)])
 def test_pipeline_parallel(shelf: CheckpointShelf, pool: RankPool, tp: int, pp: int) -> None:
-    """Tied embeddings too: then the first and the last stage both hold their part of the table."""
+    """Includes tied embeddings, where the first and the last stage both hold a shard of the table."""
     for name in ("llama", "qwen3, tied"):
         results = assert_equal(shelf, pool, name, tp=tp, pp=pp)
         expected = 2 * shelf.get(name).config["num_hidden_layers"] + 1 if tp > 1 else 0
@@ -72,13 +72,13 @@ def test_ranks_hold_and_read_only_their_part(shelf: CheckpointShelf, pool: RankP
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "float16"])
-def test_half_precision_stays_near(shelf: CheckpointShelf, pool: RankPool, dtype: str) -> None:
+def test_half_precision_stays_close(shelf: CheckpointShelf, pool: RankPool, dtype: str) -> None:
     checkpoint = shelf.get("qwen3, tied")
     half = pool.run(Job(checkpoint.source, tp=2, dtype=dtype, logits_prompt=PROMPT))
     full = pool.run(Job(checkpoint.source, tp=2))
     assert [result.error for result in half] == ["", ""]
     assert 2 * half[0].memory_used_bytes == full[0].memory_used_bytes
-    # Logits spread over about 10; bfloat16 keeps 8 bits of each of some hundred terms.
+    # Logits range over about 10, and bfloat16 keeps 8 bits of each of a few hundred terms.
     assert np.abs(half[0].logits - checkpoint.logits).max() < 0.5
     assert (half[0].logits.argmax(-1) == checkpoint.logits.argmax(-1)).mean() > 0.9
 

@@ -1,4 +1,4 @@
-"""One rank's failure is everybody's: no rank and no caller waits for the timeout."""
+"""A failure of one rank ends the whole group: no rank and no caller waits for the timeout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import BadInput, DeployFailed
 from cluster.runtime.generation import GenerationRequest
-from cluster.runtime.rank import RankEngine
+from cluster.runtime.rank_worker import RankWorker
 from cluster.runtime.rendezvous import find_free_port, parse_init_method
 from tests.cluster.runtime.conftest import PROMPT, CheckpointShelf
 from tests.cluster.runtime.ranks import Job, RankPool
@@ -16,7 +16,7 @@ from tests.cluster.runtime.ranks import Job, RankPool
 
 @pytest.mark.parametrize("failing_rank", [0, 1])
 def test_one_failing_rank_ends_the_group(shelf: CheckpointShelf, pool: RankPool, failing_rank: int) -> None:
-    """The group's timeout lies far beyond the time in which the pool wants an answer."""
+    """The group's timeout is far longer than the pool's."""
     job = Job(
         shelf.get("llama").source,
         tp=2,
@@ -41,7 +41,7 @@ def test_a_rank_that_fails_in_the_warm_up_ends_the_group(shelf: CheckpointShelf,
 
 
 def test_an_idle_group_outlives_its_timeout(shelf: CheckpointShelf, pool: RankPool) -> None:
-    """Followers wait for plans inside a collective that gives up after 1 s; heartbeats keep it alive."""
+    """Followers wait for step plans in a collective with a timeout of 1 s; heartbeats keep it alive."""
     request = GenerationRequest(PROMPT, max_tokens=5)
     job = Job(shelf.get("llama").source, tp=2, requests=(request,), group_timeout_s=1, idle_s=2.5)
     results = pool.run(job)
@@ -49,7 +49,7 @@ def test_an_idle_group_outlives_its_timeout(shelf: CheckpointShelf, pool: RankPo
     assert len(results[0].tokens[0]) == 5
 
 
-def test_a_rank_that_never_comes_is_a_failure_with_the_address(shelf: CheckpointShelf) -> None:
+def test_a_rank_that_never_joins_is_an_error_with_the_address(shelf: CheckpointShelf) -> None:
     host, port = find_free_port()
     engine = make_engine(shelf, tp=2)
     with pytest.raises(DeployFailed, match=f"Rank 0 of 2 could not join tcp://{host}:{port}"):
@@ -72,7 +72,7 @@ def test_requests_after_the_end_are_refused(shelf: CheckpointShelf) -> None:
         engine.submit(GenerationRequest(PROMPT))
 
 
-def test_a_cancelled_request_ends_and_frees_its_place(shelf: CheckpointShelf) -> None:
+def test_a_cancelled_request_ends_and_frees_its_slot(shelf: CheckpointShelf) -> None:
     engine = make_engine(shelf, tp=1)
     engine.join("", timeout_s=5)
     engine.load(lambda fraction: None)
@@ -103,8 +103,8 @@ def test_a_request_that_cannot_run_is_bad_input(shelf: CheckpointShelf, request_
         make_engine(shelf, tp=1).submit(request_)
 
 
-def make_engine(shelf: CheckpointShelf, tp: int) -> RankEngine:
-    return RankEngine(
+def make_engine(shelf: CheckpointShelf, tp: int) -> RankWorker:
+    return RankWorker(
         shelf.get("llama").source,
         tp=tp,
         pp=1,

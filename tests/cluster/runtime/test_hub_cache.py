@@ -1,4 +1,4 @@
-"""Checkpoints in the hub's cache: complete ones are found, others are told by what is missing."""
+"""Checkpoints in the hub's cache: complete ones are found, and for others the missing part is named."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from cluster.errors import BadInput
 from cluster.runtime.checkpoint_files import checkpoint_problem
 from cluster.runtime.hub_cache import find_cached, hub_cache
-from cluster.runtime.source import WeightSource, weights_folder
+from cluster.runtime.weight_source import WeightSource, weights_folder
 
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
 WHOLE = len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)
 
 
 def fill(folder: Path, shards: int = 1) -> Path:
-    """Write a small checkpoint of so many weight files."""
+    """Write a small checkpoint with `shards` weight files."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     if shards == 1:
@@ -51,11 +51,11 @@ def cached(cache: Path, revision: str, *, is_main: bool = False, shards: int = 1
         ({}, str(Path("~/.cache/huggingface/hub").expanduser())),
     ],
 )
-def test_the_cache_is_where_the_hubs_library_has_it(environment: dict[str, str], folder: str) -> None:
+def test_the_cache_is_where_the_environment_says(environment: dict[str, str], folder: str) -> None:
     assert hub_cache(environment) == Path(folder)
 
 
-def test_it_is_where_the_installed_library_has_it() -> None:
+def test_it_is_where_the_installed_library_looks() -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     assert str(hub_cache()) == constants.HF_HUB_CACHE
 
@@ -69,16 +69,16 @@ def test_a_complete_snapshot_is_found(tmp_path: Path) -> None:
 
 
 def test_main_without_weights_does_not_hide_a_complete_snapshot(tmp_path: Path) -> None:
-    """Looking at a config on the hub fetches it alone and moves main there."""
+    """Reading a config from the hub downloads only the config, and moves main to that snapshot."""
     cached(tmp_path, "whole")
     (cached(tmp_path, "fresh", is_main=True) / "model.safetensors").unlink()
     assert find_cached("org/name", None, tmp_path).revision == "whole"
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_the_missing_part_is_named(tmp_path: Path) -> None:
     assert find_cached("org/name", None, tmp_path).problem == f"is not in the hub cache {tmp_path}"
     snapshot = cached(tmp_path, "abc", is_main=True, shards=3)
-    # A file that is still being fetched is a link to a blob that is not there yet.
+    # A file that is still downloading is a link to a blob that does not exist yet.
     (snapshot / "model-00002-of-00003.safetensors").unlink()
     (snapshot / "model-00002-of-00003.safetensors").symlink_to("../../blobs/none")
     problem = find_cached("org/name", None, tmp_path).problem
@@ -120,24 +120,24 @@ def _no_config(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("damage", "problem"),
     [
-        (_cut, "model.safetensors is cut short"),
-        (_cut_header, "model.safetensors is cut short"),
+        (_cut, "model.safetensors is truncated"),
+        (_cut_header, "model.safetensors is truncated"),
         (_shard_without_index, "has neither model.safetensors nor model.safetensors.index.json"),
         (_no_index, "is not an index"),
         (_outside, "is not an index"),
         (_no_config, "has no config.json"),
     ],
 )
-def test_a_folder_that_cannot_be_loaded(tmp_path: Path, harm: Callable[[Path], None], told: str) -> None:
+def test_a_folder_that_cannot_be_loaded(tmp_path: Path, damage: Callable[[Path], None], problem: str) -> None:
     folder = fill(tmp_path / "model")
     assert checkpoint_problem(folder) == ""
-    harm(folder)
-    assert told in checkpoint_problem(folder)
+    damage(folder)
+    assert problem in checkpoint_problem(folder)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder(tmp_path: Path) -> None:
     assert "does not exist" in checkpoint_problem(tmp_path / "none")
     (tmp_path / "file").write_text("")
     assert "is not a folder" in checkpoint_problem(tmp_path / "file")
@@ -157,6 +157,6 @@ def test_ranks_load_what_the_order_names(tmp_path: Path, monkeypatch: pytest.Mon
     assert WeightSource.of(named).path == str(wanted)
     assert weights_folder({"config": {}, "path": "/m"}) == "/m"
     assert weights_folder({"config": {}}) is None
-    # Nobody asked for made-up weights: what is missing is an error, never made up.
+    # Missing weights are an error and never replaced by dummy weights.
     with pytest.raises(BadInput, match=r"org/name is not in the hub cache .* as revision gone"):
         WeightSource.of({**named, "revision": "gone"})

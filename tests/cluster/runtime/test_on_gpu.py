@@ -1,4 +1,4 @@
-"""The engine on an NVIDIA GPU: what transformers says, and the memory that the shapes predict."""
+"""The built-in engine on an NVIDIA GPU: transformers' answers, and the memory that the shapes imply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cluster.runtime.generation import GenerationRequest
-from cluster.runtime.rank import RankEngine
+from cluster.runtime.rank_worker import RankWorker
 from cluster.units import GIB
 from tests.cluster.runtime.conftest import NUM_TOKENS, PROMPT, PROMPTS, CheckpointShelf
 
@@ -36,8 +36,8 @@ def gpu() -> None:
         pytest.skip("no NVIDIA GPU that torch can use")
 
 
-def start(source: dict[str, Any], dtype: str, max_model_len: int, max_num_seqs: int) -> RankEngine:
-    engine = RankEngine(
+def start(source: dict[str, Any], dtype: str, max_model_len: int, max_num_seqs: int) -> RankWorker:
+    engine = RankWorker(
         source,
         tp=1,
         pp=1,
@@ -53,7 +53,7 @@ def start(source: dict[str, Any], dtype: str, max_model_len: int, max_num_seqs: 
     return engine
 
 
-def answers(engine: RankEngine, requests: list[GenerationRequest]) -> list[list[int | None]]:
+def answers(engine: RankWorker, requests: list[GenerationRequest]) -> list[list[int | None]]:
     runner = threading.Thread(target=engine.run)
     handles = [engine.submit(request) for request in requests]
     runner.start()
@@ -75,7 +75,7 @@ def test_equals_transformers(shelf: CheckpointShelf, name: str) -> None:
     assert answers(engine, requests) == checkpoint.tokens
 
 
-def test_dummy_8b_takes_the_memory_that_its_shapes_say() -> None:
+def test_dummy_8b_uses_the_memory_that_its_shapes_imply() -> None:
     import torch
 
     if torch.cuda.mem_get_info()[0] < 22 * GIB:

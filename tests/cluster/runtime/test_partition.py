@@ -1,4 +1,4 @@
-"""Every layout divides every weight completely, without overlap, with something for each rank."""
+"""Every layout splits every weight completely and without overlap, with something for each rank."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_4096_columns_over_three_ranks() -> None:
 
 def test_32_heads_over_three_ranks() -> None:
     assert [part.heads.size for part in parts(model(), 3)] == [11, 11, 10]
-    # With KV heads shared by four query heads each, whole groups stay together.
+    # With four query heads per KV head, groups stay together.
     assert [part.heads.size for part in parts(model(num_key_value_heads=8), 3)] == [12, 12, 8]
 
 

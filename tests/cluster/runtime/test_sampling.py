@@ -1,4 +1,4 @@
-"""Drawing a token, and the plan that carries its parameters to other ranks."""
+"""Sampling a token, and encoding its parameters for other ranks."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ samplings = st.builds(
         greedy=st.booleans(),
     )
 )
-def test_a_plan_survives_the_wire(plan: StepPlan) -> None:
+def test_a_step_plan_is_encoded_and_decoded_unchanged(plan: StepPlan) -> None:
     flat = encode(plan)
     assert torch.tensor(flat, dtype=torch.int64).tolist() == flat
     assert decode(flat) == plan

@@ -1,4 +1,4 @@
-"""Scaled stand-ins: small, split like the real model, and honest about what they are."""
+"""Scaled-down models: small, split like the full model, and labeled with what they are."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def model(config: dict[str, Any]) -> ModelSpec:
     return model_from_config(config, "a-model", "test")
 
 
-def test_70b_keeps_its_heads_and_says_its_scale() -> None:
+def test_70b_keeps_its_heads_and_states_its_scale() -> None:
     config, sentence = scale_config(model(LLAMA_70B), tp=4)
     assert (config["num_attention_heads"], config["num_key_value_heads"]) == (64, 8)
     assert config["intermediate_size"] % 4 == 0
@@ -68,14 +68,14 @@ def test_70b_keeps_its_heads_and_says_its_scale() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (SPARSE, "runs no experts"),
-        (LATENT, "runs no latent attention"),
-        (NESTED, "runs no experts"),
-        (STATE, "does not run this architecture"),
-        (NAMELESS, "names no architecture"),
+        (SPARSE, "does not support experts"),
+        (LATENT, "does not support latent attention"),
+        (NESTED, "does not support experts"),
+        (STATE, "does not support this architecture"),
+        (NAMELESS, "does not name an architecture"),
     ],
 )
-def test_what_the_engine_does_not_run_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:
+def test_an_unsupported_architecture_becomes_a_dense_stand_in(config: dict[str, Any], words: str) -> None:
     scaled, sentence = scale_config(model(config), tp=2)
     assert scaled["architectures"] == ["LlamaForCausalLM"]
     assert "stand-in" in sentence
@@ -105,9 +105,10 @@ def test_every_stand_in_is_small_and_can_be_split(
 
 
 def test_planning_parts_do_not_import_torch() -> None:
-    """A fresh process, because this one has torch already."""
+    """Uses a new process, because this one has imported torch."""
     modules = (
-        "config, partition, scale, tokenizer, chat, generation, scheduler, source, rank, rendezvous, stats"
+        "config, partition, scale, tokenizer, chat_template, generation, scheduler, "
+        "weight_source, rank_worker, rendezvous, runtime_stats"
     )
     code = f"import sys\nfrom cluster.runtime import {modules}\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

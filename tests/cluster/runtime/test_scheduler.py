@@ -1,4 +1,4 @@
-"""Continuous batching without a model: plans are carried out on a simulated cache of slots."""
+"""Continuous batching without a model: step plans run on a simulated cache of slots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sequence(prompt: tuple[int, ...], max_tokens: int) -> Sequence:
 
 
 class SlotCache:
-    """What a rank's cache would hold: the tokens of each slot, checked against every plan."""
+    """What a rank's KV cache would hold: the tokens of each slot, checked against every plan."""
 
     def __init__(self, num_slots: int) -> None:
         self.slots: list[list[int]] = [[] for _ in range(num_slots)]
@@ -107,7 +107,7 @@ def test_cancelling_some_leaves_the_others_right(cancelled: list[int], num_slots
         assert len(tokens) == 6 or item.handle.is_cancelled
 
 
-def test_a_long_prompt_does_not_silence_the_others() -> None:
+def test_a_long_prompt_does_not_stall_the_others() -> None:
     scheduler, cache = Scheduler(2), SlotCache(2)
     scheduler.add(sequence((1,), max_tokens=20))
     scheduler.add(sequence(tuple(range(3 * PROMPT_CHUNK_TOKENS)), max_tokens=2))

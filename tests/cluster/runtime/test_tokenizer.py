@@ -1,4 +1,4 @@
-"""Bytes where a folder brings no tokenizer, else its own; streaming never splits a character."""
+"""The folder's own tokenizer, or bytes without one; streaming never splits a character."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadInput
-from cluster.runtime.chat import ChatMessage
+from cluster.runtime.chat_template import ChatMessage
 from cluster.runtime.tokenizer import ByteTokenizer, StreamDecoder, Tokenizer, load_tokenizer
 
 TALK = (ChatMessage("system", "Be brief."), ChatMessage("user", "Hi"))
@@ -43,7 +43,7 @@ def test_bytes_come_back_as_the_text(text: str) -> None:
 
 
 @given(st.lists(st.integers(0, 319)))
-def test_whatever_a_dummy_model_says_can_be_printed(token_ids: list[int]) -> None:
+def test_any_token_of_a_dummy_model_can_be_printed(token_ids: list[int]) -> None:
     text = ByteTokenizer(vocab_size=320).decode(token_ids)
     assert all(char.isprintable() or char == "\n" for char in text)
 
@@ -89,7 +89,7 @@ def test_the_models_own_chat_template(folder: Path, as_list: bool) -> None:
         "{{ 1 / 0 }}",
     ],
 )
-def test_a_template_that_fails_or_reaches_out_is_bad_input(folder: Path, template: str) -> None:
+def test_a_template_that_fails_or_tries_to_escape_is_bad_input(folder: Path, template: str) -> None:
     write_settings(folder, chat_template=template)
     with pytest.raises(BadInput, match="chat template"):
         load_tokenizer(str(folder), 300).encode_chat(TALK)
@@ -109,7 +109,7 @@ def test_a_template_that_writes_without_end_is_bad_input(folder: Path) -> None:
         load_tokenizer(str(folder), 300).encode_chat(TALK)
 
 
-def test_text_that_is_no_unicode_is_still_text(folder: Path) -> None:
+def test_invalid_unicode_is_still_text(folder: Path) -> None:
     for path in (None, str(folder)):
         tokenizer = load_tokenizer(path, 320)
         assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a?b"
@@ -123,7 +123,7 @@ def test_a_damaged_tokenizer_is_bad_input(folder: Path) -> None:
         load_tokenizer(str(folder), 300)
 
 
-def test_a_tokenizer_has_a_largest_size(folder: Path) -> None:
+def test_a_tokenizer_file_has_a_size_limit(folder: Path) -> None:
     with (folder / "tokenizer.json").open("wb") as file:
         file.truncate(2**30)
     with pytest.raises(BadInput, match=r"tokenizer\.json is too large: 1\.0 GiB"):
@@ -131,7 +131,7 @@ def test_a_tokenizer_has_a_largest_size(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["hello 🌍, héllo wörld", "日本語 text", "plain", "tail 🌍"])
-def test_streamed_pieces_make_the_whole_text(folder: Path, text: str) -> None:
+def test_streamed_chunks_make_the_whole_text(folder: Path, text: str) -> None:
     tokenizers: list[Tokenizer] = [load_tokenizer(str(folder), 300), ByteTokenizer(320)]
     for tokenizer in tokenizers:
         stream = StreamDecoder(tokenizer)

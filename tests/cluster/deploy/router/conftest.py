@@ -1,4 +1,4 @@
-"""Routers over real generators, called in-process or over a real socket on loopback."""
+"""Routers over echo replicas, called in-process or over a real loopback socket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cluster.deploy.router.app import make_app
 from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.limits import ConnectionLimits
+from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.router_limits import ConnectionLimits
 from cluster.deploy.router.server import RouterServer, listening_socket
 from tests.cluster.deploy.router.echo import ByteTokenizer, EchoPool, EchoReplica
 
@@ -28,7 +28,7 @@ VOCAB_SIZE = 257
 
 @functools.cache
 def preparer() -> Preparer:
-    """The processes that prepare requests, shared by all tests; they end with this one."""
+    """The prepare processes, shared by all tests of the session."""
     return Preparer(Settings(MODEL, CONTEXT, None, VOCAB_SIZE))
 
 
@@ -61,7 +61,7 @@ Serve = Callable[..., Served]
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -93,7 +93,7 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def listen() -> AsyncIterator[Callable[..., Any]]:
-    """Build a router behind its own server on a free port of loopback; gives its base URL."""
+    """Build a router with its own server on a free loopback port; returns its base URL."""
     servers: list[tuple[_Server, asyncio.Task[None]]] = []
 
     async def build(*replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any) -> str:

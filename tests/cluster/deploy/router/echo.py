@@ -1,4 +1,4 @@
-"""A byte-level tokenizer and replicas that really generate: the prompt, told back byte by byte."""
+"""A byte-level tokenizer, and replicas that generate their prompt again, byte by byte."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import codecs
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from cluster.deploy.router.pool import (
+from cluster.deploy.router.replica_pool import (
     FinishReason,
     GeneratedToken,
     ReplicaError,
@@ -19,7 +19,7 @@ END = 256
 
 
 class ByteDecoder:
-    """UTF-8 that comes byte by byte."""
+    """Decodes UTF-8 byte by byte."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -32,14 +32,14 @@ class ByteDecoder:
 
 
 class ByteTokenizer:
-    """One token a byte."""
+    """One token per byte."""
 
     def decoder(self) -> ByteDecoder:
         return ByteDecoder()
 
 
 class EchoReplica:
-    """Generates its prompt again, then the end token; can be told to fail, to wait, and to be unready."""
+    """Generates its prompt again, then the end token. Can be set to fail, to wait, or to be unready."""
 
     def __init__(
         self, name: str, *, fail_at: int | None = None, pace_s: float = 0.0, repeats: int = 1

@@ -1,4 +1,4 @@
-"""A model folder whose chat template does harm when a message asks for it."""
+"""A model folder with a chat template that misbehaves when a message asks for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATE = """{%- set text = messages[-1].content -%}
 {%- else -%}{{ text }}{%- endif -%}
 """
 NEVER_COMPILED = "{{ 10 ** (10 ** 9) }}"
-"""Jinja computes constants while it compiles."""
+"""Jinja evaluates constant expressions at compile time."""
 HARMS = ("loops", "repeat", "width", "center", "power", "range", "grow", "write", "recurse", "lipsum")
 
 

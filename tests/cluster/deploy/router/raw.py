@@ -1,4 +1,4 @@
-"""Requests written by hand, for what no HTTP client does."""
+"""Hand-written HTTP requests, for behavior that no HTTP client shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something is true; fail after a generous while."""
+    """Poll until `holds`; fail after a generous timeout."""
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.sleep(0.01)
@@ -34,7 +34,7 @@ async def connect(url: str, *, receive_buffer_bytes: int | None = None) -> Strea
 
 
 def completion(prompt: Any = "abc", **fields: Any) -> bytes:
-    """Return a whole request for a completion."""
+    """Return a complete request for a completion."""
     body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": 50, **fields}).encode()
     return head(f"content-length: {len(body)}") + body
 

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets an error in the API's form, never a crash."""
+"""Any invalid request gets an error in the API's format, never a crash."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ async def test_wrong_messages_are_400(serve: Serve, messages: object) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
-async def test_a_body_that_is_no_request_is_400(serve: Serve, path: str, body: bytes) -> None:
+async def test_an_invalid_body_is_400(serve: Serve, path: str, body: bytes) -> None:
     check_error(await serve().client.post(path, content=body), 400)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
-async def test_numbers_that_are_none_are_400(serve: Serve, number: str) -> None:
+async def test_invalid_numbers_are_400(serve: Serve, number: str) -> None:
     body = f'{{"model": "{MODEL}", "prompt": "a", "temperature": {number}}}'
     check_error(await serve().client.post("/v1/completions", content=body), 400)
 

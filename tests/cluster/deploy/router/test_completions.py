@@ -1,14 +1,14 @@
-"""Answers without streaming: their form, their counts, and where they end."""
+"""Answers without streaming: format, token counts, and where they end."""
 
 from __future__ import annotations
 
 import pytest
 
-from cluster.deploy.router.pool import SamplingParams
+from cluster.deploy.router.replica_pool import SamplingParams
 from tests.cluster.deploy.router.conftest import CONTEXT, MODEL, Serve
 
 
-async def test_a_completion_has_the_apis_form(serve: Serve) -> None:
+async def test_a_completion_has_the_apis_format(serve: Serve) -> None:
     answer = await serve().complete("héllo")
     body = answer.json()
     assert answer.status_code == 200
@@ -21,7 +21,7 @@ async def test_a_completion_has_the_apis_form(serve: Serve) -> None:
     assert body["usage"] == {"prompt_tokens": 6, "completion_tokens": 7, "total_tokens": 13}
 
 
-async def test_a_chat_answer_has_the_apis_form(serve: Serve) -> None:
+async def test_a_chat_answer_has_the_apis_format(serve: Serve) -> None:
     body = (await serve().chat("hi")).json()
     assert body["object"] == "chat.completion"
     assert body["id"].startswith("chatcmpl-")
@@ -72,7 +72,7 @@ async def test_a_stop_string_ends_the_text_before_it(serve: Serve, stop: object)
     assert served.replicas[0].in_flight == 0
 
 
-async def test_a_beginning_of_a_stop_string_is_not_lost(serve: Serve) -> None:
+async def test_a_partial_stop_string_is_not_lost(serve: Serve) -> None:
     assert (await serve().complete("abcd", stop="cdX")).json()["choices"][0]["text"] == "abcd"
 
 
@@ -91,7 +91,7 @@ async def test_a_prompt_may_be_text_or_token_ids(serve: Serve, prompt: object) -
     assert (await serve().complete(prompt)).json()["choices"][0]["text"] == "ab"
 
 
-async def test_fields_that_change_nothing_are_let_pass(serve: Serve) -> None:
+async def test_fields_without_effect_are_accepted(serve: Serve) -> None:
     answer = await serve().complete("a", user="me", n=1, echo=False, presence_penalty=0.0, logprobs=None)
     assert answer.status_code == 200
 

@@ -1,4 +1,4 @@
-"""No client holds a connection, or a replica's slot, by being slow, silent or numerous."""
+"""Slow, silent or numerous clients cannot hold connections or replica slots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.deploy.router.limits import ConnectionLimits, connection_limits
+from cluster.deploy.router.router_limits import ConnectionLimits, connection_limits
 from tests.cluster.deploy.router.echo import EchoReplica
 from tests.cluster.deploy.router.raw import answer_of, completion, connect, head, until
 
@@ -36,7 +36,7 @@ def code_of(data: bytes) -> int:
         (head("transfer-encoding: chunked") + b"5\r\nabc", 408),
     ],
 )
-async def test_a_request_must_come_in_time(listen: Listen, sent: bytes, status: int) -> None:
+async def test_a_request_must_arrive_in_time(listen: Listen, sent: bytes, status: int) -> None:
     reader, writer = await connect(await listen(EchoReplica("0"), limits=HASTY))
     writer.write(sent)
     got, data = await answer_of(reader)
@@ -44,7 +44,7 @@ async def test_a_request_must_come_in_time(listen: Listen, sent: bytes, status: 
     assert not data or code_of(data) == status
 
 
-async def test_a_slow_head_must_come_in_time_after_an_answer_too(listen: Listen) -> None:
+async def test_headers_must_arrive_in_time_after_an_answer_too(listen: Listen) -> None:
     limits = dataclasses.replace(HASTY, keep_alive_s=30)
     reader, writer = await connect(await listen(EchoReplica("0"), limits=limits))
     writer.write(completion() + b"GET /v1/models HTTP/1.1\r\n")
@@ -79,7 +79,7 @@ async def test_a_client_that_reads_slowly_but_reads_is_served(listen: Listen) ->
     assert b"[DONE]" in data
 
 
-async def test_too_many_connections_cost_the_one_that_waits_longest(listen: Listen) -> None:
+async def test_with_too_many_connections_the_longest_idle_one_is_closed(listen: Listen) -> None:
     replica = EchoReplica("0")
     replica.gate.clear()
     url = await listen(replica, limits=ConnectionLimits(max_connections=4))
@@ -131,7 +131,7 @@ async def test_what_is_sent_after_a_refusal_is_bounded(listen: Listen) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET\r\n\r\n", b"a" * 20_000])
-async def test_what_is_no_http_gets_an_error_in_the_apis_form(listen: Listen, sent: bytes) -> None:
+async def test_invalid_http_gets_an_error_in_the_apis_format(listen: Listen, sent: bytes) -> None:
     reader, writer = await connect(await listen(EchoReplica("0")))
     writer.write(sent)
     status, data = await answer_of(reader)

@@ -1,4 +1,4 @@
-"""When the client is gone the generation stops, whatever it was waiting for."""
+"""When the client disconnects, generation stops, whatever it was waiting for."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_leaving_in_the_middle_of_a_stream(listen: Listen) -> None:
     url = await listen(replica)
     reader, writer = await ask(url, stream=True)
     await reader.readuntil(b"data: ")
-    # No more tokens come, so that only the disconnection itself can be noticed.
+    # No more tokens are generated, so that only the disconnection itself can be noticed.
     replica.gate.clear()
     writer.close()
     await until(lambda: replica.in_flight == 0)

@@ -1,4 +1,4 @@
-"""Health is a real token; metrics are what happened."""
+"""The health check generates a real token, and metrics count what happened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_healthy_when_every_ready_replica_makes_a_token(serve: Serve) -> N
     assert [entry["healthy"] for entry in answer.json()["replicas"]] == [True, True]
 
 
-async def test_one_sick_replica_is_503_with_its_reason_and_set_aside(serve: Serve) -> None:
+async def test_one_unhealthy_replica_is_503_with_its_reason_and_paused(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"))
     served.replicas[0].health_error = "rank 3 does not answer"
     answer = await served.client.get("/health")
@@ -41,15 +41,15 @@ async def test_one_sick_replica_is_503_with_its_reason_and_set_aside(serve: Serv
     assert [replica.requests_total for replica in served.replicas] == [0, 1]
 
 
-async def test_a_replica_that_answers_nothing_is_given_up_at_the_deadline(serve: Serve) -> None:
+async def test_a_silent_replica_is_unhealthy_at_the_deadline(serve: Serve) -> None:
     served = serve(EchoReplica("0"), health_deadline_s=0.05)
     served.replicas[0].gate.clear()
     answer = await served.client.get("/health")
     assert answer.status_code == 503
-    assert "no token came within 0.05 s" in answer.json()["reasons"][0]
+    assert "no token within 0.05 s" in answer.json()["reasons"][0]
 
 
-async def test_a_replica_that_starts_does_not_make_the_others_sick(serve: Serve) -> None:
+async def test_a_starting_replica_does_not_make_the_deployment_unhealthy(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"))
     served.replicas[1].ready = False
     answer = await served.client.get("/health")
@@ -57,7 +57,7 @@ async def test_a_replica_that_starts_does_not_make_the_others_sick(serve: Serve)
     assert answer.json()["replicas"][1]["reason"] == "ranks are loading, ready"
 
 
-async def test_nobody_ready_is_503(serve: Serve) -> None:
+async def test_no_ready_replica_is_503(serve: Serve) -> None:
     served = serve(EchoReplica("0"))
     served.replicas[0].ready = False
     assert (await served.client.get("/health")).status_code == 503
@@ -116,7 +116,7 @@ async def test_metrics_count_failures_and_errors(serve: Serve) -> None:
     assert value("responses_total", status="400") == 1.0
 
 
-async def test_latencies_are_of_the_clock(serve: Serve, clock) -> None:  # type: ignore[no-untyped-def]
+async def test_latencies_are_measured_by_the_clock(serve: Serve, clock) -> None:  # type: ignore[no-untyped-def]
     served = serve(EchoReplica("0"))
     served.replicas[0].gate.clear()
     asked = asyncio.create_task(served.complete("a"))

@@ -1,4 +1,4 @@
-"""What a chat template, a tokenizer or a parser costs is bounded, and nobody else pays for it."""
+"""The cost of a chat template, tokenizer or parser is bounded and does not affect other requests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.lane import Preparer
-from cluster.deploy.router.limits import MIB, LaneLimits
+from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.prepare import Settings
+from cluster.deploy.router.preparer import Preparer
+from cluster.deploy.router.router_limits import MIB, PrepareLimits
 from tests.cluster.deploy.router.conftest import CONTEXT, MODEL, Serve
 from tests.cluster.deploy.router.hostile import HARMS, NEVER_COMPILED, write_model_folder
 from tests.cluster.deploy.router.test_bad_requests import check_error
 
-LIMITS = LaneLimits(cpu_s=0.4, wall_s=10.0, memory_bytes=256 * MIB)
-HASTY = LaneLimits(cpu_s=0.4, wall_s=0.3, memory_bytes=256 * MIB)
+LIMITS = PrepareLimits(cpu_s=0.4, wall_s=10.0, memory_bytes=256 * MIB)
+HASTY = PrepareLimits(cpu_s=0.4, wall_s=0.3, memory_bytes=256 * MIB)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ async def test_other_requests_are_answered_while_a_template_runs(serve: Serve, h
     await asyncio.sleep(0)
     assert (await served.complete("abc")).status_code == 200
     assert not stuck.done()
-    assert "processor time" in check_error(await stuck, 400)["message"]
+    assert "CPU time" in check_error(await stuck, 400)["message"]
 
 
 async def test_other_requests_are_answered_while_a_large_one_is_prepared(
@@ -106,8 +106,8 @@ async def test_small_requests_go_before_large_ones_that_wait(hostile: Preparer) 
     assert finished.index("small") <= 1
 
 
-async def test_what_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
-    limits = LaneLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
+async def test_waiting_too_long_in_the_queue_is_503(tmp_path: Path) -> None:
+    limits = PrepareLimits(cpu_s=1.0, wall_s=10.0, memory_bytes=256 * MIB, queue_s=0.1)
     settings = Settings(MODEL, CONTEXT, str(write_model_folder(tmp_path)), 256)
     preparer = Preparer(settings, small=limits, large=limits)
     talk = body(messages=[{"role": "user", "content": "loops"}])
@@ -123,8 +123,8 @@ async def test_what_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> No
 
 async def test_a_screens_prompt_is_prepared_too(hostile: Preparer) -> None:
     prepared = await hostile.prepare("text", "héllo".encode())
-    assert len(prepared.order.prompt_ids) == 6
-    with pytest.raises(ApiError, match="context holds"):
+    assert len(prepared.answer_request.prompt_ids) == 6
+    with pytest.raises(ApiError, match="context is"):
         await hostile.prepare("text", b"x" * CONTEXT)
 
 
@@ -132,13 +132,13 @@ async def test_a_killed_process_is_replaced(hasty: Preparer) -> None:
     await hasty.prepare("completion", body(prompt="abc"))
     os.kill(child_pid(hasty), signal.SIGKILL)
     while True:
-        # The request that finds it dead, or dies with it, may fail; it says that trying again helps.
+        # A request that finds the process dead, or dies with it, may fail with an error that says to retry.
         try:
             prepared = await hasty.prepare("completion", body(prompt="abc"))
             break
         except ApiError as error:
             assert (error.status, error.retry_after_s) == (503, 1)
-    assert prepared.order.prompt_ids == [97, 98, 99]
+    assert prepared.answer_request.prompt_ids == [97, 98, 99]
 
 
 async def test_a_stopped_process_is_noticed_and_replaced(hasty: Preparer) -> None:

@@ -1,4 +1,4 @@
-"""Bodies are bounded in bytes, alone and together, and in values, before anything is built from them."""
+"""Bodies are limited in bytes, one by one and together, and in JSON values, before they are parsed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cluster.deploy.router.body import check_num_values
-from cluster.deploy.router.errors import ApiError
-from cluster.deploy.router.limits import MIB, body_limits
+from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.request_body import check_num_values
+from cluster.deploy.router.router_limits import MIB, body_limits
 from tests.cluster.deploy.router.conftest import MODEL, Serve
 from tests.cluster.deploy.router.test_bad_requests import check_error
 
@@ -19,7 +19,7 @@ def lists(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("context", [1, 2048, 131_072, 10**7])
-def test_the_limits_hold_every_prompt_that_fits(context: int) -> None:
+def test_the_limits_admit_every_prompt_that_fits_the_context(context: int) -> None:
     limits = body_limits(context)
     assert MIB <= limits.max_bytes <= 16 * MIB
     check_num_values(lists(min(context, 10**5)), limits.max_values)
@@ -50,11 +50,11 @@ LONG = {
 def test_counting_values_takes_linear_time(text: bytes) -> None:
     begun_s = time.process_time()
     check_num_values(text, 10**7)
-    # A quadratic pattern would take hours.
+    # A quadratic regular expression would take hours.
     assert time.process_time() - begun_s < 30.0
 
 
-def test_commas_in_text_are_no_values() -> None:
+def test_commas_in_text_do_not_count_as_values() -> None:
     check_num_values(b'{"prompt": "' + b",[{" * 10**5 + b'"}', 10)
     with pytest.raises(ApiError):
         check_num_values(b"[" * 100, 10)

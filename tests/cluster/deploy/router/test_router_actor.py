@@ -1,4 +1,4 @@
-"""The actor around the router, without Ray: prompts from screens fail in words that screens show."""
+"""The router's actor without Ray: prompts of the screen fail with a message that the screen can show."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cluster.deploy.api_keys import hashed_keys
 from cluster.deploy.router_actor import RouterActor
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.errors import BadInput, Unreachable
+from cluster.planner.layout import Layout
+from tests.ray.support import ENGINE
 
 
 @pytest.fixture
 def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
-    # There is no controller here to follow.
+    # There is no controller to watch here.
     monkeypatch.setattr(router_actor, "ControllerWatch", lambda pid, gcs_address: None)
     spec = DeploymentSpec(
         name="a",
         model=ModelSource(name="m", config={"vocab_size": 320}),
-        label="TP=1",
-        tp=1,
-        pp=1,
-        dp=1,
+        layout=Layout(),
+        engine=ENGINE,
         ranks=(),
         max_model_len=200,
         api_key_sha256=hashed_keys(["a-key"], None, {}),
@@ -36,13 +36,13 @@ def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
 
 
 async def test_a_prompt_that_cannot_be_answered_says_why(actor: RouterActor) -> None:
-    with pytest.raises(BadInput, match="the prompt has 500 tokens; the context holds 200"):
+    with pytest.raises(BadInput, match="the prompt has 500 tokens, but this deployment's context is 200"):
         await anext(actor.prompt("x" * 500, 5))
     with pytest.raises(Unreachable, match="no replica can answer"):
         await anext(actor.prompt("hello", 5))
 
 
-async def test_the_orders_key_and_hosts_hold(actor: RouterActor) -> None:
+async def test_the_orders_key_and_hosts_apply(actor: RouterActor) -> None:
     transport = httpx.ASGITransport(actor._app)
     async with httpx.AsyncClient(transport=transport, base_url="http://llm.example") as client:
         assert (await client.get("/v1/models")).status_code == 401

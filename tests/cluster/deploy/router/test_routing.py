@@ -1,4 +1,4 @@
-"""Which replica gets a request, and what happens when it fails."""
+"""Which replica a request goes to, and what happens when it fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def release(served: Served, tasks: list[asyncio.Task[object]]) -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_requests_go_where_fewest_are_outstanding(serve: Serve) -> None:
+async def test_requests_go_to_the_replica_with_the_fewest_outstanding(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"), EchoReplica("2"))
     tasks = await held(served, 7)
     assert sorted(replica.in_flight for replica in served.replicas) == [2, 2, 3]
@@ -37,7 +37,7 @@ async def test_requests_go_where_fewest_are_outstanding(serve: Serve) -> None:
     assert [replica.in_flight for replica in served.replicas] == [0, 0, 0]
 
 
-async def test_one_after_another_takes_turns(serve: Serve) -> None:
+async def test_idle_replicas_take_turns(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"))
     answered = [(await served.complete()).headers[REPLICA_HEADER] for _ in range(4)]
     assert answered == ["0", "1", "0", "1"]
@@ -75,7 +75,7 @@ async def test_a_failure_before_the_first_token_moves_the_request(serve: Serve, 
     assert answer.headers[REPLICA_HEADER] == "1"
 
 
-async def test_a_failure_midway_moves_a_request_of_which_nothing_was_sent(serve: Serve) -> None:
+async def test_a_failure_midway_moves_a_request_if_nothing_was_sent(serve: Serve) -> None:
     served = serve(EchoReplica("0", fail_at=2), EchoReplica("1"))
     answer = await served.complete("abcdef")
     assert answer.json()["choices"][0]["text"] == "abcdef"
@@ -89,7 +89,7 @@ async def test_all_failing_is_503(serve: Serve, stream: bool) -> None:
     assert "every ready replica failed" in answer.json()["error"]["message"]
 
 
-async def test_a_failed_replica_is_set_aside_for_a_while(serve: Serve, clock: Clock) -> None:
+async def test_a_failed_replica_is_paused(serve: Serve, clock: Clock) -> None:
     served = serve(EchoReplica("0", fail_at=0), EchoReplica("1"))
     await served.complete()
     served.replicas[0].fail_at = None
@@ -98,7 +98,7 @@ async def test_a_failed_replica_is_set_aside_for_a_while(serve: Serve, clock: Cl
     assert "0" in {(await served.complete()).headers[REPLICA_HEADER] for _ in range(3)}
 
 
-async def test_it_is_set_aside_for_longer_when_it_fails_again(serve: Serve, clock: Clock) -> None:
+async def test_it_is_paused_for_longer_when_it_fails_again(serve: Serve, clock: Clock) -> None:
     served = serve(EchoReplica("0", fail_at=0), EchoReplica("1"))
     await served.complete()
     clock.now_s += 1.5
@@ -109,14 +109,14 @@ async def test_it_is_set_aside_for_longer_when_it_fails_again(serve: Serve, cloc
     assert served.replicas[0].requests_total == 2
 
 
-async def test_a_doubtful_replica_is_better_than_none(serve: Serve) -> None:
+async def test_a_paused_replica_is_used_if_there_is_no_other(serve: Serve) -> None:
     served = serve(EchoReplica("0", fail_at=0))
     assert (await served.complete()).status_code == 503
     served.replicas[0].fail_at = None
     assert (await served.complete()).status_code == 200
 
 
-async def test_a_request_that_the_model_refuses_is_no_failure_of_the_replica(serve: Serve) -> None:
+async def test_a_rejected_request_is_not_a_failure_of_the_replica(serve: Serve) -> None:
     served = serve(EchoReplica("0"))
     served.replicas[0].refuses = "this model takes no such prompt"
     answer = await served.complete()
@@ -135,7 +135,7 @@ async def test_a_full_deployment_says_429(serve: Serve) -> None:
     assert (await served.complete()).status_code == 200
 
 
-async def test_draining_takes_nothing_new_and_waits_for_what_runs(serve: Serve) -> None:
+async def test_draining_refuses_new_requests_and_waits_for_running_ones(serve: Serve) -> None:
     served = serve(EchoReplica("0"))
     tasks = await held(served, 1)
     drained = asyncio.create_task(served.dispatcher.drain(deadline_s=10.0))

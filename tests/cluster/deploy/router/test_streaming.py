@@ -1,4 +1,4 @@
-"""Answers as they come."""
+"""Streamed answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_usage_comes_last_when_asked_for(serve: Serve, chat: bool) -> None
     assert all(part["usage"] is None for part in parts)
 
 
-async def test_a_stop_string_never_shows_even_in_pieces(serve: Serve) -> None:
+async def test_a_stop_string_never_shows_even_in_parts(serve: Serve) -> None:
     parts = events((await serve().complete("abcdef", stream=True, stop="cde")).text)
     assert "".join(part["choices"][0]["text"] for part in parts) == "ab"
     assert parts[-1]["choices"][0]["finish_reason"] == "stop"
@@ -64,7 +64,7 @@ async def test_incomplete_characters_wait_for_their_rest(serve: Serve) -> None:
     assert [part["choices"][0]["text"] for part in parts] == ["a", "€", "😀", ""]
 
 
-async def test_a_character_cut_by_max_tokens_is_told_as_broken(serve: Serve) -> None:
+async def test_a_character_cut_by_max_tokens_shows_as_a_replacement_character(serve: Serve) -> None:
     parts = events((await serve().complete("a€", stream=True, max_tokens=2)).text)
     assert "".join(part["choices"][0]["text"] for part in parts) == "a\ufffd"
 

@@ -26,14 +26,15 @@ def speed(cluster: Cluster | str) -> float:
 
 
 def test_the_cost_model_divides_by_what_was_measured() -> None:
+    from cluster.catalog.engine_catalog import engine_timing
     from cluster.catalog.timing_spec import load_timing
 
     timing = load_timing()
     measured = MeasuredRate(gpu_type="H100", memory_bytes_per_s=2.5e12, flops_per_s={"bf16": 5e14})
     own = replace(H100, measured=measured)
-    rates = make_rates(own, timing.engine("vllm", "0.20.0"), timing)
-    usual = make_rates(H100, timing.engine("vllm", "0.20.0"), timing)
-    engine = timing.engine("vllm", "0.20.0")
+    rates = make_rates(own, engine_timing("vllm", "0.20.0"), timing)
+    usual = make_rates(H100, engine_timing("vllm", "0.20.0"), timing)
+    engine = engine_timing("vllm", "0.20.0")
     assert rates.weights_bytes_per_s == pytest.approx(2.5e12 * engine.bandwidth_factor)
     assert rates.flops_per_s["bf16"] == pytest.approx(5e14 * engine.flops_factor)
     assert rates.flops_per_s["fp8"] == usual.flops_per_s["fp8"]

@@ -1,0 +1,65 @@
+"""Whether a deployment can be what was asked for: the same checks for the screen and for the command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.catalog.engine_catalog import load_engine
+from cluster.deploy.order.engine import BUILTIN
+from cluster.errors import BadInput
+from cluster.planner.launch import DTYPE_BYTES
+from cluster.planner.request import PlanRequest
+
+_AUTOMATIC = ("auto", "none")
+
+
+def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
+    """Raise BadInput for whatever was asked for and would not be done; nothing is dropped in silence.
+
+    On a simulated cluster a stand-in runs, so options of memory and speed may shape the plan alone
+    (`planned_only` names them). An engine that cannot be started is refused there too. `dtype` is what the
+    ranks compute in, None while the model is not known.
+    """
+    _check_engine(request)
+    if request.workload == "training":
+        raise BadInput("training is planned, but cannot be started", "Plan with --dry-run")
+    ignored = () if simulated else planned_only(request, dtype)
+    if ignored:
+        raise BadInput(
+            f"the built-in engine does not support {' and '.join(ignored)}",
+            "Leave that out, or plan with it: clusterview --dry-run",
+        )
+
+
+def _check_engine(request: PlanRequest) -> None:
+    if request.engine_asked and request.engine != BUILTIN:
+        raise BadInput(
+            f"only the built-in engine can be started, not {request.engine}",
+            f"Deploy with --engine {BUILTIN}, or plan: clusterview --dry-run --engine {request.engine}",
+        )
+    if request.engine_version is not None:
+        raise BadInput(
+            f"the built-in engine is started in this version only, not {request.engine_version}",
+            "Deploy without --engine-version, or plan with it: clusterview --dry-run",
+        )
+
+
+def planned_only(request: PlanRequest, dtype: str | None) -> tuple[str, ...]:
+    """Return the options, as typed, that shape a plan and that the built-in engine does not carry out."""
+    return tuple(_planned_only(request, dtype))
+
+
+def _planned_only(request: PlanRequest, dtype: str | None) -> Iterator[str]:
+    engine = load_engine(BUILTIN)
+    if request.quantization is not None and request.quantization not in _AUTOMATIC:
+        yield f"--quantization {request.quantization}"
+    if request.kv_cache_dtype not in (None, dtype) and (dtype or request.kv_cache_dtype not in DTYPE_BYTES):
+        yield f"--kv-cache-dtype {request.kv_cache_dtype}"
+    if request.decode_context_parallel > 1:
+        yield f"--decode-context-parallel-size {request.decode_context_parallel}"
+    share = engine.budget.default_utilization
+    if request.gpu_memory_utilization is not None and request.gpu_memory_utilization > share:
+        yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (it takes {share:g} at most)"
+    chunk_tokens = engine.defaults.max_num_batched_tokens
+    if request.max_num_batched_tokens not in (None, chunk_tokens):
+        yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps take {chunk_tokens})"
