@@ -6,7 +6,6 @@ What is asked of the planner is in `Planning`, what is asked of the cluster in `
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 from textual import events, work
@@ -17,6 +16,7 @@ from textual.screen import Screen
 from cluster.bridge.events import Progress
 from cluster.planner.fixes.text import describe_fix
 from cluster.planner.layout import Layout
+from cluster.planner.result import Candidate
 from tui.background import in_background
 from tui.confirmations import Confirmation
 from tui.context import AppContext
@@ -105,9 +105,11 @@ class MainScreen(Screen[None]):
         """Place the layouts that the next key may highlight, so that it need not wait for them."""
         missing = self.panels.unprepared_neighbors()
         if missing:
-            # A coroutine function, not a coroutine: the worker may be canceled before it starts.
-            prepare = partial(in_background, self.panels.prepare, missing)
-            self.run_worker(prepare, group="prepare", exclusive=True, exit_on_error=False)
+            self._prepare(missing)
+
+    @work(group="prepare", exclusive=True, exit_on_error=False)
+    async def _prepare(self, candidates: tuple[Candidate, ...]) -> None:
+        await in_background(self.panels.prepare, candidates)
 
     def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
         """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
