@@ -9,3 +9,9 @@ class FrozenModel(BaseModel):
     """A validated, immutable value; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FromAnyVersion(FrozenModel):
+    """A value that another version of clusterview may have written: fields unknown here are left out."""
+
+    model_config = ConfigDict(extra="ignore")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
-from cluster.planner.result import Band, Candidate, Plan
+from cluster.planner.result import Candidate, Plan
 from cluster.units import GIB, count_of, format_gib
 from tui.format import memory_of, throughput_band
 
@@ -27,16 +27,17 @@ class Confirmation:
 
 def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
     """Describe which model goes on which GPUs with how much memory."""
+    size = f"{count_of(spec.layout.num_replicas, 'replica')}, {count_of(len(spec.ranks), 'GPU')}"
     rows = [
         ("model", spec.model.name),
-        ("layout", f"{spec.label}  ({count_of(spec.dp, 'replica')}, {count_of(len(spec.ranks), 'GPU')})"),
+        ("layout", f"{spec.label}  ({size})"),
         ("GPUs", gpus_by_node(spec)),
         ("memory", f"{_memory(spec, candidate)} on the fullest GPU"),
         ("weights", weights_of(spec)),
-        ("engine", engine_of(spec)),
+        ("engine", spec.engine.text),
     ]
     if spec.predicted_tokens_per_s is not None:
-        rows.append(("expected", throughput_band(Band(*spec.predicted_tokens_per_s))))
+        rows.append(("expected", throughput_band(spec.predicted_tokens_per_s)))
     elif candidate.estimate is not None:
         rows.append(("expected", throughput_band(candidate.estimate.throughput_tokens_per_s)))
     remark = ""
@@ -53,12 +54,6 @@ def weights_of(spec: DeploymentSpec) -> str:
     if spec.model.weights == "dummy":
         return "DUMMY WEIGHTS: real shapes, random values"
     return spec.model.path or "the checkpoint in each node's Hugging Face cache"
-
-
-def engine_of(spec: DeploymentSpec) -> str:
-    """Name the engine that starts and, if it differs, the one the layout was planned for."""
-    runs = f"{spec.engine} {spec.engine_version}".rstrip()
-    return runs if spec.planned_for in ("", runs) else f"{runs}; planned for {spec.planned_for}"
 
 
 def _memory(spec: DeploymentSpec, candidate: Candidate) -> str:

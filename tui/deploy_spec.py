@@ -1,46 +1,39 @@
-"""From a layout on screen to the deployment spec that is sent to the cluster."""
+"""From a layout on screen to the order that is sent to the cluster, and what speaks against it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec
 from cluster.planner.result import Candidate, Plan
 
-
-@dataclass(frozen=True, slots=True)
-class OrderContext:
-    """What a deployment spec needs beside the layout."""
-
-    model_path: str | None
-    """Folder or file of the model; None for a catalogue name or hub id."""
-    simulated: bool
-    taken_names: tuple[str, ...]
-    """Names of deployments that exist."""
+SpecFunction = Callable[[Plan, Candidate, tuple[str, ...]], DeploymentSpec]
+"""(plan, candidate, names of the deployments that exist) -> order. Runs in a worker thread."""
 
 
-SpecFunction = Callable[[Plan, Candidate, OrderContext], DeploymentSpec]
-"""Makes the spec of a layout. Reads files, so it is called in a worker thread."""
-
-
-def spec_with_scale(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
-    """Make the spec of a layout; on a simulated cluster the model is scaled down."""
+def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
+    """Turn a layout into an order, with the time and the API key of this moment."""
     from cluster.deploy.api_keys import hashed_keys
-    from cluster.deploy.make_spec import spec_from
+    from cluster.deploy.order import OrderTerms, make_order
 
-    return spec_from(
-        plan,
-        candidate,
-        model_path=context.model_path,
-        simulated=context.simulated,
-        taken=context.taken_names,
-        api_key_sha256=hashed_keys(),
-    )
+    terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys())
+    return make_order(plan, candidate, terms)
 
 
-def model_path(model_name: str) -> str | None:
-    """Return the local path that a model's name stands for; None for a catalogue name or hub id."""
-    from cluster.deploy.model_choice import path_named
+def engine_of(plan: Plan) -> EngineInUse:
+    """Return the engine that would run a layout of this plan, beside the one it was planned for."""
+    from cluster.deploy.order import engine_for
 
-    return path_named(model_name)
+    return engine_for(plan)
+
+
+def not_runnable(plan: Plan | None, candidate: Candidate | None) -> str:
+    """Say why the built-in engine cannot run a feasible layout; '' where nothing is known against it."""
+    from cluster.deploy.order import why_not_runnable
+
+    if plan is None or candidate is None or not candidate.feasible:
+        return ""
+    error = why_not_runnable(plan, candidate)
+    return "" if error is None else error.one_line()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
+from cluster.planner.layout import Layout
 from cluster.planner.result import Band, Candidate
 from cluster.units import GIB, NOT_AVAILABLE, format_duration
 
@@ -77,16 +78,21 @@ def age(age_s: float) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
-def role_name(replica: int, stage: int, rank: int, tp: int, pp: int, attention_ranks: int = 1) -> str:
+def role_name(replica: int, stage: int, rank: int, layout: Layout | None) -> str:
     """Name a GPU's role in a layout: R0, R0·T2, R0·S1·T2 or R0·A3 (replica, stage, attention rank, tensor
-    rank)."""
+    rank).
+
+    Without a layout, which a deployment of an older version does not report, every number is given: R0·S0·T2.
+    """
     parts = [f"R{replica}"]
-    if pp > 1:
+    if layout is None:
+        return "·".join([*parts, f"S{stage}", f"T{rank}"])
+    if layout.pp > 1:
         parts.append(f"S{stage}")
-    if attention_ranks > 1:
-        parts.append(f"A{rank // tp}")
-    if tp > 1:
-        parts.append(f"T{rank % tp}")
+    if layout.attention_ranks > 1:
+        parts.append(f"A{rank // layout.tp}")
+    if layout.tp > 1:
+        parts.append(f"T{rank % layout.tp}")
     return "·".join(parts)
 
 

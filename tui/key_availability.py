@@ -25,6 +25,8 @@ class KeyContext:
     plan: Plan | None = None
     candidate: Candidate | None = None
     """The highlighted layout."""
+    not_runnable: str = ""
+    """Why the built-in engine cannot run the highlighted layout."""
     assumed_stopped: str = ""
     """Names of deployments that the plan assumes are stopped."""
     deployment: DeploymentStatus | None = None
@@ -80,7 +82,7 @@ def _why_not_deploy(now: KeyContext) -> str:
     if not candidate.feasible:
         why = candidate.rejections[0].message if candidate.rejections else candidate.why
         return f"{candidate.label} is rejected: {why}"
-    return ""
+    return now.not_runnable
 
 
 def _why_not_fix(now: KeyContext) -> str:

@@ -15,7 +15,6 @@ from cluster.text import clean
 from tui.background import in_background
 from tui.confirmations import Confirmation, confirm_deploy, confirm_stop, no_longer_fits
 from tui.context import AppContext
-from tui.deploy_spec import OrderContext, model_path
 from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
@@ -69,11 +68,8 @@ class Orders:
         return spec if await self._view.confirm(confirm_deploy(spec, candidate)) else None
 
     def _make_spec(self, plan: Plan, candidate: Candidate) -> DeploymentSpec:
-        models = self._planning.question.models
-        path = model_path(models[-1]) if len(models) == 1 else None
-        snapshot = self._context.store.snapshot
-        names = tuple(status.name for status in snapshot.deployments)
-        return self._context.setup.make_spec(plan, candidate, OrderContext(path, snapshot.simulated, names))
+        names = tuple(status.name for status in self._context.store.snapshot.deployments)
+        return self._context.setup.make_spec(plan, candidate, names)
 
     async def deploy(self, spec: DeploymentSpec) -> None:
         """Submit a deployment. The key that sent it is dimmed until the deployment is visible."""

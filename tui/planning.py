@@ -9,7 +9,14 @@ from tui.background import in_background
 from tui.cluster_now import current_cluster, moved_gpus
 from tui.context import AppContext
 from tui.planner.wire import PlannerFault
-from tui.question import Question, answer, answer_beside_deployments, candidate_key, find_candidate
+from tui.question import (
+    Question,
+    answer,
+    answer_beside_deployments,
+    candidate_key,
+    find_candidate,
+    model_reference,
+)
 
 
 class Planning:
@@ -34,7 +41,7 @@ class Planning:
     def models(self) -> tuple[str, ...]:
         """The model on screen, where the question left a choice of several; else the question's model."""
         is_choice = len(self.question.models) > 1
-        return (self.plan.model.name,) if is_choice and self.plan is not None else self.question.models
+        return (model_reference(self.plan),) if is_choice and self.plan is not None else self.question.models
 
     @property
     def out_of_date(self) -> bool:

@@ -54,6 +54,12 @@ def answer_beside_deployments(question: Question, snapshot: Snapshot, plan: Plan
     return Answer(found)
 
 
+def model_reference(plan: Plan) -> str:
+    """Return what loads the model of a plan again: the name, folder or file it was loaded from."""
+    origin = plan.model.origin
+    return plan.model.name if origin is None else origin.reference
+
+
 def candidate_key(candidate: Candidate) -> str:
     """Return a key by which the cursor finds a candidate again in the next plan."""
     layout = candidate.layout

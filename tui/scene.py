@@ -184,9 +184,7 @@ class PlannedRoles(Mapping[str, Role]):
         place, layout, memory = self._places[gpu_uuid], self._layout, self._memory
         stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
         return Role(
-            name=role_name(
-                place.replica, place.stage, place.rank, layout.tp, layout.pp, layout.attention_ranks
-            ),
+            name=role_name(place.replica, place.stage, place.rank, layout),
             replica=place.replica,
             live=False,
             planned_bytes=stage_memory.total_bytes if stage_memory else 0,
@@ -203,11 +201,9 @@ def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
     """Map GPU uuid to its role in the deployment that runs there."""
     roles = {}
     for status in deployments:
-        tp = 1 + max((rank.rank for rank in status.ranks), default=0)
-        pp = 1 + max((rank.stage for rank in status.ranks), default=0)
         for rank in status.ranks:
             roles[rank.gpu_uuid] = Role(
-                name=role_name(rank.replica, rank.stage, rank.rank, tp, pp),
+                name=role_name(rank.replica, rank.stage, rank.rank, status.layout),
                 replica=rank.replica,
                 live=True,
                 planned_bytes=status.planned_bytes_by_gpu.get(rank.gpu_uuid, 0),

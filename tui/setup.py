@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from cluster.bridge.session import Session
 from cluster.planner.request import PlanRequest
-from tui.deploy_spec import SpecFunction, spec_with_scale
+from tui.deploy_spec import SpecFunction, order_now
 from tui.planner.by_name import PlanFunction, plan_with_catalogue
 from tui.themes import PALETTES
 
@@ -31,7 +31,7 @@ class Setup:
     """Names or paths; the first that fits is shown."""
     request: PlanRequest = field(default_factory=PlanRequest)
     plan: PlanFunction = plan_with_catalogue
-    make_spec: SpecFunction = spec_with_scale
+    make_spec: SpecFunction = order_now
     clock: Callable[[], float] = time.time
     ascii_only: bool = False
     theme: str = PALETTES[0].name

@@ -7,8 +7,10 @@ computed from the same list and no model name appears in code.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Split(StrEnum):
@@ -162,6 +164,24 @@ class Quantization:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOrigin:
+    """What a model was loaded from. A deployment starts from this, so that no model is looked up twice."""
+
+    reference: str
+    """What the user named; loading it again gives the same model."""
+    config: Mapping[str, Any]
+    """The config.json that was read, with the hf_quant_config.json beside it where there is one."""
+    folder: str | None = None
+    """Absolute path of the model folder; None for a catalog name, a hub id or a lone config file."""
+    config_file: str | None = None
+    """File name of a lone config, which says nothing of weights; None for everything else."""
+    hub_id: str | None = None
+    """Id under which the hub has the checkpoint; None for a folder or a file."""
+    has_weights: bool = False
+    """`folder` held safetensors on this machine when the model was loaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model as the planner sees it."""
 
@@ -208,6 +228,8 @@ class ModelSpec:
     supports_pp: bool = True
     notes: tuple[str, ...] = ()
     """Plain sentences a user should see (fields assumed, parts not modeled)."""
+    origin: ModelOrigin | None = field(default=None, compare=False, repr=False)
+    """What `load_model` read it from; None for a model that was only built from a config."""
 
     @property
     def num_layers(self) -> int:

@@ -7,18 +7,11 @@ import json
 import signal
 
 from cluster.cli.ask_user import confirmed
-from cluster.cli.deploy_plan import (
-    check_name,
-    check_options,
-    choose,
-    describe_engine,
-    describe_weights,
-    order_from,
-    plan_on,
-)
+from cluster.cli.deploy_plan import check_options, describe_weights, order_from, plan_on
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
+from cluster.deploy.order import check_name
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, DeployFailed
@@ -70,12 +63,13 @@ def _check_this_python() -> None:
 def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
     cluster = view.settled_cluster()
     taken = [status.name for status in view.settled_deployments()]
-    check_name(arguments, taken)
+    # Before the plan: the GPUs of that deployment would be what it names as missing.
+    check_name(arguments.name, taken)
     plan = plan_on(arguments, cluster, view.session.title)
-    candidate = choose(plan, plan.cluster.simulated)
-    spec = order_from(arguments, plan, candidate, taken)
+    order = order_from(arguments, plan, taken)
+    candidate, spec = order.candidate, order.spec
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
-    say(f"{describe_engine(spec)}; {describe_weights(spec)}")
+    say(f"engine {spec.engine.text}; {describe_weights(spec)}")
     for note in (*candidate.notes, *spec.remarks):
         say(f"note: {note}")
     return spec

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cluster.bridge.session import Session
-from cluster.cli.deploy_plan import check_options, choose, order_from, plan_on
+from cluster.cli.deploy_plan import check_options, order_from, plan_on
 from cluster.cli.dry_run import most_in_json
 from cluster.cli.print_order import order_lines, order_to_json
 from cluster.cli.resolve import planning_cluster_from, ray_address_from
@@ -46,7 +46,7 @@ def run_deploy_dry_run(arguments: argparse.Namespace) -> int:
     with _look(arguments, described) as looked:
         plan = plan_on(arguments, looked.cluster, looked.title)
         try:
-            spec = order_from(arguments, plan, choose(plan, looked.cluster.simulated), looked.taken)
+            spec = order_from(arguments, plan, looked.taken).spec
         except DeployFailed as error:
             _print(arguments, plan, None, (), "")
             say(error.one_line())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cluster.cli.deploy_plan import describe_engine, describe_weights
+from cluster.cli.deploy_plan import describe_weights
 from cluster.cli.style import style_for_stdout
 from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.planner.layout_json import layout_to_json, placement_to_json
 from cluster.units import count_of, format_gib
 
 Json = dict[str, Any]
@@ -24,36 +25,28 @@ def order_to_json(spec: DeploymentSpec | None, verdicts: Sequence[NodeVerdict], 
 
 
 def _order(spec: DeploymentSpec) -> Json:
-    source = spec.model
+    source, layout = spec.model, spec.layout
     return {
         "name": spec.name,
         "model": source.name,
         "weights": source.weights,
         "weights_folder": source.path,
         "hub_id": source.hub_id,
-        "engine": {"name": spec.engine, "version": spec.engine_version, "planned_for": spec.planned_for},
-        **spec.model_dump(
-            mode="json",
-            include={"label", "tp", "pp", "dp", "device", "dtype", "max_model_len", "max_num_seqs"},
-        ),
+        "engine": spec.engine.model_dump(mode="json"),
+        "label": spec.label,
+        "layout": layout_to_json(layout),
+        "tp": layout.tp,
+        "pp": layout.pp,
+        "dp": layout.dp,
+        **spec.model_dump(mode="json", include={"device", "dtype", "max_model_len", "max_num_seqs"}),
         "router_port": spec.router_port or None,
         "simulated": spec.simulated,
         "scale": source.scale,
         "remarks": list(spec.remarks),
-        "ranks": [_rank(place) for place in spec.ranks],
-    }
-
-
-def _rank(place: RankPlace) -> Json:
-    return {
-        "replica": place.replica,
-        "stage": place.stage,
-        "rank": place.rank,
-        "node": place.node_name,
-        "node_id": place.node_id,
-        "gpu_index": place.gpu_index,
-        "gpu_uuid": place.gpu_uuid,
-        "planned_bytes": place.planned_bytes,
+        "ranks": [
+            {**placement_to_json(place.placement, layout), "planned_bytes": place.planned_bytes}
+            for place in spec.ranks
+        ],
     }
 
 
@@ -64,7 +57,7 @@ def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str
     yield style.bold(f"Deployment {spec.name}: {spec.label} on {count_of(len(spec.ranks), 'GPU')}")
     scale = f", SIMULATED, {spec.model.scale}" if spec.simulated else ""
     yield f"  model   {spec.model.name}, {describe_weights(spec)}{scale}"
-    yield f"  engine  {describe_engine(spec)}"
+    yield f"  engine  {spec.engine.text}"
     sequences = count_of(spec.max_num_seqs, "sequence")
     yield f"  limits  {sequences} of {spec.max_model_len:,} tokens a replica, {spec.dtype}"
     yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"

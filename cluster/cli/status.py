@@ -91,10 +91,8 @@ def _lines(title: str, status: DeploymentStatus) -> Iterator[str]:
 def _what_runs(status: DeploymentStatus) -> Iterator[str]:
     """The engine and the weights, and what differs from what was asked for."""
     if status.engine is not None:
-        runs = f"{status.engine.name} {status.engine.version}".rstrip()
-        planned = status.engine.planned_for
         dummy = "  DUMMY WEIGHTS" if status.weights == "dummy" else ""
-        yield f"  engine {runs}{'' if planned == runs else f', planned for {planned}'}{dummy}"
+        yield f"  engine {status.engine.text}{dummy}"
     yield from (f"  note: {remark}" for remark in status.remarks)
 
 

@@ -45,7 +45,7 @@ class Controller:
 
         self._ray, self._spec = ray, spec
         self._groups = [
-            ReplicaGroup(ray, spec, number, self._make_rank) for number in range(_num_replicas(spec))
+            ReplicaGroup(ray, spec, number, self._make_rank) for number in range(spec.layout.num_replicas)
         ]
         self._router = RouterLink(ray, spec)
         self._failure: str | None = None
@@ -244,10 +244,6 @@ def _restarts_before(ray: Any, name: str) -> int:
         return 0
     posted = read_status(name)
     return 1 if posted is None else posted.status.controller_restarts + 1
-
-
-def _num_replicas(spec: DeploymentSpec) -> int:
-    return 1 + max(place.replica for place in spec.ranks)
 
 
 def _by_node(spec: DeploymentSpec) -> dict[str, list[RankPlace]]:

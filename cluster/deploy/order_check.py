@@ -17,10 +17,8 @@ def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[Deploy
     """Raise DeployFailed or BadInput when a GPU is gone, sick, claimed or too full, or the name is taken."""
     if any(status.name == spec.name for status in running):
         raise BadInput(f"there is a deployment named {spec.name} already", "Stop it first, or choose a name")
-    if not spec.ranks or len(spec.ranks) != spec.tp * spec.pp * spec.dp:
-        raise BadInput(
-            f"{spec.label} needs {spec.tp * spec.pp * spec.dp} GPUs, the order names {len(spec.ranks)}"
-        )
+    if len(spec.ranks) != spec.layout.gpus:
+        raise BadInput(f"{spec.label} needs {spec.layout.gpus} GPUs, the order names {len(spec.ranks)}")
     if len({(rank.node_id, rank.gpu_uuid) for rank in spec.ranks}) != len(spec.ranks):
         raise BadInput(f"{spec.label} puts two ranks on one GPU")
     gpus = {(node.node_id, gpu.uuid): gpu for node in cluster.nodes for gpu in node.gpus}

@@ -209,8 +209,8 @@ class RankActor:
             _check_device(torch, place)
         self._engine = RankWorker(
             spec.model.model_dump(),
-            tp=spec.tp,
-            pp=spec.pp,
+            tp=spec.layout.tp,
+            pp=spec.layout.pp,
             tp_rank=place.rank,
             stage=place.stage,
             device=spec.device,

@@ -6,7 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from cluster.deploy.engine_in_use import EngineInUse
+from cluster.deploy.plan_fields import BandField, LayoutField
 from cluster.frozen import FrozenModel
+from cluster.planner.layout import Layout, Placement
+from cluster.planner.result import Band
 from cluster.text import CleanStr
 
 Weights = Literal["checkpoint", "dummy"]
@@ -28,6 +32,19 @@ class RankPlace(FrozenModel):
     """Memory the plan predicts on this GPU, at full scale."""
     layers: tuple[int, int] | None = None
     """First layer of the rank's stage and one past its last, as planned; None: layers are split evenly."""
+
+    @property
+    def placement(self) -> Placement:
+        """The place as the planner's own type."""
+        return Placement(
+            self.replica,
+            self.stage,
+            self.rank,
+            self.node_id,
+            self.node_name,
+            self.gpu_index,
+            self.gpu_uuid,
+        )
 
 
 class ModelSource(FrozenModel):
@@ -59,24 +76,17 @@ class DeploymentSpec(FrozenModel):
 
     name: CleanStr
     model: ModelSource
-    label: CleanStr
-    """'TP=4, DP=2'."""
-    tp: int
-    pp: int
-    dp: int
+    layout: LayoutField
     ranks: tuple[RankPlace, ...]
-    engine: Literal["builtin", "vllm"] = "builtin"
-    engine_version: CleanStr = ""
-    planned_for: CleanStr = ""
-    """Engine and version whose rules gave the layout: 'vllm 0.14.0'."""
+    engine: EngineInUse
     device: Literal["cuda", "cpu"] = "cuda"
     dtype: str = "bf16"
     max_model_len: int = 2048
     max_num_seqs: int = 16
     simulated: bool = False
     created_at_s: float = 0.0
-    predicted_tokens_per_s: tuple[float, float, float] | None = None
-    """(value, low, high) of the plan, of the whole layout at full scale."""
+    predicted_tokens_per_s: BandField | None = None
+    """Of the plan, for the whole layout at full scale."""
     router_port: int = 0
     """Loopback port of the router; 0: a free one."""
     api_key_sha256: tuple[str, ...] = Field(default=(), repr=False)
@@ -85,3 +95,28 @@ class DeploymentSpec(FrozenModel):
     """Host names that the router answers to besides the loopback ones."""
     remarks: tuple[CleanStr, ...] = ()
     """What differs from what was asked for or planned, a sentence each."""
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Unpickle, also an order of an older version: Ray restarts its controller and ranks with it."""
+        fields = state["__dict__"]
+        super().__setstate__(state if "layout" in fields else {**state, "__dict__": _from_older(fields)})
+
+    @property
+    def label(self) -> str:
+        """The layout as people write it: 'TP=4, DP=2'."""
+        return self.layout.label
+
+
+def _from_older(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an order that stated degrees, engine and band one by one."""
+    kept = {name: value for name, value in fields.items() if name in DeploymentSpec.model_fields}
+    engine = EngineInUse(
+        name=fields["engine"], version=fields["engine_version"], planned_for=fields["planned_for"]
+    )
+    band = fields["predicted_tokens_per_s"]
+    return {
+        **kept,
+        "layout": Layout(tp=fields["tp"], pp=fields["pp"], dp=fields["dp"]),
+        "engine": engine,
+        "predicted_tokens_per_s": None if band is None else Band(*band),
+    }

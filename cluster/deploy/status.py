@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from cluster.frozen import FrozenModel
+from cluster.deploy.engine_in_use import EngineInUse
+from cluster.deploy.plan_fields import BandField, LayoutField
+from cluster.frozen import FromAnyVersion
 from cluster.text import CleanStr
 
 
@@ -38,7 +40,7 @@ SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
 """States in which at least one replica answers requests."""
 
 
-class RankStatus(FrozenModel):
+class RankStatus(FromAnyVersion):
     """One rank now."""
 
     replica: int
@@ -61,7 +63,7 @@ class RankStatus(FrozenModel):
     """Held by the rank's tensors: CUDA allocator on a GPU, parameters and cache on a CPU."""
 
 
-class ReplicaStatus(FrozenModel):
+class ReplicaStatus(FromAnyVersion):
     """One replica's service."""
 
     replica: int
@@ -81,7 +83,7 @@ class ReplicaStatus(FrozenModel):
     last_trouble_age_s: float | None = None
 
 
-class RouterStatus(FrozenModel):
+class RouterStatus(FromAnyVersion):
     """What became of a deployment's router."""
 
     restarts: int = 0
@@ -90,21 +92,15 @@ class RouterStatus(FrozenModel):
     last_trouble_age_s: float | None = None
 
 
-class EngineInUse(FrozenModel):
-    """Which engine runs, and for which one its layout was planned."""
-
-    name: CleanStr
-    version: CleanStr
-    planned_for: CleanStr
-    """'vllm 0.14.0'."""
-
-
-class DeploymentStatus(FrozenModel):
+class DeploymentStatus(FromAnyVersion):
     """A deployment now."""
 
     name: CleanStr
     model: CleanStr
     label: CleanStr
+    """The layout as people write it; empty while the controller has not answered."""
+    layout: LayoutField | None = None
+    """None while the controller has not answered, and from a controller too old to say it."""
     state: DeploymentState
     reason: CleanStr = ""
     age_s: float = 0.0
@@ -120,7 +116,7 @@ class DeploymentStatus(FrozenModel):
     """Read from a checkpoint, or made up; None while the controller has not answered."""
     remarks: tuple[CleanStr, ...] = ()
     """What differs from what was asked for or planned."""
-    predicted_tokens_per_s: tuple[float, float, float] | None = None
+    predicted_tokens_per_s: BandField | None = None
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
     router: RouterStatus = RouterStatus()

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from cluster.deploy.status import DeploymentStatus
-from cluster.frozen import FrozenModel
+from cluster.frozen import FromAnyVersion
 
 _NAMESPACE = b"clusterview"
 _PAUSE_S = 1.5
 
 
-class PostedStatus(FrozenModel):
+class PostedStatus(FromAnyVersion):
     """A status and when it was posted, by the clock of the controller's node."""
 
     posted_at_s: float

@@ -9,7 +9,7 @@ from cluster.deploy.rank_report import DEADLINES_S, shown_state
 from cluster.deploy.replica_group import HeldRank, ReplicaGroup
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import DeploymentState, DeploymentStatus, EngineInUse, RankStatus, ReplicaStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
 
 
 def status_of(
@@ -27,6 +27,7 @@ def status_of(
         name=spec.name,
         model=spec.model.name,
         label=spec.label,
+        layout=spec.layout,
         state=state,
         reason=reason,
         age_s=age_s,
@@ -36,9 +37,7 @@ def status_of(
         tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
         simulated=spec.simulated,
         scale=spec.model.scale,
-        engine=EngineInUse(
-            name=spec.engine, version=spec.engine_version, planned_for=spec.planned_for or spec.engine
-        ),
+        engine=spec.engine,
         weights=spec.model.weights,
         remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.inventory import Cluster
-from cluster.planner.fixes.to_json import fix_to_json, layout_to_json
+from cluster.planner.fixes.to_json import fix_to_json
+from cluster.planner.layout_json import layout_to_json, placement_to_json
 from cluster.planner.result import Band, Candidate, Estimate, Plan, RankMemory
 
 SCHEMA_VERSION = 1
@@ -130,19 +131,7 @@ def _candidate(candidate: Candidate) -> Json:
             }
             for rejection in candidate.rejections
         ],
-        "placement": [
-            {
-                "replica": place.replica,
-                "stage": place.stage,
-                "rank": place.rank,
-                "attention_rank": place.rank // layout.tp,
-                "node": place.node_name,
-                "node_id": place.node,
-                "gpu_index": place.gpu_index,
-                "gpu_uuid": place.gpu_uuid,
-            }
-            for place in candidate.placement
-        ],
+        "placement": [placement_to_json(place, layout) for place in candidate.placement],
         "stages": [{"stage": s.stage, "first_layer": s.first, "end_layer": s.end} for s in candidate.stages],
         "memory_per_gpu": _memory(candidate.memory_per_gpu),
         "kv_cache_tokens": candidate.kv_cache_tokens,

@@ -9,7 +9,7 @@ import time
 from cluster.bridge.open_session import open_session
 from cluster.catalog.models import load_model
 from cluster.cli.session_view import SessionView
-from cluster.deploy.make_spec import spec_from
+from cluster.deploy.order import OrderTerms, make_order
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 
@@ -29,7 +29,7 @@ def main() -> None:
             print(f"embedded cluster {SPEC} joined: {time.perf_counter() - started_s:.1f} s")
             answer = plan(cluster, load_model(MODEL), PlanRequest(tp=4, pp=1, dp=2))
             assert answer.recommended is not None
-            spec = spec_from(answer, answer.recommended, simulated=True, name="bench")
+            spec = make_order(answer, answer.recommended, OrderTerms(time.time(), name="bench"))
             _measure(view, spec.name, lambda: view.session.deploy(spec).result(LIMIT_S), spec.label)
             stopping_s = time.perf_counter()
             view.session.stop(spec.name).result(LIMIT_S)

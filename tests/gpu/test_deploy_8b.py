@@ -12,7 +12,7 @@ import pytest
 from cluster.bridge.local_session import LocalSession
 from cluster.catalog.models import load_model
 from cluster.cli.session_view import SessionView, finish
-from cluster.deploy.make_spec import spec_from
+from cluster.deploy.order import OrderTerms, make_order
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.inventory import Cluster
@@ -45,7 +45,7 @@ def order(cluster: Cluster) -> DeploymentSpec:
     planned = plan(cluster, load_model(MODEL), request)
     if planned.recommended is None:
         pytest.skip(f"the model does not fit here: {planned.advice}")
-    return spec_from(planned, planned.recommended, name="gpu-test")
+    return make_order(planned, planned.recommended, OrderTerms(time.time(), name="gpu-test"))
 
 
 def used_bytes(view: SessionView, uuid: str, after_s: float) -> int:

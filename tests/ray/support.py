@@ -13,11 +13,14 @@ from typing import Any
 
 from cluster.bridge.process_table import processes_titled
 from cluster.bridge.state.records import ClusterRecord
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.layout import Layout
 
 SPEC = "2x4xA100-80GB"
+ENGINE = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.14.0")
 PLANNED_BYTES = 60 * 2**30
 START_S = 90.0
 
@@ -58,10 +61,8 @@ def order(
     fields: dict[str, Any] = {
         "name": name,
         "model": ModelSource(name="tiny", config=TINY_LLAMA, scale="tiny"),
-        "label": f"TP={tp}, PP={pp}, DP={replicas}",
-        "tp": tp,
-        "pp": pp,
-        "dp": replicas,
+        "layout": Layout(tp=tp, pp=pp, dp=replicas),
+        "engine": ENGINE,
         "ranks": tuple(places),
         "device": "cpu",
         "dtype": "fp32",

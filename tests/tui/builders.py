@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, ReadingsSeen
-from cluster.catalog.model_spec import Attention, AttentionKind, Layer, ModelSpec, Split, Tensor, WeightFormat
+from cluster.catalog.model_spec import (
+    Attention,
+    AttentionKind,
+    Layer,
+    ModelOrigin,
+    ModelSpec,
+    Split,
+    Tensor,
+    WeightFormat,
+)
+from cluster.deploy.order import engine_for
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.inventory import Cluster, Gpu, Node
@@ -27,7 +37,6 @@ from cluster.planner.traffic import Lengths
 from cluster.planner.variants import VARIANTS
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
-from tui.deploy_spec import OrderContext
 
 NOW_S = 1_700_000_000.0
 GPU_BYTES = int(79.25 * GIB)
@@ -92,6 +101,19 @@ def make_readings(
     )
 
 
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+}
+
+
 def make_model(name: str = MODEL) -> ModelSpec:
     """Build a model with the shapes of an 80-layer Llama; only figures that screens print matter."""
     bf16 = WeightFormat("bf16", 16)
@@ -118,6 +140,7 @@ def make_model(name: str = MODEL) -> ModelSpec:
         parameters=70_553_706_496,
         active_parameters=70_553_706_496,
         weights_bytes=141_107_412_992,
+        origin=ModelOrigin(name, CONFIG, hub_id=name),
     )
 
 
@@ -285,18 +308,12 @@ def make_nothing_fits(cluster: Cluster, model_name: str = MODEL, request: PlanRe
     )
 
 
-def make_spec(plan: Plan, candidate: Candidate, context: OrderContext) -> DeploymentSpec:
+def make_spec(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
     """Turn a layout into an order."""
-    layout = candidate.layout
     return DeploymentSpec(
         name="llama-3-1-70b-1",
-        model=ModelSource(
-            name=plan.model.name, path=context.model_path, config={}, scale="1/64 width, 4 of 80 layers"
-        ),
-        label=layout.label,
-        tp=layout.tp,
-        pp=layout.pp,
-        dp=layout.dp,
+        model=ModelSource(name=plan.model.name, config={}, scale="1/64 width, 4 of 80 layers"),
+        layout=candidate.layout,
         ranks=tuple(
             RankPlace(
                 replica=place.replica,
@@ -309,9 +326,8 @@ def make_spec(plan: Plan, candidate: Candidate, context: OrderContext) -> Deploy
             )
             for place in candidate.placement
         ),
-        simulated=context.simulated,
-        engine_version="0.1.0",
-        planned_for=f"{plan.engine_name} {plan.engine_version}",
+        simulated=plan.cluster.simulated,
+        engine=engine_for(plan),
     )
 
 
@@ -363,6 +379,7 @@ def make_deployment(cluster: Cluster, serving: bool, name: str = "llama-3-1-70b-
         name=name,
         model=MODEL,
         label="TP=4, DP=2",
+        layout=Layout(tp=4, dp=2),
         state=DeploymentState.READY if serving else DeploymentState.STARTING,
         age_s=95 if serving else 14,
         endpoint="http://127.0.0.1:41801/v1" if serving else None,
@@ -371,7 +388,7 @@ def make_deployment(cluster: Cluster, serving: bool, name: str = "llama-3-1-70b-
         tokens_per_s=41.8 if serving else 0.0,
         simulated=True,
         scale="1/64 width, 4 of 80 layers",
-        predicted_tokens_per_s=(1930, 1505, 2393),
+        predicted_tokens_per_s=Band(1930, 1505, 2393),
         planned_bytes_by_gpu={place.gpu_uuid: int(71.3 * GIB) for place in places},
     )
 

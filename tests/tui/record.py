@@ -19,7 +19,7 @@ from cluster.cli.defaults import read_defaults
 from cluster.deploy.status import DeploymentState
 from cluster.planner.request import PlanRequest
 from tui.cluster_now import current_cluster
-from tui.deploy_spec import OrderContext, spec_with_scale
+from tui.deploy_spec import order_now
 from tui.planner.by_name import plan_with_catalogue
 from tui.store import Store
 
@@ -57,7 +57,7 @@ def play(session: Session, recorder: Recorder) -> None:
     assert cluster is not None
     plan = plan_with_catalogue(cluster, defaults.models[0], PlanRequest())
     assert plan.recommended is not None
-    spec = spec_with_scale(plan, plan.recommended, OrderContext(None, True, ()))
+    spec = order_now(plan, plan.recommended, ())
     session.deploy(spec).result(_WAIT_S)
     recorder.wait_for(lambda: _is_ready(recorder))
     answers = [session.prompt(spec.name, f"p{number}", "Hello", 48) for number in range(_PROMPTS)]

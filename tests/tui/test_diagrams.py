@@ -61,6 +61,6 @@ def test_ranks_that_share_experts_are_not_called_independent() -> None:
 
 
 def test_a_rank_is_named_by_its_replica_stage_attention_and_tensor_rank() -> None:
-    assert role_name(1, 0, 5, tp=2, pp=1, attention_ranks=4) == "R1·A2·T1"
-    assert role_name(0, 0, 3, tp=1, pp=1, attention_ranks=8) == "R0·A3"
-    assert role_name(0, 1, 2, tp=4, pp=2) == "R0·S1·T2"
+    assert role_name(1, 0, 5, Layout(tp=2, dp=4, ep=8, dp_attention=True)) == "R1·A2·T1"
+    assert role_name(0, 0, 3, Layout(dp=8, ep=8, dp_attention=True)) == "R0·A3"
+    assert role_name(0, 1, 2, Layout(tp=4, pp=2)) == "R0·S1·T2"

@@ -8,20 +8,36 @@ from typing import Any
 import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen
+from cluster.catalog.engine_catalog import load_engine
+from cluster.catalog.model_spec import ModelOrigin
 from cluster.cli.status import _lines
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource
-from cluster.deploy.status import DeploymentStatus, EngineInUse
+from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput
-from tests.tui.builders import make_cluster, make_deployment, make_plan, make_readings, make_spec
-from tests.tui.conftest import make_app, opened, screen_text
+from cluster.inventory import Cluster
+from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
+from tests.tui.builders import (
+    make_cluster,
+    make_deployment,
+    make_plan,
+    make_readings,
+    make_spec,
+    opening_events,
+)
+from tests.tui.conftest import make_app, opened, screen_text, settle
+from tests.tui.fake_session import FakeSession
 from tui.confirmations import confirm_deploy
-from tui.deploy_spec import OrderContext, spec_with_scale
+from tui.deploy_spec import not_runnable, order_now
+from tui.scene import live_roles
 from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
 REMARK = "sequences of at most 4,096 tokens run (the model takes 131,072)"
 PLANNED = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.33.0")
+OWN = EngineInUse(name="builtin", version="0.1.0", planned_for="builtin 0.1.0")
 
 
 def running(weights: str, simulated: bool = False, engine: EngineInUse = PLANNED) -> DeploymentStatus:
@@ -33,16 +49,16 @@ def running(weights: str, simulated: bool = False, engine: EngineInUse = PLANNED
 def rows_of(source: ModelSource, **changes: Any) -> dict[str, str]:
     plan = make_plan(make_cluster(simulated=False))
     candidate = plan.candidates[0]
-    spec: DeploymentSpec = make_spec(plan, candidate, OrderContext(None, False, ()))
+    spec: DeploymentSpec = make_spec(plan, candidate, ())
     spec = spec.model_copy(update={"model": source, **changes})
     return dict(confirm_deploy(spec, candidate).rows)
 
 
 def test_the_dialog_says_which_weights_and_which_engine() -> None:
-    made_up = rows_of(ModelSource(name="m", config={}), planned_for="vllm 0.33.0", remarks=(REMARK,))
+    made_up = rows_of(ModelSource(name="m", config={}), engine=PLANNED, remarks=(REMARK,))
     assert made_up["weights"].startswith("DUMMY WEIGHTS")
-    assert made_up["engine"] == "builtin 0.1.0; planned for vllm 0.33.0" and made_up["note"] == REMARK
-    same = rows_of(ModelSource(name="m", config={}, path="/models/m"), planned_for="builtin 0.1.0")
+    assert made_up["engine"] == "builtin 0.1.0, planned for vllm 0.33.0" and made_up["note"] == REMARK
+    same = rows_of(ModelSource(name="m", config={}, path="/models/m"), engine=OWN)
     assert (same["weights"], same["engine"]) == ("/models/m", "builtin 0.1.0")
     assert "Hugging Face cache" in rows_of(ModelSource(name="m", config={}, hub_id="org/m"))["weights"]
 
@@ -59,8 +75,7 @@ def test_panel_and_status_show_dummy_weights(simulated: bool) -> None:
 
 
 def test_an_engine_that_was_planned_for_is_not_named_twice() -> None:
-    own = EngineInUse(name="builtin", version="0.1.0", planned_for="builtin 0.1.0")
-    assert "planned for" not in panel(running("checkpoint", engine=own))
+    assert "planned for" not in panel(running("checkpoint", engine=OWN))
 
 
 def panel(status: DeploymentStatus) -> str:
@@ -83,4 +98,53 @@ def test_the_key_rejects_what_the_command_rejects() -> None:
     plan = make_plan(make_cluster())
     asked = replace(plan.request, engine="sglang", engine_asked=True)
     with pytest.raises(BadInput, match="only the built-in engine can be started, not sglang"):
-        spec_with_scale(replace(plan, request=asked), plan.candidates[0], OrderContext(None, True, ()))
+        order_now(replace(plan, request=asked), plan.candidates[0], ())
+
+
+async def test_the_plan_says_which_engine_it_is_for_and_which_one_runs_it() -> None:
+    for size in ((80, 24), (120, 40)):
+        async with opened(make_app(), size) as pilot:
+            assert f"for vllm 0.11.0, runs on builtin {load_engine('builtin').version}" in screen_text(
+                pilot.app
+            )
+    described = FakeSession(opening_events(make_cluster()), can_deploy=False)
+    async with opened(make_app(session=described)) as pilot:
+        assert "for vllm 0.11.0" in screen_text(pilot.app) and "runs on" not in screen_text(pilot.app)
+
+
+def plan_of_a_mixture(cluster: Cluster, name: str, request: PlanRequest) -> Plan:
+    plan = make_plan(cluster, name, request)
+    config = {"architectures": ["SomeMoeForCausalLM"], "model_type": "some_moe"}
+    origin = ModelOrigin(name, config, hub_id="org/some-moe")
+    return replace(plan, model=replace(plan.model, origin=origin))
+
+
+async def test_what_the_builtin_engine_cannot_run_is_said_before_the_dialog() -> None:
+    """A plan for another engine may be for a model that the built-in one does not run."""
+    session = FakeSession(opening_events(make_cluster(simulated=False)))
+    app = make_app(session=session, plan=plan_of_a_mixture)
+    async with opened(app, (120, 40)) as pilot:
+        assert "d cannot deploy this" in screen_text(app) and "SomeMoeForCausalLM" in screen_text(app)
+        await pilot.press("d")
+        await settle(pilot)
+        assert app.screen is app.main_screen
+        assert "SomeMoeForCausalLM" in screen_text(app).splitlines()[-2]
+        assert session.orders == []
+
+
+def test_a_layout_that_was_refused_says_no_more_than_its_refusal() -> None:
+    plan = plan_of_a_mixture(make_cluster(simulated=False), "m", PlanRequest())
+    assert "SomeMoe" in not_runnable(plan, plan.candidates[0])
+    refused = next(candidate for candidate in plan.candidates if not candidate.feasible)
+    assert not_runnable(plan, refused) == not_runnable(plan, None) == ""
+
+
+def test_the_deployment_of_an_older_version_shows_all_numbers_of_its_ranks() -> None:
+    """It does not say into what its layout divides the model, and nothing guesses it from the ranks."""
+    status = make_deployment(make_cluster(), serving=True)
+    names = {role.name for role in live_roles((status,)).values()}
+    assert names == {f"R{replica}·T{rank}" for replica in range(2) for rank in range(4)}
+    old = status.model_copy(update={"layout": None})
+    names = {role.name for role in live_roles((old,)).values()}
+    assert names == {f"R{replica}·S0·T{rank}" for replica in range(2) for rank in range(4)}
+    assert "R1·S0·T3" in panel(old) and "TP=4, DP=2" in panel(old)

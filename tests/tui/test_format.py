@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from cluster.planner.layout import Layout
 from cluster.planner.result import Band
 from cluster.units import GIB
 from tui.format import (
@@ -68,9 +69,9 @@ def test_age(seconds: float, words: str) -> None:
 
 
 def test_role_names_leave_out_unused_dimensions() -> None:
-    assert role_name(3, 0, 0, tp=1, pp=1) == "R3"
-    assert role_name(1, 0, 2, tp=4, pp=1) == "R1·T2"
-    assert role_name(0, 1, 2, tp=4, pp=2) == "R0·S1·T2"
+    assert role_name(3, 0, 0, Layout(tp=1, pp=1)) == "R3"
+    assert role_name(1, 0, 2, Layout(tp=4, pp=1)) == "R1·T2"
+    assert role_name(0, 1, 2, Layout(tp=4, pp=2)) == "R0·S1·T2"
 
 
 @given(st.text(max_size=40))

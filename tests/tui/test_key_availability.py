@@ -60,6 +60,7 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
         ),
         ("deploy", {"snapshot": Snapshot(make_cluster(1, 0))}, "no GPU to deploy on"),
         ("deploy", {"can_deploy": False}, "comes from a file or spec"),
+        ("deploy", {"not_runnable": "The built-in engine does not run it"}, "does not run it"),
         ("deploy", {"plan": None}, "There is no plan yet"),
         ("deploy", {"ordered": "llama-1"}, "llama-1 is still claiming its GPUs"),
         ("deploy", {"assumed_stopped": "llama-1"}, "llama-1 is using the GPUs of this plan"),

@@ -16,7 +16,6 @@ from tests.tui.fake_session import FakeSession
 from tui import orders as orders_module
 from tui.confirmations import Confirmation
 from tui.context import AppContext
-from tui.deploy_spec import OrderContext
 from tui.orders import Orders
 from tui.planning import Planning
 from tui.question import Question
@@ -95,7 +94,7 @@ async def test_an_order_in_flight_is_open_and_a_failed_one_is_reported_and_close
     session.deploy = lambda spec: sent  # type: ignore[method-assign]
     orders, planning, context = await ready(session, view)
     assert planning.plan is not None
-    spec = context.setup.make_spec(planning.plan, planning.plan.candidates[0], OrderContext(None, True, ()))
+    spec = context.setup.make_spec(planning.plan, planning.plan.candidates[0], ())
     task = asyncio.create_task(orders.deploy(spec))
     await asyncio.sleep(0)
     assert orders.open.ordered == spec.name
@@ -110,7 +109,7 @@ async def test_no_order_is_sent_on_a_broken_connection() -> None:
     session, view = FakeSession(), RecordingView()
     orders, planning, context = await ready(session, view)
     assert planning.plan is not None
-    spec = context.setup.make_spec(planning.plan, planning.plan.candidates[0], OrderContext(None, True, ()))
+    spec = context.setup.make_spec(planning.plan, planning.plan.candidates[0], ())
     context.store.apply(Progress(message="joining again", interrupted=True))
     await orders.deploy(spec)
     await orders.stop("llama-1")

@@ -11,6 +11,7 @@ from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate
 from tui.background import is_abandoned
 from tui.context import AppContext
+from tui.deploy_spec import engine_of, not_runnable
 from tui.fixes import fixed_candidate
 from tui.key_availability import KeyContext
 from tui.open_orders import OpenOrders
@@ -36,6 +37,8 @@ class MainPanels:
     def __init__(self, context: AppContext, planning: Planning, orders: OpenOrders) -> None:
         self._context, self._planning, self._orders = context, planning, orders
         self._scenes = SceneBuilder()
+        self.not_runnable = ""
+        """Why the built-in engine cannot run the highlighted layout."""
         self._header = Header()
         self.map = ClusterMap(self._history, id="map")
         self._explanations = Explanations(id="comparison-box")
@@ -80,6 +83,7 @@ class MainPanels:
             can_deploy=self._context.session.can_deploy,
             plan=self._planning.plan,
             candidate=self.candidate,
+            not_runnable=self.not_runnable,
             assumed_stopped=self._planning.assumed_stopped,
             deployment=self.deployment,
             ordered=self._orders.ordered,
@@ -122,14 +126,17 @@ class MainPanels:
 
     def show_plan(self) -> None:
         """Show the latest plan, or why there is none."""
-        planning = self._planning
-        self.plan.show(planning.plan, planning.failure, planning.assumed_stopped)
-        self._explanations.show(planning.plan)
+        planning, plan = self._planning, self._planning.plan
+        engine = engine_of(plan) if plan is not None and self._context.session.can_deploy else None
+        self.plan.show(plan, planning.failure, planning.assumed_stopped, engine)
+        self._explanations.show(plan)
         self.show_candidate()
 
     def show_candidate(self) -> None:
         """Show the highlighted layout."""
-        self.plan.show_candidate()
+        can_deploy = self._context.session.can_deploy
+        self.not_runnable = not_runnable(self._planning.plan, self.candidate) if can_deploy else ""
+        self.plan.show_candidate(self.not_runnable)
         self._explanations.show_candidate(self._planning.plan, self.candidate)
         self.redraw_map()
 

@@ -22,6 +22,7 @@ class CandidateNote(TextPanel):
         super().__init__(id=id)
         self._candidate: Candidate | None = None
         self._advice: tuple[str, ...] = ()
+        self._not_runnable = ""
         self._room = 2
 
     def set_max_lines(self, lines: int) -> None:
@@ -45,9 +46,13 @@ class CandidateNote(TextPanel):
     def _wrapped(self, width: int) -> list[Text]:
         return list(self.draw(styles_of(self)).wrap(self.app.console, max(1, width)))
 
-    def show(self, candidate: Candidate | None, advice: tuple[str, ...] = ()) -> None:
-        """Show a layout; `advice` is what would make something fit when nothing does."""
-        self._candidate, self._advice = candidate, advice
+    def show(self, candidate: Candidate | None, advice: tuple[str, ...] = (), not_runnable: str = "") -> None:
+        """Show a layout.
+
+        `advice` is what would make something fit when nothing does, `not_runnable` why the built-in engine
+        cannot run this layout.
+        """
+        self._candidate, self._advice, self._not_runnable = candidate, advice, not_runnable
         self.changed()
 
     def draw(self, styles: Styles) -> Text:
@@ -55,11 +60,11 @@ class CandidateNote(TextPanel):
         text = Text()
         for line in self._advice:
             text.append(f"{ARROW} ", styles.accent).append(f"{line}\n", styles.plain)
+        if self._not_runnable:
+            text.append(f"{CROSS} d cannot deploy this: {self._not_runnable}\n", styles.warning)
         if candidate is not None:
-            note = (
-                feasible_note(candidate, styles) if candidate.feasible else rejected_note(candidate, styles)
-            )
-            text.append_text(note)
+            note = feasible_note if candidate.feasible else rejected_note
+            text.append_text(note(candidate, styles))
         text.rstrip()
         return text
 
@@ -118,6 +123,6 @@ def communication_line(layout: Layout, estimate: Estimate) -> str:
     """Describe the traffic between ranks, its share of the time, TTFT, and the bottleneck."""
     parts = [describe_traffic(layout, estimate, "of the time")]
     parts.append(f"batch {estimate.batch:,}")
-    parts.append(f"first token {duration_band(estimate.ttft_s)}")
+    parts.append(f"TTFT {duration_band(estimate.ttft_s)}")
     parts.append(f"limited by {estimate.bottleneck}")
     return f" {DOT} ".join(parts)

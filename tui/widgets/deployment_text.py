@@ -115,19 +115,15 @@ def _what_runs(status: DeploymentStatus, styles: Styles) -> Text:
     assert status.engine is not None
     dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
     line = Text(dummy, styles.warning, no_wrap=True, end="")
-    runs = f"{status.engine.name} {status.engine.version}".rstrip()
-    line.append(f"engine {runs}", styles.muted)
-    if status.engine.planned_for != runs:
-        line.append(f", planned for {status.engine.planned_for}", styles.muted)
-    return line
+    return line.append(f"engine {status.engine.text}", styles.muted)
 
 
 def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, styles: Styles) -> Text:
     line = Text(f"{'rate':<9}", styles.muted, no_wrap=True, end="")
     line.append(fit(measured, 12, "right"), styles.strong).append(f" {after}", styles.muted)
     if status.predicted_tokens_per_s is not None:
-        value, low, high = status.predicted_tokens_per_s
-        line.append(f"   {rate(value)} ({rate(low)}–{rate(high)})", styles.plain)
+        band = status.predicted_tokens_per_s
+        line.append(f"   {rate(band.value)} ({rate(band.low)}–{rate(band.high)})", styles.plain)
         line.append(f" {predicted}", styles.muted)
     return line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.containers import Vertical
 
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.planner.result import Plan
 from tui.widgets.alternatives import Alternatives
 from tui.widgets.candidate_note import CandidateNote
@@ -26,17 +27,27 @@ class PlanPanel(Vertical):
         super().__init__(self.summary, self.path, self.alternatives, self.note, id=id)
         self._plan: Plan | None = None
 
-    def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
-        """Show a plan, or why there is none; `assumed_stopped` names deployments it assumes are stopped."""
+    def show(
+        self,
+        plan: Plan | None,
+        waiting: str = "",
+        assumed_stopped: str = "",
+        engine: EngineInUse | None = None,
+    ) -> None:
+        """Show a plan, or why there is none.
+
+        `assumed_stopped` names deployments it assumes are stopped; `engine` would run it, None where nothing
+        can be deployed.
+        """
         self._plan = plan
-        self.summary.show(plan, waiting, assumed_stopped)
+        self.summary.show(plan, waiting, assumed_stopped, engine)
         self.path.show(plan)
         self.alternatives.show(plan)
 
-    def show_candidate(self) -> None:
-        """Show the note on the highlighted layout."""
+    def show_candidate(self, not_runnable: str = "") -> None:
+        """Show the note on the highlighted layout; `not_runnable` says why it cannot be deployed."""
         advice = self._plan.advice if self._plan is not None and self._plan.recommended is None else ()
-        self.note.show(self.alternatives.candidate, advice)
+        self.note.show(self.alternatives.candidate, advice, not_runnable)
 
     def fit(self, tall: bool, wide: bool) -> None:
         """Choose the form of each part for a screen of this kind."""

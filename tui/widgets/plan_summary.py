@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from cluster.catalog.model_spec import ModelSpec
+from cluster.deploy.engine_in_use import EngineInUse
 from cluster.planner.fixes.text import describe_options
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Plan
@@ -22,12 +23,24 @@ class PlanSummary(TextPanel):
     def __init__(self, waiting: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._plan: Plan | None = None
+        self._engine: EngineInUse | None = None
         self._waiting, self._assumed_stopped = waiting, ""
         self._moved = 0
 
-    def show(self, plan: Plan | None, waiting: str = "", assumed_stopped: str = "") -> None:
-        """Show a plan, or why there is none; `assumed_stopped` names deployments it assumes are stopped."""
+    def show(
+        self,
+        plan: Plan | None,
+        waiting: str = "",
+        assumed_stopped: str = "",
+        engine: EngineInUse | None = None,
+    ) -> None:
+        """Show a plan, or why there is none.
+
+        `assumed_stopped` names deployments it assumes are stopped; `engine` would run it, None where nothing
+        can be deployed.
+        """
         self._plan, self._waiting, self._assumed_stopped = plan, waiting, assumed_stopped
+        self._engine = engine
         self._moved = 0
         self.changed()
 
@@ -48,19 +61,26 @@ class PlanSummary(TextPanel):
         if self._moved:
             moved = count_of(self._moved, "GPU")
             text.append(f"  free memory changed on {moved} (r to replan)", styles.warning)
+        engine = engine_line(plan, self._engine) if plan.request.workload == "inference" else ""
         if not self.roomy:
-            # The line is cut where it is too long: what was set by hand is worth more than the model's size.
+            # The line is cut where it is too long: what was set by hand, and what runs, come before sizes.
             text.no_wrap, text.overflow = True, "ellipsis"
             settings = describe_settings(plan.request)
             text.append(f"  {settings}" if settings else "", styles.accent)
-            text.append(f"  {describe_model(plan.model)}  {describe_load(plan)}", styles.muted)
+            parts = (engine, describe_model(plan.model), describe_load(plan))
+            text.append("".join(f"  {part}" for part in parts if part), styles.muted)
             return text
-        text.append(f"  {describe_model(plan.model)}", styles.muted)
-        text.append("\n")
-        text.append(describe_request(plan), styles.muted)
-        if plan.request.workload == "inference":
-            text.append(f" {DOT} {plan.engine_name} {plan.engine_version}", styles.muted)
+        text.append(f"  {describe_model(plan.model)}\n", styles.muted)
+        text.append(f" {DOT} ".join(filter(None, (describe_request(plan), engine))), styles.muted)
         return text
+
+
+def engine_line(plan: Plan, engine: EngineInUse | None) -> str:
+    """Say which engine a plan is for and which runs it: 'for vllm 0.14.0, runs on builtin 0.1.0'."""
+    planned = f"for {plan.engine_name} {plan.engine_version}"
+    if engine is None:
+        return planned
+    return f"for {engine.runs}" if engine.is_as_planned else f"{planned}, runs on {engine.runs}"
 
 
 def answer_line(plan: Plan, styles: Styles) -> Text:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus
+from cluster.planner.layout import Layout
 from tui.format import age, fit, gib, role_name
 from tui.glyphs import CROSS, DOT, FREE, OK, ROLE_PLANNED, USED
 from tui.styles import Styles
@@ -19,13 +20,12 @@ _COLUMNS = (("rank", 10), ("GPU", 24), ("state", 38), ("GiB used", 9), ("planned
 
 def rank_rows(status: DeploymentStatus, styles: Styles) -> list[Text]:
     """Draw all ranks, one per line below a heading; a line takes ROW_WIDTH cells."""
-    tp, pp = _degrees(status)
     widths = dict(_COLUMNS)
     # The rest of the line is for what a rank waits for.
     widths["GPU"] = min(widths["GPU"], 2 + max(len(_gpu(rank)) for rank in status.ranks))
     return [
         _heading(widths, styles),
-        *(_rank_row(rank, status, tp, pp, widths, styles) for rank in status.ranks),
+        *(_rank_row(rank, status, widths, styles) for rank in status.ranks),
     ]
 
 
@@ -35,15 +35,9 @@ def _gpu(rank: RankStatus) -> str:
 
 def rank_cells(status: DeploymentStatus, width: int, styles: Styles) -> list[Text]:
     """Draw all ranks side by side."""
-    tp, pp = _degrees(status)
-    cells = [_rank_cell(rank, tp, pp, styles) for rank in status.ranks]
+    cells = [_rank_cell(rank, status.layout, styles) for rank in status.ranks]
     per_line = max(1, width // _CELL_WIDTH)
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
-
-
-def _degrees(status: DeploymentStatus) -> tuple[int, int]:
-    tp = 1 + max((rank.rank for rank in status.ranks), default=0)
-    return tp, 1 + max((rank.stage for rank in status.ranks), default=0)
 
 
 def _heading(widths: Mapping[str, int], styles: Styles) -> Text:
@@ -62,20 +56,19 @@ def _joined(cells: list[Text]) -> Text:
     return line
 
 
-def _rank_cell(rank: RankStatus, tp: int, pp: int, styles: Styles) -> Text:
+def _rank_cell(rank: RankStatus, layout: Layout | None, styles: Styles) -> Text:
     """Draw a rank in few cells: 'R0·T2 loading 62% 3 s'."""
     cell = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
-    cell.append(fit(name, 6 if pp == 1 else 9), styles.replica(rank.replica)).append(" ")
+    name = role_name(rank.replica, rank.stage, rank.rank, layout)
+    width = 6 if layout is not None and layout.pp == 1 else 9
+    cell.append(fit(name, width), styles.replica(rank.replica)).append(" ")
     return cell.append_text(_state_text(rank, styles, brief=True))
 
 
-def _rank_row(
-    rank: RankStatus, status: DeploymentStatus, tp: int, pp: int, widths: Mapping[str, int], styles: Styles
-) -> Text:
+def _rank_row(rank: RankStatus, status: DeploymentStatus, widths: Mapping[str, int], styles: Styles) -> Text:
     """Draw a rank with its GPU, state and memory, used and planned."""
     row = Text(no_wrap=True, end="")
-    name = role_name(rank.replica, rank.stage, rank.rank, tp, pp)
+    name = role_name(rank.replica, rank.stage, rank.rank, status.layout)
     row.append(fit(name, widths["rank"]), styles.replica(rank.replica))
     row.append(fit(_gpu(rank), widths["GPU"]), styles.muted)
     state = _state_text(rank, styles)

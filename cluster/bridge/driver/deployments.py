@@ -13,6 +13,7 @@ from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import TokenSeen
 from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.catalog.nearest import nearest_names
+from cluster.deploy.any_version import status_from_answer
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
@@ -90,7 +91,7 @@ class Deployments:
     def _take(self, known: KnownDeployment, ref: Any) -> None:
         known.asked = None
         try:
-            known.status, known.heard_at_s = self._ray.get(ref), time.monotonic()
+            known.status, known.heard_at_s = status_from_answer(self._ray.get(ref)), time.monotonic()
         except Exception as error:
             if known.status is not None:
                 reason = f"its controller is restarting ({type(error).__name__})"

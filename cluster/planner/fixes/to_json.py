@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.planner.fixes.fix import Fix, FreeMemory, GpuToFree, Hardware, LargerCluster, MoreGpus
 from cluster.planner.fixes.text import describe_fix
-from cluster.planner.layout import Layout
+from cluster.planner.layout_json import layout_to_json
 
 Json = dict[str, Any]
 
@@ -26,18 +26,6 @@ def fix_to_json(fix: Fix) -> Json:
             "weights_bytes": weights.size_bytes,
         },
         "hardware": _hardware(fix.hardware),
-    }
-
-
-def layout_to_json(layout: Layout) -> Json:
-    """Return the degrees of a layout."""
-    return {
-        "tp": layout.tp,
-        "pp": layout.pp,
-        "dp": layout.dp,
-        "ep": layout.ep,
-        "gpus": layout.gpus,
-        "dp_attention": layout.dp_attention,
     }
 
 

@@ -6,6 +6,7 @@ The GPUs are the fake driver library's, so the ranks compute on the CPU; everyth
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 from cluster.bridge.local_session import LocalSession
 from cluster.catalog.models import load_model
 from cluster.cli.session_view import SessionView, finish
-from cluster.deploy.make_spec import spec_from
+from cluster.deploy.order import OrderTerms, make_order
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.inventory import Cluster
@@ -31,9 +32,11 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
 def order(cluster: Cluster) -> DeploymentSpec:
-    planned = plan(cluster, load_model(MODEL), PlanRequest(tp=2, dp=1, engine="builtin"))
+    # A stand-in on the CPU, ordered on GPUs that only NVML shows.
+    simulated = cluster.model_copy(update={"simulated": True})
+    planned = plan(simulated, load_model(MODEL), PlanRequest(tp=2, dp=1, engine="builtin"))
     assert planned.recommended is not None
-    spec = spec_from(planned, planned.recommended, simulated=True, name="local-test")
+    spec = make_order(planned, planned.recommended, OrderTerms(time.time(), name="local-test"))
     return spec.model_copy(update={"simulated": False})
 
 

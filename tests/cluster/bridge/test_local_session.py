@@ -27,8 +27,10 @@ from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.errors import BadInput, Unreachable
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.layout import Layout
 from cluster.probe.watch import ProbeProcess
 from tests.cluster.probe.conftest import FakeNvml, fake_nvml, libraries
+from tests.ray.support import ENGINE
 
 __all__ = ["fake_nvml", "libraries"]
 
@@ -113,7 +115,7 @@ def order(*uuids: str) -> DeploymentSpec:
         for i, uuid in enumerate(uuids)
     )
     model = ModelSource(name="m", config={})
-    return DeploymentSpec(name="d", model=model, label="TP=2", tp=2, pp=1, dp=1, ranks=ranks)
+    return DeploymentSpec(name="d", model=model, layout=Layout(tp=2), engine=ENGINE, ranks=ranks)
 
 
 @pytest.fixture(autouse=True)

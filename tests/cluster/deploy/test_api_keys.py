@@ -11,7 +11,9 @@ from cluster.bridge.client import child_environment
 from cluster.deploy.api_keys import API_KEY_VARIABLE, hash_key, hashed_keys
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.errors import BadInput
+from cluster.planner.layout import Layout
 from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
+from tests.ray.support import ENGINE
 
 KEY = "sk-0123456789abcdef"
 
@@ -52,10 +54,8 @@ def test_an_order_carries_digests_only() -> None:
     spec = DeploymentSpec(
         name="a",
         model=ModelSource(name="m", config={}),
-        label="TP=1",
-        tp=1,
-        pp=1,
-        dp=1,
+        layout=Layout(),
+        engine=ENGINE,
         ranks=(),
         api_key_sha256=hashed_keys([KEY], None, {}),
     )

@@ -12,6 +12,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.errors import BadInput, ClusterviewError, DeployFailed
 from cluster.inventory import Cluster
+from cluster.planner.layout import Layout
 from tests.ray.support import order
 
 CLUSTER = parse_cluster_spec("2x4xA100-80GB", "simulated")
@@ -57,4 +58,4 @@ def test_a_taken_name_and_a_wrong_number_of_ranks_are_refused() -> None:
     with pytest.raises(BadInput, match="a deployment named new"):
         check_order(spec(), CLUSTER, [running])
     with pytest.raises(ClusterviewError, match="needs 8 GPUs"):
-        check_order(spec().model_copy(update={"pp": 2}), CLUSTER, [])
+        check_order(spec().model_copy(update={"layout": Layout(tp=2, pp=2, dp=2)}), CLUSTER, [])

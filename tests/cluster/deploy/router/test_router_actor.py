@@ -12,6 +12,8 @@ from cluster.deploy.api_keys import hashed_keys
 from cluster.deploy.router_actor import RouterActor
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.errors import BadInput, Unreachable
+from cluster.planner.layout import Layout
+from tests.ray.support import ENGINE
 
 
 @pytest.fixture
@@ -21,10 +23,8 @@ def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
     spec = DeploymentSpec(
         name="a",
         model=ModelSource(name="m", config={"vocab_size": 320}),
-        label="TP=1",
-        tp=1,
-        pp=1,
-        dp=1,
+        layout=Layout(),
+        engine=ENGINE,
         ranks=(),
         max_model_len=200,
         api_key_sha256=hashed_keys(["a-key"], None, {}),

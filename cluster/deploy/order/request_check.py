@@ -1,11 +1,11 @@
-"""Whether a deployment can be what was asked for: one rule for the screen and for the command."""
+"""Whether a deployment can be what was asked for: the same checks for the screen and for the command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from cluster.catalog.engine_catalog import load_engine
-from cluster.deploy.own_engine import OWN_ENGINE
+from cluster.deploy.order.engine import BUILTIN
 from cluster.errors import BadInput
 from cluster.planner.launch import DTYPE_BYTES
 from cluster.planner.request import PlanRequest
@@ -13,7 +13,7 @@ from cluster.planner.request import PlanRequest
 _AUTOMATIC = ("auto", "none")
 
 
-def check_asked(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
+def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
     """Raise BadInput for whatever was asked for and would not be done; nothing is dropped in silence.
 
     On a simulated cluster a stand-in runs, so options of memory and speed may shape the plan alone
@@ -32,10 +32,10 @@ def check_asked(request: PlanRequest, *, simulated: bool, dtype: str | None = No
 
 
 def _check_engine(request: PlanRequest) -> None:
-    if request.engine_asked and request.engine != OWN_ENGINE:
+    if request.engine_asked and request.engine != BUILTIN:
         raise BadInput(
             f"only the built-in engine can be started, not {request.engine}",
-            f"Deploy with --engine {OWN_ENGINE}, or plan: clusterview --dry-run --engine {request.engine}",
+            f"Deploy with --engine {BUILTIN}, or plan: clusterview --dry-run --engine {request.engine}",
         )
     if request.engine_version is not None:
         raise BadInput(
@@ -50,7 +50,7 @@ def planned_only(request: PlanRequest, dtype: str | None) -> tuple[str, ...]:
 
 
 def _planned_only(request: PlanRequest, dtype: str | None) -> Iterator[str]:
-    engine = load_engine(OWN_ENGINE)
+    engine = load_engine(BUILTIN)
     if request.quantization is not None and request.quantization not in _AUTOMATIC:
         yield f"--quantization {request.quantization}"
     if request.kv_cache_dtype not in (None, dtype) and (dtype or request.kv_cache_dtype not in DTYPE_BYTES):

@@ -9,8 +9,9 @@ import pytest
 
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
-from cluster.deploy.make_spec import spec_from
-from cluster.deploy.request_check import check_asked, planned_only
+from cluster.deploy.order import OrderTerms, check_request, make_order
+from cluster.deploy.order.request_check import planned_only
+from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import BadInput
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
@@ -44,7 +45,9 @@ def test_somebody_decided_for_every_option() -> None:
 def test_refused_everywhere(name: str, simulated: bool) -> None:
     value, told = REFUSED[name]
     with pytest.raises(BadInput, match=told) as refused:
-        check_asked(PlanRequest(engine_asked=True, **{"engine": "builtin", name: value}), simulated=simulated)
+        check_request(
+            PlanRequest(engine_asked=True, **{"engine": "builtin", name: value}), simulated=simulated
+        )
     assert refused.value.hint
 
 
@@ -53,30 +56,30 @@ def test_refused_on_real_gpus_and_said_on_simulated_ones(name: str) -> None:
     value, told = PLANNED_ONLY[name]
     request = PlanRequest(**{name: value})
     with pytest.raises(BadInput, match=told) as refused:
-        check_asked(request, simulated=False)
+        check_request(request, simulated=False)
     assert "--dry-run" in refused.value.hint
-    check_asked(request, simulated=True)
+    check_request(request, simulated=True)
     assert told in planned_only(request, "fp32")[0]
 
 
 def test_more_memory_than_the_engine_takes_is_refused() -> None:
-    check_asked(PlanRequest(gpu_memory_utilization=0.5), simulated=False)
+    check_request(PlanRequest(gpu_memory_utilization=0.5), simulated=False)
     with pytest.raises(BadInput, match=r"--gpu-memory-utilization 0.97 \(it takes 0.9 at most\)"):
-        check_asked(PlanRequest(gpu_memory_utilization=0.97), simulated=False)
+        check_request(PlanRequest(gpu_memory_utilization=0.97), simulated=False)
 
 
 def test_what_the_engine_does_anyway_may_be_asked_for() -> None:
     request = PlanRequest(
         enforce_eager=True, kv_cache_dtype="bf16", max_num_batched_tokens=512, quantization="auto"
     )
-    check_asked(request, simulated=False)
-    check_asked(request, simulated=False, dtype="bf16")
+    check_request(request, simulated=False)
+    check_request(request, simulated=False, dtype="bf16")
     with pytest.raises(BadInput, match="--kv-cache-dtype bf16"):
-        check_asked(request, simulated=False, dtype="fp16")
+        check_request(request, simulated=False, dtype="fp16")
 
 
 def test_an_engine_that_is_only_a_default_is_no_wish() -> None:
-    check_asked(PlanRequest(engine="vllm"), simulated=False)
+    check_request(PlanRequest(engine="vllm"), simulated=False)
 
 
 def test_an_engine_chosen_in_the_form_is_a_wish() -> None:
@@ -85,38 +88,38 @@ def test_an_engine_chosen_in_the_form_is_a_wish() -> None:
     chosen = request_from_form({**form_values(base), "engine": "sglang"}, base)
     assert chosen.engine_asked
     with pytest.raises(BadInput, match="not sglang"):
-        check_asked(chosen, simulated=True)
+        check_request(chosen, simulated=True)
 
 
-def planned(cluster: str = "1x2xA100-80GB", model: str = "llama-3.1-8b", **request: Any) -> Plan:
-    source = "simulated" if request.pop("simulated", False) else "spec"
+def planned(simulated: bool = False, **request: Any) -> Plan:
+    cluster = parse_cluster_spec("1x2xA100-80GB", "simulated" if simulated else "spec")
     asked = PlanRequest(**{"engine": "builtin", "tp": 1, "pp": 1, "load_format": "dummy", **request})
-    return plan(parse_cluster_spec(cluster, source), load_model(model, asked.dtype), asked)
+    return plan(cluster, load_model("llama-3.1-8b", asked.dtype), asked)
+
+
+def ordered(simulated: bool = False, **request: Any) -> DeploymentSpec:
+    answer = planned(simulated, **request)
+    assert answer.recommended is not None
+    return make_order(answer, answer.recommended, OrderTerms(created_at_s=0.0))
 
 
 def test_an_order_says_what_differs_from_what_was_asked() -> None:
-    answer = planned(max_model_len=8192, max_num_seqs=500)
-    assert answer.recommended is not None
-    spec = spec_from(answer, answer.recommended)
+    spec = ordered(max_model_len=8192, max_num_seqs=500)
     assert spec.max_model_len == 8192 and spec.max_num_seqs < 500
     assert spec.remarks == (f"{spec.max_num_seqs:,} sequences run at once (asked for 500)",)
-    scaled = spec_from(answer, answer.recommended, simulated=True)
+    scaled = ordered(simulated=True, max_model_len=8192, max_num_seqs=500)
     assert scaled.remarks[0] == "sequences of at most 2,048 tokens run (asked for 8,192)"
 
 
 def test_a_length_that_was_not_asked_for_is_said() -> None:
-    answer = planned()
-    assert answer.recommended is not None
-    (remark,) = spec_from(answer, answer.recommended).remarks
+    (remark,) = ordered().remarks
     assert (
         remark == "sequences of at most 4,096 tokens run (the model takes 131,072; --max-model-len sets it)"
     )
 
 
 def test_a_stand_in_says_what_only_the_plan_takes_into_account() -> None:
-    answer = planned(engine="vllm", kv_cache_dtype="fp8", dtype="fp16", max_model_len=1024)
-    assert answer.recommended is not None
-    spec = spec_from(answer, answer.recommended, simulated=True)
+    spec = ordered(simulated=True, engine="vllm", kv_cache_dtype="fp8", dtype="fp16", max_model_len=1024)
     assert spec.remarks == (
         "the stand-in computes in fp32 (asked for fp16)",
         "the plan takes --kv-cache-dtype fp8 into account; the stand-in does not",
@@ -124,19 +127,18 @@ def test_a_stand_in_says_what_only_the_plan_takes_into_account() -> None:
 
 
 def test_the_size_of_the_cache_holds_and_a_smaller_one_is_said() -> None:
-    answer = planned(kv_cache_memory_bytes=2**30, max_model_len=4096)
-    assert answer.recommended is not None
-    spec = spec_from(answer, answer.recommended)
+    spec = ordered(kv_cache_memory_bytes=2**30, max_model_len=4096)
     assert spec.max_num_seqs == 2 and spec.remarks == ()  # 0.5 GiB a sequence
-    larger = planned(kv_cache_memory_bytes=40 * 2**30, max_model_len=4096)
-    assert larger.recommended is not None
-    (remark,) = spec_from(larger, larger.recommended).remarks
+    (remark,) = ordered(kv_cache_memory_bytes=40 * 2**30, max_model_len=4096).remarks
     assert remark.startswith("the KV cache takes 8.0 GiB a GPU (asked for 40.0 GiB)")
 
 
 def test_which_engine_runs_and_which_was_planned_for_is_in_the_order() -> None:
-    answer = planned(engine="vllm", engine_version=None)
+    answer = planned(engine="vllm")
     assert answer.recommended is not None
-    spec = spec_from(answer, answer.recommended)
-    assert spec.engine == "builtin" and spec.engine_version
-    assert spec.planned_for == f"vllm {answer.engine_version}"
+    engine = make_order(answer, answer.recommended, OrderTerms(created_at_s=0.0)).engine
+    assert engine.name == "builtin" and engine.version and not engine.is_as_planned
+    assert engine.planned_for == f"vllm {answer.engine_version}"
+    assert engine.text == f"builtin {engine.version}, planned for vllm {answer.engine_version}"
+    own = ordered(engine="builtin").engine
+    assert own.is_as_planned and own.text == f"builtin {own.version}"

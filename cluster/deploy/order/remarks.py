@@ -1,41 +1,35 @@
-"""What of a deployment differs from what was asked for or planned, so that nobody has to find out."""
+"""How a deployment differs from what was asked for or planned, in a sentence each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.deploy.request_check import planned_only
+from cluster.deploy.order.limits import RankLimits
+from cluster.deploy.order.request_check import planned_only
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.units import format_gib
 
 
-def remarks_on(
-    plan: Plan,
-    candidate: Candidate,
-    dtype: str,
-    max_model_len: int,
-    max_num_seqs: int,
-    *,
-    simulated: bool,
-) -> tuple[str, ...]:
-    """Return a sentence for each difference between the request and what starts with these figures."""
+def remarks_on(plan: Plan, candidate: Candidate, limits: RankLimits) -> tuple[str, ...]:
+    """Return a sentence for each difference between the request and what starts with these limits."""
     request = plan.request
-    told = [*_length(plan, max_model_len, simulated)]
-    if request.max_num_seqs is not None and max_num_seqs < request.max_num_seqs:
-        told.append(f"{max_num_seqs:,} sequences run at once (asked for {request.max_num_seqs:,})")
-    told.extend(_stand_in(request, dtype) if simulated else _cache(request, candidate))
-    return tuple(told)
+    found = [*_length(plan, limits.max_model_len)]
+    if request.max_num_seqs is not None and limits.max_num_seqs < request.max_num_seqs:
+        found.append(f"{limits.max_num_seqs:,} sequences run at once (asked for {request.max_num_seqs:,})")
+    simulated = plan.cluster.simulated
+    found.extend(_stand_in(request, limits.dtype) if simulated else _cache(request, candidate))
+    return tuple(found)
 
 
-def _length(plan: Plan, max_model_len: int, simulated: bool) -> Iterator[str]:
+def _length(plan: Plan, max_model_len: int) -> Iterator[str]:
     wanted = plan.request.max_model_len or plan.model.max_position
     if max_model_len >= wanted:
         return
     if plan.request.max_model_len is not None:
         why = f"asked for {wanted:,}"
     else:
-        why = f"the model takes {wanted:,}" + ("" if simulated else "; --max-model-len sets it")
+        why = f"the model takes {wanted:,}" + ("" if plan.cluster.simulated else "; --max-model-len sets it")
     yield f"sequences of at most {max_model_len:,} tokens run ({why})"
 
 

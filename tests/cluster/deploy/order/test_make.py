@@ -1,0 +1,236 @@
+"""From a plan to an order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.catalog.models import load_model
+from cluster.cluster_spec import parse_cluster_spec
+from cluster.deploy.order import OrderTerms, make_order
+from cluster.deploy.order.choose import runs_layout
+from cluster.deploy.order.make import free_name
+from cluster.deploy.spec import FULL_SIZE, DeploymentSpec, ModelSource
+from cluster.errors import BadInput, DeployFailed
+from cluster.inventory import Cluster
+from cluster.planner.plan import plan
+from cluster.planner.request import EngineName, PlanRequest
+from cluster.planner.result import Candidate, Plan
+from tests.cluster.catalog.test_folder import LLAMA, folder, whole, write_header
+from tests.ray.support import TINY_LLAMA
+
+ONE_GPU = parse_cluster_spec("1x2xA100-80GB", "spec")
+REAL = parse_cluster_spec("2x4xA100-80GB", "spec")
+SIMULATED = parse_cluster_spec("2x4xA100-80GB", "simulated")
+SMALL = {**LLAMA, "architectures": ["LlamaForCausalLM"]}
+"""Its checkpoint is small enough to run as it is on a simulated cluster."""
+
+
+def planned(
+    model: str, engine: EngineName = "builtin", cluster: Cluster = SIMULATED, **request: Any
+) -> tuple[Plan, Candidate]:
+    answer = plan(cluster, load_model(model), PlanRequest(engine=engine, **request))
+    return answer, answer.recommended or answer.candidates[0]
+
+
+def ordered(answer: Plan, candidate: Candidate, **terms: Any) -> DeploymentSpec:
+    return make_order(answer, candidate, OrderTerms(**{"created_at_s": 1.0, **terms}))
+
+
+def test_the_same_plan_and_terms_give_the_same_order() -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=2)
+    spec = ordered(answer, candidate, name="mine", router_port=8000, allowed_hosts=("llm.example",))
+    assert spec == ordered(answer, candidate, name="mine", router_port=8000, allowed_hosts=("llm.example",))
+    assert (spec.name, spec.router_port, spec.allowed_hosts) == ("mine", 8000, ("llm.example",))
+    assert spec.created_at_s == 1.0
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=2)
+    with pytest.raises(BadInput, match="there is a deployment named mine already"):
+        ordered(answer, candidate, name="mine", taken_names=("mine",))
+    assert ordered(answer, candidate, taken_names=("llama-3.1-8b",)).name == "llama-3.1-8b-2"
+
+
+def test_a_large_model_is_scaled_down_on_a_simulated_cluster() -> None:
+    answer, candidate = planned("llama-3.1-70b", tp=4, pp=1)
+    spec = ordered(answer, candidate)
+    assert spec.label == "TP=4, DP=2" and spec.layout == candidate.layout and len(spec.ranks) == 8
+    assert spec.device == "cpu" and spec.dtype == "fp32" and spec.simulated
+    assert spec.model.path is None and spec.model.scale and "of the parameters" in spec.model.scale
+    assert spec.model.config["hidden_size"] < 8192
+    assert candidate.estimate is not None
+    assert spec.predicted_tokens_per_s == candidate.estimate.throughput_tokens_per_s
+    assert {rank.gpu_uuid for rank in spec.ranks} == {
+        gpu.uuid for node in SIMULATED.nodes for gpu in node.gpus
+    }
+    assert all(rank.planned_bytes == candidate.memory_by_stage[0].total_bytes for rank in spec.ranks)
+
+
+def test_on_real_gpus_the_model_keeps_its_shapes_and_the_cache_fits_the_plan() -> None:
+    answer, candidate = planned("llama-3.1-8b", cluster=REAL, tp=1)
+    spec = ordered(answer, candidate)
+    assert spec.device == "cuda" and spec.dtype == "bf16" and spec.model.scale is None
+    assert spec.model.config["hidden_size"] == 4096
+    assert candidate.kv_cache_tokens is not None and candidate.memory_per_gpu is not None
+    assert spec.max_num_seqs * spec.max_model_len <= candidate.kv_cache_tokens
+    held = spec.ranks[0].planned_bytes
+    assert held is not None
+    assert candidate.memory_per_gpu.fixed_bytes < held <= candidate.memory_per_gpu.total_bytes
+
+
+def test_on_real_gpus_an_order_is_held_against_the_engine_that_runs_it() -> None:
+    """A plan for another engine gives layout and GPUs; the memory expected is the built-in engine's."""
+    answer, candidate = planned("llama-3.1-8b", "vllm", REAL, tp=2, pp=1, dp=2)
+    spec = ordered(answer, candidate)
+    limits = {"max_model_len": spec.max_model_len, "max_num_seqs": spec.max_num_seqs}
+    own = ordered(*planned("llama-3.1-8b", cluster=REAL, tp=2, pp=1, dp=2, **limits))
+    assert [rank.planned_bytes for rank in spec.ranks] == [rank.planned_bytes for rank in own.ranks]
+    assert spec.predicted_tokens_per_s == own.predicted_tokens_per_s
+    assert [rank.gpu_uuid for rank in spec.ranks] == [place.gpu_uuid for place in candidate.placement]
+
+
+def test_stages_hold_the_layers_that_were_planned() -> None:
+    answer, candidate = planned("llama-3.1-8b", cluster=REAL, tp=1, pp=3, dp=1)
+    spec = ordered(answer, candidate)
+    planned_layers = [(stage.first, stage.end) for stage in candidate.stages]
+    assert [rank.layers for rank in spec.ranks] == planned_layers
+    assert planned_layers[0][0] == 0 and planned_layers[-1][1] == 32
+    # A scaled stand-in has fewer layers, which are split evenly.
+    stand_in = ordered(*planned("llama-3.1-8b", tp=1, pp=3, dp=1))
+    assert {rank.layers for rank in stand_in.ranks} == {None}
+
+
+def test_a_small_checkpoint_runs_whole_on_a_simulated_cluster(tmp_path: Path) -> None:
+    folder(tmp_path, SMALL)
+    assert ordered(*planned(str(tmp_path), tp=2)).model.path is None
+    write_header(tmp_path / "model.safetensors", whole())
+    for named in (tmp_path, tmp_path / "config.json"):
+        spec = ordered(*planned(str(named), tp=2))
+        assert spec.model.path == str(tmp_path) and spec.model.scale == FULL_SIZE
+        assert spec.model.config == SMALL
+
+
+def test_a_layout_that_is_not_feasible_cannot_be_ordered() -> None:
+    answer, candidate = planned("llama-3.1-405b", tp=1, pp=1)
+    assert not candidate.feasible
+    with pytest.raises(DeployFailed, match="is not feasible") as refused:
+        ordered(answer, candidate)
+    assert refused.value.hint
+
+
+def test_a_model_that_the_engine_does_not_run_is_refused_on_real_gpus() -> None:
+    """On a simulated cluster a stand-in runs and says so; on real GPUs that would be a lie."""
+    answer, _ = planned("Qwen/Qwen3-30B-A3B", "vllm", REAL, ep=1)
+    candidate = next(item for item in answer.candidates if runs_layout(item, simulated=False))
+    with pytest.raises(BadInput):
+        ordered(answer, candidate)
+    scaled = ordered(*planned("Qwen/Qwen3-30B-A3B", "vllm", ep=1))
+    assert scaled.model.scale is not None and "stand-in" in scaled.model.scale
+
+
+def test_expert_parallel_layouts_run_only_as_stand_ins() -> None:
+    answer, candidate = planned("Qwen/Qwen3-30B-A3B", "vllm", REAL, tp=2, ep=2)
+    assert candidate.layout.ep == 2
+    with pytest.raises(BadInput, match="does not support expert parallelism"):
+        ordered(answer, candidate)
+    stand_in = ordered(*planned("Qwen/Qwen3-30B-A3B", "vllm", tp=2, ep=2))
+    assert stand_in.layout == candidate.layout
+
+
+@pytest.mark.parametrize(
+    ("model", "taken", "name"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", (), "llama-3.1-8b-instruct"),
+        ("meta-llama/Llama-3.1-8B-Instruct", ("llama-3.1-8b-instruct",), "llama-3.1-8b-instruct-2"),
+        ("/models/My Model/", (), "my-model"),
+        ("./tiny/config.json", (), "tiny"),
+        ("///", (), "model"),
+        ("x" * 99, (), "x" * 40),
+    ],
+)
+def test_names_are_short_and_free(model: str, taken: tuple[str, ...], name: str) -> None:
+    assert free_name(model, taken) == name
+
+
+def write_config(path: Path, **changes: Any) -> dict[str, Any]:
+    config = {**TINY_LLAMA, **changes}
+    path.write_text(json.dumps(config))
+    return config
+
+
+def real(model: str, **request: Any) -> ModelSource:
+    """Return what an order on one real GPU would load of `model`."""
+    answer, candidate = planned(model, cluster=ONE_GPU, tp=1, pp=1, dp=1, **request)
+    assert candidate.feasible
+    return ordered(answer, candidate).model
+
+
+def test_on_real_gpus_a_name_means_the_checkpoint_in_the_nodes_hub_caches() -> None:
+    source = real("llama-3.1-8b")
+    assert (source.weights, source.hub_id, source.path) == ("checkpoint", "meta-llama/Llama-3.1-8B", None)
+    made_up = real("llama-3.1-8b", load_format="dummy")
+    assert (made_up.weights, made_up.hub_id, made_up.path) == ("dummy", None, None)
+
+
+def test_on_real_gpus_a_folder_is_loaded_whether_or_not_this_machine_has_its_weights(tmp_path: Path) -> None:
+    """The nodes are asked: what counts is what lies under this path there."""
+    write_config(tmp_path / "config.json")
+    for named in (str(tmp_path), str(tmp_path / "config.json")):
+        source = real(named)
+        assert (source.weights, source.path, source.config) == ("checkpoint", str(tmp_path), TINY_LLAMA)
+
+
+def test_a_config_without_weights_needs_dummy_ones(tmp_path: Path) -> None:
+    lone = tmp_path / "lone.json"
+    write_config(lone)
+    with pytest.raises(BadInput, match=r"lone\.json describes a model and has no weights") as refused:
+        real(str(lone))
+    assert "--load-format dummy" in refused.value.hint
+    assert real(str(lone), load_format="dummy").config == TINY_LLAMA
+
+
+@pytest.mark.parametrize("cluster", [REAL, SIMULATED], ids=["real", "simulated"])
+def test_a_file_named_like_a_catalog_model_deploys_its_own_layers(tmp_path: Path, cluster: Cluster) -> None:
+    """The plan carries the config that was planned; its name is not looked up again."""
+    namesake = tmp_path / "Llama-3.1-8B-Instruct.json"
+    config = write_config(namesake, num_hidden_layers=3)
+    answer, candidate = planned(str(namesake), cluster=cluster, load_format="dummy", tp=1, pp=1, dp=1)
+    assert answer.model.name == "Llama-3.1-8B-Instruct" and answer.model.num_layers == 3
+    source = ordered(answer, candidate).model
+    assert source.config["num_hidden_layers"] == 3
+    if cluster is REAL:
+        assert source.config == config
+
+
+def test_an_order_is_made_of_what_was_loaded_even_when_the_file_is_gone(tmp_path: Path) -> None:
+    lone = tmp_path / "lone.json"
+    write_config(lone)
+    answer, candidate = planned(str(lone), tp=1, pp=1, dp=1)
+    lone.unlink()
+    assert ordered(answer, candidate).model.config["num_hidden_layers"] == 2
+
+
+def test_a_model_that_was_never_loaded_cannot_be_ordered() -> None:
+    answer, candidate = planned("llama-3.1-8b", tp=1)
+    unread = replace(answer, model=replace(answer.model, origin=None))
+    with pytest.raises(BadInput, match="was not loaded from anywhere"):
+        ordered(unread, candidate)
+
+
+def test_weights_that_are_quantized_on_paper_do_not_run_unquantized() -> None:
+    answer, candidate = planned("llama-3.1-8b-awq", "vllm", ONE_GPU, tp=1, pp=1, dp=1)
+    with pytest.raises(BadInput, match="planned with awq weights"):
+        ordered(answer, candidate)
+
+
+def test_a_simulated_cluster_has_no_weights_to_load_but_small_ones(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="scaled stand-in"):
+        ordered(*planned("llama-3.1-8b", tp=1, load_format="safetensors"))
+    write_header(folder(tmp_path, SMALL) / "model.safetensors", whole())
+    spec = ordered(*planned(str(tmp_path), tp=2, load_format="dummy"))
+    assert spec.model.weights == "dummy" and spec.model.path is None
