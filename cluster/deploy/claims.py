@@ -92,12 +92,12 @@ class NodeClaim:
             if self._is_called_off():
                 raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
-                raise DeployFailed(f"GPU {_named(missing)} of {self._node_name} was not claimed in time")
+                raise DeployFailed(f"GPU {_named(missing)} on {self._node_name} was not claimed in time")
             time.sleep(_LOOK_S)
 
     def _not_had(self, missing: Collection[int]) -> DeployFailed:
         return DeployFailed(
-            f"GPU {_named(missing)} of {self._node_name} is held by another Ray job",
+            f"GPU {_named(missing)} on {self._node_name} is held by another Ray job",
             "Stop that job, or plan on other GPUs",
         )
 

@@ -102,9 +102,8 @@ class Controller:
         silent = self._raylets.silent()
         for place in self._spec.ranks:
             if (silent_s := silent.get(place.node_id)) is not None:
-                return (
-                    f"the raylet of {place.node_name} has not answered for {silent_s:.0f} s; its ranks go on"
-                )
+                raylet = f"the raylet of {place.node_name}"
+                return f"{raylet} has not answered for {silent_s:.0f} s; its ranks keep running"
         return ""
 
     def _run(self) -> None:
@@ -160,7 +159,7 @@ class Controller:
             pause_s = self._look()
         except Exception as error:
             self._failed_looks += 1
-            sys.stderr.write(f"look {self._failed_looks}: {error!r}\n")
+            sys.stderr.write(f"check {self._failed_looks} failed: {error!r}\n")
             if self._failed_looks > _MOST_FAILED_LOOKS:
                 raise
             return _FAILED_LOOK_PAUSE_S

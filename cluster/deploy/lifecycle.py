@@ -110,9 +110,11 @@ def deployment_state(
     given_up = [f"replica {n}: {group.given_up}" for n, group in enumerate(groups) if group.given_up]
     if len(given_up) == len(groups):
         return DeploymentState.FAILED, given_up[0]
-    troubled = given_up + [f"replica {n} restarts" for n, group in enumerate(groups) if _restarting(group)]
+    troubled = given_up + [
+        f"replica {n} is restarting" for n, group in enumerate(groups) if _restarting(group)
+    ]
     if ready and troubled:
-        return DeploymentState.DEGRADED, f"{ready} of {len(groups)} replicas serve; {troubled[0]}"
+        return DeploymentState.DEGRADED, f"{ready} of {len(groups)} replicas ready; {troubled[0]}"
     return DeploymentState.STARTING, troubled[0] if troubled else f"{ready} of {len(groups)} replicas ready"
 
 

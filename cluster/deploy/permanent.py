@@ -1,4 +1,4 @@
-"""Which failures of a rank starting again cannot cure, and how a failure is told with its node. Pure."""
+"""Which failures of a rank starting again cannot cure, and a failure as one line with its node. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def is_permanent(error: BaseException) -> bool:
     return False
 
 
-def told_with_node(error: BaseException, node_name: str) -> str:
-    """Say an error in one line; where the node's Python is the cause, name both and how to fix it."""
+def describe_with_node(error: BaseException, node_name: str) -> str:
+    """Return an error as one line; where the node's Python is the cause, name both and how to fix it."""
     if isinstance(error, ClusterviewError):
         return error.one_line()
     first_line = (str(error).strip().splitlines() or [""])[0]
-    told = f"{type(error).__name__}: {first_line}"
+    line = f"{type(error).__name__}: {first_line}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         return (
@@ -37,5 +37,5 @@ def told_with_node(error: BaseException, node_name: str) -> str:
             f"Run there: {install_command(sys.executable, [package])}"
         )
     if is_permanent(error):
-        return f"{told} on node {node_name} ({sys.executable})"
-    return told
+        return f"{line} on node {node_name} ({sys.executable})"
+    return line

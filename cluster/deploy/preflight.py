@@ -18,7 +18,7 @@ from cluster.text import CleanStr, clean
 ROUTER_PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 _TOKENIZER_PACKAGES = ("tokenizers", "jinja2")
 _LONGEST_LINE = 1000
-_BYTES = "the checkpoint has no tokenizer.json: a prompt is encoded as one token a byte"
+_BYTES = "the checkpoint has no tokenizer.json: a prompt is encoded as one token per byte"
 
 Line = Annotated[str, AfterValidator(lambda text: clean(text, _LONGEST_LINE))]
 
@@ -99,7 +99,7 @@ def verdict_on(needs: NodeNeeds, facts: NodeFacts) -> NodeVerdict:
 
 def unanswered(needs: NodeNeeds, reason: str) -> NodeVerdict:
     """Judge a node that did not answer."""
-    problem = f"node {needs.name}: it could not be checked: {reason}"
+    problem = f"node {needs.name}: could not be checked: {reason}"
     return NodeVerdict(node_id=needs.node_id, node=needs.name, state="failed", problems=(problem,))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster.deploy.network import interface_of
-from cluster.deploy.permanent import is_permanent, told_with_node
+from cluster.deploy.permanent import describe_with_node, is_permanent
 from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
 from cluster.deploy.served_meter import ServedMeter
 from cluster.deploy.spec import DeploymentSpec, RankPlace
@@ -177,7 +177,7 @@ class RankActor:
             self._prepare(spec, place)
             self._go_to(RankStep.STARTED, "waiting for the other ranks")
             self._may_go_on[RankStep.STARTED].wait()
-            self._go_to(RankStep.JOINING, f"meeting at {self._meeting}")
+            self._go_to(RankStep.JOINING, f"joining the group at {self._meeting}")
             self._engine.join(self._meeting, GROUP_TIMEOUT_S)
             self._go_to(RankStep.LOADING, progress=0.0)
             self._engine.load(self._note_progress)
@@ -190,7 +190,7 @@ class RankActor:
             self._go_to(RankStep.STOPPED)
         except BaseException as error:
             self._permanent = is_permanent(error)
-            self._go_to(RankStep.FAILED, told_with_node(error, place.node_name))
+            self._go_to(RankStep.FAILED, describe_with_node(error, place.node_name))
 
     def _prepare(self, spec: DeploymentSpec, place: RankPlace) -> None:
         name = interface_of(self._address)
@@ -233,4 +233,4 @@ def _check_device(torch: Any, place: RankPlace) -> None:
     """The plan was made for one GPU; running on another would go unseen until memory ran out."""
     uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
     if uuid and uuid.lower() not in place.gpu_uuid.lower():
-        raise DeployFailed(f"torch sees GPU {uuid}, the plan means {place.gpu_uuid}")
+        raise DeployFailed(f"torch sees GPU {uuid}, but the plan assigned {place.gpu_uuid}")

@@ -175,7 +175,7 @@ class ReplicaGroup:
             rank.watch.forget()
             rank.slot.actor.become.remote(self._spec, rank.place)
             rank.asked = None
-            rank.hear(RankReport(RankStep.STARTING, reason="its process starts"))
+            rank.hear(RankReport(RankStep.STARTING, reason="its process is starting"))
 
     def _tell_all(self, method: str, *arguments: Any) -> None:
         for rank in self.ranks:
@@ -214,7 +214,7 @@ class ReplicaGroup:
         try:
             self._tell_all("meet", self._ray.get(meeting))
         except Exception as error:
-            self._fail(f"no meeting place: {process_ended(error)}")
+            self._fail(f"cannot open the rendezvous: {process_ended(error)}")
 
     def _await_proof(self) -> None:
         if self._proof is None or not self._is_ready(self._proof):

@@ -117,7 +117,7 @@ class RayReplica:
                 for token in await batch:
                     if (queue := self._queues.get(token[0])) is not None:
                         queue.put_nowait(token)
-            self.abandon("its tokens ended")
+            self.abandon("its token stream ended")
         except Exception as error:
             self.abandon(_last_line(error))
 
@@ -147,7 +147,7 @@ class RayPool:
                 known.update(item)
                 continue
             if known is not None:
-                known.abandon("the replica restarts")
+                known.abandon("the replica is restarting")
             self._replicas[item.replica] = RayReplica(item)
 
 

@@ -1,4 +1,4 @@
-"""The same model with smaller weights, to say what a quantised variant would change."""
+"""The same model with smaller weights, to say what a quantized variant would change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIANTS = (
 
 
 FULL_SIZE = Variant("16-bit", "", WeightFormat("bf16", 16))
-"""Weights as they were before they were quantised."""
+"""Weights as they were before they were quantized."""
 
 
 def stored_as(model: ModelSpec, variant: Variant) -> ModelSpec:

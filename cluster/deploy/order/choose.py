@@ -65,10 +65,10 @@ def _check_layout(candidate: Candidate, simulated: bool) -> None:
     if candidate.layout.dp_attention:
         raise BadInput(
             f"{candidate.label}: the built-in engine does not support data-parallel attention",
-            "Deploy a layout of TP, PP and DP",
+            "Choose a layout with TP, PP and DP only",
         )
     if not runs_layout(candidate, simulated):
         raise BadInput(
             f"{candidate.label}: the built-in engine does not support expert parallelism",
-            "Deploy a layout of TP, PP and DP",
+            "Choose a layout with TP, PP and DP only",
         )

@@ -51,7 +51,7 @@ def judged_for_builtin(plan: Plan, candidate: Candidate, limits: RankLimits) -> 
     judged = next((one for one in answer.candidates if one.layout == layout), None)
     if judged is None or not judged.feasible:
         refusal = judged.rejections[0] if judged and judged.rejections else None
-        reason = refusal.message if refusal else "it finds no GPUs for it"
+        reason = refusal.message if refusal else "it has no usable GPUs"
         raise DeployFailed(
             f"{candidate.label} is feasible for {plan.engine_name} but not for the built-in engine: {reason}",
             refusal.fix if refusal else f"Plan again with --engine {BUILTIN}",

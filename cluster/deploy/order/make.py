@@ -75,7 +75,7 @@ def make_order(plan: Plan, candidate: Candidate, terms: OrderTerms) -> Deploymen
 def check_name(name: str | None, taken: Collection[str]) -> None:
     """Raise BadInput for a name that a deployment has already."""
     if name in taken:
-        raise BadInput(f"there is a deployment named {name} already", "Stop it, or choose a name")
+        raise BadInput(f"a deployment named {name} already exists", "Stop it or choose another name")
 
 
 def free_name(model_name: str, taken: Collection[str]) -> str:

@@ -22,7 +22,7 @@ def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = 
     """
     _check_engine(request)
     if request.workload == "training":
-        raise BadInput("training is planned, but cannot be started", "Plan with --dry-run")
+        raise BadInput("training can be planned but not deployed", "Plan with --dry-run")
     ignored = () if simulated else planned_only(request, dtype)
     if ignored:
         raise BadInput(
@@ -34,12 +34,12 @@ def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = 
 def _check_engine(request: PlanRequest) -> None:
     if request.engine_asked and request.engine != BUILTIN:
         raise BadInput(
-            f"only the built-in engine can be started, not {request.engine}",
+            f"only the built-in engine can be deployed, not {request.engine}",
             f"Deploy with --engine {BUILTIN}, or plan: clusterview --dry-run --engine {request.engine}",
         )
     if request.engine_version is not None:
         raise BadInput(
-            f"the built-in engine is started in this version only, not {request.engine_version}",
+            f"the built-in engine can only be deployed in this version, not {request.engine_version}",
             "Deploy without --engine-version, or plan with it: clusterview --dry-run",
         )
 
@@ -59,7 +59,7 @@ def _planned_only(request: PlanRequest, dtype: str | None) -> Iterator[str]:
         yield f"--decode-context-parallel-size {request.decode_context_parallel}"
     share = engine.budget.default_utilization
     if request.gpu_memory_utilization is not None and request.gpu_memory_utilization > share:
-        yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (it takes {share:g} at most)"
+        yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (maximum {share:g})"
     chunk_tokens = engine.defaults.max_num_batched_tokens
     if request.max_num_batched_tokens not in (None, chunk_tokens):
-        yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps take {chunk_tokens})"
+        yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps are {chunk_tokens})"

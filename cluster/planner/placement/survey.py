@@ -1,4 +1,4 @@
-"""Which GPUs may be planned on, and which of them reach each other: one pass over the cluster."""
+"""Which GPUs are usable, and which of them are connected: one pass over the cluster."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Group = tuple[int, ...]
 
 
 def survey_cluster(cluster: Cluster) -> Survey:
-    """Sort the cluster's usable GPUs into machine shapes; the rest is left out, each with its reason.
+    """Sort the cluster's usable GPUs into machine shapes; the rest are left out, each with a reason.
 
-    Free memory is taken as read. Only where more than MOST_SHAPES machines differ in it is it rounded down,
-    by more on GPUs that are partly used than on idle ones.
+    Free memory is used as read. Only if more than MOST_SHAPES machines differ in it is it rounded down, more
+    coarsely on partly used GPUs than on idle ones.
     """
     groups = _machine_groups(cluster.nodes)
     for grain in _GRAINS_BYTES:
@@ -61,7 +61,7 @@ def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
 def _sort_by_shape(
     nodes: tuple[Node, ...], groups: list[Group], grain: int
 ) -> dict[Hashable, list[Machine]] | None:
-    """Gather machines of one shape; None when there would be too many shapes and a coarser grain is left."""
+    """Group machines by shape; None if there would be too many shapes and a coarser grain is available."""
     by_shape: dict[Hashable, list[Machine]] = defaultdict(list)
     look = _Look(grain)
     for group in groups:
@@ -74,7 +74,7 @@ def _sort_by_shape(
 
 
 class _Look:
-    """Numbers the kinds of node: alike whatever the order of their GPUs. Most nodes equal the one before."""
+    """Numbers the kinds of node, ignoring the order of their GPUs. Most nodes equal the previous one."""
 
     def __init__(self, grain: int) -> None:
         self._grain = grain
@@ -127,7 +127,7 @@ def _rounded(free_bytes: int, total_bytes: int | None, grain: int) -> int:
 def _domains(
     nodes: tuple[Node, ...], machine: Machine, grain: int, book: SpecBook, pools: dict[Hashable, Pool]
 ) -> tuple[Domain, ...]:
-    """Group the usable GPUs of one machine by pool and by what they reach each other over."""
+    """Group the usable GPUs of one machine by pool and by the link that connects them."""
     members: dict[Hashable, list[Spot]] = defaultdict(list)
     pool_of: dict[Hashable, Pool] = {}
     for offset, (position, order) in enumerate(zip(machine.nodes, machine.orders, strict=True)):
@@ -181,7 +181,7 @@ def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
 
 
 def _usable(gpu: Gpu) -> bool:
-    # What is free is what was read; without a reading nothing may be planned on.
+    # Without a reading of its free memory, a GPU is not planned on.
     known = gpu.memory_free_bytes is not None
     return known and gpu.claimed_by is None and gpu.unhealthy_reason is None
 
@@ -195,8 +195,6 @@ def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, Rule.GPU_BUSY, f"claimed by {gpu.claimed_by}")
             elif gpu.memory_free_bytes is None:
-                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "its free memory was not read")
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "free memory unknown")
             elif any_unknown and book.resolve(gpu) is None:
-                yield LeftOut(
-                    node.name, gpu.index, Rule.GPU_UNKNOWN, "neither its type nor its memory is known"
-                )
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "unknown type and memory size")

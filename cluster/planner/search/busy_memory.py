@@ -36,7 +36,7 @@ def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: F
     short = level - (gpu.memory_free_bytes or 0)
     message = (
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
-        f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
+        f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} is free"
     )
     return (Rejection(Rule.GPU_BUSY, message, _freed(context, replicas, level)),)
 

@@ -139,7 +139,7 @@ def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Can
     layout = form.layout(wanted)
     message = (
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
-        f"the GPUs here hold {available:,}"
+        f"{available:,} fit"
     )
     refused = (Rejection(Rule.NOT_ENOUGH_GPUS, message),)
     return replace(

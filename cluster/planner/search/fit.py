@@ -87,9 +87,7 @@ def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
     asked, model = context.request.max_model_len, context.model
     if asked is None or asked <= model.max_position or not model.known_architecture:
         return ()
-    message = (
-        f"--max-model-len {asked:,} is more than the {model.max_position:,} tokens the model was made for"
-    )
+    message = f"--max-model-len {asked:,} exceeds the model's maximum of {model.max_position:,} tokens"
     return (Rejection(Rule.MAX_LEN_EXCEEDS_MODEL, message),)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.joined import widened
+from cluster.planner.placement.joined import join_islands
 from cluster.planner.search.class_fits import fit_roomiest_first, refused_anywhere
 from cluster.planner.search.context import Context
 
@@ -22,7 +22,7 @@ def over_joined_links(context: Context, form: Form) -> Context | None:
     """The same question with islands or nodes joined; None where nobody asked for it or it helps nothing."""
     if context.request.tp != form.tp or form.tp == 1:
         return None
-    survey = widened(context.survey, form, wanted_replicas(context, form, 1))
+    survey = join_islands(context.survey, form, wanted_replicas(context, form, 1))
     return None if survey is context.survey else replace(context, survey=survey)
 
 

@@ -24,17 +24,15 @@ class Convention:
     """What a layout that breaks it does."""
 
 
-DEEP = Convention(1.5, "TP in the node and PP over the nodes", "it has more stages than nodes")
+DEEP = Convention(1.5, "TP inside nodes and PP across nodes", "uses more pipeline stages than nodes")
 """Across nodes the convention is TP in the node x PP over the nodes. Of the measured pipelines 19 in 20 are
 predicted within 21% (ACCURACY.md), so two of them may differ by 1.21 / 0.79 and be equally fast."""
 
-WIDE = Convention(
-    1.25, "no more nodes a replica than it needs", "its replicas span more nodes than they need"
-)
+WIDE = Convention(1.25, "as few nodes per replica as possible", "replicas span more nodes than needed")
 """A model that needs k nodes gets k for each replica where more replicas then run: a lost node ends less."""
 
 SHARED_NODES = Convention(
-    1.5, "whole nodes for each replica", "its replicas share nodes, so one lost node ends two"
+    1.5, "whole nodes for each replica", "replicas share nodes, so losing one node stops two"
 )
 """A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
 

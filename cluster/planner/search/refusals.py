@@ -20,7 +20,7 @@ _BY_NEARNESS = (
     Rule.NOT_ENOUGH_GPUS,
 )
 
-_TOLD_BYTES = GIB // 10
+_SHOWN_BYTES = GIB // 10
 """Figures nearer than this read the same."""
 
 
@@ -42,10 +42,10 @@ def _distance(candidate: Candidate) -> tuple[float, ...]:
     layout = candidate.layout
     memory = candidate.memory_per_gpu
     in_all = memory.shortfall_bytes if memory else 0
-    told = _too_heavy_bytes(candidate) if rule == Rule.WEIGHTS_DO_NOT_FIT else in_all
+    shown = _too_heavy_bytes(candidate) if rule == Rule.WEIGHTS_DO_NOT_FIT else in_all
     # Where all but the length fits, the layout that holds most of it is nearest.
     held = -(candidate.max_concurrency or 0.0) if rule == Rule.MAX_LEN_EXCEEDS_KV else 0.0
-    return (step, held, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
+    return (step, held, shown // _SHOWN_BYTES, in_all, layout.pp, layout.tp, layout.ep)
 
 
 def _too_heavy_bytes(candidate: Candidate) -> int:
