@@ -1,4 +1,4 @@
-"""What to know of a workload before it is planned."""
+"""Notes on a workload before it is planned."""
 
 from __future__ import annotations
 
@@ -39,4 +39,7 @@ def format_notes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) 
         notes = (f"{engine.name} {engine.version} is newer than the data: planned as {engine.newest}",)
     if quantization is None or not quantization.on_request or wanted in engine.quantization.on_load:
         return notes
-    return (*notes, f"{engine.name} cannot quantize to {wanted} on load: it needs a {wanted} checkpoint")
+    return (
+        *notes,
+        f"{engine.name} cannot quantize to {wanted} on load: it needs a checkpoint in that format",
+    )

@@ -2,8 +2,8 @@
 
 Mixed-precision Adam keeps 2 bytes of weight and 2 of gradient per parameter, and 12 of optimizer state
 (float32 master weight, momentum, variance): Rajbhandari et al., "ZeRO", arXiv:1910.02054, section 3.1.
-Activations follow Korthikanti et al., arXiv:2205.05198, equation 2 (34 bytes per token and hidden unit with tensor
-parallelism dividing 24 of them) or, recomputed, the layers' inputs alone. What a step sends is in
+Activations follow Korthikanti et al., arXiv:2205.05198, equation 2 (34 bytes per token and hidden unit with
+tensor parallelism dividing 24 of them) or, recomputed, the layers' inputs alone. What a step sends is in
 sections 7.1 and 7.2 of the ZeRO paper.
 """
 

@@ -85,7 +85,7 @@ def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
         rule, where = (Rule.CROSSES_ISLAND if survey.num_nodes == 1 else Rule.CROSSES_NODE), ""
     return Rejection(
         rule,
-        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')} {where} in one node; "
+        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')}{where} in one node; "
         f"the {survey.num_usable_gpus} usable GPUs form {there}",
     )
 

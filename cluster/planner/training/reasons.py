@@ -51,7 +51,7 @@ def _describe_sum(memory: RankMemory) -> str:
 
 
 def compare_training(context: Context, best: Candidate | None) -> tuple[ComparisonColumn, ...]:
-    """Return data parallelism in training beside data parallelism in inference."""
+    """Return data parallelism in training side by side with data parallelism in inference."""
     whole = _whole_copy(context)
     if whole is None:
         return ()

@@ -40,7 +40,7 @@ def test_both_spellings_are_a_dry_run_of_the_deployment(state: dict[str, str]) -
     assert [(rank["node"], rank["gpu_index"]) for rank in order["ranks"]] == [("node-1", 0), ("node-1", 1)]
     (node,) = after["preflight"]
     assert node["state"] == "ok" and node["packages"]["torch"] and node["python"]
-    assert "does not run" in after["preflight_note"]
+    assert "is not running" in after["preflight_note"]
     assert after["recommended"]["label"] == order["label"]
 
 

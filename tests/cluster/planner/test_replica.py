@@ -65,7 +65,7 @@ def test_a_time_for_another_layout_than_the_label_says_is_noted() -> None:
     assert candidate.estimate is not None and candidate.estimate.runs_as is not None
     assert candidate.estimate.runs_as.label == "DP=8, EP=8, DP-attention"
     assert notes == [
-        "time is estimated for attention data parallelism, which tensorrt-llm recommends for experts: "
+        "timed with data-parallel attention, as tensorrt-llm recommends for MoE models: "
         "each replica runs its TP=8 as DP=8, EP=8, DP-attention"
     ]
     # The figures beside it are those of what was timed: no all-reduces, but an all-to-all.

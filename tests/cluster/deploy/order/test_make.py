@@ -188,7 +188,7 @@ def test_on_real_gpus_a_folder_is_loaded_whether_or_not_this_machine_has_its_wei
 def test_a_config_without_weights_needs_dummy_ones(tmp_path: Path) -> None:
     lone = tmp_path / "lone.json"
     write_config(lone)
-    with pytest.raises(BadInput, match=r"lone\.json describes a model and has no weights") as refused:
+    with pytest.raises(BadInput, match=r"lone\.json has a config but no weights") as refused:
         real(str(lone))
     assert "--load-format dummy" in refused.value.hint
     assert real(str(lone), load_format="dummy").config == TINY_LLAMA
