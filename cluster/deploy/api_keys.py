@@ -1,4 +1,4 @@
-"""API keys of a deployment: where they come from, and the digests that are all that is kept of them."""
+"""API keys of a deployment: where they come from, and their digests. The keys are not stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_FILE_BYTES = 64 * 1024
 
 
 def hash_key(key: str) -> str:
-    """Return what is kept of a key: its SHA-256 in hex."""
+    """Return the digest of a key: its SHA-256 in hex."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 

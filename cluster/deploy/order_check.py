@@ -1,4 +1,4 @@
-"""Whether an order still holds on the cluster as it is at the moment it is given."""
+"""Whether an order is still valid on the cluster at the moment it is submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAN_AGAIN = "Plan again: the cluster has changed since"
 
 
 def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[DeploymentStatus]) -> None:
-    """Raise DeployFailed or BadInput when a GPU is gone, sick, claimed or too full, or the name is taken."""
+    """Raise DeployFailed or BadInput if a GPU is gone, unhealthy, claimed or full, or the name is taken."""
     if any(status.name == spec.name for status in running):
         raise BadInput(
             f"a deployment named {spec.name} already exists", "Stop it first, or choose another name"

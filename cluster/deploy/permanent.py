@@ -1,4 +1,4 @@
-"""Which failures of a rank starting again cannot cure, and a failure as one line with its node. Pure."""
+"""Which failures of a rank a restart cannot fix, and a failure as one line with its node. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cluster.packages import install_command
 
 _KINDS = (BadInput, ImportError, FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 _WORDS = ("not compiled with cuda", "no kernel image is available", "no nvidia driver")
-"""What torch says, in errors of no particular kind, of a build that does not match the machine."""
+"""Parts of torch's generic errors for a build that does not match the machine."""
 
 
 def is_permanent(error: BaseException) -> bool:
-    """True for an error, or one that it was raised from, that the next start would meet again."""
+    """True if the error, or one that caused it, would occur again at the next start."""
     seen: set[int] = set()
     now: BaseException | None = error
     while now is not None and id(now) not in seen:

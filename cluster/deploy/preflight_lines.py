@@ -1,4 +1,4 @@
-"""What is missing on a node and how to get it, a line each."""
+"""What is missing on a node and how to get it, one line per problem."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
 
 
 def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
-    """Say that the nodes hold different commits of a model; `revisions` maps each to a node that has it."""
+    """Describe nodes with different commits of a model; `revisions` maps each to a node that has it."""
     listed = ", ".join(f"{revision} on {node}" for revision, node in revisions.items())
     name = needs.question.hub_id
     return (
@@ -61,7 +61,7 @@ def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
 
 
 def tokenizer_problem(needs: NodeNeeds) -> str:
-    """Say that the node of the router lacks the tokenizer that the ranks' nodes have."""
+    """Describe a router node without the tokenizer that the ranks' nodes have."""
     question = needs.question
     if question.hub_id is None:
         missing, remedy = f"{question.folder} has none on it", "Give the node a copy under the same path"

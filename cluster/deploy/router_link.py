@@ -1,4 +1,4 @@
-"""A controller's hold on its router: started, told of the replicas, replaced when it dies or is stuck."""
+"""The controller's side of its router: start it, update it, replace it if it dies or hangs."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class RouterLink:
         self._started_at_s = self._asked_at_s = time.monotonic()
 
     def silent_s(self) -> float:
-        """Return for how long the router owes an answer; 0 while it owes none."""
+        """Return for how long the router's answer is overdue; 0 if none is."""
         owes = self._update is not None or (self._serving is not None and self.endpoint is None)
         return time.monotonic() - self._asked_at_s if owes and self.actor is not None else 0.0
 
     def forgive(self, paused_s: float) -> None:
-        """Take some seconds off its silence: those in which nobody listened."""
+        """Subtract seconds from its silence during which this process was paused."""
         self._asked_at_s += paused_s
 
     def trouble_now(self) -> str:
@@ -82,7 +82,7 @@ class RouterLink:
         return RouterStatus(restarts=self._restarts, last_trouble=self._trouble, last_trouble_age_s=age_s)
 
     def keep(self, groups: Sequence[ReplicaGroup]) -> None:
-        """Take in what the router answered, and tell it of the replicas: news at once, else each second."""
+        """Process the router's answers and send it the replicas: changes at once, else every second."""
         if self.actor is None:
             if not self._is_over and time.monotonic() > self._start_after_s:
                 self.start()

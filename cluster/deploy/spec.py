@@ -1,4 +1,4 @@
-"""What to run where: the frozen order that a controller carries out."""
+"""The frozen order that a controller carries out: what to run where."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class DeploymentSpec(FrozenModel):
     allowed_hosts: tuple[CleanStr, ...] = ()
     """Host names that the router answers to besides the loopback ones."""
     remarks: tuple[CleanStr, ...] = ()
-    """What differs from what was asked for or planned, a sentence each."""
+    """Differences from the request or the plan, one sentence each."""
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Unpickle, also an order of an older version: Ray restarts its controller and ranks with it."""

@@ -1,4 +1,4 @@
-"""Whether a deployment can be what was asked for: the same checks for the screen and for the command."""
+"""Whether a request can be deployed: the same checks for the screen and the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AUTOMATIC = ("auto", "none")
 
 
 def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
-    """Raise BadInput for whatever was asked for and would not be done; nothing is dropped in silence.
+    """Raise BadInput for every requested option that would not be honored; none is silently ignored.
 
     On a simulated cluster a stand-in runs, so options of memory and speed may shape the plan alone
     (`planned_only` names them). An engine that cannot be started is refused there too. `dtype` is what the

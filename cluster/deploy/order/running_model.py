@@ -1,4 +1,4 @@
-"""Which model a deployment really runs: the checkpoint, dummy weights of its shapes, or a scaled stand-in."""
+"""Which model a deployment runs: the checkpoint, dummy weights of its shapes, or a scaled-down stand-in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.runtime.scale import scale_config
 from cluster.units import GIB
 
 LARGEST_ON_CPU_BYTES = 1 * GIB
-"""A checkpoint up to this size runs as it is on a simulated cluster; a larger one is scaled down."""
+"""A checkpoint up to this size runs unchanged on a simulated cluster; a larger one is scaled down."""
 _DUMMY: LoadFormat = "dummy"
 
 
@@ -44,7 +44,7 @@ def choose_model(plan: Plan, layout: Layout) -> RunningModel:
 
 
 def _stand_in(plan: Plan, origin: ModelOrigin, layout: Layout) -> ModelSource:
-    """Return the checkpoint where it is small enough for the CPU, else a scaled model with dummy weights."""
+    """Return the checkpoint if it is small enough for the CPU, else a scaled-down one with dummy weights."""
     name, config = plan.model.name, origin.config
     fits = origin.has_weights and plan.model.weights_bytes <= LARGEST_ON_CPU_BYTES
     if fits and plan.request.load_format != _DUMMY:
@@ -59,7 +59,7 @@ def _stand_in(plan: Plan, origin: ModelOrigin, layout: Layout) -> ModelSource:
 
 
 def _real(plan: Plan, origin: ModelOrigin) -> ModelSource:
-    """Return the model as planned: from a folder or the nodes' hub caches, or made up where asked for."""
+    """Return the model as planned: from a folder or the nodes' hub caches, or dummy if requested."""
     name, config = plan.model.name, dict(origin.config)
     if plan.model.quantization is not None and "quantization_config" not in config:
         raise BadInput(

@@ -39,11 +39,11 @@ class _Loads:
 def split_layers(
     model: ModelSpec, layout: Layout, engine: EngineProfile, room_bytes: Sequence[int]
 ) -> tuple[StageRange, ...]:
-    """Split the layers over stages with this much room each so that the fullest stage is as empty as possible.
-    The engine's default split is kept if it is nearly as good.
+    """Split the layers over stages with this much room each, so that the fullest one is as empty as possible.
 
-    A layer's load is its weights plus its share of the cache that fills the room, so stages run out of cache
-    together. Every stage gets at least one layer; callers ensure len(room_bytes) <= model.num_layers.
+    The engine's default split is kept if it is nearly as good. A layer's load is its weights plus its share
+    of the cache that fills the room, so stages run out of cache together. Every stage gets at least one
+    layer; callers ensure len(room_bytes) <= model.num_layers.
     """
     num_stages = len(room_bytes)
     if num_stages == 1:

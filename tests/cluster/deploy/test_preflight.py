@@ -144,7 +144,7 @@ def test_the_router_needs_the_tokenizer_that_the_model_has() -> None:
 
 def test_a_node_that_does_not_answer_keeps_the_order_back() -> None:
     (one, *_) = needs_of(on_gpus(), HEAD)
-    with pytest.raises(DeployFailed, match="node node-1: it could not be checked: no answer within 9 s"):
+    with pytest.raises(DeployFailed, match="node node-1: could not be checked: no answer within 9 s"):
         checked_spec(on_gpus(), [unanswered(one, "no answer within 9 s")])
 
 

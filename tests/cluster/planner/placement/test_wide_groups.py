@@ -116,7 +116,7 @@ def test_the_reasons_of_a_wide_group_are_true() -> None:
     answer = ask(LLAMA_70B, "2x4xA100-80GB", tp=8)
     pinned = answer.decision[-1]
     assert (pinned.question, pinned.answer) == ("Is TP=8 feasible?", "YES")
-    assert "crosses nodes at every layer" in pinned.because and "TP=4, DP=2" in pinned.because
+    assert "every layer all-reduces across nodes" in pinned.because and "TP=4, DP=2" in pinned.because
     tensor = next(column for column in answer.comparison if column.strategy == "Tensor parallel")
     assert tensor.layout.tp == 8
     rows = dict(tensor.rows)

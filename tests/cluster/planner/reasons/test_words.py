@@ -184,7 +184,7 @@ def test_a_model_that_fits_is_not_said_not_to_for_a_length_beyond_it() -> None:
         ("Does the model support sequences of 200,000 tokens?", "NO"),
         ("Does the model fit on 1 GPU?", "YES"),
     ]
-    assert "it does here" in columns(answer)["Data parallel"]["Best for"]
+    assert "here it does" in columns(answer)["Data parallel"]["Best for"]
 
 
 def test_a_limit_that_holds_the_batch_down_is_the_reason() -> None:

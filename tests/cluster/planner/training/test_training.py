@@ -96,9 +96,9 @@ def test_a_quantised_model_is_trained_as_its_parameters_in_sixteen_bits() -> Non
     assert best(packed).memory_per_gpu == best(plain).memory_per_gpu
     assert [one.layout for one in packed.candidates] == [one.layout for one in plain.candidates]
     assert "awq weights cannot be trained: planned with 16-bit parameters" in best(packed).notes
-    assert packed.decision[0].because.startswith("awq weights are not trained")
+    assert packed.decision[0].because.startswith("awq weights cannot be trained")
     assert "parameters 131.4 GiB" in packed.decision[0].because
-    assert not any("are not trained" in note for note in best(plain).notes)
+    assert not any("cannot be trained" in note for note in best(plain).notes)
     assert train(LLAMA_70B_AWQ, "8xH100").recommended is None
 
 
