@@ -80,7 +80,7 @@ def test_advice_to_plan_for_another_engine_says_that_it_cannot_be_started() -> N
     [
         (
             ("--engine", "vllm"),
-            "only the built-in engine can be started, not vllm. Deploy with --engine builtin",
+            "only the built-in engine can be deployed, not vllm. Deploy with --engine builtin",
         ),
         (("--engine", "tensorrt-llm"), "not tensorrt-llm"),
         (("--engine-version", "0.11.0"), "--engine-version"),
