@@ -16,6 +16,7 @@ from textual.screen import Screen
 from cluster.bridge.events import Progress
 from cluster.planner.fixes.text import describe_fix
 from cluster.planner.layout import Layout
+from cluster.planner.result import Candidate
 from tui.background import in_background
 from tui.confirmations import Confirmation
 from tui.context import AppContext
@@ -104,8 +105,11 @@ class MainScreen(Screen[None]):
         """Place the layouts that the next key may highlight, so that it need not wait for them."""
         missing = self.panels.unprepared_neighbors()
         if missing:
-            work = in_background(self.panels.prepare, missing)
-            self.run_worker(work, group="prepare", exclusive=True, exit_on_error=False)
+            self._prepare(missing)
+
+    @work(group="prepare", exclusive=True, exit_on_error=False)
+    async def _prepare(self, candidates: tuple[Candidate, ...]) -> None:
+        await in_background(self.panels.prepare, candidates)
 
     def _ask(self, question: Question | None, wanted: Layout | None = None) -> None:
         """Plan something else; the cursor goes to the `wanted` layout if it fits then."""
