@@ -33,7 +33,7 @@ class HeldRank:
     heard_at_s: float = 0.0
 
     def now(self) -> RankReport:
-        """Return the last report, as old as it is by now, and with its silence where there is one."""
+        """Return the last report with its current age, and with the rank's silence, if any."""
         report, silent_s = self.report, self.silent_s()
         age_s = report.age_s + time.monotonic() - self.heard_at_s
         if silent_s > SAID_S and report.step not in (RankStep.STARTING, RankStep.FAILED):

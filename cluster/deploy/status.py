@@ -121,4 +121,4 @@ class DeploymentStatus(FromAnyVersion):
     """GPU uuid -> memory the plan predicted."""
     router: RouterStatus = RouterStatus()
     controller_restarts: int = 0
-    """How often Ray started the controller again after it was lost; everything else then starts anew."""
+    """How often Ray restarted the controller after it was lost; everything else is then restarted too."""

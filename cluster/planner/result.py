@@ -109,7 +109,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One layout judged on named GPUs."""
+    """One layout evaluated on named GPUs."""
 
     form: Form
     """What each replica is made of."""

@@ -23,7 +23,7 @@ class Resolved:
     """Measured over usual memory bandwidth; 1 if it was not measured."""
 
 
-class SpecBook:
+class GpuLookup:
     """Looks up each distinct kind of GPU once, and collects notes for the user."""
 
     def __init__(self, measured: Sequence[MeasuredRate] = ()) -> None:

@@ -14,7 +14,7 @@ Placed = Sequence[tuple[ReplicaSet, int]]
 """How many replicas to take from each set, in order."""
 
 
-_LOOKED_AT = 32
+_MOST_INSPECTED = 32
 """Replicas of a set that are inspected besides its last one, which is spread over the most nodes."""
 
 
@@ -66,7 +66,7 @@ def _reaches(form: Form, replicas: ReplicaSet, count: int) -> Iterator[tuple[int
     """
     size, per_machine = form.num_chunks, len(replicas.chunks)
     distinct = min(count, per_machine // gcd(size, per_machine))
-    for number in {*range(min(distinct, _LOOKED_AT)), distinct - 1}:
+    for number in {*range(min(distinct, _MOST_INSPECTED)), distinct - 1}:
         sites = [replicas.site(number, chunk) for chunk in range(size)]
         nodes = {machine.node_of(spot) for machine, chunk in sites for spot in chunk}
         yield len(nodes), len({machine.nodes for machine, _ in sites})

@@ -9,8 +9,8 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import ReplicaSet, take
 from cluster.planner.placement.span import Placed
 from cluster.planner.search.context import Context
+from cluster.planner.training.describe import SHARDINGS
 from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import SHARDINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from cluster.planner.replica import ReplicaLinks
 from cluster.planner.search.context import Context
 
 _ALL_REDUCE_PASSES = 2
-_LOOKED_AT = 128
+_MOST_INSPECTED = 128
 """Replicas to inspect for the links inside the first machine: no machine has more."""
 
 
@@ -66,7 +66,7 @@ def _crosses_machines(form: Form, placed: Placed) -> bool:
 
 
 def _inside_kind(context: Context, form: Form, placed: Placed) -> str:
-    """Return the kind of link between the members of a ring that lie on one machine."""
+    """Return the kind of link between the members of a ring that are on one machine."""
     first = placed[0][0]
     if first.slowest.link != "nvlink":
         return "pcie"
@@ -74,7 +74,7 @@ def _inside_kind(context: Context, form: Form, placed: Placed) -> str:
     if context.cluster.nodes[machine.nodes[0]].nvlink_domain is not None:
         return "nvlink_domain" if len(machine.nodes) > 1 else "nvlink"
     for chunk in range(form.num_chunks):
-        sites = [site for site in islice(_sites(placed, chunk), _LOOKED_AT) if site[0] == machine]
+        sites = [site for site in islice(_sites(placed, chunk), _MOST_INSPECTED) if site[0] == machine]
         if len({_island(context, *site) for site in sites}) > 1:
             return "pcie"
     return "nvlink"

@@ -10,9 +10,9 @@ from cluster.planner.placement.replicas import form_replicas, take
 from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep, RankMemory
 from cluster.planner.search.context import Context
 from cluster.planner.training.as_trained import format_note
+from cluster.planner.training.describe import NAMES, describe_communication, describe_sharding, exchanged
 from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import NAMES, describe_communication, describe_sharding, exchanged
 from cluster.units import format_gib
 
 

@@ -20,8 +20,8 @@ from cluster.planner.search.refusals import nearest_refusals
 from cluster.planner.search.run import SearchResult
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
+from cluster.planner.training.describe import NAMES, describe_exchange, describe_sharding
 from cluster.planner.training.step import Step, least_replicas
-from cluster.planner.training.words import NAMES, describe_exchange, describe_sharding
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
