@@ -94,7 +94,9 @@ def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpe
         reason = status.reason if status is not None else "it was stopped by somebody else"
         if status is not None:
             finish(view.session.stop(spec.name), _STOP_S)
-        raise DeployFailed(f"{spec.name} did not become ready: {reason}", "Nothing of it is left running")
+        raise DeployFailed(
+            f"{spec.name} did not become ready: {reason}", "None of its processes is left running"
+        )
     _print_result(view, spec.name, as_json=arguments.json)
     return 0
 
@@ -109,9 +111,9 @@ def _place_order(view: SessionView, spec: DeploymentSpec) -> None:
             raise
         for problem in problems:
             say(problem)
-        summary = f"{spec.name} was not started: its nodes lack what is named above"
+        summary = f"{spec.name} was not started: its nodes lack what is listed above"
         raise DeployFailed(summary, error.hint) from None
-    say(f"{spec.name} was ordered")
+    say(f"{spec.name} was submitted")
 
 
 def _await_end(view: SessionView, name: str) -> DeploymentStatus | None:
@@ -132,7 +134,7 @@ def _await_end(view: SessionView, name: str) -> DeploymentStatus | None:
 def _give_up(view: SessionView, name: str) -> int:
     say(f"interrupted: stopping {name}, which is not ready yet")
     finish(view.session.stop(name), _STOP_S)
-    say(f"stopped {name}; nothing of it is left")
+    say(f"stopped {name}; nothing is left running")
     return _INTERRUPTED
 
 

@@ -21,8 +21,8 @@ from cluster.planner.result import Plan
 from cluster.text import clean
 
 _CHECK_S = 150.0
-_NOT_RUNNING = "the simulated cluster does not run: its nodes will use this Python, which was checked"
-_DESCRIBED = "not checked: --cluster describes a cluster. Its nodes are checked where it runs, with --address"
+_NOT_RUNNING = "the simulated cluster is not running; checked this Python, which its nodes will use"
+_DESCRIBED = "not checked: --cluster only describes a cluster. Use --address to check running nodes"
 
 
 @dataclass(frozen=True, slots=True)

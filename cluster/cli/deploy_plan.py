@@ -35,7 +35,7 @@ def check_options(arguments: argparse.Namespace, *, simulated: bool) -> None:
     check_lengths(request, model_from(arguments))
     hashed_keys(arguments.api_key or (), arguments.api_key_file)
     if arguments.top is not None and not arguments.dry_run:
-        say("--top has no effect here: it says how many layouts --dry-run prints")
+        say("--top has no effect here: it sets how many layouts --dry-run prints")
     if arguments.model is None:
         say(f"no --model given, deploying {read_defaults().models[0]}")
 
@@ -62,7 +62,7 @@ def order_from(arguments: argparse.Namespace, plan: Plan, taken: Collection[str]
     """
     candidate = choose_candidate(plan)
     if plan.recommended is not None and candidate.layout != plan.recommended.layout:
-        say(f"{plan.recommended.label} would be better, but the built-in engine does not run it")
+        say(f"{plan.recommended.label} would be better, but the built-in engine does not support it")
     terms = OrderTerms(
         created_at_s=time.time(),
         taken_names=taken,
@@ -78,4 +78,4 @@ def describe_weights(spec: DeploymentSpec) -> str:
     """Say where the weights come from: a folder, the nodes' hub caches, or nowhere."""
     if spec.model.weights == "dummy":
         return "DUMMY WEIGHTS"
-    return f"weights of {spec.model.path}" if spec.model.path else "weights of each node's hub cache"
+    return f"weights from {spec.model.path}" if spec.model.path else "weights from each node's hub cache"

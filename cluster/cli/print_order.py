@@ -59,7 +59,7 @@ def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str
     yield f"  model   {spec.model.name}, {describe_weights(spec)}{scale}"
     yield f"  engine  {spec.engine.text}"
     sequences = count_of(spec.max_num_seqs, "sequence")
-    yield f"  limits  {sequences} of {spec.max_model_len:,} tokens a replica, {spec.dtype}"
+    yield f"  limits  {sequences} of {spec.max_model_len:,} tokens per replica, {spec.dtype}"
     yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"
     yield from (f"  note    {remark}" for remark in spec.remarks)
     yield from (f"  {_describe_rank(place)}" for place in spec.ranks)

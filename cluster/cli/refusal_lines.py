@@ -22,7 +22,7 @@ def refusal_lines(refused: Sequence[Candidate], said: Collection[Fix]) -> list[s
         described = ", or ".join(
             f"{describe_fix(fix)}{_also_helps(fix, candidate, refused)}" for fix in fixes
         )
-        lines.append(describe_refusal(candidate) + (f": {described}" if described else ""))
+        lines.append(describe_refusal(candidate) + (f"; fix: {described}" if described else ""))
     return lines
 
 
@@ -42,4 +42,4 @@ def _also_helps(fix: Fix, first: Candidate, refused: Sequence[Candidate]) -> str
         return ""
     rest = len(others) - _LABELS_NAMED
     more = f" and {count_of(rest, 'more layout')}" if rest > 0 else ""
-    return f" (also helps {'; '.join(others[:_LABELS_NAMED])}{more})"
+    return f" (also fixes {'; '.join(others[:_LABELS_NAMED])}{more})"

@@ -1,1 +1,1 @@
-"""What a deployment is (pure), and the actors that keep it running."""
+"""Deployments: orders and statuses (pure), and the actors that keep a deployment running."""

@@ -1,4 +1,4 @@
-"""What a controller answers, whichever version of clusterview started it."""
+"""Read a controller's status, whichever version of clusterview started the controller."""
 
 from __future__ import annotations
 

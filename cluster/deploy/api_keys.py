@@ -1,4 +1,4 @@
-"""API keys of a deployment: where they come from, and the digests that are all that is kept of them."""
+"""API keys of a deployment: where they come from, and their digests. The keys are not stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_FILE_BYTES = 64 * 1024
 
 
 def hash_key(key: str) -> str:
-    """Return what is kept of a key: its SHA-256 in hex."""
+    """Return the digest of a key: its SHA-256 in hex."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -37,22 +37,24 @@ def hashed_keys(
 def _keys_in(path: Path) -> list[str]:
     try:
         if not path.is_file():
-            raise BadInput(f"--api-key-file: {path} is not a file", "Name a file with one key a line")
+            raise BadInput(f"--api-key-file: {path} is not a file", "Name a file with one key per line")
         with path.open("rb") as file:
             data = file.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
         raise BadInput(f"--api-key-file: {path} cannot be read ({error.strerror})") from error
     if len(data) > _MOST_FILE_BYTES:
-        raise BadInput(f"--api-key-file: {path} is larger than {_MOST_FILE_BYTES} bytes", "One key a line")
+        raise BadInput(f"--api-key-file: {path} is larger than {_MOST_FILE_BYTES} bytes", "One key per line")
     lines = data.decode("utf-8", "replace").splitlines()
     keys = [_checked(line.strip(), f"--api-key-file {path}") for line in lines if line.strip()]
     if not keys:
-        raise BadInput(f"--api-key-file: {path} holds no key", "Write one key a line")
+        raise BadInput(f"--api-key-file: {path} contains no key", "Write one key per line")
     return keys
 
 
 def _checked(key: str, source: str) -> str:
     if not re.fullmatch(r"[!-~]{1,1024}", key):
         problem = "is empty" if not key else "is not 1 to 1024 printable ASCII characters without spaces"
-        raise BadInput(f"the API key from {source} {problem}", "Give a key, or leave it out for none")
+        raise BadInput(
+            f"the API key from {source} {problem}", "Set a key, or leave it out for no authentication"
+        )
     return key

@@ -1,4 +1,4 @@
-"""Claiming exactly the GPUs that a plan names.
+"""Claim exactly the GPUs of a plan.
 
 Ray hands out GPUs by number of its own choosing, and only a process already placed can tell which it got. So
 one-GPU placement groups are opened on the node, each with a rank's process in it, until the wanted GPUs are
@@ -31,7 +31,7 @@ class Slot:
     group: Any
     actor: Any
     answer: Any = None
-    """What the process will say about where it is; None once it has."""
+    """The pending answer on which GPU the process is; None once it arrived."""
     opened_at_s: float = 0.0
     gpu_index: int | None = None
     watch: StuckWatch | None = None
@@ -42,7 +42,7 @@ MakeActor = Callable[[Any], Any]
 
 
 def slots_to_open(wanted: Collection[int], held: Collection[int], num_free: int) -> int:
-    """Return how many more slots to open on a node; 0 when all wanted are held or no GPU is left to try."""
+    """Return how many more slots to open on a node; 0 if all wanted GPUs are held or none is left to try."""
     missing = len(set(wanted) - set(held))
     return min(missing, num_free)
 
@@ -66,7 +66,7 @@ class NodeClaim:
         self._slots: list[Slot] = []
 
     def take(self, wanted: Collection[int], deadline_s: float) -> dict[int, Slot]:
-        """Hold the wanted GPUs, by index, or none; raises DeployFailed that says which could not be had."""
+        """Claim the wanted GPUs, by index, or none; raises DeployFailed naming what it could not claim."""
         try:
             self._hold(set(wanted), time.monotonic() + deadline_s)
         except BaseException:
@@ -77,14 +77,14 @@ class NodeClaim:
         return {index: slot for index, slot in kept.items() if index is not None}
 
     def _hold(self, wanted: set[int], until_s: float) -> None:
-        """Open slots and hear where they are until all wanted GPUs are among them."""
+        """Open slots until all wanted GPUs are among them."""
         stuck_since_s: float | None = None
         while missing := wanted - self._held():
             pending = self._hear()
             num = 0 if pending else slots_to_open(wanted, self._held(), self._num_free())
             for _ in range(num):
                 self._open()
-            # GPUs of something that just ended take a moment to be free again.
+            # GPUs of a deployment that just ended take a moment to become free.
             is_stuck = not pending and num == 0
             stuck_since_s = (stuck_since_s or time.monotonic()) if is_stuck else None
             if stuck_since_s is not None and time.monotonic() - stuck_since_s > _COMING_FREE_S:
@@ -92,12 +92,12 @@ class NodeClaim:
             if self._is_called_off():
                 raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
-                raise DeployFailed(f"GPU {_named(missing)} of {self._node_name} was not claimed in time")
+                raise DeployFailed(f"GPU {_named(missing)} on {self._node_name} was not claimed in time")
             time.sleep(_LOOK_S)
 
     def _not_had(self, missing: Collection[int]) -> DeployFailed:
         return DeployFailed(
-            f"GPU {_named(missing)} of {self._node_name} is held by another Ray job",
+            f"GPU {_named(missing)} on {self._node_name} is held by another Ray job",
             "Stop that job, or plan on other GPUs",
         )
 
@@ -115,7 +115,7 @@ class NodeClaim:
         group = placement_group(
             [{"GPU": 1}],
             bundle_label_selector=[{_NODE_ID_LABEL: self._node_id}],
-            # Ray takes a name once only, and one just removed still counts.
+            # Ray accepts a name only once, and a recently removed one still counts.
             name=f"{group_prefix(self._deployment)}{self._node_name}/{secrets.token_hex(4)}",
             lifetime="detached",
         )
@@ -124,7 +124,7 @@ class NodeClaim:
         self._slots.append(Slot(group, actor, actor.where.remote(), time.monotonic(), watch=watch))
 
     def _hear(self) -> bool:
-        """Take in where processes say they are; True while some have not said it."""
+        """Record which GPU each process is on; True while some have not answered."""
         pending = {slot.answer: slot for slot in self._slots if slot.answer is not None}
         if not pending:
             return False
@@ -138,14 +138,14 @@ class NodeClaim:
         return bool(late)
 
     def _drop_stuck(self, slot: Slot) -> None:
-        """Give up a slot whose process came up and does not answer; another is opened in its place."""
+        """Give up a slot whose process started but does not answer; another one is opened instead."""
         silent_s = time.monotonic() - slot.opened_at_s
         if slot in self._slots and slot.watch is not None and slot.watch.look(slot.actor, silent_s):
             self.release([slot])
             self._slots.remove(slot)
 
     def _drop_unplaced(self, slot: Slot) -> None:
-        """Give up a slot that Ray has no GPU for: what was free was taken by somebody else meanwhile."""
+        """Give up a slot that Ray has no GPU for: another job took the free GPU meanwhile."""
         if time.monotonic() - slot.opened_at_s > _UNPLACED_S and not slot.group.wait(0):
             self.release([slot])
             self._slots.remove(slot)
@@ -170,7 +170,7 @@ def release_slot(ray: Any, slot: Slot) -> None:
 
 
 def groups_of(ray: Any, deployment: str) -> list[str]:
-    """Return the ids of the placement groups that a deployment still holds, in whatever namespace."""
+    """Return the ids of the placement groups that a deployment still holds, in any namespace."""
     prefix = group_prefix(deployment)
     return [group_id for group_id, name in all_groups(ray).items() if name.startswith(prefix)]
 

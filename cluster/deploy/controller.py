@@ -1,8 +1,8 @@
-"""The actor that keeps one deployment running: it claims the GPUs, holds the replicas' groups and the router.
+"""The actor that keeps one deployment running: it claims the GPUs and owns the replicas and the router.
 
-It is detached, so that it outlives whoever ordered it; the ranks and the router are its children and end with
-it. Ray starts it again when it dies, with the order as its argument: it then frees what it held and begins
-anew.
+It is detached, so it outlives the session that started it; the ranks and the router are its children and end
+with it. If it dies, Ray restarts it with the order as its argument: it then frees what it held and starts
+over.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class Controller:
         self._stopping.set()
 
     def router(self) -> Any:
-        """Return the router's actor, None while there is none."""
+        """Return the router's actor; None if there is none."""
         return self._router.actor
 
     def _derive_state(self) -> tuple[DeploymentState, str]:
         views = [group.view() for group in self._groups]
         state, reason = deployment_state(views, stopping=self._stopping.is_set(), failure=self._failure)
         if state in SERVING and (trouble := self._router.trouble_now()):
-            # Whatever the replicas do, nobody is answered now.
+            # Without a router no request is answered, whatever the replicas do.
             return DeploymentState.STARTING, trouble
         if state is DeploymentState.STARTING and not self._claimed:
             return state, "claiming its GPUs"
@@ -98,13 +98,12 @@ class Controller:
         return ""
 
     def _silent_raylet(self) -> str:
-        """Say which node of ours has a raylet that does not answer; what runs there goes on by itself."""
+        """Return which of our nodes has a raylet that does not answer; its ranks keep running."""
         silent = self._raylets.silent()
         for place in self._spec.ranks:
             if (silent_s := silent.get(place.node_id)) is not None:
-                return (
-                    f"the raylet of {place.node_name} has not answered for {silent_s:.0f} s; its ranks go on"
-                )
+                raylet = f"the raylet of {place.node_name}"
+                return f"{raylet} has not answered for {silent_s:.0f} s; its ranks keep running"
         return ""
 
     def _run(self) -> None:
@@ -120,7 +119,7 @@ class Controller:
         self._end()
 
     def _claim(self) -> None:
-        """Hold every GPU of the order, or raise; what an earlier life of this actor held is freed first."""
+        """Claim every GPU of the order, or raise; GPUs held before a restart are freed first."""
         self._router.start()
         left = groups_of(self._ray, self._spec.name)
         if left:
@@ -155,12 +154,12 @@ class Controller:
         return actor.remote()
 
     def _look_safely(self) -> float:
-        """Look; a call to Ray that fails now and then is no reason to end a deployment that serves."""
+        """Check the deployment; an occasional failed call to Ray does not end a serving deployment."""
         try:
             pause_s = self._look()
         except Exception as error:
             self._failed_looks += 1
-            sys.stderr.write(f"look {self._failed_looks}: {error!r}\n")
+            sys.stderr.write(f"check {self._failed_looks} failed: {error!r}\n")
             if self._failed_looks > _MOST_FAILED_LOOKS:
                 raise
             return _FAILED_LOOK_PAUSE_S
@@ -168,7 +167,7 @@ class Controller:
         return pause_s
 
     def _look(self) -> float:
-        """Look at everything once and act; return how long to wait before the next look."""
+        """Check everything once and act; return how long to wait before the next check."""
         busy = False
         self._forgive(self._own_pause.seconds())
         nodes = self._ray.nodes()
@@ -185,14 +184,14 @@ class Controller:
                     sys.stderr.write(f"replica {group.replica}: {decision.action}: {decision.reason}\n")
             gave_up = all(group.given_up for group in self._groups)
         self._router.keep(self._groups)
-        self.status()  # notes since when the state holds, whether or not anybody asks
+        self.status()  # records since when the state holds, even if nobody asks
         if gave_up:
             self._fail(f"replica 0: {self._groups[0].given_up}")
             self._stopping.wait()
         return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
 
     def _forgive(self, paused_s: float) -> None:
-        """Count no silence of others for the time that this process was held up itself."""
+        """Do not count others as silent for the time that this process itself was paused."""
         with self._lock:
             for group in self._groups:
                 for rank in group.ranks:
@@ -200,7 +199,7 @@ class Controller:
         self._router.forgive(paused_s)
 
     def _fail(self, reason: str) -> None:
-        """Give everything back but stay, so that the reason can be read."""
+        """Free everything but stay alive, so that the reason can be read."""
         with self._lock:
             self._failure = reason
             for group in self._groups:
@@ -239,7 +238,7 @@ class Controller:
 
 
 def _restarts_before(ray: Any, name: str) -> int:
-    """Return how many lives this controller has had before."""
+    """Return how often this controller was restarted."""
     if not ray.get_runtime_context().was_current_actor_reconstructed:
         return 0
     posted = read_status(name)

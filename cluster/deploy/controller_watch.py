@@ -1,7 +1,7 @@
-"""A router's eye on its controller: both live on one node, so the router sees what the kernel says of it.
+"""The router's watch on its controller: both run on one node, so the router can see its process state.
 
-No session need be connected: a controller that a signal stopped is continued, and ended when that does not
-last; Ray then starts it again.
+This works without a connected session: a controller stopped by a signal is continued, and killed if it stops
+again; Ray then restarts it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOOK_S = 1.0
 
 
 class ControllerWatch:
-    """Follows one controller from a thread of its own. `hear` notes a sign of life."""
+    """Watches one controller in its own thread. `hear` records a sign of life."""
 
     def __init__(self, pid: int, gcs_address: str) -> None:
         self._pid = pid
@@ -35,7 +35,7 @@ class ControllerWatch:
         threading.Thread(target=self._run, name="controller-watch", daemon=True).start()
 
     def hear(self) -> None:
-        """Note that the controller has just spoken."""
+        """Record that the controller has just called."""
         self._heard_at_s, self._heard_ever = time.monotonic(), True
 
     def _run(self) -> None:
@@ -46,7 +46,7 @@ class ControllerWatch:
             self.look(time.monotonic() - self._heard_at_s)
 
     def look(self, silent_s: float, end: Callable[[int, str], bool] = end_process) -> str | None:
-        """Judge a silence of this length; ends the controller and returns why, or None."""
+        """Check a silence of this length; kills the controller and returns why, or None."""
         if silent_s < self._suspicion.suspect_s:
             return None
         now_s = time.monotonic()
@@ -62,5 +62,5 @@ class ControllerWatch:
         return reason
 
     def _may_judge_silence(self) -> bool:
-        """False while the controller has reason to be silent: it claims GPUs, or waits for a lost head."""
+        """False while silence is expected: the controller claims GPUs, or waits for a lost head node."""
         return self._heard_ever and speaks_grpc(*self._gcs)

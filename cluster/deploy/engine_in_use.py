@@ -7,7 +7,7 @@ from cluster.text import CleanStr
 
 
 class EngineInUse(FromAnyVersion):
-    """The engine that the ranks run, beside the one whose rules and overheads gave the layout."""
+    """The engine that the ranks run, and the one whose rules and overheads the layout was planned with."""
 
     name: CleanStr
     """Of the engine that runs."""

@@ -1,4 +1,4 @@
-"""What a controller does next, from what it sees: pure, one decision a look, no memory of its own."""
+"""What a controller does next, from what it observes: pure, one decision per check, stateless."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.deploy.status import DeploymentState
 MOST_RESTARTS = 5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
-"""A group that served this long has its restarts forgiven."""
+"""After serving this long, a group's earlier restarts no longer count."""
 
 
 class Action(StrEnum):
@@ -20,7 +20,7 @@ class Action(StrEnum):
 
     WAIT = "wait"
     START = "start"  # make the rank actors
-    MEET = "meet"  # tell all ranks where the group meets
+    MEET = "meet"  # give all ranks the rendezvous address
     WARM_UP = "warm up"  # all have loaded
     PROVE = "prove"  # all run: send one real token through
     RESTART = "restart"  # end all ranks; start again after a pause
@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One replica's group as the controller sees it. No ranks: none were started."""
+    """One replica's group as the controller observes it. No ranks: none were started."""
 
     ranks: tuple[RankReport, ...] = ()
     proven: bool = False
@@ -40,12 +40,12 @@ class GroupView:
     paused_s: float = 0.0
     """Seconds until it may start again."""
     given_up: str | None = None
-    """Why there will be no further start."""
+    """Why it is not started again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An action and, where it ends something, why."""
+    """An action and, if it ends something, why."""
 
     action: Action
     reason: str = ""
@@ -76,7 +76,7 @@ def _all_in(group: GroupView, step: RankStep) -> bool:
 
 
 def _trouble(group: GroupView) -> tuple[RankReport, str] | None:
-    """Return the rank that ends the group and why: the cause, not those it took along."""
+    """Return the rank that ended the group and why: the cause, not the ranks that failed with it."""
     failed = [
         (n, rank) for n, rank in enumerate(group.ranks) if rank.step in (RankStep.FAILED, RankStep.STOPPED)
     ]
@@ -110,9 +110,11 @@ def deployment_state(
     given_up = [f"replica {n}: {group.given_up}" for n, group in enumerate(groups) if group.given_up]
     if len(given_up) == len(groups):
         return DeploymentState.FAILED, given_up[0]
-    troubled = given_up + [f"replica {n} restarts" for n, group in enumerate(groups) if _restarting(group)]
+    troubled = given_up + [
+        f"replica {n} is restarting" for n, group in enumerate(groups) if _restarting(group)
+    ]
     if ready and troubled:
-        return DeploymentState.DEGRADED, f"{ready} of {len(groups)} replicas serve; {troubled[0]}"
+        return DeploymentState.DEGRADED, f"{ready} of {len(groups)} replicas ready; {troubled[0]}"
     return DeploymentState.STARTING, troubled[0] if troubled else f"{ready} of {len(groups)} replicas ready"
 
 

@@ -1,4 +1,4 @@
-"""Which network interface carries an address: collectives must use it, and guess wrongly by themselves."""
+"""Which network interface has an address: collectives must use it, and pick the wrong one by default."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SIOCGIFADDR = 0x8915
 
 
 def interface_of(address: str) -> str | None:
-    """Return the name of the interface with this IPv4 address, None where it cannot be told (or is IPv6)."""
+    """Return the name of the interface with this IPv4 address, None if unknown (or IPv6)."""
     for _, name in socket.if_nameindex():
         if _ipv4_of(name) == address:
             return name

@@ -1,6 +1,6 @@
-"""What a node has of what a deployment needs. Runs there, in the Python of its ranks; standard library only.
+"""Check a node for what a deployment needs. Runs on it, in its ranks' Python; standard library only.
 
-Nothing here may need a package: that one is missing is what it is to find out.
+It must not import any package, since it has to find out which are missing.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from cluster.runtime.checkpoint_files import checkpoint_problem, tokenizer_probl
 from cluster.runtime.hub_cache import find_cached
 
 IMPORT_S = 45.0
-"""How long importing torch may take before it is left to the rank: a cold network disk is slow."""
+"""How long importing torch may take before the check leaves it to the rank: network disks are slow."""
 _LOOPBACK = "127.0.0.1"
 _SAY_BUILD = "import torch; print(torch.__version__, torch.version.cuda, torch.version.hip, sep='|')"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeQuestion:
-    """What to look for on one node."""
+    """What to check on one node."""
 
     packages: tuple[str, ...]
     imports_torch: bool = False
-    """Import torch, in a process of its own, and say how it was built."""
+    """Import torch, in its own process, and report how it was built."""
     folder: str | None = None
     hub_id: str | None = None
     revision: str | None = None
     checks_weights: bool = False
-    """All weight files are needed here; otherwise only the tokenizer is looked for."""
+    """All weight files are needed here; otherwise only the tokenizer."""
     port: int = 0
     """Loopback port that must be free; 0: none."""
 
@@ -91,7 +91,7 @@ def look_at_node(question: NodeQuestion) -> NodeFacts:
 
 
 def version_of(package: str) -> str | None:
-    """Return the version of an importable package, '?' where it does not say; None: it is missing."""
+    """Return the version of an importable package, '?' if it has none; None: it is missing."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -1,4 +1,4 @@
-"""Whether an order still holds on the cluster as it is at the moment it is given."""
+"""Whether an order is still valid on the cluster at the moment it is submitted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ _PLAN_AGAIN = "Plan again: the cluster has changed since"
 
 
 def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[DeploymentStatus]) -> None:
-    """Raise DeployFailed or BadInput when a GPU is gone, sick, claimed or too full, or the name is taken."""
+    """Raise DeployFailed or BadInput if a GPU is gone, unhealthy, claimed or full, or the name is taken."""
     if any(status.name == spec.name for status in running):
-        raise BadInput(f"there is a deployment named {spec.name} already", "Stop it first, or choose a name")
+        raise BadInput(
+            f"a deployment named {spec.name} already exists", "Stop it first, or choose another name"
+        )
     if len(spec.ranks) != spec.layout.gpus:
-        raise BadInput(f"{spec.label} needs {spec.layout.gpus} GPUs, the order names {len(spec.ranks)}")
+        raise BadInput(f"{spec.label} needs {spec.layout.gpus} GPUs, the order lists {len(spec.ranks)}")
     if len({(rank.node_id, rank.gpu_uuid) for rank in spec.ranks}) != len(spec.ranks):
         raise BadInput(f"{spec.label} puts two ranks on one GPU")
     gpus = {(node.node_id, gpu.uuid): gpu for node in cluster.nodes for gpu in node.gpus}
@@ -27,9 +29,9 @@ def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[Deploy
 
 
 def _check_gpu(place: RankPlace, gpu: Gpu | None) -> None:
-    where = f"GPU {place.gpu_index} of {place.node_name}"
+    where = f"GPU {place.gpu_index} on {place.node_name}"
     if gpu is None or gpu.index != place.gpu_index:
-        raise DeployFailed(f"{where} is not on the cluster any more", _PLAN_AGAIN)
+        raise DeployFailed(f"{where} is no longer in the cluster", _PLAN_AGAIN)
     if not gpu.healthy:
         raise DeployFailed(f"{where} is unhealthy: {gpu.unhealthy_reason}", _PLAN_AGAIN)
     if gpu.claimed_by is not None:

@@ -1,4 +1,4 @@
-"""Which failures of a rank starting again cannot cure, and how a failure is told with its node. Pure."""
+"""Which failures of a rank a restart cannot fix, and a failure as one line with its node. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cluster.packages import install_command
 
 _KINDS = (BadInput, ImportError, FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 _WORDS = ("not compiled with cuda", "no kernel image is available", "no nvidia driver")
-"""What torch says, in errors of no particular kind, of a build that does not match the machine."""
+"""Parts of torch's generic errors for a build that does not match the machine."""
 
 
 def is_permanent(error: BaseException) -> bool:
-    """True for an error, or one that it was raised from, that the next start would meet again."""
+    """True if the error, or one that caused it, would occur again at the next start."""
     seen: set[int] = set()
     now: BaseException | None = error
     while now is not None and id(now) not in seen:
@@ -24,12 +24,12 @@ def is_permanent(error: BaseException) -> bool:
     return False
 
 
-def told_with_node(error: BaseException, node_name: str) -> str:
-    """Say an error in one line; where the node's Python is the cause, name both and how to fix it."""
+def describe_with_node(error: BaseException, node_name: str) -> str:
+    """Return an error as one line; where the node's Python is the cause, name both and how to fix it."""
     if isinstance(error, ClusterviewError):
         return error.one_line()
     first_line = (str(error).strip().splitlines() or [""])[0]
-    told = f"{type(error).__name__}: {first_line}"
+    line = f"{type(error).__name__}: {first_line}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         return (
@@ -37,5 +37,5 @@ def told_with_node(error: BaseException, node_name: str) -> str:
             f"Run there: {install_command(sys.executable, [package])}"
         )
     if is_permanent(error):
-        return f"{told} on node {node_name} ({sys.executable})"
-    return told
+        return f"{line} on node {node_name} ({sys.executable})"
+    return line

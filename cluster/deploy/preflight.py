@@ -1,4 +1,4 @@
-"""Whether the nodes of an order have what it needs: which questions to ask, and what the answers mean."""
+"""Whether the nodes of an order have what it needs: what to check, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cluster.text import CleanStr, clean
 ROUTER_PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 _TOKENIZER_PACKAGES = ("tokenizers", "jinja2")
 _LONGEST_LINE = 1000
-_BYTES = "the checkpoint has no tokenizer.json: a prompt is encoded as one token a byte"
+_BYTES = "the checkpoint has no tokenizer.json: a prompt is encoded as one token per byte"
 
 Line = Annotated[str, AfterValidator(lambda text: clean(text, _LONGEST_LINE))]
 
@@ -37,7 +37,7 @@ class NodeVerdict(FrozenModel):
     revision: CleanStr | None = None
     has_tokenizer: bool = False
     problems: tuple[Line, ...] = ()
-    """A line each: what is missing, and how to get it."""
+    """One line per problem: what is missing, and how to get it."""
 
 
 def needs_of(spec: DeploymentSpec, router_node: tuple[str, str]) -> tuple[NodeNeeds, ...]:
@@ -99,7 +99,7 @@ def verdict_on(needs: NodeNeeds, facts: NodeFacts) -> NodeVerdict:
 
 def unanswered(needs: NodeNeeds, reason: str) -> NodeVerdict:
     """Judge a node that did not answer."""
-    problem = f"node {needs.name}: it could not be checked: {reason}"
+    problem = f"node {needs.name}: could not be checked: {reason}"
     return NodeVerdict(node_id=needs.node_id, node=needs.name, state="failed", problems=(problem,))
 
 
@@ -130,7 +130,7 @@ def verdicts_not_checked(spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:
 
 
 def agreed(verdicts: Sequence[NodeVerdict], needs: Sequence[NodeNeeds]) -> tuple[NodeVerdict, ...]:
-    """Return the verdicts, with what only a look at all nodes together shows.
+    """Return the verdicts, with the problems that only show across all nodes.
 
     All ranks must load the same weights, and the router must have the tokenizer that the ranks' model has.
     """
@@ -155,7 +155,7 @@ def _with_problem(verdict: NodeVerdict, problem: str) -> NodeVerdict:
 
 
 def checked_spec(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict]) -> DeploymentSpec:
-    """Return the order with the revision that all nodes hold; raises DeployFailed with a line a problem."""
+    """Return the order with the revision that all nodes hold; raises DeployFailed, one line per problem."""
     problems = [problem for verdict in verdicts for problem in verdict.problems]
     if problems:
         raise DeployFailed("; ".join(problems), "Nothing was claimed")

@@ -1,4 +1,4 @@
-"""What is missing on a node and how to get it, a line each."""
+"""What is missing on a node and how to get it, one line per problem."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion
 from cluster.packages import install_command
 
-_DUMMY = "or use --load-format dummy for made-up weights"
+_DUMMY = "or use --load-format dummy for random weights"
 
 
 def problems_of(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
@@ -27,7 +27,7 @@ def _package_problems(facts: NodeFacts) -> Iterator[str]:
         yield f"torch cannot be imported by its Python ({facts.python}): {facts.torch_error}. {again}"
     elif facts.torch_cuda == "":
         torch = f"torch {facts.versions.get('torch')} of its Python ({facts.python})"
-        yield f"{torch} is built without CUDA, and its GPUs need it. {again} (a CUDA build)"
+        yield f"{torch} is built without CUDA, which its GPUs need. {again} (a CUDA build)"
 
 
 def _other_problems(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
@@ -51,20 +51,20 @@ def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
 
 
 def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
-    """Say that the nodes hold different commits of a model; `revisions` maps each to a node that has it."""
-    told = ", ".join(f"{revision} on {node}" for revision, node in revisions.items())
+    """Describe nodes with different commits of a model; `revisions` maps each to a node that has it."""
+    listed = ", ".join(f"{revision} on {node}" for revision, node in revisions.items())
     name = needs.question.hub_id
     return (
-        f"node {needs.name}: the nodes hold different revisions of {name} ({told}). "
+        f"node {needs.name}: the nodes hold different revisions of {name} ({listed}). "
         f"Run on each: hf download {name} --revision COMMIT, with the same commit"
     )
 
 
 def tokenizer_problem(needs: NodeNeeds) -> str:
-    """Say that the node of the router lacks the tokenizer that the ranks' nodes have."""
+    """Describe a router node without the tokenizer that the ranks' nodes have."""
     question = needs.question
     if question.hub_id is None:
-        missing, remedy = f"{question.folder} has none there", "Give the node a copy under the same path"
+        missing, remedy = f"{question.folder} has none on it", "Give the node a copy under the same path"
     else:
         missing = f"{question.hub_id} is not in its hub cache"
         remedy = f"Run there: hf download {question.hub_id} --include '*.json' '*.jinja'"

@@ -1,4 +1,4 @@
-"""One process of this machine as Linux shows it: running, stopped or gone; continuing it, and ending it."""
+"""One process of this machine in /proc: running, stopped or gone; continue it, or kill it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOK_S = 0.02
 
 
 class ProcessState(StrEnum):
-    """What there is to know of a process that does not answer."""
+    """The state of a process that does not answer."""
 
     RUNS = "runs"
     STOPPED = "stopped"  # by a signal or a debugger: it does nothing until it is continued

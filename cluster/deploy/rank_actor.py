@@ -1,4 +1,4 @@
-"""The actor that is one rank: it owns one GPU and runs the engine on it.
+"""The actor of one rank: it owns one GPU and runs the engine on it.
 
 It is made before it is known which rank it will be, because only a process that Ray has put on a GPU can tell
 which GPU that is. Its life then goes step by step in a thread of its own, and `report` says where it is.
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster.deploy.network import interface_of
-from cluster.deploy.permanent import is_permanent, told_with_node
+from cluster.deploy.permanent import describe_with_node, is_permanent
 from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
 from cluster.deploy.served_meter import ServedMeter
 from cluster.deploy.spec import DeploymentSpec, RankPlace
@@ -57,11 +57,11 @@ class RankActor:
         return self._node_id, self._gpu_indices
 
     def become(self, spec: DeploymentSpec, place: RankPlace) -> None:
-        """Begin life as the rank at `place`."""
+        """Start as the rank at `place`."""
         threading.Thread(target=self._live, args=(spec, place), name="rank", daemon=True).start()
 
     def open_meeting(self) -> str:
-        """On the leader, once started: open the place where the group meets and return its address."""
+        """On the leader, once started: open the rendezvous of the group and return its address."""
         from cluster.runtime.rendezvous import find_free_port
 
         host, port = find_free_port(self._address)
@@ -73,11 +73,11 @@ class RankActor:
         self._may_go_on[RankStep.STARTED].set()
 
     def warm_up(self) -> None:
-        """Go on: every rank of the group has loaded."""
+        """Continue: every rank of the group has loaded."""
         self._may_go_on[RankStep.LOADED].set()
 
     def report(self) -> RankReport:
-        """Say where this rank is and what it measured."""
+        """Return this rank's state and measurements."""
         with self._lock:
             return RankReport(
                 step=self._step,
@@ -120,7 +120,7 @@ class RankActor:
         threading.Thread(target=self._forward, args=(request_id, handle), daemon=True).start()
 
     def cancel(self, request_id: str) -> None:
-        """On the leader: nobody waits for this request any more."""
+        """On the leader: cancel a request that nobody waits for."""
         handle = self._handles.get(request_id)
         if handle is not None:
             handle.cancel()
@@ -177,7 +177,7 @@ class RankActor:
             self._prepare(spec, place)
             self._go_to(RankStep.STARTED, "waiting for the other ranks")
             self._may_go_on[RankStep.STARTED].wait()
-            self._go_to(RankStep.JOINING, f"meeting at {self._meeting}")
+            self._go_to(RankStep.JOINING, f"joining the group at {self._meeting}")
             self._engine.join(self._meeting, GROUP_TIMEOUT_S)
             self._go_to(RankStep.LOADING, progress=0.0)
             self._engine.load(self._note_progress)
@@ -190,7 +190,7 @@ class RankActor:
             self._go_to(RankStep.STOPPED)
         except BaseException as error:
             self._permanent = is_permanent(error)
-            self._go_to(RankStep.FAILED, told_with_node(error, place.node_name))
+            self._go_to(RankStep.FAILED, describe_with_node(error, place.node_name))
 
     def _prepare(self, spec: DeploymentSpec, place: RankPlace) -> None:
         name = interface_of(self._address)
@@ -230,7 +230,7 @@ class RankActor:
 
 
 def _check_device(torch: Any, place: RankPlace) -> None:
-    """The plan was made for one GPU; running on another would go unseen until memory ran out."""
+    """Raise if torch runs on another GPU than planned, which would go unnoticed until memory ran out."""
     uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
     if uuid and uuid.lower() not in place.gpu_uuid.lower():
-        raise DeployFailed(f"torch sees GPU {uuid}, the plan means {place.gpu_uuid}")
+        raise DeployFailed(f"torch sees GPU {uuid}, but the plan assigned {place.gpu_uuid}")

@@ -16,7 +16,7 @@ class RankStep(StrEnum):
 
     PLACING = "placing"  # its GPU is being claimed
     STARTING = "starting"  # its process starts and imports torch
-    STARTED = "started"  # waits to be told where the group meets
+    STARTED = "started"  # waits for the rendezvous address
     JOINING = "joining"
     LOADING = "loading"
     LOADED = "loaded"  # waits until all ranks have loaded
@@ -78,5 +78,5 @@ class RankReport:
     reason: str = ""
     progress: float | None = None
     permanent: bool = False
-    """A failure that starting again cannot mend."""
+    """A failure that a restart cannot fix."""
     figures: EngineFigures = EngineFigures()

@@ -1,7 +1,7 @@
-"""Whether the raylet of each node answers: Ray itself takes a minute to see that one has stopped.
+"""Whether each node's raylet answers: Ray itself takes a minute to notice that one has stopped.
 
 A raylet speaks gRPC. The kernel accepts connections for a stopped process too, so what counts is that the
-HTTP/2 server says its first words.
+HTTP/2 server sends its first frame.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RAYLET_SAID_S = 4.0
 
 
 def speaks_grpc(host: str, port: int, timeout_s: float | None = None) -> bool:
-    """True when an HTTP/2 server says its first words at this address within the timeout.
+    """True if an HTTP/2 server sends its first frame at this address within the timeout.
 
     Under Ray's TLS only the connection itself is judged: without certificates nothing more can be.
     """
@@ -42,7 +42,7 @@ def speaks_grpc(host: str, port: int, timeout_s: float | None = None) -> bool:
 
 
 class RayletWatch:
-    """Asks the raylets in a thread of its own. `silent` never waits."""
+    """Polls the raylets in its own thread. `silent` never blocks."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, tuple[str, int]] = {}
@@ -64,7 +64,7 @@ class RayletWatch:
             self._answered_s = {node: self._answered_s.get(node, now_s) for node in living}
 
     def silent(self) -> dict[str, float]:
-        """Return how many seconds each raylet has been silent, by node id, where that is worth saying."""
+        """Return how many seconds each raylet has been silent, by node id, if long enough to report."""
         now_s = time.monotonic()
         with self._lock:
             return {
@@ -74,7 +74,7 @@ class RayletWatch:
             }
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         self._ended.set()
 
     def _run(self) -> None:

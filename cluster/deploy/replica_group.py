@@ -1,4 +1,4 @@
-"""One replica's rank processes as their controller holds them: looked at without waiting, and acted upon."""
+"""One replica's rank processes as seen by their controller: checked without blocking, and acted upon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HeldRank:
     heard_at_s: float = 0.0
 
     def now(self) -> RankReport:
-        """Return the last report, as old as it is by now, and with its silence where there is one."""
+        """Return the last report with its current age, and with the rank's silence, if any."""
         report, silent_s = self.report, self.silent_s()
         age_s = report.age_s + time.monotonic() - self.heard_at_s
         if silent_s > SAID_S and report.step not in (RankStep.STARTING, RankStep.FAILED):
@@ -44,7 +44,7 @@ class HeldRank:
         self.report, self.heard_at_s = report, time.monotonic()
 
     def silent_s(self) -> float:
-        """Return for how long it owes an answer; 0 while it owes none."""
+        """Return for how long an answer is overdue; 0 if none is."""
         return time.monotonic() - self.asked_at_s if self.asked is not None else 0.0
 
     def look_at_silence(self) -> str | None:
@@ -89,14 +89,14 @@ class ReplicaGroup:
         return slot.actor if slot is not None and self._running else None
 
     def silence(self) -> str:
-        """Say which rank of a group that serves does not answer now; empty while all do."""
+        """Return which rank of a serving group does not answer now; empty if all do."""
         for number, rank in enumerate(self.ranks if self.proven else ()):
             if (silent_s := rank.silent_s()) > SAID_S:
                 return f"rank {number} has not answered for {silent_s:.0f} s"
         return ""
 
     def look(self) -> GroupView:
-        """Take in what the ranks answered and return the group as it is now."""
+        """Process the ranks' answers and return the current group."""
         if self._running:
             for rank in self.ranks:
                 self._hear(rank)
@@ -120,7 +120,7 @@ class ReplicaGroup:
         )
 
     def act(self, decision: Decision) -> None:
-        """Carry out a decision without waiting for its outcome."""
+        """Carry out a decision without waiting for the result."""
         if decision.action is Action.START:
             self._start()
         elif decision.action is Action.MEET:
@@ -175,7 +175,7 @@ class ReplicaGroup:
             rank.watch.forget()
             rank.slot.actor.become.remote(self._spec, rank.place)
             rank.asked = None
-            rank.hear(RankReport(RankStep.STARTING, reason="its process starts"))
+            rank.hear(RankReport(RankStep.STARTING, reason="its process is starting"))
 
     def _tell_all(self, method: str, *arguments: Any) -> None:
         for rank in self.ranks:
@@ -214,7 +214,7 @@ class ReplicaGroup:
         try:
             self._tell_all("meet", self._ray.get(meeting))
         except Exception as error:
-            self._fail(f"no meeting place: {process_ended(error)}")
+            self._fail(f"cannot open the rendezvous: {process_ended(error)}")
 
     def _await_proof(self) -> None:
         if self._proof is None or not self._is_ready(self._proof):
@@ -236,7 +236,7 @@ class ReplicaGroup:
 
 
 def process_ended(error: Exception) -> str:
-    """Say in one line why a call to a rank's process failed."""
+    """Return in one line why a call to a rank's process failed."""
     cause = getattr(error, "cause", None) or error
     message = getattr(cause, "message", None)
     if isinstance(message, str) and message:

@@ -26,7 +26,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class ReplicaNews:
-    """What the controller tells of a replica. `start` changes when its processes are new."""
+    """The controller's report on a replica. `start` changes when its processes are new."""
 
     replica: int
     start: int
@@ -65,7 +65,7 @@ class RayReplica:
         return self._news.stats
 
     def update(self, news: ReplicaNews) -> None:
-        """Take in news of the same start."""
+        """Apply an update on the same start."""
         self._news = news
 
     async def health(self, deadline_s: float) -> None:
@@ -117,7 +117,7 @@ class RayReplica:
                 for token in await batch:
                     if (queue := self._queues.get(token[0])) is not None:
                         queue.put_nowait(token)
-            self.abandon("its tokens ended")
+            self.abandon("its token stream ended")
         except Exception as error:
             self.abandon(_last_line(error))
 
@@ -131,7 +131,7 @@ class RayReplica:
 
 
 class RayPool:
-    """The replicas as the controller last told of them."""
+    """The replicas as last reported by the controller."""
 
     def __init__(self) -> None:
         self._replicas: dict[int, RayReplica] = {}
@@ -140,14 +140,14 @@ class RayPool:
         return list(self._replicas.values())
 
     def update(self, news: Sequence[ReplicaNews]) -> None:
-        """Take in what the controller tells; a replica that was started anew is another one."""
+        """Apply the controller's update; a restarted replica counts as a new one."""
         for item in news:
             known = self._replicas.get(item.replica)
             if known is not None and known.start == item.start:
                 known.update(item)
                 continue
             if known is not None:
-                known.abandon("the replica restarts")
+                known.abandon("the replica is restarting")
             self._replicas[item.replica] = RayReplica(item)
 
 

@@ -1,4 +1,4 @@
-"""A controller's hold on its router: started, told of the replicas, replaced when it dies or is stuck."""
+"""The controller's side of its router: start it, update it, replace it if it dies or hangs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RouterLink:
         self.endpoint: str | None = None
         self._port = spec.router_port
         self._serving: Any = None
-        self._told: Any = None
+        self._update: Any = None
         self._asked_at_s = 0.0
         self._last_news: list[tuple[int, int, bool]] = []
         self._watch = StuckWatch(ray, f"ray::{RouterActor.__name__}", Suspicion(hung_s=_START_S))
@@ -53,26 +53,26 @@ class RouterLink:
             num_cpus=0, num_gpus=0, max_concurrency=_CONCURRENT_CALLS, scheduling_strategy=strategy
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
-        self._told, self._last_news, self._ended_at_s = None, [], None
+        self._update, self._last_news, self._ended_at_s = None, [], None
         self._watch.forget()
         self._watch.suspicion.hung_s = _START_S
         self._serving = self.actor.serve.remote(self._port)
         self._started_at_s = self._asked_at_s = time.monotonic()
 
     def silent_s(self) -> float:
-        """Return for how long the router owes an answer; 0 while it owes none."""
-        owes = self._told is not None or (self._serving is not None and self.endpoint is None)
+        """Return for how long the router's answer is overdue; 0 if none is."""
+        owes = self._update is not None or (self._serving is not None and self.endpoint is None)
         return time.monotonic() - self._asked_at_s if owes and self.actor is not None else 0.0
 
     def forgive(self, paused_s: float) -> None:
-        """Take some seconds off its silence: those in which nobody listened."""
+        """Subtract seconds from its silence during which this process was paused."""
         self._asked_at_s += paused_s
 
     def trouble_now(self) -> str:
         """Return in one line why requests are not taken now, empty while the router answers."""
         if self.endpoint is None:
             last = f" ({self._trouble})" if self._trouble else ""
-            return f"the router starts{' again' if self._restarts else ''}{last}"
+            return f"the router is starting{' again' if self._restarts else ''}{last}"
         silent_s = self.silent_s()
         return f"the router has not answered for {silent_s:.0f} s" if silent_s > SAID_S else ""
 
@@ -82,7 +82,7 @@ class RouterLink:
         return RouterStatus(restarts=self._restarts, last_trouble=self._trouble, last_trouble_age_s=age_s)
 
     def keep(self, groups: Sequence[ReplicaGroup]) -> None:
-        """Take in what the router answered, and tell it of the replicas: news at once, else each second."""
+        """Process the router's answers and send it the replicas: changes at once, else every second."""
         if self.actor is None:
             if not self._is_over and time.monotonic() > self._start_after_s:
                 self.start()
@@ -93,13 +93,13 @@ class RouterLink:
             self._replace(process_ended(error))
             return
         if self._look_at_silence():
-            self._replace("its process could not be ended")
+            self._replace("its process could not be killed")
             return
         serving = serving_replicas(groups)
         key = [(group.replica, group.starts, group.replica in serving) for group in groups]
         late = time.monotonic() - self._asked_at_s > _TELL_S
-        if self.endpoint is not None and self._told is None and (late or key != self._last_news):
-            self._told = self.actor.update.remote(
+        if self.endpoint is not None and self._update is None and (late or key != self._last_news):
+            self._update = self.actor.update.remote(
                 [_news(group, group.replica in serving) for group in groups]
             )
             self._asked_at_s, self._last_news = time.monotonic(), key
@@ -110,9 +110,9 @@ class RouterLink:
             self._port = self._ray.get(serving)
             self.endpoint = f"http://127.0.0.1:{self._port}"
             self._watch.suspicion.hung_s = _HUNG_S
-        if self._told is not None and self._is_ready(self._told):
-            told, self._told = self._told, None
-            self._ray.get(told)
+        if self._update is not None and self._is_ready(self._update):
+            update, self._update = self._update, None
+            self._ray.get(update)
 
     def _look_at_silence(self) -> bool:
         """Follow up a silence; True when the process was ended in vain. Otherwise its open call fails.
@@ -144,7 +144,7 @@ class RouterLink:
         self._quick_restarts = 0 if steady else self._quick_restarts + 1
         self._restarts += 1
         self._start_after_s = now_s + (pause_s(self._quick_restarts - 1) if self._quick_restarts > 1 else 0.0)
-        self.actor = self.endpoint = self._serving = self._told = None
+        self.actor = self.endpoint = self._serving = self._update = None
         if self._start_after_s <= now_s:
             self.start()
 

@@ -1,4 +1,4 @@
-"""What users asked of a replica and what they got, counted where it goes out; health proofs do not count."""
+"""Counts users' requests and tokens of a replica where they leave it; health checks do not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to run where: the frozen order that a controller carries out."""
+"""The frozen order that a controller carries out: what to run where."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.text import CleanStr
 
 Weights = Literal["checkpoint", "dummy"]
 FULL_SIZE = "full size, on the CPU"
-"""The scale of a checkpoint that is small enough to run as it is on a simulated cluster."""
+"""The scale of a checkpoint that is small enough to run unchanged on a simulated cluster."""
 
 
 class RankPlace(FrozenModel):
@@ -54,7 +54,7 @@ class ModelSource(FrozenModel):
     path: str | None = None
     """Folder with config.json and safetensors, on every node that runs a rank."""
     hub_id: CleanStr | None = None
-    """Hub id whose weights lie in the hub's cache of every node. Without path and hub id: dummy weights."""
+    """Hub id whose weights are in every node's hub cache. Without path and hub id: dummy weights."""
     revision: CleanStr | None = None
     """Commit of the hub's repository that all ranks load; None: what each node's cache holds."""
     without_tokenizer: bool = False
@@ -62,12 +62,12 @@ class ModelSource(FrozenModel):
     config: dict[str, Any]
     """The Hugging Face config that runs (already scaled down on a simulated cluster)."""
     scale: CleanStr | None = None
-    """On a simulated cluster: how much smaller the running model is, in words for the screen."""
+    """On a simulated cluster: how much smaller the running model is, as text for the screen."""
     seed: int = 0
 
     @property
     def weights(self) -> Weights:
-        """Whether the ranks read a checkpoint or make weights of the right shapes up."""
+        """Whether the ranks load a checkpoint or use dummy weights of the right shapes."""
         return "dummy" if self.path is None and self.hub_id is None else "checkpoint"
 
 
@@ -94,7 +94,7 @@ class DeploymentSpec(FrozenModel):
     allowed_hosts: tuple[CleanStr, ...] = ()
     """Host names that the router answers to besides the loopback ones."""
     remarks: tuple[CleanStr, ...] = ()
-    """What differs from what was asked for or planned, a sentence each."""
+    """Differences from the request or the plan, one sentence each."""
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Unpickle, also an order of an older version: Ray restarts its controller and ranks with it."""

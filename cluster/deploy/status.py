@@ -84,7 +84,7 @@ class ReplicaStatus(FromAnyVersion):
 
 
 class RouterStatus(FromAnyVersion):
-    """What became of a deployment's router."""
+    """The state of a deployment's router."""
 
     restarts: int = 0
     last_trouble: CleanStr = ""
@@ -115,10 +115,10 @@ class DeploymentStatus(FromAnyVersion):
     weights: Literal["checkpoint", "dummy"] | None = None
     """Read from a checkpoint, or made up; None while the controller has not answered."""
     remarks: tuple[CleanStr, ...] = ()
-    """What differs from what was asked for or planned."""
+    """Differences from the request or the plan."""
     predicted_tokens_per_s: BandField | None = None
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
     router: RouterStatus = RouterStatus()
     controller_restarts: int = 0
-    """How often Ray started the controller again after it was lost; everything else then starts anew."""
+    """How often Ray restarted the controller after it was lost; everything else is then restarted too."""

@@ -55,7 +55,7 @@ def remove_status(name: str) -> None:
 
 
 class Poster:
-    """Posts a deployment's status again and again from a thread of its own, until `end`."""
+    """Posts a deployment's status periodically from its own thread, until `end`."""
 
     def __init__(self, status: Callable[[], DeploymentStatus]) -> None:
         self._status, self._ended = status, threading.Event()
@@ -63,7 +63,7 @@ class Poster:
         self._thread.start()
 
     def end(self, name: str) -> None:
-        """Post no more, and remove what was posted."""
+        """Stop posting, and remove what was posted."""
         self._ended.set()
         self._thread.join(2 * _PAUSE_S)
         remove_status(name)

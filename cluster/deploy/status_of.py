@@ -50,7 +50,7 @@ def status_of(
 
 
 def other_port(asked: int, endpoint: str | None) -> tuple[str, ...]:
-    """Say that the router listens on another port than was asked for; nothing where none was (0), or yet."""
+    """Return a note if the router listens on another port than requested; () if not, or not yet known."""
     if not asked or endpoint is None or endpoint.endswith(f":{asked}"):
         return ()
     return (f"port {asked} was taken: the router listens on {endpoint.rpartition(':')[2]}",)

@@ -87,7 +87,7 @@ class StuckWatch:
         return reason
 
     def forget(self) -> None:
-        """Begin anew with another process; what was last wrong stays known."""
+        """Start over with another process; the last problem is kept."""
         self._pending, self.suspicion.continued_at_s = None, None
 
     def end(self, actor: Any) -> None:

@@ -1,4 +1,4 @@
-"""A cache keyed by identity: model descriptions are large, frozen and asked about thousands of times."""
+"""A cache keyed by identity: model descriptions are large, frozen and looked up thousands of times."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAX_ENTRIES = 4096
 
 
 class IdentityCache(Generic[Value]):
-    """Remembers a value for (object, key). It holds the object, so that its identity cannot be reused."""
+    """Caches a value per (object, key). It keeps the object alive, so that its id cannot be reused."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._entries: dict[tuple[int, Hashable], tuple[object, Value]] = {}
         self._max_entries = max_entries
 
     def get(self, subject: object, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the remembered value, or make and remember it. Full caches start again empty."""
+        """Return the cached value, or make and cache it. A full cache is cleared."""
         found = self._entries.get((id(subject), key))
         if found is not None:
             return found[1]

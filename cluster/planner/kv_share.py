@@ -1,4 +1,4 @@
-"""Which part of the KV cache a tensor-parallel rank keeps, and why."""
+"""Which part of the KV cache a tensor-parallel rank keeps, and why, as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _looks_latent(model: ModelSpec) -> bool:
 
 
 def kv_share(model: ModelSpec, tp: int) -> str:
-    """Say the share of one rank: heads are split while there are some for each rank, a latent never is."""
+    """Return the share of one rank as text: KV heads are split down to one per rank, a latent never is."""
     if tp == 1:
         return "full KV cache"
     kinds = {layer.attention.kind for layer in model.layers}

@@ -12,7 +12,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.request import PlanRequest
 
 DTYPE_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2}
-"""Bytes an element of a compute dtype, in the spellings people use."""
+"""Bytes per element of a compute dtype, in all common spellings."""
 
 _PACKED_CACHE_BYTES = {
     "fp8": 1.0,
@@ -35,25 +35,25 @@ class Launch:
     """Tokens of the largest forward pass; the memory profile is taken with it."""
     gpu_memory_utilization: float
     utilization_is_default: bool
-    """Nobody set the fraction: an engine that works out one of its own does so."""
+    """The user did not set the fraction, so an engine that computes its own does so."""
     kv_cache_memory_bytes: int | None
-    """Size of each GPU's KV cache given by hand; None: what the budget leaves."""
+    """Size of each GPU's KV cache set by the user; None: what the budget leaves."""
     enforce_eager: bool
     dtype_bytes: int
     """Bytes of an activation element."""
     cache_element_bytes: float
     packs_sparse_latents: bool
-    """Latents that a sparse indexer reads are kept in the engine's own packed form."""
+    """Latents read by a sparse indexer are kept in the engine's own packed form."""
     decode_context_parallel: int
     quantization: str | None
-    """As asked for on the command line."""
+    """As set on the command line."""
 
     def at_utilization(self, fraction: float) -> Launch:
-        """Return the same start with this memory fraction set."""
+        """Return the same launch with this memory fraction."""
         return replace(self, gpu_memory_utilization=fraction, utilization_is_default=False)
 
     def at_length(self, max_model_len: int) -> Launch:
-        """Return the same start for sequences of another length."""
+        """Return the same launch with another max_model_len."""
         return replace(self, max_model_len=max_model_len)
 
 
@@ -66,8 +66,8 @@ def launch_on(
 ) -> Launch:
     """Return what the engine starts with on GPUs of this total (NVML's, in bytes) and type.
 
-    Some defaults depend on the engine's version and on the size of the GPU; None is a GPU of which only the
-    memory is known.
+    Some defaults depend on the engine's version and on the size of the GPU; `gpu` is None if only its memory
+    is known.
     """
     max_len = request.max_model_len or model.max_position
     by_size = _defaults_of_size(engine.defaults, gpu_total_bytes, gpu)
@@ -96,7 +96,7 @@ def utilization(engine: EngineProfile, request: PlanRequest) -> float:
 
 
 def cache_element_bytes(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> float:
-    """Return the bytes of a cached element: as asked for, else as the checkpoint says, else as computed."""
+    """Return bytes per cached element: as requested, else by the checkpoint, else the compute dtype's."""
     asked = request.kv_cache_dtype
     if asked in (None, "auto"):
         stored = model.quantization.kv_cache_dtype if model.quantization else None
@@ -114,13 +114,13 @@ def _dtype_bytes(model: ModelSpec, request: PlanRequest) -> int:
 
 
 def _is_narrow_recipe(model: ModelSpec, request: PlanRequest) -> bool:
-    """Whether 8- or 4-bit floats were asked for by name, without a checkpoint that would say more."""
+    """Return whether FP8 or FP4 quantization was requested by name for an unquantized checkpoint."""
     named = model.quantization if request.quantization else None
     return named is not None and named.weight_format.name in ("fp8", "nvfp4")
 
 
 def _packs_sparse(model: ModelSpec, packed_latents: PackedLatents | None, request: PlanRequest) -> bool:
-    """Whether latents that a sparse indexer reads are kept in the engine's own packed form."""
+    """Return whether latents read by a sparse indexer are kept in the engine's own packed form."""
     if packed_latents is None:
         return False
     by_itself = (

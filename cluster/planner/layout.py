@@ -1,4 +1,4 @@
-"""A layout: how many ways each axis of parallelism divides a model, and on which GPUs it lands."""
+"""A layout: the degree of each axis of parallelism, and the GPUs its ranks are placed on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Layout:
         for name in ("tp", "pp", "dp", "ep"):
             degree = getattr(self, name)
             if degree < 1:
-                raise BadInput(f"{name} is {degree}", "A degree of parallelism is 1 or more")
+                raise BadInput(f"{name} is {degree}", "Parallelism degrees must be at least 1")
 
     @property
     def gpus(self) -> int:
@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def label(self) -> str:
-        """The layout as people write it: 'TP=4, DP=2'; a single GPU is 'DP=1'."""
+        """The layout's usual notation: 'TP=4, DP=2'; a single GPU is 'DP=1'."""
         parts = [f"{name}={n}" for name, n in (("TP", self.tp), ("PP", self.pp), ("DP", self.dp)) if n > 1]
         if self.ep > 1:
             parts.append(f"EP={self.ep}")

@@ -1,4 +1,4 @@
-"""The one entry to the planner: a cluster, a model and a request in, a plan with reasons out."""
+"""The planner's entry point: a cluster, a model and a request in, a plan with reasons out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from cluster.planner.memory import kv_bytes_per_token
 from cluster.planner.placement.survey import survey_cluster
 from cluster.planner.reasons.advice import advice
 from cluster.planner.reasons.compare import compare
-from cluster.planner.reasons.crossing import told_what_crossing_costs
+from cluster.planner.reasons.crossing import with_crossing_note
 from cluster.planner.reasons.decision import decide
-from cluster.planner.reasons.explain import explained, explained_refusals
+from cluster.planner.reasons.explain import with_reasons, with_refusal_reasons
 from cluster.planner.reasons.facts import gather_facts
 from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
@@ -30,7 +30,7 @@ from cluster.planner.workload import build_notes, context_notes, format_notes
 
 
 def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
-    """Return the best layouts of `model` on the GPUs of `cluster` that can be used now, with the reasons.
+    """Return the best layouts of `model` on the currently usable GPUs of `cluster`, with reasons.
 
     Pure: the same input gives the same plan. Raises ClusterviewError only for an engine or version that does
     not exist; a model that fits nowhere is a Plan without a recommendation.
@@ -44,7 +44,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     if request.workload == "training":
         return _training_plan(context)
     found = search_and_name_holders(context)
-    feasible = explained([told_what_crossing_costs(context, one) for one in found.feasible], request, engine)
+    feasible = with_reasons([with_crossing_note(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
     fixes = () if best else plan_fixes(context, found)
@@ -57,7 +57,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
         engine_name=engine.name,
         engine_version=engine.version,
         recommended=best,
-        candidates=(*feasible, *explained_refusals(refused)),
+        candidates=(*feasible, *with_refusal_reasons(refused)),
         decision=decide(context, facts, best),
         comparison=compare(context, facts, best),
         fixes=fixes,
@@ -68,7 +68,7 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
 
 
 def _instead(best: Candidate | None) -> tuple[Fix, ...]:
-    """The recommendation, as what to run in place of a layout that nothing fixes."""
+    """Return the recommendation as the fix of a layout that no change to itself fixes."""
     return () if best is None else (Fix(layout=best.layout),)
 
 
@@ -88,7 +88,7 @@ def _training_plan(context: Context) -> Plan:
         engine_name=context.engine.name,
         engine_version=context.engine.version,
         recommended=best,
-        candidates=(*found.feasible, *explained_refusals(refused)),
+        candidates=(*found.feasible, *with_refusal_reasons(refused)),
         decision=decide_training(context, best),
         comparison=compare_training(context, best),
         fixes=fixes,
@@ -99,7 +99,7 @@ def _training_plan(context: Context) -> Plan:
 
 
 def _kv_bytes_per_token(context: Context) -> float:
-    """Return the bytes of a token on one rank that holds every layer, at the workload's length."""
+    """Return the KV cache bytes per token on one rank with every layer, at the workload's length."""
     model, engine, request = (
         context.model,
         context.engine,

@@ -1,4 +1,4 @@
-"""One replica: a model under one engine, divided over GPUs. Memory, rules and time are worked out on it."""
+"""One replica: a model under one engine, split over GPUs. Memory, rules and time are computed from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RankGpu:
 
     @property
     def usable_free_bytes(self) -> int:
-        """What is free of it: what the driver keeps counts as used in NVML's reading of an idle GPU."""
+        """Free part of it; NVML counts the driver's reserve as used even on an idle GPU."""
         return min(self.free_bytes, self.usable_total_bytes)
 
     @property
@@ -42,7 +42,7 @@ class RankGpu:
 
     @property
     def switched(self) -> bool:
-        """True where the GPUs of a node are joined by an NVLink switch, or may be."""
+        """True if the GPUs of a node are, or may be, connected by an NVLink switch."""
         return self.spec is None or self.spec.nvlink_topology == "nvswitch"
 
 
@@ -56,13 +56,13 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaLinks:
-    """What the groups of a replica communicate over."""
+    """The links that a replica's groups communicate over."""
 
     tp_link: TpLink = "none"
     """The slowest link inside a tensor-parallel group: 'nvlink' within a node, 'nvlink_domain' over nodes of
     one NVLink domain, 'network' across nodes."""
     pp_crosses_node: bool = False
-    """Neighbouring stages sit on different nodes."""
+    """Neighboring stages sit on different nodes."""
     network_bytes_per_s: float | None = None
     """A node's network per direction; None: the usual rate of links.toml."""
     gpus_per_node: int = 8
@@ -72,7 +72,7 @@ class ReplicaLinks:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One full copy of a model: its engine, how that is started, how it is divided, and where it runs."""
+    """One full copy of a model: its engine, launch options, layout, and where it runs."""
 
     model: ModelSpec
     engine: EngineProfile
@@ -83,7 +83,7 @@ class Replica:
     """One for each pipeline stage, in order."""
     links: ReplicaLinks = ReplicaLinks()
     paced_by: GpuSpec | None = None
-    """The slowest GPU type it runs on, for which a pipeline waits; None: that is not known."""
+    """The slowest GPU type it runs on, which sets the pace of a pipeline; None if unknown."""
 
     @property
     def slowest(self) -> GpuSpec:
@@ -101,10 +101,10 @@ class Replica:
         return StageRange(0, 0, self.model.num_layers, True, True)
 
     def started_with(self, launch: Launch) -> Replica:
-        """Return the same replica started otherwise."""
+        """Return the same replica with another launch."""
         return replace(self, launch=launch)
 
 
 def usable_total_bytes(gpu_total_bytes: int) -> int:
-    """Return the total that CUDA reports: what NVML reports less what the driver keeps."""
+    """Return the total that CUDA reports: what NVML reports minus the driver's reserve."""
     return max(0, gpu_total_bytes - DRIVER_RESERVED_BYTES)

@@ -1,4 +1,4 @@
-"""What the user asks for: the workload, the limits, the pins."""
+"""What the user requests: the workload, the limits, the pinned degrees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 """Compute dtypes as engines spell them."""
 
 PINNED_AXES = ("tp", "pp", "dp", "ep")
-"""Axes whose degree a user may ask for."""
+"""Axes whose degree a user may pin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class PlanRequest:
     kv_cache_dtype: str | None = None
     enforce_eager: bool = False
     kv_cache_memory_bytes: int | None = None
-    """Size of each GPU's KV cache given by hand; None: what the budget leaves."""
+    """Size of each GPU's KV cache set by the user; None: what the budget leaves."""
     decode_context_parallel: int = 1
-    """Ranks of a tensor-parallel group over which the tokens of a copied cache are divided."""
+    """Ranks of a tensor-parallel group that split the tokens of a replicated KV cache."""
     input_tokens: int = 1024
     output_tokens: int = 512
     concurrency: int | None = None
-    """Requests in flight in the whole layout; None: as many as KV room and max_num_seqs allow."""
+    """Requests in flight in the whole layout; None: as many as KV cache and max_num_seqs allow."""
     objective: Objective = "throughput"
     ttft_s: float | None = None
     tpot_s: float | None = None
@@ -51,11 +51,11 @@ class PlanRequest:
     """The user named the engine; False: it is a default."""
     engine_version: str | None = None
     load_format: LoadFormat = "auto"
-    """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for made-up ones."""
+    """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for random ones."""
     top: int = 8
 
     @property
     def pins(self) -> dict[str, int]:
-        """The degrees that were asked for, by axis."""
+        """The pinned degrees, by axis."""
         degrees = ((axis, getattr(self, axis)) for axis in PINNED_AXES)
         return {axis: degree for axis, degree in degrees if degree is not None}

@@ -1,4 +1,4 @@
-"""What a plan is: candidates with figures and reasons, a decision path, a comparison. Data only."""
+"""A plan as data: candidates with figures and reasons, a decision path, a comparison."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Rejection:
 
     rule: Rule
     message: str
-    """The figures: 'TP=8 splits 28 heads unevenly'."""
+    """The figures: 'TP=8 does not divide 28 attention heads'."""
     fixes: tuple[Fix, ...] = ()
-    """The nearest changes with which the layout runs, each of which was tried; the least change first."""
+    """Changes with which the layout runs, all of them tried; the smallest change first."""
 
     @property
     def fix(self) -> str:
@@ -66,7 +66,7 @@ class RankMemory:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A prediction with the range its own error on the evidence justifies."""
+    """A prediction with its error band, from measured errors."""
 
     value: float
     low: float
@@ -74,13 +74,13 @@ class Band:
 
 
 class Bottleneck(StrEnum):
-    """What takes most of the time of a decode step, or keeps the batch small."""
+    """What takes most of a decode step's time, or limits the batch."""
 
     MEMORY_BANDWIDTH = "memory bandwidth"
     COMPUTE = "compute"
     ALL_REDUCE = "all-reduce"
     ALL_TO_ALL = "all-to-all"
-    """Between the ranks that share experts, where no tensor-parallel group all-reduces."""
+    """Between the ranks that share experts, if no tensor-parallel group all-reduces."""
     PIPELINE_BUBBLES = "pipeline bubbles"
     KV_ROOM = "KV room"
     HOST = "host"
@@ -103,22 +103,22 @@ class Estimate:
     all_reduces_per_token: int
     bottleneck: Bottleneck
     runs_as: Layout | None = None
-    """The layout that was timed, of one replica, where the engine's recipe runs the ranks in another way than
-    the candidate's layout says; None: as the layout says."""
+    """The layout of one replica that was timed, if the engine's MoE recipe runs the ranks in another way than
+    the candidate's layout; None: the candidate's layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One layout judged on named GPUs."""
+    """One layout evaluated on named GPUs."""
 
     form: Form
     """What each replica is made of."""
     layout: Layout
-    """That of so many replicas."""
+    """The form times the number of replicas."""
     feasible: bool
     rejections: tuple[Rejection, ...] = ()
     placement: Sequence[Placement] = ()
-    """Ordered by replica, stage, rank. On large clusters it is worked out when first looked at."""
+    """Ordered by replica, stage, rank. On large clusters it is computed on first use."""
     span: Span = NOT_PLACED
     """What the replicas span, as placed."""
     stages: tuple[StageRange, ...] = ()
@@ -131,7 +131,7 @@ class Candidate:
     """Requests of max_model_len that fit one replica's cache."""
     estimate: Estimate | None = None
     why: str = ""
-    """One sentence: why it leads, or why it was passed over."""
+    """One sentence: why it is recommended, or why not."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -166,9 +166,9 @@ class Plan:
     model: ModelSpec
     cluster: Cluster
     request: PlanRequest
-    """As asked for."""
+    """As the user made it."""
     lengths: Lengths
-    """Of the requests that it is planned for: as asked for, cut to what one sequence holds."""
+    """Request lengths that the plan is for: the user's, cut to fit one sequence."""
     engine_name: str
     engine_version: str
     recommended: Candidate | None
@@ -177,9 +177,9 @@ class Plan:
     decision: tuple[DecisionStep, ...]
     comparison: tuple[ComparisonColumn, ...] = ()
     fixes: tuple[Fix, ...] = ()
-    """When nothing fits: the changes after which something does, the least one first."""
+    """When nothing fits: the changes after which something does, the smallest first."""
     advice: tuple[str, ...] = ()
     """When nothing fits: by how much, and the fixes as text."""
     num_layouts_considered: int = 0
     kv_bytes_per_token: float | None = None
-    """Cache bytes a token takes, all ranks of one replica without copies (TP=1), at the workload's length."""
+    """KV cache bytes per token over all ranks of one replica without copies (TP=1), at this length."""

@@ -1,4 +1,4 @@
-"""The rules that may refuse a layout, under the names that the JSON contract fixes."""
+"""The rules that may refuse a layout, with the names used in JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 class Rule(StrEnum):
     """Why a layout cannot run. Scripts outside read these names: add to them, never rename."""
 
-    # Shapes: what a degree does not divide.
+    # Shapes that a degree must divide.
     HEADS_NOT_DIVISIBLE = "heads_not_divisible"
     KV_HEADS_NOT_DIVISIBLE = "kv_heads_not_divisible"
     INTERMEDIATE_NOT_DIVISIBLE = "intermediate_not_divisible"
@@ -18,7 +18,7 @@ class Rule(StrEnum):
     EXPERTS_NOT_DIVISIBLE = "experts_not_divisible"
     CONTEXT_NOT_DIVISIBLE = "context_not_divisible"
     TOO_FEW_LAYERS = "too_few_layers"
-    # The engine, and what the GPUs compute with.
+    # Engine and GPU support.
     ENGINE_UNSUPPORTED = "engine_unsupported"
     PP_UNSUPPORTED = "pp_unsupported"
     DTYPE_UNSUPPORTED = "dtype_unsupported"
@@ -29,7 +29,7 @@ class Rule(StrEnum):
     GRAPHS_DO_NOT_FIT = "graphs_do_not_fit"
     MAX_LEN_EXCEEDS_KV = "max_len_exceeds_kv"
     MAX_LEN_EXCEEDS_MODEL = "max_len_exceeds_model"
-    # The GPUs that there are.
+    # Available GPUs.
     NOT_ENOUGH_GPUS = "not_enough_gpus"
     MIXED_GPUS = "mixed_gpus"
     CROSSES_ISLAND = "crosses_island"
@@ -48,4 +48,4 @@ MEMORY_RULES = frozenset(
         Rule.GPU_BUSY,
     }
 )
-"""What more memory, free memory or deeper pipelines may fix."""
+"""Rules that more memory, freed memory or deeper pipelines may fix."""

@@ -1,4 +1,4 @@
-"""What one rank holds of a weight: features, copies and bytes, by how the weight is split."""
+"""One rank's shard of a weight: features, copies and bytes, by how the weight is split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.catalog.model_spec import Attention, Split, Tensor
 
 @dataclass(frozen=True, slots=True)
 class ShardRules:
-    """How an engine divides weights: degrees, and the paddings it adds."""
+    """How an engine splits weights: degrees, and the paddings it adds."""
 
     tp: int = 1
     expert_ranks: int = 1

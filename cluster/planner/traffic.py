@@ -1,4 +1,4 @@
-"""The requests that a layout is planned for: lengths that one sequence holds, how many, and how soon."""
+"""The traffic that a layout is planned for: request lengths, concurrency and latency limits."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests of one length in a steady stream, and the limits on answering them."""
+    """A steady stream of requests of one length, and its latency limits."""
 
     lengths: Lengths
     concurrency: int | None = None
-    """Requests in flight in the whole layout; None: as many as KV room and max_num_seqs allow."""
+    """Requests in flight in the whole layout; None: as many as KV cache and max_num_seqs allow."""
     objective: Objective = "throughput"
     ttft_s: float | None = None
     tpot_s: float | None = None
 
 
 def traffic_of(request: PlanRequest, lengths: Lengths) -> Traffic:
-    """Return the traffic that a request asks for, at these lengths."""
+    """Return the traffic of a plan request, at these lengths."""
     return Traffic(lengths, request.concurrency, request.objective, request.ttft_s, request.tpot_s)
 
 
 def fit_lengths(request: PlanRequest, model: ModelSpec) -> tuple[Lengths, tuple[str, ...]]:
-    """Return lengths that one sequence holds, in the proportion asked for, and a note if they were cut."""
+    """Return the requested lengths, scaled down to fit one sequence if needed, and a note if they were."""
     lengths = Lengths(request.input_tokens, request.output_tokens)
     longest = request.max_model_len or model.max_position
     if request.workload == "training" or longest < 2 or lengths.total <= longest:
@@ -46,7 +46,7 @@ def fit_lengths(request: PlanRequest, model: ModelSpec) -> tuple[Lengths, tuple[
     tokens_in = min(longest - 1, max(1, lengths.input_tokens * longest // lengths.total))
     cut = Lengths(tokens_in, longest - tokens_in)
     note = (
-        f"{lengths.input_tokens:,} + {lengths.output_tokens:,} tokens are longer than a sequence may be: "
+        f"{lengths.input_tokens:,} + {lengths.output_tokens:,} tokens exceed the longest sequence: "
         f"planned for {cut.input_tokens:,} in, {cut.output_tokens:,} out"
     )
     return cut, (note,)

@@ -1,4 +1,4 @@
-"""The same model with smaller weights, to say what a quantised variant would change."""
+"""The same model with weights in another format, to see what a quantized variant would change."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ VARIANTS = (
 
 
 FULL_SIZE = Variant("16-bit", "", WeightFormat("bf16", 16))
-"""Weights as they were before they were quantised."""
+"""Weights as they were before quantization."""
 
 
 def stored_as(model: ModelSpec, variant: Variant) -> ModelSpec:
     """Return the model with its layers' matrices in the variant's format; embedding, head and norms stay.
 
-    It is the same object for the same model, so that what is known of it is found again.
+    The same model gives the same object, so that cached figures are found again.
     """
     return _cache.get(model, variant.name, lambda: _stored_as(model, variant))
 
@@ -55,7 +55,7 @@ def _stored_as(model: ModelSpec, variant: Variant) -> ModelSpec:
 
 
 def smaller_variants(model: ModelSpec) -> list[Variant]:
-    """Return the variants that take less room than the model as it is."""
+    """Return the variants smaller than the model's current weights."""
     bits = max((tensor.format.bits for layer in model.layers for tensor in layer.tensors), default=16)
     if model.quantization is not None:
         bits = model.quantization.weight_format.bits

@@ -133,7 +133,7 @@ def test_the_refusal_names_the_first_version() -> None:
     spec = replace(llama_8b(), architecture="Qwen3MoeForCausalLM")
     found = layout_rejections(spec, WHOLE, None, load_engine("vllm", "0.7.0"), PlanRequest())
     assert [r.message for r in found] == [
-        "vllm 0.7.0 does not run Qwen3MoeForCausalLM: vllm has it from 0.8.4 on"
+        "vllm 0.7.0 does not support Qwen3MoeForCausalLM; vllm 0.8.4 and later do"
     ]
 
 

@@ -235,7 +235,7 @@ def make_candidates(cluster: Cluster) -> tuple[Candidate, ...]:
         _refused(
             Layout(tp=3, dp=2),
             Rule.HEADS_NOT_DIVISIBLE,
-            "TP=3 splits 64 heads unevenly",
+            "TP=3 does not divide 64 attention heads",
             Fix(layout=Layout(tp=4)),
             Fix.of(engine="builtin", engine_version=None),
         ),

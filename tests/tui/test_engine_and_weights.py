@@ -35,7 +35,7 @@ from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines
 
-REMARK = "sequences of at most 4,096 tokens run (the model takes 131,072)"
+REMARK = "the maximum sequence length is 4,096 tokens (requested: 8,192)"
 PLANNED = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.33.0")
 OWN = EngineInUse(name="builtin", version="0.1.0", planned_for="builtin 0.1.0")
 
@@ -97,7 +97,7 @@ async def test_the_header_shows_dummy_weights_on_real_gpus(weights: str, shown: 
 def test_the_key_rejects_what_the_command_rejects() -> None:
     plan = make_plan(make_cluster())
     asked = replace(plan.request, engine="sglang", engine_asked=True)
-    with pytest.raises(BadInput, match="only the built-in engine can be started, not sglang"):
+    with pytest.raises(BadInput, match="only the built-in engine can be deployed, not sglang"):
         order_now(replace(plan, request=asked), plan.candidates[0], ())
 
 

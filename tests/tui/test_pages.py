@@ -47,7 +47,7 @@ async def test_details_of_a_rejected_layout_show_rule_and_fix() -> None:
         await pilot.press(*["down"] * 7, "enter")
         await pilot.pause()
         text = screen_text(app)
-    assert "TP=3 splits 64 heads unevenly" in text
+    assert "TP=3 does not divide 64 attention heads" in text
 
 
 async def test_model_picker_filters_and_answers() -> None:

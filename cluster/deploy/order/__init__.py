@@ -1,4 +1,4 @@
-"""From a plan to an order: one pure core under the key `d` and `clusterview deploy`.
+"""From a plan to an order: one pure core for the key `d` and `clusterview deploy`.
 
 Whatever a clock, a file, the environment or a session knows comes in as a value (`OrderTerms`, and the
 `ModelOrigin` that the plan's model carries), so the same input always gives the same order.

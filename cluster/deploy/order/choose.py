@@ -9,11 +9,11 @@ from cluster.planner.result import Candidate, Plan
 
 
 def choose_candidate(plan: Plan) -> Candidate:
-    """Return the best layout that can be started; DeployFailed says by how much none fits."""
+    """Return the best layout that can be started; DeployFailed says why none fits."""
     simulated = plan.cluster.simulated
     candidate = next((item for item in plan.candidates if runs_layout(item, simulated)), plan.recommended)
     if candidate is None:
-        # The planner knows engines that this product plans for and does not start.
+        # The planner knows engines that this product can plan for but not start.
         elsewhere = any(name == "engine" for fix in plan.fixes[:1] for name, _ in fix.options)
         more = "; other engines are for planning only, they cannot be started" if elsewhere else ""
         raise DeployFailed(f"{plan.model.name}: no layout fits", "; ".join(plan.advice[:2]) + more)
@@ -21,16 +21,16 @@ def choose_candidate(plan: Plan) -> Candidate:
 
 
 def runs_layout(candidate: Candidate, simulated: bool) -> bool:
-    """True for a feasible layout that the built-in engine can run, or stand in for on a simulated cluster."""
+    """True for a feasible layout that the built-in engine can run, or its stand-in if simulated."""
     layout = candidate.layout
     return candidate.feasible and not layout.dp_attention and (simulated or layout.ep == 1)
 
 
 def why_not_runnable(plan: Plan, candidate: Candidate) -> ClusterviewError | None:
-    """Return why the built-in engine cannot run a layout of `plan`; None where nothing speaks against it.
+    """Return why the built-in engine cannot run a layout of `plan`; None if it can.
 
-    Answers within a millisecond or so, for a screen that says it before anybody asks. Whether the layout
-    still fits the memory of the built-in engine is found out by `make_order` only.
+    Takes about a millisecond, so a screen can show it up front. Whether the layout also fits the built-in
+    engine's memory is only checked by `make_order`.
     """
     try:
         running_model(plan, candidate)
@@ -65,10 +65,10 @@ def _check_layout(candidate: Candidate, simulated: bool) -> None:
     if candidate.layout.dp_attention:
         raise BadInput(
             f"{candidate.label}: the built-in engine does not support data-parallel attention",
-            "Deploy a layout of TP, PP and DP",
+            "Choose a layout with TP, PP and DP only",
         )
     if not runs_layout(candidate, simulated):
         raise BadInput(
             f"{candidate.label}: the built-in engine does not support expert parallelism",
-            "Deploy a layout of TP, PP and DP",
+            "Choose a layout with TP, PP and DP only",
         )

@@ -1,4 +1,4 @@
-"""The engine that a deployment runs, and a layout judged for it, whichever engine the plan was made for."""
+"""The engine that a deployment runs, and a layout replanned for it, whichever engine the plan was for."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def engine_for(plan: Plan) -> EngineInUse:
 def judged_for_builtin(plan: Plan, candidate: Candidate, limits: RankLimits) -> Candidate:
     """Return `candidate` on the same GPUs with the memory and time of the built-in engine.
 
-    Engines differ in their overheads and in what they do with memory that is left, so a plan for another one
-    would be compared with the wrong measurement. Raises DeployFailed where the built-in one cannot run it.
+    Engines differ in their overheads and in how they use the remaining memory, so figures planned for another
+    engine must not be compared with measurements. Raises DeployFailed if the built-in one cannot run it.
     """
     if plan.engine_name == BUILTIN:
         return candidate
-    # The whole planner, which a screen that only asks `engine_for` does not need.
+    # Imports the whole planner, which a screen that only calls `engine_for` does not need.
     from cluster.planner.plan import plan as make_plan
 
     layout = candidate.layout
@@ -51,7 +51,7 @@ def judged_for_builtin(plan: Plan, candidate: Candidate, limits: RankLimits) -> 
     judged = next((one for one in answer.candidates if one.layout == layout), None)
     if judged is None or not judged.feasible:
         refusal = judged.rejections[0] if judged and judged.rejections else None
-        reason = refusal.message if refusal else "it finds no GPUs for it"
+        reason = refusal.message if refusal else "it has no usable GPUs"
         raise DeployFailed(
             f"{candidate.label} is feasible for {plan.engine_name} but not for the built-in engine: {reason}",
             refusal.fix if refusal else f"Plan again with --engine {BUILTIN}",

@@ -1,4 +1,4 @@
-"""How much a rank is started with: the longest sequence, how many at once, and in which dtype."""
+"""The limits a rank is started with: sequence length, concurrent sequences, and dtype."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RankLimits:
 
 
 def limits_for(plan: Plan, candidate: Candidate, max_position: int, dtype: str) -> RankLimits:
-    """Return what was asked for, bounded by `max_position` of the model that runs and by the room planned.
+    """Return the requested limits, bounded by the running model's `max_position` and the planned KV cache.
 
     A stand-in on a simulated cluster runs on the CPU and gets smaller limits.
     """

@@ -1,4 +1,4 @@
-"""The order itself: which model runs, on which GPUs, with how much cache, and under which name."""
+"""Make an order: which model runs, on which GPUs, with how much KV cache, and under which name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What an order needs beside a plan and one of its layouts."""
+    """What an order needs besides a plan and one of its layouts."""
 
     created_at_s: float
     """Now, in Unix time."""
@@ -73,13 +73,13 @@ def make_order(plan: Plan, candidate: Candidate, terms: OrderTerms) -> Deploymen
 
 
 def check_name(name: str | None, taken: Collection[str]) -> None:
-    """Raise BadInput for a name that a deployment has already."""
+    """Raise BadInput for a name that a deployment already has."""
     if name in taken:
-        raise BadInput(f"there is a deployment named {name} already", "Stop it, or choose a name")
+        raise BadInput(f"a deployment named {name} already exists", "Stop it or choose another name")
 
 
 def free_name(model_name: str, taken: Collection[str]) -> str:
-    """Return a short name such as 'llama-3.1-8b' for a deployment, with a number where it is taken."""
+    """Return a short name such as 'llama-3.1-8b' for a deployment, with a number if it is taken."""
     last = model_name.rstrip("/").removesuffix("/config.json").rpartition("/")[2]
     base = re.sub(r"[^a-z0-9.]+", "-", last.lower()).strip("-.")[:LONGEST_NAME] or "model"
     number, name = 1, base
@@ -106,7 +106,7 @@ def _rank_place(
 
 
 def _layers(candidate: Candidate, stage: int) -> tuple[int, int] | None:
-    """Return the layers of a stage as planned: uneven where memory, or the ends of a model, ask for it."""
+    """Return the layers of a stage as planned: uneven if memory or the model's ends need it."""
     if len(candidate.stages) < 2:
         return None
     planned = candidate.stages[stage]

@@ -1,4 +1,4 @@
-"""How a deployment differs from what was asked for or planned, in a sentence each."""
+"""How a deployment differs from the request or the plan, one sentence per difference."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cluster.units import format_gib
 
 
 def remarks_on(plan: Plan, candidate: Candidate, limits: RankLimits) -> tuple[str, ...]:
-    """Return a sentence for each difference between the request and what starts with these limits."""
+    """Return one sentence for each difference between the request and what starts with these limits."""
     request = plan.request
     found = [*_length(plan, limits.max_model_len)]
     if request.max_num_seqs is not None and limits.max_num_seqs < request.max_num_seqs:
-        found.append(f"{limits.max_num_seqs:,} sequences run at once (asked for {request.max_num_seqs:,})")
+        found.append(f"{limits.max_num_seqs:,} sequences run at once (requested: {request.max_num_seqs:,})")
     simulated = plan.cluster.simulated
     found.extend(_stand_in(request, limits.dtype) if simulated else _cache(request, candidate))
     return tuple(found)
@@ -27,25 +27,26 @@ def _length(plan: Plan, max_model_len: int) -> Iterator[str]:
     if max_model_len >= wanted:
         return
     if plan.request.max_model_len is not None:
-        why = f"asked for {wanted:,}"
+        why = f"requested: {wanted:,}"
     else:
-        why = f"the model takes {wanted:,}" + ("" if plan.cluster.simulated else "; --max-model-len sets it")
-    yield f"sequences of at most {max_model_len:,} tokens run ({why})"
+        change = "" if plan.cluster.simulated else "; --max-model-len changes it"
+        why = f"the model supports {wanted:,}{change}"
+    yield f"the maximum sequence length is {max_model_len:,} tokens ({why})"
 
 
 def _cache(request: PlanRequest, candidate: Candidate) -> Iterator[str]:
-    """The built-in engine takes cache for max_num_seqs sequences of full length, and no more."""
+    """The built-in engine allocates KV cache for max_num_seqs full-length sequences, and no more."""
     asked, memory = request.kv_cache_memory_bytes, candidate.memory_per_gpu
     if asked is not None and memory is not None and memory.kv_cache_bytes < asked:
+        size, requested = format_gib(memory.kv_cache_bytes), format_gib(asked)
         yield (
-            f"the KV cache takes {format_gib(memory.kv_cache_bytes)} a GPU (asked for {format_gib(asked)}); "
-            "--max-num-seqs makes it larger"
+            f"the KV cache takes {size} per GPU (requested: {requested}); raise --max-num-seqs to enlarge it"
         )
 
 
 def _stand_in(request: PlanRequest, dtype: str) -> Iterator[str]:
     if request.dtype is not None and request.dtype != dtype:
-        yield f"the stand-in computes in {dtype} (asked for {request.dtype})"
+        yield f"the stand-in computes in {dtype} (requested: {request.dtype})"
     options = planned_only(request, dtype)
     if options:
-        yield f"the plan takes {' and '.join(options)} into account; the stand-in does not"
+        yield f"the plan uses {' and '.join(options)}; the stand-in does not"

@@ -1,4 +1,4 @@
-"""Whether a deployment can be what was asked for: the same checks for the screen and for the command."""
+"""Whether a request can be deployed: the same checks for the screen and the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AUTOMATIC = ("auto", "none")
 
 
 def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
-    """Raise BadInput for whatever was asked for and would not be done; nothing is dropped in silence.
+    """Raise BadInput for every requested option that would not be honored; none is silently ignored.
 
     On a simulated cluster a stand-in runs, so options of memory and speed may shape the plan alone
     (`planned_only` names them). An engine that cannot be started is refused there too. `dtype` is what the
@@ -22,7 +22,7 @@ def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = 
     """
     _check_engine(request)
     if request.workload == "training":
-        raise BadInput("training is planned, but cannot be started", "Plan with --dry-run")
+        raise BadInput("training can be planned but not deployed", "Plan with --dry-run")
     ignored = () if simulated else planned_only(request, dtype)
     if ignored:
         raise BadInput(
@@ -34,12 +34,12 @@ def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = 
 def _check_engine(request: PlanRequest) -> None:
     if request.engine_asked and request.engine != BUILTIN:
         raise BadInput(
-            f"only the built-in engine can be started, not {request.engine}",
+            f"only the built-in engine can be deployed, not {request.engine}",
             f"Deploy with --engine {BUILTIN}, or plan: clusterview --dry-run --engine {request.engine}",
         )
     if request.engine_version is not None:
         raise BadInput(
-            f"the built-in engine is started in this version only, not {request.engine_version}",
+            f"the built-in engine can only be deployed in this version, not {request.engine_version}",
             "Deploy without --engine-version, or plan with it: clusterview --dry-run",
         )
 
@@ -59,7 +59,7 @@ def _planned_only(request: PlanRequest, dtype: str | None) -> Iterator[str]:
         yield f"--decode-context-parallel-size {request.decode_context_parallel}"
     share = engine.budget.default_utilization
     if request.gpu_memory_utilization is not None and request.gpu_memory_utilization > share:
-        yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (it takes {share:g} at most)"
+        yield f"--gpu-memory-utilization {request.gpu_memory_utilization:g} (maximum {share:g})"
     chunk_tokens = engine.defaults.max_num_batched_tokens
     if request.max_num_batched_tokens not in (None, chunk_tokens):
-        yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps take {chunk_tokens})"
+        yield f"--max-num-batched-tokens {request.max_num_batched_tokens} (its steps are {chunk_tokens})"

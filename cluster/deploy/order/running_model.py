@@ -1,4 +1,4 @@
-"""Which model a deployment really runs: the checkpoint, dummy weights of its shapes, or a scaled stand-in."""
+"""Which model a deployment runs: the checkpoint, dummy weights of its shapes, or a scaled-down stand-in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.runtime.scale import scale_config
 from cluster.units import GIB
 
 LARGEST_ON_CPU_BYTES = 1 * GIB
-"""A checkpoint up to this size runs as it is on a simulated cluster; a larger one is scaled down."""
+"""A checkpoint up to this size runs unchanged on a simulated cluster; a larger one is scaled down."""
 _DUMMY: LoadFormat = "dummy"
 
 
@@ -37,34 +37,34 @@ def choose_model(plan: Plan, layout: Layout) -> RunningModel:
     """
     origin = plan.model.origin
     if origin is None:
-        raise BadInput(f"{plan.model.name} was not loaded from anywhere", "Load it by name, folder or file")
+        raise BadInput(f"{plan.model.name} has no known source", "Load it by name, folder or file")
     source = _stand_in(plan, origin, layout) if plan.cluster.simulated else _real(plan, origin)
     checked = read_model_config(source.config)
     return RunningModel(source, checked.max_position, checked.num_layers == plan.model.num_layers)
 
 
 def _stand_in(plan: Plan, origin: ModelOrigin, layout: Layout) -> ModelSource:
-    """Return the checkpoint where it is small enough for the CPU, else a scaled model with dummy weights."""
+    """Return the checkpoint if it is small enough for the CPU, else a scaled-down one with dummy weights."""
     name, config = plan.model.name, origin.config
     fits = origin.has_weights and plan.model.weights_bytes <= LARGEST_ON_CPU_BYTES
     if fits and plan.request.load_format != _DUMMY:
         return ModelSource(name=name, path=origin.folder, config=dict(config), scale=FULL_SIZE)
     if plan.request.load_format == "safetensors":
         raise BadInput(
-            f"a simulated cluster runs a scaled stand-in of {name}, whose weights are made up",
-            "Leave out --load-format safetensors; a checkpoint folder of up to 1 GiB runs as it is",
+            f"a simulated cluster runs a scaled-down stand-in of {name} with dummy weights",
+            "Leave out --load-format safetensors; a checkpoint folder of up to 1 GiB runs unchanged",
         )
     scaled, scale = scale_config(plan.model, layout.tp, layout.pp)
     return ModelSource(name=name, config=scaled, scale=scale)
 
 
 def _real(plan: Plan, origin: ModelOrigin) -> ModelSource:
-    """Return the model as planned: from a folder or the nodes' hub caches, or made up where asked for."""
+    """Return the model as planned: from a folder or the nodes' hub caches, or dummy if requested."""
     name, config = plan.model.name, dict(origin.config)
     if plan.model.quantization is not None and "quantization_config" not in config:
         raise BadInput(
             f"{name} is planned with {plan.model.quantization.method} weights, which the built-in engine "
-            "does not run",
+            "does not support",
             "Deploy the unquantized model, or plan with --dry-run",
         )
     if plan.request.load_format == _DUMMY:
@@ -74,6 +74,6 @@ def _real(plan: Plan, origin: ModelOrigin) -> ModelSource:
     if origin.hub_id is not None:
         return ModelSource(name=name, hub_id=origin.hub_id, config=config)
     raise BadInput(
-        f"{origin.config_file or name} describes a model and has no weights",
+        f"{origin.config_file or name} has a config but no weights",
         "Name a folder with config.json and safetensors, or use --load-format dummy",
     )

@@ -1,4 +1,4 @@
-"""The band around an estimate, from the errors that estimates of its class showed on the evidence."""
+"""The error band around an estimate, from the measured errors of estimates of its class."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from cluster.planner.layout import Layout
 from cluster.planner.result import Band
 
 UNKNOWN_WIDENING = 1.5
-"""A model planned from generic fields, or links nobody described: the band is this much wider each way."""
+"""The band is wider by this factor each way for models planned from generic config fields."""
 
 
 def layout_class(model: ModelSpec, layout: Layout, *, served: bool = False) -> str:
-    """Return the class whose errors hold: 'served', 'pipelined', 'experts' or 'dense'."""
+    """Return the class whose measured errors apply: 'served', 'pipelined', 'experts' or 'dense'."""
     if served:
         return "served"
     if layout.pp > 1:

@@ -10,7 +10,7 @@ from cluster.planner.replica import Replica
 from cluster.planner.traffic import Traffic
 
 HALVINGS = 12
-"""Steps of the search for the largest batch within the limits: a part in 4,096."""
+"""Bisection steps to the largest batch within the limits: precise to 1 in 4,096."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class BatchLimit:
 def batch_limit(replica: Replica, requests: float | None, stream: Stream, room: float) -> BatchLimit:
     """Return the batch that KV room, max_num_seqs, the step's token budget and the concurrency allow.
 
-    `requests` are those in flight in this replica, None for as many as it takes; `room` is the sequences that
-    its cache holds, over all its ranks.
+    `requests` are those in flight in this replica, None for no limit; `room` is the number of sequences that
+    fit the KV cache of all its ranks.
     """
     layout = replica.layout
     ranks = layout.attention_ranks
@@ -42,8 +42,8 @@ def batch_limit(replica: Replica, requests: float | None, stream: Stream, room: 
 
 
 def largest_within(at: Callable[[float], ReplicaState], limit: float, traffic: Traffic) -> ReplicaState:
-    """Return the state at the largest batch that keeps the TTFT and TPOT limits; where even one request at a
-    time misses them, at that, which comes nearest."""
+    """Return the state at the largest batch that meets the TTFT and TPOT limits; if even batch 1 misses them,
+    the state at batch 1, which comes closest."""
     top = at(limit)
     if _within(top, traffic) or limit <= 1:
         return top

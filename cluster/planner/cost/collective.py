@@ -59,7 +59,7 @@ def link_for(kind: str, ranks: int, gpu: GpuSpec, links: ReplicaLinks) -> Link:
     latency_s, fraction = _latency_s(spec, ranks), _fraction(spec, ranks)
     measured = _measured(kind, ranks, links)
     if measured is not None:
-        # Measured over another number of ranks, it is scaled as the constants scale.
+        # If it was measured over another number of ranks, scale it the way the constants scale.
         return Link(
             kind=kind,
             ranks=ranks,
@@ -91,7 +91,7 @@ def _fraction(spec: LinkSpec, ranks: int) -> float:
 
 
 def _usable_kind(kind: str, ranks: int, gpu: GpuSpec) -> str:
-    """A bridge joins two GPUs; a larger group over it is as fast as PCIe."""
+    """Return the link that sets the pace: an NVLink bridge joins two GPUs, so larger groups use PCIe."""
     if kind == "none" or (kind == "nvlink" and not gpu.nvlink_bytes_per_s):
         return "pcie"
     if kind == "nvlink" and gpu.nvlink_topology == "bridge" and ranks > 2:

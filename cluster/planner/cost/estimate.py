@@ -1,4 +1,4 @@
-"""Time and throughput of replicas of one kind."""
+"""Time and throughput of identical replicas."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from cluster.planner.result import Bottleneck, Estimate
 from cluster.planner.traffic import Traffic
 
 SERVED_BATCH = 32
-"""From this batch on an HTTP server's own losses widen the band."""
+"""From this batch on, the overhead of an HTTP server widens the band."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """Replicas at work in the steady state, and at the asked concurrency."""
+    """Replicas in steady state, and at the requested concurrency."""
 
     replica: Replica
     state: ReplicaState
     timed: ReplicaState
     limit: BatchLimit
     busy: float
-    """Replicas that have a request."""
+    """Number of replicas with at least one request."""
 
     @property
     def throughput_tokens_per_s(self) -> float:
@@ -40,7 +40,7 @@ class _Operation:
 
 
 def estimate(memory: ReplicaMemory, traffic: Traffic, count: int = 1) -> Estimate:
-    """Predict TTFT, TPOT and output tokens a second of `count` such replicas together in steady state.
+    """Predict TTFT, TPOT and output tokens per second of `count` such replicas together in steady state.
 
     The traffic's concurrency is spread over the replicas; without one each takes the largest batch that KV
     room, max_num_seqs and the limits on TTFT and TPOT allow, and the objective 'latency' takes TTFT and TPOT
@@ -77,9 +77,9 @@ def _operate(replica: Replica, room: Sequence[int], traffic: Traffic, count: int
 
 
 def _recipe_shares_experts(replica: Replica, traffic: Traffic) -> bool:
-    """Whether the engine's recipe for experts runs TP ranks as attention-DP ranks with EP here.
+    """Return whether the engine's MoE recipe runs these TP ranks as attention-DP ranks with EP.
 
-    Only for engines whose timing data say so, and for more than one request at a time.
+    Only for engines whose timing data say so, and at concurrency above one.
     """
     layout, alone = replica.layout, traffic.concurrency == 1
     alone |= traffic.objective == "latency" and traffic.concurrency is None
@@ -88,14 +88,14 @@ def _recipe_shares_experts(replica: Replica, traffic: Traffic) -> bool:
 
 
 def _as_attention_dp(replica: Replica) -> Replica:
-    """Return the replica with each of its TP ranks an attention rank of its own; experts are shared."""
+    """Return the replica with every TP rank as its own attention rank; experts are shared."""
     ranks = replica.layout.tp
     layout = Layout(tp=1, pp=replica.layout.pp, dp=ranks, ep=ranks, dp_attention=True)
     return replace(replica, layout=layout)
 
 
 def _room_beside_whole_attention(memory: ReplicaMemory, wide: Replica) -> tuple[int, ...]:
-    """Return the bytes of each stage's pool less the attention weights that now stand whole on every rank."""
+    """Return each stage's pool bytes less the attention weights, which every rank now keeps in full."""
     split = memory.replica
     more = max(_weights_bytes(wide, rank.stage) - _weights_bytes(split, rank.stage) for rank in split.ranks)
     return tuple(max(0, room - max(0, more)) for room in room_bytes(memory))
@@ -106,7 +106,7 @@ def _weights_bytes(replica: Replica, stage: StageRange) -> int:
 
 
 def _with_queue(state: ReplicaState, stream: Stream, in_flight: float) -> ReplicaState:
-    """Requests beyond the batch wait for a place: Little's law gives the whole time from the rate."""
+    """Add the queueing time of requests beyond the batch, by Little's law."""
     served_per_s = state.throughput_tokens_per_s / stream.output_tokens
     queued_s = in_flight / served_per_s - state.residence_s
     return replace(state, ttft_s=state.ttft_s + queued_s) if queued_s > 1e-6 * state.residence_s else state

@@ -1,4 +1,4 @@
-"""How many requests a replica's cache holds, at the length this workload reaches."""
+"""How many requests fit a replica's KV cache, at the length this workload reaches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _kept: IdentityCache[int] = IdentityCache()
 
 
 def room_bytes(memory: ReplicaMemory) -> tuple[int, ...]:
-    """Return the bytes of each stage's pool on one rank, whole blocks of it."""
+    """Return the bytes of each stage's pool on one rank, in whole blocks."""
     pairs = zip(memory.pools, memory.ranks, strict=True)
     return tuple(pool.num_blocks(rank.kv_cache_bytes) * pool.block_bytes for pool, rank in pairs)
 
@@ -22,8 +22,8 @@ def room_bytes(memory: ReplicaMemory) -> tuple[int, ...]:
 def sequences_in_room(replica: Replica, room: Sequence[int], kept_tokens: float) -> float:
     """Return the sequences of `kept_tokens` that pools of these bytes hold, over all attention ranks.
 
-    Windows and states make a token dearer in a shorter sequence, so bytes are divided by the bytes at this
-    length; the stage with the least room decides.
+    Sliding windows and recurrent state make short sequences cost more per token, so bytes are divided by the
+    bytes at this length; the stage with the least room decides.
     """
     tokens = max(1, round(kept_tokens))
     each = [sequence_bytes(replica, stage, tokens) for stage in replica.stages]
@@ -32,7 +32,7 @@ def sequences_in_room(replica: Replica, room: Sequence[int], kept_tokens: float)
 
 
 def sequence_bytes(replica: Replica, stage: StageRange, tokens: int) -> int:
-    """Return the bytes that a decoded sequence of `tokens` takes of one rank's pool, whole blocks of it."""
+    """Return the bytes that a decoded sequence of `tokens` takes in one rank's pool, in whole blocks."""
     engine, launch = replica.engine, replica.launch
     kept = (launch.cache_element_bytes, launch.packs_sparse_latents, launch.decode_context_parallel)
     key = (replica.layout.tp, stage.first, stage.end, tokens, engine.name, engine.version, kept)

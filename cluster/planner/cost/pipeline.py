@@ -1,4 +1,4 @@
-"""Stages in a row: how long a token takes through them, and how long until the next one may follow."""
+"""Pipeline timing: latency of one pass through all stages, and time until the next pass can start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cluster.planner.cost.roofline import Load, StageTime, stage_time
 
 @dataclass(frozen=True, slots=True)
 class PassTime:
-    """A micro-batch's way through the stages."""
+    """One micro-batch's pass through the stages."""
 
     latency_s: float
-    """All stages and sends in turn."""
+    """Sum over all stages and sends."""
     slowest_s: float
     """The stage that paces the pipeline."""
     slowest: StageTime
@@ -47,11 +47,11 @@ def _sends(replica: ReplicaWork, load: Load) -> float:
 
 
 def with_host(gpu_s: float, host_s: float, overlap: float) -> float:
-    """Join GPU and host time of a step: `overlap` of the shorter one hides behind the longer."""
+    """Combine GPU and host time of a step: `overlap` of the shorter one is hidden behind the longer."""
     return max(gpu_s, host_s) + (1.0 - overlap) * min(gpu_s, host_s)
 
 
 def cycle_time_s(single: PassTime, micro_batches: int) -> float:
-    """Return the time in which every one of `micro_batches` gets one step: paced by the slowest stage, or,
-    with too few of them to fill the stages, by the way through all of them (pipeline bubbles)."""
+    """Return the time in which each of `micro_batches` gets one step: paced by the slowest stage, or by the
+    pass through all stages if there are too few micro-batches to fill them (pipeline bubbles)."""
     return max(single.latency_s, micro_batches * single.slowest_s)

@@ -18,12 +18,12 @@ from cluster.catalog.timing_spec import (
 )
 
 USUAL_FRACTION = 0.5
-"""What is achieved of a dtype's rate where nobody measured it."""
+"""Achieved share of a dtype's datasheet rate if it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the cost model divides by."""
+    """Achieved rates: the divisors of the cost model."""
 
     weights_bytes_per_s: float
     cache_bytes_per_s: float
@@ -41,9 +41,9 @@ class Rates:
     host_speed: float
 
     def bandwidth(self, weight_format: str, compute: str) -> float:
-        """Return bytes/s at which weights stream; slower where each element is widened on the way."""
-        widened = weight_format not in (compute, "bf16", "fp16", "fp32")
-        return self.weights_bytes_per_s * (self.dequantized.get(weight_format, 1.0) if widened else 1.0)
+        """Return the bytes/s at which weights stream; slower if each element must be dequantized."""
+        dequantizes = weight_format not in (compute, "bf16", "fp16", "fp32")
+        return self.weights_bytes_per_s * (self.dequantized.get(weight_format, 1.0) if dequantizes else 1.0)
 
 
 def rates_of(gpu: GpuSpec, engine: EngineProfile) -> Rates:
@@ -53,7 +53,7 @@ def rates_of(gpu: GpuSpec, engine: EngineProfile) -> Rates:
 
 @dataclass(frozen=True)
 class _ByIdentity:
-    """A GPU type compared by its name: types are unique in the catalogue."""
+    """A GPU type compared by its name: types are unique in the catalog."""
 
     gpu: GpuSpec = field(compare=False)
     name: str = ""
@@ -71,8 +71,8 @@ def _rates(key: _ByIdentity, engine_name: str, engine_version: str) -> Rates:
 def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
     """Return the achieved rates under the given constants.
 
-    What was measured on the user's GPUs is taken as it is; rates that nobody measures apart (cache,
-    attention, experts) keep their usual proportion to it.
+    Rates measured on the user's GPUs are used directly; rates that are never measured separately (cache,
+    attention, experts) keep their usual ratio to them.
     """
     achieved, known = timing.achieved, _of_architecture(gpu, timing)
     fractions = achieved.flops | known.flops if known else achieved.flops
@@ -99,7 +99,7 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
 
 
 def memory_speedup(gpu: GpuSpec) -> float:
-    """Return measured over usual memory bandwidth of a GPU type; 1 where nobody measured it."""
+    """Return measured over usual memory bandwidth of a GPU type; 1 if it was not measured."""
     if gpu.measured is None:
         return 1.0
     timing = load_timing()

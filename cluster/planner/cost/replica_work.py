@@ -1,4 +1,4 @@
-"""What a replica's ranks do in a step, and over which links: work sums are remembered a model and shape."""
+"""What a replica's ranks do in a step, and over which links; work sums are cached per model and shape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReplicaWork:
     group: Group
     rates: Rates
     stage_link: Link | None
-    """Between neighbouring stages; None with one stage."""
+    """Between neighboring stages; None with one stage."""
     eager: bool = False
     """Without CUDA graphs."""
 
@@ -65,7 +65,7 @@ def replica_work(replica: Replica) -> ReplicaWork:
 
 
 def _work(model: ModelSpec, key: WorkKey) -> StageWork:
-    """Remember sums by where a stage starts, and share one among stages of the same kinds of layer."""
+    """Return the cached sums of a stage; stages with the same kinds of layer share one entry."""
 
     def alike() -> StageWork:
         kinds = frozenset(Counter(map(id, model.layers[key.first : key.end])).items())
@@ -84,7 +84,7 @@ def _expert_kind(layout: Layout, links: ReplicaLinks, gpu: GpuSpec) -> str:
 
 
 def _inside(links: ReplicaLinks, gpu: GpuSpec) -> str:
-    """The link between neighbours in a node where no TP group says it."""
+    """Return the link between neighboring stages inside a node that have no TP group to take it from."""
     if links.tp_link in ("nvlink", "nvlink_domain", "pcie"):
         return links.tp_link
     return "nvlink" if gpu.nvlink_bytes_per_s and gpu.nvlink_topology == "nvswitch" else "pcie"

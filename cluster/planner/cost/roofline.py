@@ -9,12 +9,12 @@ from cluster.planner.cost.rates import Rates
 from cluster.planner.cost.work import CacheWork, DenseWork, ExpertWork, StageWork
 
 ATTENTION_KNEE = 1.0
-"""Prompts are attended to one after the other with the cache reads of decoded sequences."""
+"""1: the attention of prompts does not overlap with the cache reads of decoded sequences; their times add."""
 
 DISPATCH_BYTES = {"fp8": 1.0, "int8": 1.0, "fp4": 0.5625}
-"""Bytes an element that go to the experts, by their compute dtype; others 2."""
+"""Bytes per element sent to the experts, by their compute dtype; 2 for others."""
 COMBINE_BYTES = 2.0
-"""Bytes an element that come back."""
+"""Bytes per element sent back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """Seconds of one stage and step, by what they go to."""
+    """Seconds of one stage in one step, by what they are spent on."""
 
     total_s: float
     memory_s: float
@@ -57,7 +57,7 @@ class StageTime:
     compute_s: float
     all_reduce_s: float
     fixed_s: float
-    """Launches and other time that no rate shortens."""
+    """Kernel launches and other time that does not depend on any rate."""
 
 
 def stage_time(work: StageWork, load: Load, group: Group, rates: Rates, *, eager: bool = False) -> StageTime:
@@ -123,7 +123,7 @@ def _unevenness(group: Group, rates: Rates) -> float:
 
 
 def _rows_factor(group: Group, rates: Rates) -> float:
-    """Without an exchange of tokens every rank sorts and sums the rows of all picks, its own or not."""
+    """Return the row factor: without a token exchange, every rank sorts and sums the rows of all experts."""
     if group.expert_ranks > 1 and group.attention_ranks == 1:
         return float(group.expert_ranks)
     return _unevenness(group, rates)
@@ -155,7 +155,7 @@ def _collectives(work: StageWork, tokens: float, group: Group) -> float:
 def _exchange_time_s(work: StageWork, tokens: float, group: Group, link: Link) -> float:
     """Dispatch to the experts' ranks and combine.
 
-    In a node engines gather all tokens on all ranks unless told otherwise. Over a network or an NVLink domain
+    Inside a node, engines by default gather all tokens on all ranks. Over a network or an NVLink domain
     kernels send a token only where it picked: of k picks over n places it reaches n (1 - (1 - 1/n)^k). A
     token crosses the network once for each node, and the ranks of a node share its network.
     """

@@ -125,7 +125,7 @@ class _Sums:
 
 
 def _compute_dtype(model: ModelSpec, stored: WeightFormat, native: frozenset[str]) -> str:
-    """Return the dtype of the matrix product: the activations' where quantised and native, else 16-bit."""
+    """Return the dtype of the matrix product: the activations' where quantized and native, else 16-bit."""
     activations = model.quantization.activation_dtype if model.quantization else None
     if stored.bits < 16 and activations is not None and activations in native:
         return activations

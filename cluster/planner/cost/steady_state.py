@@ -1,4 +1,4 @@
-"""A replica under a steady stream of requests: chunked prefill of new prompts among the decoded sequences."""
+"""A replica under a steady stream of requests: chunked prefill of new prompts mixed with decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stream:
     input_tokens: int
     output_tokens: int
     token_budget: int
-    """Most tokens of one step: max_num_batched_tokens."""
+    """Maximum tokens per step: max_num_batched_tokens."""
 
     @property
     def chunk_tokens(self) -> float:
@@ -28,7 +28,7 @@ class Stream:
 
     @property
     def steps(self) -> float:
-        """Steps that a request takes part in; the last chunk of its prompt yields the first token."""
+        """Steps that a request is part of; the last chunk of its prompt yields the first token."""
         return max(1, self.output_tokens) - 1 + self.chunks
 
     @property
@@ -42,7 +42,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """A replica at one batch."""
+    """A replica at one batch size."""
 
     batch: float
     throughput_tokens_per_s: float
@@ -53,9 +53,9 @@ class ReplicaState:
     micro_batches: int
     host_bound: bool
     decode: StageTime
-    """The slowest stage's step without prompts."""
+    """The slowest stage's decode-only step."""
     mean: StageTime
-    """The slowest stage's mean step, prompts and all."""
+    """The slowest stage's mean step, prefill included."""
 
 
 def batch_for_budget(stream: Stream, lanes: int) -> float:

@@ -31,7 +31,7 @@ class ExpertWork:
     flops_per_token: float
     """Of one token's share of work on this rank, summed over the layers."""
     activation_bytes_per_token: float
-    """Rows in and out of the picked experts on this rank, 16 bits an element, summed over the layers."""
+    """Rows in and out of the picked experts on this rank, 16 bits per element, summed over the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class StageWork:
     num_latent_layers: int
     dense: tuple[DenseWork, ...]
     head: tuple[DenseWork, ...]
-    """Runs once a sequence, not once a prompt token."""
+    """Runs once per sequence, not once per prompt token."""
     experts: tuple[ExpertWork, ...]
     caches: tuple[CacheWork, ...]
     state_bytes: float
@@ -64,7 +64,7 @@ class StageWork:
     """One pass over the hidden vector in every layer."""
     hidden_bytes_per_token: float
     all_reduces: int
-    """A step, when TP > 1."""
+    """Per step, when TP > 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,6 @@ class WorkKey:
 def work_key(
     stage: StageRange, tp: int, expert_ranks: int, kv_bytes: float, native: frozenset[str]
 ) -> WorkKey:
-    """Name the work of `stage` on a rank of a TP group."""
+    """Return the key of `stage`'s work on a rank of a TP group."""
     ends = (stage.first, stage.end, stage.is_first, stage.is_last)
     return WorkKey(tp, expert_ranks, *ends, kv_bytes, native)

@@ -1,5 +1,5 @@
-"""What would make a refused layout run, or a plan that fits nowhere fit: every fix was tried, and held.
+"""Changes that make a refused layout run, or a plan in which nothing fits fit. Every fix was tried and works.
 
-`fix.py` holds the values, `text.py` the only place that turns them into sentences, `ideas.py` the one list of
-what is tried, `suggest.py` the two that use it: for each refused layout, and for the plan as a whole.
+`fix.py` has the values, `text.py` is the only place that turns them into text, `ideas.py` lists what is
+tried, and `suggest.py` tries it for each refused layout and for the plan as a whole.
 """

@@ -1,4 +1,4 @@
-"""A fix applied: to the model, the cluster and the request that a plan was made for."""
+"""Apply a fix to the model, the cluster and the request of a plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.planner.variants import stored_as
 
 
 def after(context: Context, fix: Fix) -> Context:
-    """Return the question after the change of a fix; its layout plays no part."""
+    """Return the context with a fix's change applied; the fix's layout is ignored."""
     asked = fix.change.asked(context.request)
     engine = context.engine
     if (asked.engine, asked.engine_version) != (context.request.engine, context.request.engine_version):
@@ -33,7 +33,7 @@ def model_after(model: ModelSpec, fix: Fix) -> ModelSpec:
 
 
 def cluster_after(cluster: Cluster, hardware: Hardware | None) -> Cluster:
-    """Return the cluster with the memory freed or the GPUs added that a fix asks for."""
+    """Return the cluster with a fix's memory freed or GPUs added."""
     match hardware:
         case None:
             return cluster

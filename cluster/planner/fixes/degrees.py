@@ -1,4 +1,4 @@
-"""Other degrees of parallelism for a refused layout. Every function yields fixes that hold."""
+"""Other degrees of parallelism for a refused layout. Every function yields fixes that work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.planner.search.enumerate import expert_widths, pipeline_degrees, te
 
 
 def narrower(trial: LayoutTrial) -> Iterator[Fix]:
-    """The widest smaller group that holds, alone and with the stages that make up for it."""
+    """Yield the widest smaller TP that works, at the same PP and with more stages to make up for it."""
     form = trial.form
     for tp in range(min(form.tp - 1, trial.widest), 0, -1):
         depths = [form.pp]
@@ -26,7 +26,7 @@ def narrower(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def wider(trial: LayoutTrial) -> Iterator[Fix]:
-    """The least TP, the least PP that hold; where neither does alone, the least GPUs with both."""
+    """Yield the next larger TP and the next larger PP that work; if neither does, the smallest mix."""
     form, context = trial.form, trial.context
     if form.dp_attention:
         yield from _wider_experts(trial)
@@ -58,14 +58,14 @@ def _wider_experts(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def whole_experts(trial: LayoutTrial) -> Iterator[Fix]:
-    """Experts kept whole, divided over the ranks of the same group."""
+    """Yield the same degrees with whole experts spread over the ranks of the group."""
     form = trial.form
     if trial.context.model.is_moe and form.ep == 1 and form.tp > 1:
         yield from _holding(trial, [Form.plain(form.tp, form.pp, form.tp)])
 
 
 def fewer_expert_ranks(trial: LayoutTrial) -> Iterator[Fix]:
-    """The most expert ranks below this many, else none."""
+    """Yield the largest smaller EP that works, EP=1 included."""
     form = trial.form
     most = min(form.ep - 1, form.tp, trial.context.survey.num_usable_gpus)
     fewer = [Form.plain(form.tp, form.pp, ep) for ep in range(most, 0, -1) if ep == 1 or form.tp % ep == 0]
@@ -73,7 +73,7 @@ def fewer_expert_ranks(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def without_pipeline(trial: LayoutTrial) -> Iterator[Fix]:
-    """One stage: on as many GPUs, or on those of one stage."""
+    """Yield a single stage: on the same number of GPUs, or on one stage's."""
     form = trial.form
     widths = dict.fromkeys((form.tp * form.pp, form.tp)) if form.pp > 1 else ()
     flat = [_like(form, tp, 1) for tp in widths if tp <= trial.widest]
@@ -81,7 +81,7 @@ def without_pipeline(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def fewer_stages(trial: LayoutTrial) -> Iterator[Fix]:
-    """The deepest pipeline below this one that holds."""
+    """Yield the deepest shallower pipeline that works."""
     form, context = trial.form, trial.context
     most = min(form.pp - 1, context.model.num_layers, context.survey.num_usable_gpus // form.tp)
     shallower = [_like(form, form.tp, pp) for pp in range(most, 0, -1)]
@@ -89,7 +89,7 @@ def fewer_stages(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def fewer_replicas(trial: LayoutTrial) -> Iterator[Fix]:
-    """As many replicas as there is room for."""
+    """Yield the largest number of replicas that fits."""
     if trial.form.gpus > trial.context.survey.num_usable_gpus:
         return
     held = trial.held_replicas()
@@ -98,5 +98,5 @@ def fewer_replicas(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def _like(form: Form, tp: int, pp: int) -> Form:
-    """The form at other degrees; experts that were divided whole over the group stay so."""
+    """Return the form at other degrees; expert parallelism over the group is kept."""
     return Form.plain(tp, pp, tp if form.ep == form.tp > 1 else 1)

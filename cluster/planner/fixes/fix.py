@@ -12,27 +12,27 @@ from cluster.planner.variants import Variant
 
 OptionValue = str | int | float | bool | None
 Options = tuple[tuple[str, OptionValue], ...]
-"""Fields of `PlanRequest` with their new values, in the order in which they are written out."""
+"""Fields of `PlanRequest` with their new values, in display order."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuToFree:
-    """Memory that others hold on one GPU, and who would have to release it."""
+    """Memory that other processes use on one GPU, and which of them must release it."""
 
     node_id: str
     node_name: str
     gpu_index: int
     missing_bytes: int
-    """What must become free there on top of what is."""
+    """Bytes that must become free in addition to what is free now."""
     processes: tuple[GpuProcess, ...] = ()
-    """Processes to stop, which hold at least that much together; () where that is not known."""
+    """Processes to stop, which together use at least that much; () if unknown."""
     claimed_by: str | None = None
-    """The deployment or job that holds the whole GPU."""
+    """The deployment or job that claimed the whole GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreeMemory:
-    """Stop what others run on these GPUs, or part of it."""
+    """Stop some or all of what others run on these GPUs."""
 
     gpus: tuple[GpuToFree, ...]
 
@@ -69,10 +69,10 @@ class OtherWeights:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Changes that were tried together, and held."""
+    """Changes that were tried together and work."""
 
     layout: Layout | None = None
-    """The layout that then runs; None: the refused layout itself does."""
+    """The layout that runs with these changes; None: the refused layout itself."""
     options: Options = ()
     weights: OtherWeights | None = None
     hardware: Hardware | None = None
@@ -89,19 +89,19 @@ class Fix:
 
     @property
     def changes_only_degrees(self) -> bool:
-        """True where the same question has another answer: only the layout differs."""
+        """True if only the layout differs, so the same request has another answer."""
         return self.change == Fix()
 
     @property
     def is_request(self) -> bool:
-        """True where it takes no more than other degrees or options: nothing to buy, stop or download."""
+        """True if only degrees or options change: nothing to buy, stop or download."""
         return self.weights is None and self.hardware is None
 
     def asked(self, request: PlanRequest) -> PlanRequest:
         """Return the request with this fix's options and degrees.
 
-        A fix that only changes the degrees pins them. Where options change too the layout is what then runs
-        best, so that only degrees which were pinned before are pinned to it.
+        A fix that only changes the degrees pins them. If options change too, the layout is the best one with
+        those options, so only degrees that were pinned before are pinned to it.
         """
         changes: dict[str, Any] = dict(self.options)
         if self.weights is not None:

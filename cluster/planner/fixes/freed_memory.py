@@ -1,4 +1,4 @@
-"""Memory that others hold, and what would run on the GPUs once they let go of it."""
+"""Memory used by others, and what would run on the GPUs if it were freed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster.planner.search.run import search
 
 
 def free_memory(trial: PlanTrial) -> Iterator[Fix]:
-    """Free what the nearest refused layout lacks; where none lacks memory alone, GPUs that others claimed."""
+    """Free the memory that the closest layout lacks; if no layout only lacks memory, claimed GPUs."""
     held = (one.hardware for candidate in trial.found.refused for one in candidate.rejections[0].fixes)
     memory = next((hardware for hardware in held if isinstance(hardware, FreeMemory)), None)
     memory = memory or _claimed_memory(trial.context)
@@ -27,7 +27,7 @@ def free_memory(trial: PlanTrial) -> Iterator[Fix]:
 
 
 def _claimed_memory(context: Context) -> FreeMemory | None:
-    """What one replica needs of GPUs that other jobs hold by claim."""
+    """Return what one replica needs of the GPUs that other jobs claimed."""
     empty = without_tenants(context.cluster)
     if empty is None:
         return None

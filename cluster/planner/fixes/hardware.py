@@ -16,7 +16,7 @@ _MOST_GPUS_ADDED = 1024
 
 
 def other_version(context: Context) -> Iterator[Fix]:
-    """Other versions of the engine, newest first, where an old one was asked for."""
+    """Yield newer versions of the engine, newest first, if an old one was requested."""
     if context.request.engine_version is None:
         return
     for version in engine_versions(context.engine.name):
@@ -32,7 +32,7 @@ def other_engine(context: Context) -> Iterator[Fix]:
 
 
 def smaller_weights(context: Context) -> Iterator[Fix]:
-    """The quantized variants that take less room than the model as it is, largest first."""
+    """Yield quantized variants smaller than the current weights, largest first."""
     for variant in smaller_variants(context.model):
         yield _stored_as(context, variant)
 
@@ -49,13 +49,13 @@ def _stored_as(context: Context, variant: Variant) -> Fix:
 
 
 def larger_cluster(context: Context) -> Iterator[Fix]:
-    """Clusters with more GPUs of the kind in the largest node, the least addition first."""
+    """Yield clusters with more GPUs of the type in the largest node, the smallest addition first."""
     for cluster in larger_clusters(context.cluster):
         yield Fix(hardware=cluster)
 
 
 def more_gpus(trial: LayoutTrial) -> Iterator[Fix]:
-    """GPUs for the replicas that there is no room for, where some have room."""
+    """Yield GPUs for the replicas that do not fit, if some do."""
     node, held = largest_node(trial.context.cluster), trial.held_replicas()
     missing = (trial.replicas - held) * trial.form.gpus
     if node is None or not held or not 0 < missing <= _MOST_GPUS_ADDED:

@@ -1,4 +1,4 @@
-"""What is tried to fix a refusal, of one layout and of the whole plan: one list, least change first."""
+"""The list of changes tried to fix a refused layout or the whole plan, smallest change first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.planner.search.context import Context
 OfLayout = Callable[[LayoutTrial], Iterator[Fix]]
 OfPlan = Callable[[PlanTrial], Iterator[Fix]]
 Changes = Callable[[Context], Iterable[Fix]]
-"""Changes that nobody has tried yet."""
+"""Yields changes that have not been tried yet."""
 
 _SPLIT = frozenset(
     {
@@ -49,13 +49,13 @@ _ANY = frozenset(Rule)
 
 @dataclass(frozen=True, slots=True)
 class Idea:
-    """One kind of change: the rules that it may fix, and how it is tried."""
+    """One kind of change: the rules it may fix, and how it is tried."""
 
     rules: frozenset[Rule]
     of_layout: OfLayout | None = None
     of_plan: OfPlan | None = None
     of_training: bool = False
-    """A trainer has no engine to change, and nothing to set but degrees and GPUs."""
+    """Also tried for training, which has no engine or options to change, only degrees and GPUs."""
 
 
 def _tried(changes: Changes, rules: frozenset[Rule], every: bool = False, or_shorter: bool = False) -> Idea:
@@ -84,7 +84,7 @@ def _tried(changes: Changes, rules: frozenset[Rule], every: bool = False, or_sho
 
 
 def without_pins(trial: PlanTrial) -> Iterator[Fix]:
-    """What fits where no degree is pinned, that of context parallelism included."""
+    """Yield what fits without pinned degrees, context parallelism included."""
     request = trial.context.request
     unpinned = Fix.of(decode_context_parallel=1) if request.decode_context_parallel > 1 else Fix()
     if request.pins or unpinned.options:
@@ -121,4 +121,4 @@ IDEAS: tuple[Idea, ...] = (
     _tried(hardware.other_engine, _SPLIT | _UNSUPPORTED | _FORMAT, every=True),
     replace(_tried(hardware.larger_cluster, _ANY), of_layout=None, of_training=True),
 )
-"""In the order in which they are suggested."""
+"""In the order of suggestion."""

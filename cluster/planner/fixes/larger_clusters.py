@@ -1,4 +1,4 @@
-"""The cluster as it could be: without other tenants, or with more GPUs of the kinds it has."""
+"""Variants of the cluster: without other tenants, or with more GPUs of its types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def without_tenants(cluster: Cluster) -> Cluster | None:
 
 
 def larger_clusters(cluster: Cluster) -> Iterator[LargerCluster]:
-    """Yield larger clusters, least addition first: a fuller node, then more nodes like the largest one."""
+    """Yield larger clusters, smallest addition first: a fuller node, then more nodes like the largest one."""
     node = largest_node(cluster)
     if node is None:
         return
@@ -36,7 +36,7 @@ def larger_clusters(cluster: Cluster) -> Iterator[LargerCluster]:
 
 
 def largest_node(cluster: Cluster) -> Node | None:
-    """Return the node with most GPUs; None where there is no GPU."""
+    """Return the node with the most GPUs; None if there is no GPU."""
     node = max(cluster.nodes, key=lambda node: len(node.gpus), default=None)
     return node if node is not None and node.gpus else None
 
@@ -70,12 +70,12 @@ def _empty_node(node: Node) -> Node:
 
 def _empty_gpu(gpu: Gpu) -> Gpu:
     total, free = gpu.memory_total_bytes, gpu.memory_free_bytes
-    # What was not read is not known to be held by anybody.
+    # Without a reading, nobody is known to use the memory.
     if gpu.unhealthy_reason is not None or total is None or free is None:
         return gpu
     if gpu.claimed_by is None and free == total:
         return gpu
-    # Among emptied GPUs those that had least to empty go first: a millionth of what was used stays used.
+    # Keep a millionth of the used memory as used, so that GPUs with the least to free are preferred.
     changes = {"memory_free_bytes": total - ((total - free) >> 20), "claimed_by": None, "processes": ()}
     return gpu.model_copy(update=changes)
 

@@ -1,4 +1,4 @@
-"""Options with which the same degrees find room, or the engine runs the model at all."""
+"""Options with which the same degrees fit, or with which the engine runs the model at all."""
 
 from __future__ import annotations
 
@@ -13,67 +13,67 @@ from cluster.planner.rule import Rule
 from cluster.planner.search.context import Context
 
 HIGHEST_UTILIZATION = 0.95
-"""Above this a GPU's own context and fragmentation leave too little (vLLM's advice in its error text)."""
+"""Above this, CUDA context and fragmentation leave too little (vLLM's advice in its error text)."""
 LENGTH_STEP = 1024
 SHORT_STEP = 16
-"""Lengths below two of the large steps are sought in these."""
+"""Step for lengths below two large steps."""
 COARSE_HUNDREDTHS = 5
-"""A fraction is sought in these steps first."""
+"""Coarse step of the search for a memory fraction."""
 SMALL_SEQS = 64
 SMALL_BATCH_TOKENS = 2048
-"""A batch that still serves many users and whose profile needs little."""
+"""A batch that still serves many users but needs little activation memory."""
 LEAST_USEFUL_TOKENS = 512
-"""A plan for shorter sequences than this is not suggested."""
+"""Shorter sequences than this are not suggested."""
 LENGTH_RULES = frozenset({Rule.MAX_LEN_EXCEEDS_KV, Rule.MAX_LEN_EXCEEDS_MODEL, Rule.GPU_BUSY})
 
 
 def packed_cache(context: Context) -> Iterator[Fix]:
-    """A cache of 8 bits a number."""
+    """Yield an 8-bit KV cache."""
     if context.request.kv_cache_dtype != "fp8":
         yield Fix.of(kv_cache_dtype="fp8")
 
 
 def plain_cache(context: Context) -> Iterator[Fix]:
-    """A cache in the dtype that the model computes in."""
+    """Yield a KV cache in the model's compute dtype."""
     if context.request.kv_cache_dtype not in (None, "auto"):
         yield Fix.of(kv_cache_dtype=None)
 
 
 def higher_fraction(context: Context) -> Iterator[Fix]:
-    """A larger share of each GPU."""
+    """Yield a larger memory fraction."""
     if utilization(context.engine, context.request) < HIGHEST_UTILIZATION:
         yield Fix.of(gpu_memory_utilization=HIGHEST_UTILIZATION)
 
 
 def without_graphs(context: Context) -> Iterator[Fix]:
-    """No CUDA graphs: slower steps, and their memory for the cache."""
+    """Yield no CUDA graphs: slower steps, but their memory goes to the KV cache."""
     if not context.request.enforce_eager:
         yield Fix.of(enforce_eager=True)
 
 
 def smaller_batches(context: Context) -> Iterator[Fix]:
-    """A smaller largest batch, so that the engine sets less aside for it."""
+    """Yield a smaller maximum batch, which needs less activation memory."""
     request = context.request
     if (request.max_num_seqs, request.max_num_batched_tokens) == (None, None):
         yield Fix.of(max_num_seqs=SMALL_SEQS, max_num_batched_tokens=SMALL_BATCH_TOKENS)
 
 
 def other_dtype(context: Context) -> Iterator[Fix]:
-    """Other dtypes to compute in."""
+    """Yield other compute dtypes."""
     for dtype in LONG_DTYPES:
         if dtype != context.request.dtype:
             yield Fix.of(dtype=dtype)
 
 
 def shorter(trial: LayoutTrial) -> Iterator[Fix]:
-    """The longest sequences, in round numbers, for which there is room."""
+    """Yield the longest max_model_len that fits, as a round number."""
     length = longest_that_holds(trial)
     if length:
         yield Fix.of(max_model_len=length)
 
 
 def shorter_for_plan(trial: PlanTrial) -> Iterator[Fix]:
-    """The longest sequences that one of the nearest refused layouts holds, and what is best then."""
+    """Yield the longest max_model_len that one of the closest layouts fits, with the best layout for it."""
     length = max(map(longest_that_holds, trial.nearest(LENGTH_RULES)), default=0)
     if length >= LEAST_USEFUL_TOKENS:
         fix = trial.attempt(Fix.of(max_model_len=length))
@@ -92,7 +92,7 @@ def attempt_or_shorter(trial: PlanTrial, fix: Fix) -> Fix | None:
 
 
 def longest_that_holds(trial: LayoutTrial) -> int:
-    """Return the longest max_model_len below the one asked for that holds; 0 where none does."""
+    """Return the longest max_model_len below the requested one that works; 0 if none does."""
 
     def holds(length: int) -> bool:
         return trial.attempt(Fix.of(max_model_len=length)) is not None
@@ -113,11 +113,11 @@ def longest_that_holds(trial: LayoutTrial) -> int:
 
 
 def other_context_ranks(trial: LayoutTrial) -> Iterator[Fix]:
-    """The nearest numbers of ranks, below and above, that divide the copies of the cache."""
+    """Yield the nearest numbers of ranks, below and above, that divide the copies of the KV cache."""
     asked = trial.context.request.decode_context_parallel
     if asked == 1:
         return
-    # No group is wider than its tensor-parallel one, which may be pinned beyond what there is.
+    # Never wider than the tensor-parallel group, whose pinned TP may exceed the available GPUs.
     widest = min(trial.form.tp, trial.context.survey.num_usable_gpus)
     for others in (range(min(asked - 1, widest), 0, -1), range(asked + 1, widest + 1)):
         attempts = (trial.attempt(Fix.of(decode_context_parallel=ranks)) for ranks in others)
@@ -127,7 +127,7 @@ def other_context_ranks(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def lower_fraction(trial: LayoutTrial) -> Iterator[Fix]:
-    """The largest share at which the engine starts beside other tenants."""
+    """Yield the largest memory fraction at which the engine starts next to other tenants."""
     now = int(100 * utilization(trial.context.engine, trial.context.request)) - 1
 
     def attempt(hundredths: int) -> Fix | None:
@@ -140,7 +140,7 @@ def lower_fraction(trial: LayoutTrial) -> Iterator[Fix]:
 
 
 def cache_that_fits(trial: LayoutTrial) -> Iterator[Fix]:
-    """The cache that stays free, where one was sized by hand."""
+    """Yield the KV cache size that fits, if the user set one."""
     asked, memory = trial.context.request.kv_cache_memory_bytes, trial.candidate.memory_per_gpu
     if asked is None or memory is None:
         return

@@ -14,15 +14,15 @@ from cluster.planner.search.context import Context
 from cluster.planner.search.run import SearchResult
 
 MOST_FIXES = 4
-"""Fixes named for one rule."""
+"""Fixes suggested per rule."""
 
 
 def with_fixes(
     context: Context, refused: Sequence[Candidate], otherwise: Sequence[Fix], method: Method = SERVING
 ) -> tuple[Candidate, ...]:
-    """Return refused candidates whose rejections carry what would make them hold.
+    """Return the refused candidates with fixes on their rejections.
 
-    `otherwise` is given where no single change to a layout does: what to run in its place.
+    `otherwise` is the fix of layouts that no single change fixes: what to run instead.
     """
     counts = ReplicaCounts(context, method)
     fixed = []
@@ -36,7 +36,7 @@ def with_fixes(
 
 
 def plan_fixes(context: Context, found: SearchResult, method: Method = SERVING) -> tuple[Fix, ...]:
-    """Return the changes after which something fits, least change first, each with the best layout then."""
+    """Return the changes after which something fits, smallest first, each with its best layout."""
     if not context.cluster.num_gpus:
         return ()
     trial = PlanTrial(ReplicaCounts(context, method), found)
@@ -51,7 +51,7 @@ def _ideas(context: Context) -> Iterator[Idea]:
 
 def _of_layout(trial: LayoutTrial, rejection: Rejection) -> tuple[Fix, ...]:
     ideas = (idea for idea in _ideas(trial.context) if rejection.rule in idea.rules)
-    # What the search itself found comes first: the memory that others hold on these very GPUs.
+    # What the search itself found comes first: memory that others use on these GPUs.
     known = filter(None, map(trial.attempt, rejection.fixes))
     found = chain(known, (fix for idea in ideas if idea.of_layout for fix in idea.of_layout(trial)))
     return tuple(islice(_different(found), MOST_FIXES))

@@ -19,8 +19,8 @@ from cluster.planner.layout import Layout
 from cluster.planner.request import LONG_DTYPES
 from cluster.units import count_of, format_gib
 
-NO_FIX = "another model, or other GPUs"
-"""What is left where nothing that was tried holds."""
+NO_FIX = "another model or other GPUs"
+"""Shown when no change that was tried makes the layout run."""
 
 _FLAGS = {"decode_context_parallel": "--decode-context-parallel-size"}
 _GPUS_NAMED = 4
@@ -76,7 +76,7 @@ def describe_options(options: Options) -> str:
 
 
 def describe_processes(processes: Sequence[GpuProcess]) -> str:
-    """Return processes with what they hold: 'pid 4711 (python, 18.2 GiB)'; '' for none."""
+    """Return processes with their memory: 'pid 4711 (python, 18.2 GiB)'; '' for none."""
     named = []
     for process in processes[:_PROCESSES_NAMED]:
         about = [process.name] if process.name else []
@@ -87,7 +87,7 @@ def describe_processes(processes: Sequence[GpuProcess]) -> str:
 
 
 def _settings(fix: Fix) -> str:
-    """Return what changes without other hardware: weights and options."""
+    """Return the changed weights and options, without hardware."""
     weights = [_weights(fix.weights)] if fix.weights is not None else []
     return " and ".join((*weights, *_flags(fix.options)))
 

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def fix_to_json(fix: Fix) -> Json:
-    """Return one fix: the layout that then runs (null: the refused one), and what is changed for it."""
+    """Return one fix: the layout that runs with it (null: the refused one), and the changes."""
     weights = fix.weights
     return {
         "text": describe_fix(fix),

@@ -1,4 +1,4 @@
-"""Trying a change: on one refused layout, or on the plan as a whole."""
+"""Try a change on one refused layout, or on the plan as a whole."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Method:
     """How layouts are counted and searched: for serving, or for training."""
 
     count: Callable[[Context, Form, int], int]
-    """How many replicas of a form a cluster holds; it need not count beyond the number given."""
+    """How many replicas of a form fit the cluster; it need not count beyond the given number."""
     search: Callable[[Context], SearchResult]
 
 
 SERVING = Method(count_fitting, search)
 
 MOST_NEAREST = 6
-"""Refused layouts, the nearest ones, that the plan as a whole learns from."""
+"""Number of closest refused layouts to try changes on for the plan as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaCounts:
-    """What was tried on the layouts of one plan, remembered: refused layouts have many attempts in common."""
+    """Caches what was tried on the layouts of one plan: refused layouts share many attempts."""
 
     context: Context
     method: Method
@@ -41,14 +41,14 @@ class ReplicaCounts:
     _contexts: dict[Hardware, Context] = field(default_factory=dict, init=False)
 
     def replicas(self, change: Fix, form: Form, enough: int) -> int:
-        """Return the replicas of this form that hold after a change, counted up to `enough` at least."""
+        """Return how many replicas of this form fit after a change, counted up to at least `enough`."""
         key = (change, form, enough)
         if key not in self._counts:
             self._counts[key] = self.method.count(self.after(change), form, enough)
         return self._counts[key]
 
     def after(self, change: Fix) -> Context:
-        """Return the question after a change. Clusters are kept: many layouts want the same one."""
+        """Return the context after a change. Clusters are cached: many layouts need the same one."""
         hardware = change.hardware
         if hardware is None:
             return after(self.context, change)
@@ -59,7 +59,7 @@ class ReplicaCounts:
 
 @dataclass(frozen=True, slots=True)
 class LayoutTrial:
-    """Changes to one refused layout, which has to hold with as many replicas as it was to have."""
+    """Changes to one refused layout, which must fit with its full number of replicas."""
 
     counts: ReplicaCounts
     candidate: Candidate
@@ -86,7 +86,7 @@ class LayoutTrial:
         return frozenset(rejection.rule for rejection in self.candidate.rejections)
 
     def attempt(self, fix: Fix) -> Fix | None:
-        """Return the fix if this layout (or the fix's own) holds with it; else None."""
+        """Return the fix if this layout (or the fix's own) fits with it; else None."""
         layout, change = fix.layout or self.candidate.layout, fix.change
         form = self.form if fix.layout is None else form_of(layout, self.context.survey)
         if self.context.request.dp not in (None, layout.dp):
@@ -95,17 +95,17 @@ class LayoutTrial:
         return fix if held >= layout.num_replicas else None
 
     def attempt_form(self, form: Form) -> Fix | None:
-        """Return the fix that divides the model so, with as many replicas, if that holds."""
+        """Return the fix with this form and the same number of replicas if that fits."""
         return self.attempt(Fix(layout=form.layout(self.replicas)))
 
     def held_replicas(self) -> int:
-        """Return how many replicas of the layout there is room for, up to the number it was to have."""
+        """Return how many replicas of the layout fit, up to its full number."""
         return self.counts.replicas(Fix(), self.form, self.replicas)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanTrial:
-    """Changes to the question: some layout has to hold."""
+    """Changes to the whole plan: some layout must fit."""
 
     counts: ReplicaCounts
     found: SearchResult
@@ -125,20 +125,20 @@ class PlanTrial:
         return frozenset(rejection.rule for one in self.found.refused for rejection in one.rejections)
 
     def attempt(self, fix: Fix) -> Fix | None:
-        """Return the fix with the layout that is best after it; None where nothing fits then."""
+        """Return the fix with the best layout after it; None if nothing fits."""
         return self.after(fix).with_best(fix)
 
     def after(self, fix: Fix) -> PlanTrial:
-        """Return the trial of the question after a change."""
+        """Return the trial of the plan after a change."""
         return PlanTrial.of(self.counts.after(fix.change), self.counts.method)
 
     def with_best(self, fix: Fix) -> Fix | None:
-        """Return the fix with the best layout of this search; None where nothing fits."""
+        """Return the fix with the best layout of this search; None if nothing fits."""
         feasible = self.found.feasible
         return replace(fix, layout=feasible[0].layout) if feasible else None
 
     def nearest(self, rules: Collection[Rule]) -> Iterator[LayoutTrial]:
-        """Yield trials of the refused layouts that come nearest and that one of these rules refuses."""
+        """Yield trials of the closest refused layouts that one of these rules refuses."""
         refused = (one for one in self.found.refused if {r.rule for r in one.rejections} & set(rules))
         for _, candidate in zip(range(MOST_NEAREST), refused, strict=False):
             yield LayoutTrial(self.counts, candidate)

@@ -1,4 +1,4 @@
-"""Memory per rank, itemised, and the cache tokens it leaves."""
+"""Memory per rank, itemized, and the KV cache tokens it leaves room for."""
 
 from cluster.planner.memory.kv_cache import kv_bytes_per_token, kv_cache_tokens, max_concurrency
 from cluster.planner.memory.rank_memory import rank_memory

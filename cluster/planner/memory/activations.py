@@ -1,4 +1,4 @@
-"""The peak of activations that an engine's profile run sees."""
+"""Peak activation memory in an engine's profile run."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LOGITS_DTYPE_BYTES = 4  # engines sample in float32
 
 @dataclass(frozen=True, slots=True)
 class _WidestLayer:
-    """Elements a token that the widest layer keeps alive on one rank."""
+    """Elements per token that the widest layer keeps alive on one rank."""
 
     forward: float
     workspace: float
     """Buffers of the expert kernels, which some versions keep after the forward pass."""
     state_bytes: float = 0.0
-    """What the chunked kernels of state layers hold, whatever the batch."""
+    """Bytes that the chunked kernels of state layers use, whatever the batch."""
 
 
 _cache: IdentityCache[_WidestLayer] = IdentityCache()
 
 
 def activation_bytes(replica: Replica, rank: Rank) -> float:
-    """Return the largest of what the layers, the sampler and a vision tower hold at once, in bytes."""
+    """Return the peak bytes over the layers, the sampler and a vision tower."""
     model, launch = replica.model, replica.launch
     tokens, element_bytes = launch.max_num_batched_tokens, launch.dtype_bytes
     widest = _widest_layer(model, replica.layout, replica.engine)
@@ -39,7 +39,7 @@ def activation_bytes(replica: Replica, rank: Rank) -> float:
         group = -(-model.num_attention_heads // max(1, model.num_kv_heads))
         peak += group * tokens * launch.max_model_len * element_bytes
     if replica.layout.pp > 1:
-        # Hidden states and residual of the neighbouring stage.
+        # Hidden states and residual of the neighboring stage.
         peak += 2 * tokens * model.hidden_size * element_bytes
     if rank.stage.is_last:
         kept = tokens * widest.workspace * element_bytes
@@ -97,8 +97,8 @@ def _sampler_peak_bytes(replica: Replica) -> float:
 def _with_tower_bytes(peak: float, replica: Replica, tower: Vision) -> float:
     """Return the peak of a profile that runs a vision tower first.
 
-    A tower whose largest item is known has a peak of its own, and the decoder's run holds what it put out.
-    Else the encoder's cache and the merged embeddings lie beside the decoder's run.
+    A tower whose largest item is known has its own peak, and its output stays in memory during the decoder's
+    run. Otherwise the encoder cache and the merged embeddings stay in memory during the decoder's run.
     """
     vision, launch, tp = replica.engine.vision, replica.launch, replica.layout.tp
     a_token = replica.model.hidden_size * launch.dtype_bytes

@@ -19,7 +19,7 @@ _PLAIN_BITS = 16
 
 
 def kept_rest_bytes(size_bytes: int) -> int:
-    """Return what the allocator adds to a tensor: the rest of its 2 MiB, where too small to be split off."""
+    """Return the allocator's padding of a tensor: the rest of its 2 MiB block if too small to split off."""
     if size_bytes <= _ROUNDED_FROM_BYTES:
         return 0
     rest = -size_bytes % _ROUNDING_BYTES
@@ -27,7 +27,7 @@ def kept_rest_bytes(size_bytes: int) -> int:
 
 
 def rounding_bytes(layer: Layer, rules: ShardRules) -> int:
-    """Return the allocator's rests of one layer, whose parallel projections engines hold as one."""
+    """Return the allocator's padding of one layer; engines fuse its parallel projections into one tensor."""
     return sum(kept_rest_bytes(size) for size in _tensor_sizes(layer, rules))
 
 
@@ -48,7 +48,7 @@ def _tensor_sizes(layer: Layer, rules: ShardRules) -> list[int]:
 
 
 def latent_copy_bytes(layer: Layer, rules: ShardRules, engine: EngineProfile, hidden_size: int) -> int:
-    """Return the bytes of what latent attention multiplies beforehand and keeps beside its projections."""
+    """Return the bytes of the precomputed products that latent attention keeps next to its projections."""
     if layer.attention.kind is not AttentionKind.LATENT:
         return 0
     up = _named(layer, "kv_b_proj")

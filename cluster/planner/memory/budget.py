@@ -1,4 +1,4 @@
-"""How much of a GPU an engine lets itself use, in each engine's own way."""
+"""How much of a GPU's memory each engine allows itself to use."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _OF_FREE = ("fraction_of_free", "fraction_of_free_after_loading")
 
 
 def budget_bytes(engine: EngineProfile, launch: Launch, gpu: RankGpu) -> int:
-    """Return a GPU's budget as the engine's fraction alone gives it, before any model is known."""
+    """Return a GPU's budget by the engine's memory fraction alone, before any model is known."""
     free = gpu.usable_free_bytes
     whole = free if engine.budget.rule in _OF_FREE else gpu.usable_total_bytes
     return min(int(whole * launch.gpu_memory_utilization), free)
 
 
 def rank_budget_bytes(replica: Replica, rank: Rank, parts: Overheads, weights_bytes: int) -> int:
-    """Return what one rank may use, cache included, so that the cache is this less weights and overheads.
+    """Return the bytes one rank may use, KV cache included: the cache is this minus weights and overheads.
 
-    fraction_of_total (vLLM): a fraction of the total, bounded by what other tenants leave; graphs that
+    fraction_of_total (vLLM): a fraction of the total, bounded by what other tenants leave; CUDA graphs that
     the engine captures after sizing its cache come on top. static_fraction (SGLang): a fraction of what is
-    free after the collectives were set up is for weights and cache, all else lies beside it.
+    free after the collectives are set up is for weights and cache; everything else comes on top.
     fraction_of_free: a fraction of what is free now; fraction_of_free_after_loading (TensorRT-LLM): of what
     the loaded model leaves.
-    A size given by hand replaces all of them, as in vLLM; what is free still bounds it.
+    A cache size set by the user replaces all of them, as in vLLM, still bounded by free memory.
     """
     budget, launch, free = replica.engine.budget, replica.launch, rank.gpu.usable_free_bytes
     fixed = weights_bytes + parts.total_bytes
@@ -66,7 +66,7 @@ def _reserve_bytes(replica: Replica, gpu_total_bytes: int, reserve: StaticReserv
 
 
 def startup_free_bytes(engine: EngineProfile, launch: Launch, gpu: RankGpu) -> int:
-    """Return how much must be free when the engine starts; 0 where it makes no such check."""
+    """Return how many bytes must be free when the engine starts; 0 if it does not check."""
     if engine.budget.rule != "fraction_of_total":
         return 0
     return int(gpu.usable_total_bytes * launch.gpu_memory_utilization)

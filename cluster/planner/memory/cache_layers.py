@@ -1,4 +1,4 @@
-"""What each layer keeps in the cache on one rank, and how many layers of a stage keep the same."""
+"""What each layer keeps in the KV cache on one rank, and how many layers of a stage keep the same."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PAGED_KINDS = (AttentionKind.FULL, AttentionKind.SLIDING, AttentionKind.CHUNKED
 
 @dataclass(frozen=True, slots=True)
 class CacheLayer:
-    """One layer's cache on one rank: bytes that grow with tokens, up to a window, or bytes a sequence."""
+    """One layer's cache on one rank: bytes that grow with tokens, up to a window, or bytes per sequence."""
 
     bytes_per_token: float = 0.0
     window: int | None = None
-    """Tokens after which the layer keeps no more; None: keeps all."""
+    """Maximum tokens that the layer keeps; None: all."""
     state_bytes: int = 0
-    """Bytes a sequence, whatever its length."""
+    """Bytes per sequence, whatever its length."""
     in_flight_bytes: float = 0.0
-    """Bytes a token being computed takes beside its own: states that compress tokens into one entry."""
+    """Extra bytes per token being computed: states that compress several tokens into one entry."""
 
     def sequence_bytes(self, tokens: int, in_flight_tokens: int = 0) -> float:
         """Return the bytes a sequence of `tokens` keeps; a window also holds the tokens being computed."""
@@ -61,7 +61,7 @@ def cache_layers(replica: Replica, stage: StageRange) -> CacheLayers:
 
 
 def _divided(layer: CacheLayer, ranks: int) -> CacheLayer:
-    """What a rank keeps where the tokens of a sequence are divided over several ranks; states are not."""
+    """Return a rank's share if ranks split the tokens of a sequence; recurrent states are not split."""
     return layer if ranks == 1 else replace(layer, bytes_per_token=layer.bytes_per_token / ranks)
 
 

@@ -18,7 +18,7 @@ from cluster.planner.replica import Replica
 
 @dataclass(frozen=True, slots=True)
 class PoolRules:
-    """What of an engine's block manager decides the pool."""
+    """The settings of an engine's block manager that determine the pool."""
 
     block_tokens: int
     in_flight_tokens: int
@@ -40,7 +40,7 @@ class CachePool:
     block_tokens: int
     num_groups: int
     holds_states_only: bool = False
-    """A sequence takes the same however long it is."""
+    """A sequence takes the same number of blocks whatever its length."""
 
     @property
     def sequence_bytes(self) -> int:
@@ -101,7 +101,7 @@ def _uniform_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -
 
 
 def _summed_pool(layers: CacheLayers, sequence_tokens: int, rules: PoolRules) -> CachePool:
-    """Layers of many page sizes: a sequence's bytes as they add up, told in parts as small as a block."""
+    """Return the pool of layers with many page sizes: a sequence's bytes, counted in block-sized parts."""
     blocks = math.ceil(sequence_tokens / rules.block_tokens)
     size = sum(
         layer.sequence_bytes(sequence_tokens, rules.in_flight_tokens) * count for layer, count in layers

@@ -1,4 +1,4 @@
-"""Cache tokens and requests that a replica holds, as its engine would report them."""
+"""KV cache tokens and requests that fit a replica, as its engine would report them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cluster.planner.replica import Replica
 
 
 def kv_bytes_per_token(replica: Replica, context_tokens: int) -> float:
-    """Return cache bytes a token on one rank column (all stages together) at a context of this length.
+    """Return KV cache bytes per token on one rank column (all stages together) at this context length.
 
-    Latent caches and KV heads beyond TP are the same on every rank; windows and states make the figure fall
-    as the context grows.
+    Latent caches, and KV heads when TP exceeds their number, are replicated; sliding windows and states make
+    the figure fall as the context grows.
     """
     layers = cache_layers(replica, replica.whole_model)
     tokens = max(1, context_tokens)
@@ -21,10 +21,10 @@ def kv_bytes_per_token(replica: Replica, context_tokens: int) -> float:
 
 
 def kv_cache_tokens(memory: ReplicaMemory) -> int:
-    """Return the tokens one replica's cache holds: of the stage with the least room.
+    """Return the tokens that fit one replica's KV cache: those of the stage with the least room.
 
-    Under DP-attention it is one dp rank's, since each keeps its own requests. Hybrid models are told as vLLM
-    tells them: requests of max_model_len that fit, times that length.
+    Under DP-attention it is one dp rank's, since each keeps its own requests. Hybrid models are reported the
+    way vLLM does: requests of max_model_len that fit, times that length.
     """
     engine, max_len = memory.replica.engine, memory.replica.launch.max_model_len
     per_stage = (
@@ -35,7 +35,7 @@ def kv_cache_tokens(memory: ReplicaMemory) -> int:
 
 
 def max_concurrency(memory: ReplicaMemory) -> float:
-    """Return how many requests of max_model_len a replica's (under DP-attention a dp rank's) cache holds."""
+    """Return how many requests of max_model_len a replica's (DP-attention: a dp rank's) KV cache fits."""
     per_stage = (
         pool.num_blocks(rank.kv_cache_bytes) / pool.blocks_per_sequence for pool, rank in memory.stages
     )
@@ -43,7 +43,7 @@ def max_concurrency(memory: ReplicaMemory) -> float:
 
 
 def sequences_held(memory: ReplicaMemory) -> float:
-    """Return how many sequences of max_model_len the tightest stage's bytes are, parts of one included."""
+    """Return how many sequences of max_model_len fit the tightest stage, as a fraction."""
     held = (rank.kv_cache_bytes / pool.sequence_bytes for pool, rank in memory.stages)
     return min(held, default=0.0)
 

@@ -1,4 +1,4 @@
-"""What an engine needs beside weights and cache: activations, CUDA graphs, and memory outside torch."""
+"""What an engine needs besides weights and KV cache: activations, CUDA graphs, non-torch memory."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def overheads(replica: Replica, rank: Rank) -> Overheads:
 
 
 def _graph_bytes(replica: Replica, rank: Rank) -> int:
-    """Return the memory of captured CUDA graphs: a share a layer for each captured batch size.
+    """Return the memory of captured CUDA graphs: so many bytes per layer and captured batch size.
 
-    Engines capture decoding whole, prefill mixed with decoding in pieces between attentions, or both.
+    Engines capture whole decode steps, or the pieces of mixed steps between attention layers, or both.
     """
     cuda_graphs = replica.engine.cuda_graphs
     if cuda_graphs is None or replica.launch.enforce_eager:
@@ -59,7 +59,7 @@ def _captured_sizes(largest: int) -> int:
 
 
 def _non_torch_bytes(replica: Replica, rank: Rank) -> int:
-    """Return the bytes that the driver's context, libraries and collectives hold on one rank."""
+    """Return the bytes that the CUDA context, libraries and collectives use on one rank."""
     non_torch, layout = replica.engine.non_torch, replica.layout
     context = non_torch.context_bytes.at(rank.gpu.generation)
     if layout.tp == 1:

@@ -1,4 +1,4 @@
-"""The memory of one rank, itemised."""
+"""The memory of one rank, itemized."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cluster.planner.result import RankMemory
 def rank_memory(replica: Replica, rank: Rank) -> RankMemory:
     """Return the memory of one of the replica's ranks on its GPU, in bytes.
 
-    CUDA graphs stand in the sum whether or not the engine counts them inside its budget; where it does not,
-    the budget is larger by them.
+    CUDA graphs are part of the total whether or not the engine counts them inside its budget; if it does not,
+    the budget is larger by their size.
     """
     spec = rank.gpu.spec
     capability = spec.compute_capability if spec else None

@@ -1,4 +1,4 @@
-"""What a replica takes on its GPUs, and the cache that this leaves."""
+"""What a replica takes on its GPUs, and the KV cache that this leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReplicaMemory:
 
     @property
     def tightest(self) -> RankMemory:
-        """The rank with the least room beside its weights and overheads."""
+        """The rank with the least memory left after weights and overheads."""
         return min(self.ranks, key=lambda rank: rank.budget_bytes - rank.fixed_bytes)
 
     @property
@@ -39,7 +39,7 @@ class ReplicaMemory:
 
 
 def replica_memory(replica: Replica) -> ReplicaMemory:
-    """Work out the memory of a replica's ranks."""
+    """Return the memory of a replica's ranks."""
     return with_ranks(replica, [rank_memory(replica, rank) for rank in replica.ranks])
 
 

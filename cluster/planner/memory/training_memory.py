@@ -1,9 +1,9 @@
 """Training memory of one rank under data parallelism and the ZeRO stages, and what a step sends.
 
-Mixed-precision Adam keeps 2 bytes of weight and 2 of gradient a parameter, and 12 of optimizer state (float32
-master weight, momentum, variance): Rajbhandari et al., "ZeRO", arXiv:1910.02054, section 3.1. Activations
-follow Korthikanti et al., arXiv:2205.05198, equation 2 (34 bytes a token and hidden unit with tensor
-parallelism dividing 24 of them) or, recomputed, the layers' inputs alone. What a step sends is in
+Mixed-precision Adam keeps 2 bytes of weight and 2 of gradient per parameter, and 12 of optimizer state
+(float32 master weight, momentum, variance): Rajbhandari et al., "ZeRO", arXiv:1910.02054, section 3.1.
+Activations follow Korthikanti et al., arXiv:2205.05198, equation 2 (34 bytes per token and hidden unit with
+tensor parallelism dividing 24 of them) or, recomputed, the layers' inputs alone. What a step sends is in
 sections 7.1 and 7.2 of the ZeRO paper.
 """
 
@@ -43,12 +43,12 @@ class TrainingSetup:
     micro_batch_tokens: int
     sharding: Sharding = "ddp"
     recompute: bool = True
-    """Activations inside a layer are computed again in the backward pass."""
+    """Activations inside a layer are recomputed in the backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
-    """Bytes of one rank, and bytes it sends and receives a step for gradients (and ZeRO-3's weights)."""
+    """Bytes of one rank, and bytes it sends per step for gradients (and ZeRO-3's weights)."""
 
     sharding: Sharding
     parameter_bytes: int
@@ -60,7 +60,7 @@ class TrainingMemory:
     gradient_all_reduce_bytes: int
     """Size of the gradients that are reduced over the dp ranks, before any ring factor."""
     communication_bytes_per_step: int
-    """Bytes one rank sends a step over its data-parallel group, ring algorithms."""
+    """Bytes one rank sends per step over its data-parallel group, with ring algorithms."""
 
     @property
     def total_bytes(self) -> int:
@@ -71,7 +71,7 @@ class TrainingMemory:
 def training_memory(setup: TrainingSetup, stage: StageRange) -> TrainingMemory:
     """Return the training memory of one of the stage's ranks, in bytes.
 
-    Parameters are counted, not the bytes of the checkpoint: a quantised model is trained in 16 bits.
+    Parameters are counted, not the bytes of the checkpoint: a quantized model is trained in 16 bits.
     """
     layout, sharding = setup.layout, setup.sharding
     parameter_bytes = stage_weights_bytes(in_16_bits(setup.model), layout, stage, load_trainer())
@@ -93,7 +93,7 @@ def training_memory(setup: TrainingSetup, stage: StageRange) -> TrainingMemory:
 
 
 def _gathered_bytes(setup: TrainingSetup, stage: StageRange) -> int:
-    """Return what ZeRO-3 gathers and scatters a layer at a time: twice the largest layer of the stage."""
+    """Return what ZeRO-3 gathers and scatters per layer: twice the largest layer of the stage."""
     weights = sharded_weights(in_16_bits(setup.model), setup.layout, load_trainer())
     sums = weights.cumulative_layer_bytes
     largest = max(sums[layer + 1] - sums[layer] for layer in range(stage.first, stage.end))
@@ -101,7 +101,7 @@ def _gathered_bytes(setup: TrainingSetup, stage: StageRange) -> int:
 
 
 def _activation_bytes(setup: TrainingSetup, stage: StageRange) -> int:
-    """Return what the backward pass needs of the forward pass.
+    """Return the activation bytes that the backward pass needs.
 
     With recomputation the peak is the inputs of all layers and either one layer's recomputed activations or,
     on the last stage, the logits: those are freed before the first layer is recomputed.

@@ -47,7 +47,7 @@ def shard_rules(
 def sharded_weights(
     model: ModelSpec, layout: Layout, engine: EngineProfile, capability: tuple[int, int] | None = None
 ) -> ShardedWeights:
-    """Return the model's parts on one rank; remembered, since only TP, EP and paddings change them."""
+    """Return the model's parts on one rank; cached, since only TP, EP and paddings change them."""
     rules = shard_rules(layout, engine, capability)
     return _cache.get(model, (rules, engine.name, engine.version), lambda: _shard(model, rules, engine))
 
@@ -94,7 +94,7 @@ def _table_bytes(table: Tensor, rules: ShardRules, engine: EngineProfile) -> int
 def _vision_bytes(vision: Vision | None, rules: ShardRules) -> int:
     if vision is None:
         return 0
-    # A tower whose heads cannot be divided is kept whole on every rank.
+    # A tower whose heads are not divisible by TP is replicated on every rank.
     whole = ShardRules(vocab_padding=rules.vocab_padding)
     used = whole if vision.num_heads and vision.num_heads % rules.tp else rules
     return sum(shard_bytes(tensor, used) for tensor in vision.tensors)

@@ -1,1 +1,1 @@
-"""Which GPUs there are, and how they may be grouped into replicas: survey, machines, replicas, ranks."""
+"""Which GPUs are usable, and how they can be grouped into replicas: survey, machines, replicas, ranks."""

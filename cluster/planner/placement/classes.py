@@ -1,4 +1,4 @@
-"""Replicas judged together: alike in hardware and links, and near each other in free memory."""
+"""Classes of replicas judged together: same hardware and links, similar free memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ReplicaClass:
 
 
 def classify(sets: Sequence[ReplicaSet]) -> list[ReplicaClass]:
-    """Gather sets whose free memory differs by less than a sixteenth of a GPU; by more where many do."""
+    """Group sets whose free memory differs by less than 1/16 of a GPU, more coarsely if that is too many."""
     alike: dict[Hashable, list[ReplicaSet]] = {}
     for bins in _BINS_OF_MEMORY:
         alike = defaultdict(list)

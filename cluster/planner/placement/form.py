@@ -1,4 +1,4 @@
-"""One way to divide a model: what a replica is made of, whatever number of replicas there will be."""
+"""A form: one way to split a model over the GPUs of a replica, independent of the number of replicas."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cluster.planner.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A replica's inner layout, and the chunks of GPUs it is put together from.
+    """A replica's inner layout, and the chunks of GPUs it is built from.
 
-    A chunk is a set of GPUs of one machine that reach each other: a tensor-parallel group, or as much of an
-    expert-parallel stage as one machine holds.
+    A chunk is a set of connected GPUs in one machine: a tensor-parallel group, or as much of an
+    expert-parallel stage as fits one machine.
     """
 
     tp: int

@@ -1,4 +1,4 @@
-"""From a GPU as it is to the figures the planner needs of its type."""
+"""The planner's figures for each GPU: its catalog type, actual memory and measured rates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cluster.units import format_gib
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A GPU's type, and the memory it really has."""
+    """A GPU's type and its actual memory."""
 
     spec: GpuSpec
     total_bytes: int
     memory_speedup: float = 1.0
-    """Measured over usual memory bandwidth; 1 where nobody measured it."""
+    """Measured over usual memory bandwidth; 1 if it was not measured."""
 
 
-class SpecBook:
-    """Looks every distinct kind of GPU up once, and remembers what a user should be told about it."""
+class GpuLookup:
+    """Looks up each distinct kind of GPU once, and collects notes for the user."""
 
     def __init__(self, measured: Sequence[MeasuredRate] = ()) -> None:
         self._measured = measured
@@ -54,7 +54,7 @@ class SpecBook:
             return None
         if total is None:
             self._notes.append(
-                f"{gpu.type}: memory not readable, planned with {format_gib(spec.memory_bytes)}"
+                f"{gpu.type}: cannot read its memory size, assuming {format_gib(spec.memory_bytes)}"
             )
             total = spec.memory_bytes
         if gpu.mig_parent_uuid is not None:
@@ -63,11 +63,11 @@ class SpecBook:
         measured = [rate for rate in self._measured if rate.gpu_type == spec.type]
         if measured:
             spec = replace(spec, measured=measured[-1])
-            self._notes.append(f"{spec.type}: planned with the rates measured on this cluster")
+            self._notes.append(f"{spec.type}: using the rates measured on this cluster")
         return Resolved(spec, total, memory_speedup(spec))
 
     def _nearest(self, gpu: Gpu, total_bytes: int | None) -> GpuSpec | None:
-        """The catalogue GPU most like this one: nearest compute capability, then nearest memory."""
+        """Return the catalog GPU most like this one: nearest compute capability, then nearest memory."""
         if total_bytes is None:
             return None
         wanted = _version(gpu.compute_capability) if gpu.compute_capability else None
@@ -79,8 +79,8 @@ class SpecBook:
                 abs(spec.memory_bytes - total_bytes),
             ),
         )
-        self._notes.append(f"{gpu.type} is not in the catalogue: planned with the rates of {nearest.type}")
-        # Without a reading, NVLink rates of a relative would promise a link that may not be there.
+        self._notes.append(f"{gpu.type} is not in the catalog: using the rates of {nearest.type}")
+        # Without an NVLink reading, the nearest type's NVLink rate might promise a link that does not exist.
         keeps_nvlink = gpu.nvlink_island is not None
         return replace(
             nearest, type=gpu.type, nvlink_bytes_per_s=nearest.nvlink_bytes_per_s if keeps_nvlink else 0.0

@@ -1,7 +1,7 @@
-"""Groups wider than any NVLink island or node, for a user who asks for them.
+"""Groups wider than any NVLink island or node, for users who pin such a TP.
 
-Islands are joined within a node over PCIe, and where that is still too narrow, nodes over the network. Only
-GPUs of one type join; slices of a GPU never do.
+Islands are joined within a node over PCIe, and if that is still too narrow, nodes over the network. Only
+GPUs of one type are joined, and never MIG slices.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Domain, Joins, Machine, MachineShape, Pool, Spot, Survey
 
 Kind = tuple[str, int]
-"""What GPUs of one group share: type and memory."""
+"""What the GPUs of one group have in common: type and memory."""
 
 _FEW = 16
-"""A survey of a large cluster is large, so only the last few are remembered."""
+"""A survey of a large cluster is large, so only the last few are cached."""
 _surveys: IdentityCache[Survey] = IdentityCache(_FEW)
 
 
-def widened(survey: Survey, form: Form, replicas: int) -> Survey:
-    """Join what must be joined for so many replicas of this form; the same survey when that helps nothing.
+def join_islands(survey: Survey, form: Form, replicas: int) -> Survey:
+    """Join islands or nodes as this many replicas of the form need; the same survey if that does not help.
 
-    A GPU type whose islands hold the chunks as they are stays as it is.
+    A GPU type whose islands are already wide enough stays unchanged.
     """
     needed = form.num_chunks * replicas
     levels = [survey, _remembered(survey, "islands"), _remembered(survey, "nodes")]
@@ -91,7 +91,7 @@ def _join_islands(survey: Survey) -> Survey:
 
 
 def _islands_of(shape: MachineShape, pools: dict[Pool, Pool]) -> Iterator[Domain]:
-    """Join domains that lie in one node; those of NVLink over nodes, and slices, stay as they are."""
+    """Join the domains of one node; multi-node NVLink domains and MIG slices stay unchanged."""
     by_node: dict[tuple[Kind, int], list[Domain]] = defaultdict(list)
     for domain in shape.domains:
         offsets = {spot.node_offset for spot in domain.spots}
@@ -104,7 +104,7 @@ def _islands_of(shape: MachineShape, pools: dict[Pool, Pool]) -> Iterator[Domain
 
 
 def _join_nodes(survey: Survey) -> Survey:
-    """Make one machine of all nodes there are."""
+    """Treat all nodes as one machine."""
     nodes: list[int] = []
     orders: list[tuple[int, ...]] = []
     by_kind: dict[Kind, list[Domain]] = defaultdict(list)

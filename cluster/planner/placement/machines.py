@@ -1,6 +1,6 @@
-"""What the survey finds: machine shapes, and in each the GPUs among which tensor parallelism may run.
+"""What the survey finds: machine shapes, and the GPU groups in each where tensor parallelism may run.
 
-Equal machines are one shape, so that a search costs what its distinct shapes cost, whatever their number.
+Equal machines share one shape, so the cost of a search depends on distinct shapes, not on machines.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from cluster.catalog.gpu_spec import GpuSpec
 from cluster.planner.rule import Rule
 
 Link = Literal["nvlink", "pcie", "network", "none"]
-"""How the GPUs of one tensor-parallel group reach each other; 'none' for a slice that cannot join a group."""
+"""The link between the GPUs of one tensor-parallel group; 'none' for a MIG slice, which cannot join one."""
 
 Joins = Literal["", "islands", "nodes"]
-"""What a group spans only because the user asked for one so wide; '' for what its links are made for."""
+"""What a group spans only because the user pinned such a TP: '', 'islands' or 'nodes'."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A GPU of a shape by its position: which node of the machine, which of the node's GPUs."""
+    """The position of a GPU in a shape: which node of the machine, and which of the node's GPUs."""
 
     node_offset: int
     gpu_position: int
@@ -29,7 +29,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine of a shape, and where each spot of the shape lies in it."""
+    """One machine of a shape, and the actual GPU of each spot of the shape."""
 
     nodes: tuple[int, ...]
     """Positions in Cluster.nodes."""
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What GPUs must share to hold parts of one replica."""
+    """GPUs with the same type, memory and links, which can run parts of one replica."""
 
     spec: GpuSpec
     total_bytes: int
@@ -59,7 +59,7 @@ class Pool:
 
     @property
     def memory_bytes_per_s(self) -> float:
-        """By which GPU types are told faster and slower."""
+        """The rate by which GPU types are compared."""
         return self.spec.memory_bandwidth_bytes_per_s * self.memory_speedup
 
 

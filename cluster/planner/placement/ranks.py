@@ -1,4 +1,4 @@
-"""Ranks on named GPUs, worked out when first looked at."""
+"""Ranks on named GPUs, computed on first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LazyPlacement(Sequence[Placement]):
     __slots__ = ("_cluster", "_form", "_placed", "_ranks")
 
     def __init__(self, cluster: Cluster, form: Form, placed: Placed) -> None:
-        """Place so many replicas of each set."""
+        """Place this many replicas of each set."""
         self._cluster, self._form, self._placed = cluster, form, tuple(placed)
         self._ranks: tuple[Placement, ...] | None = None
 
@@ -33,7 +33,7 @@ class LazyPlacement(Sequence[Placement]):
         return self._form.gpus * sum(count for _, count in self._placed)
 
     def __iter__(self) -> Iterator[Placement]:
-        """Yield the ranks one by one: who stops early leaves the others unplaced."""
+        """Yield the ranks one by one; ranks that are not consumed are not placed."""
         if self._ranks is not None:
             yield from self._ranks
             return

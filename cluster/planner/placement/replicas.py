@@ -1,6 +1,6 @@
-"""Put replicas together from the GPUs there are: inside a machine first, then across machines.
+"""Build replicas from the usable GPUs: inside a machine first, then across machines.
 
-Equal replicas are one `ReplicaSet`. Which GPUs each of them gets is worked out only when somebody asks.
+Equal replicas are one `ReplicaSet`. The GPUs of each are only computed on demand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Piece = tuple[Pool, Machine, Chunk]
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """Replicas alike in all that decides whether they fit."""
+    """Replicas that are equal in everything that decides whether they fit."""
 
     pools: tuple[Pool, ...]
     """Of each chunk; they differ only where a pipeline runs over different GPU types."""
@@ -40,12 +40,12 @@ class ReplicaSet:
 
     @property
     def slowest(self) -> Pool:
-        """The pool that a pipeline waits for."""
+        """The slowest pool, which sets the pace of a pipeline."""
         return min(self.pools, key=lambda pool: pool.memory_bytes_per_s)
 
     @property
     def shares_machines(self) -> bool:
-        """True when replicas span machines and one ends in the machine where the next begins."""
+        """True if replicas span machines and one ends in the machine where the next begins."""
         return not self.paired and self.num_machines > 1 and len(self.frees) % len(self.chunks) != 0
 
     @property
@@ -55,7 +55,7 @@ class ReplicaSet:
 
 
 def take(sets: Sequence[ReplicaSet], count: int) -> list[tuple[ReplicaSet, int]]:
-    """Return the first `count` replicas of these sets: of each set so many."""
+    """Return how many replicas to take from each set, in order, for `count` in total."""
     taken = []
     for replicas in sets:
         some = min(count, replicas.count)
@@ -66,7 +66,7 @@ def take(sets: Sequence[ReplicaSet], count: int) -> list[tuple[ReplicaSet, int]]
 
 
 def form_replicas(survey: Survey, form: Form) -> list[ReplicaSet]:
-    """Return all replicas of this form that the cluster holds; no GPU is in two of them."""
+    """Return all replicas of this form that can be built on the cluster; no GPU is in two of them."""
     sets: list[ReplicaSet] = []
     left: dict[Pool, list[tuple[MachineShape, list[Chunk]]]] = defaultdict(list)
     for shape in survey.shapes:
@@ -94,7 +94,7 @@ def _chunks_by_pool(shape: MachineShape, form: Form) -> dict[Pool, list[Chunk]]:
 
 
 def _cut(domain: Domain, size: int) -> Iterable[Cut]:
-    """Cut a domain into chunks, most free memory first; a chunk stays in one node where it can."""
+    """Cut a domain into chunks, most free memory first; a chunk stays in one node if possible."""
     if domain.parts:
         return cut_joined(domain, size)
     if size > domain.gpus_per_node or domain.gpus_per_node == len(domain.spots):
@@ -114,7 +114,7 @@ def _cut(domain: Domain, size: int) -> Iterable[Cut]:
 def _inside_machines(
     shape: MachineShape, pool: Pool, chunks: list[Chunk], form: Form, sets: list[ReplicaSet]
 ) -> list[Chunk]:
-    """Add the replicas that fit in one machine; return the chunks that are left in each machine."""
+    """Add the replicas that fit one machine; return the chunks left over in each machine."""
     per_replica = form.num_chunks
     whole = len(chunks) // per_replica
     alike: dict[tuple[int, ...], list[Chunk]] = defaultdict(list)
@@ -130,13 +130,13 @@ def _inside_machines(
 def _across_machines(
     pool: Pool, leftovers: list[tuple[MachineShape, list[Chunk]]], form: Form, sets: list[ReplicaSet]
 ) -> list[_Piece]:
-    """Join what machines of one shape have left; return the last few chunks of each shape."""
+    """Build replicas from the leftovers of machines of one shape; return what is still left of each shape."""
     pieces: list[_Piece] = []
     for shape, chunks in leftovers:
         total = len(chunks) * len(shape.machines)
         count = total // form.num_chunks
         if count:
-            # Stages of different machines meet in any order, so each must fit the least of the chunks.
+            # Stages may land on any of the machines' chunks, so each must fit the smallest one.
             frees = (min(_frees(chunks)),) * form.num_chunks
             pools = (pool,) * form.num_chunks
             sets.append(ReplicaSet(pools, frees, count, shape.machines, tuple(chunks)))
@@ -147,7 +147,7 @@ def _across_machines(
 
 
 def _join(pieces: list[_Piece], form: Form, sets: list[ReplicaSet]) -> list[_Piece]:
-    """Make replicas of single chunks, in order; return the chunks that are left."""
+    """Build replicas from single chunks, in order; return the chunks left over."""
     size = form.num_chunks
     whole = len(pieces) // size * size
     for first in range(0, whole, size):

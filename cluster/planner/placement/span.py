@@ -1,4 +1,4 @@
-"""What the replicas of a layout span, and over which links."""
+"""What the replicas of a layout span (nodes, machines), and over which links."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from cluster.planner.placement.machines import Joins
 from cluster.planner.placement.replicas import ReplicaSet
 
 Placed = Sequence[tuple[ReplicaSet, int]]
-"""How many replicas of each set, the first ones of it."""
+"""How many replicas to take from each set, in order."""
 
 
-_LOOKED_AT = 32
-"""Replicas of a set whose places are looked at, beside its last one, which is the one that is spread most."""
+_MOST_INSPECTED = 32
+"""Replicas of a set that are inspected besides its last one, which is spread over the most nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Facts on where replicas lie. The defaults are those of one GPU, or of a layout that was not placed."""
+    """Where replicas are placed. The defaults are for one GPU, or for a layout that was not placed."""
 
     nodes_per_replica: int = 1
     """The most nodes that one replica spans."""
     machines_per_replica: int = 1
     """The most machines that one replica spans; the nodes of one NVLink domain are one machine."""
     joins: Joins = ""
-    """What a tensor-parallel group spans because it was asked for: '', 'islands' or 'nodes'."""
+    """What a tensor-parallel group spans because its TP is pinned: '', 'islands' or 'nodes'."""
     crosses_network: bool = False
     """A replica spans machines that no NVLink joins."""
     on_nvlink: bool = False
     """Every tensor-parallel group runs over NVLink."""
     network_known: bool = False
-    """Every node says how fast its network is."""
+    """The network bandwidth of every node is known."""
     shares_nodes: bool = False
-    """A node holds parts of two replicas that span nodes: losing it ends both."""
+    """A node runs parts of two replicas that span nodes: losing it stops both."""
 
 
 NOT_PLACED = Span()
@@ -62,11 +62,11 @@ def span_of(form: Form, placed: Placed) -> Span:
 def _reaches(form: Form, replicas: ReplicaSet, count: int) -> Iterator[tuple[int, int]]:
     """Yield the nodes and the machines that replicas among the first `count` span.
 
-    Which chunks of a machine a replica gets repeats once both are used up at the same time.
+    The pattern of chunks per replica repeats once a replica and a machine end together.
     """
     size, per_machine = form.num_chunks, len(replicas.chunks)
     distinct = min(count, per_machine // gcd(size, per_machine))
-    for number in {*range(min(distinct, _LOOKED_AT)), distinct - 1}:
+    for number in {*range(min(distinct, _MOST_INSPECTED)), distinct - 1}:
         sites = [replicas.site(number, chunk) for chunk in range(size)]
         nodes = {machine.node_of(spot) for machine, chunk in sites for spot in chunk}
         yield len(nodes), len({machine.nodes for machine, _ in sites})

@@ -1,4 +1,4 @@
-"""Which GPUs may be planned on, and which of them reach each other: one pass over the cluster."""
+"""Which GPUs are usable, and which of them are connected: one pass over the cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from operator import attrgetter
 
 from cluster.inventory import Cluster, Gpu, Node
-from cluster.planner.placement.gpu_types import Resolved, SpecBook
+from cluster.planner.placement.gpu_types import GpuLookup, Resolved
 from cluster.planner.placement.machines import (
     Domain,
     LeftOut,
@@ -31,23 +31,23 @@ Group = tuple[int, ...]
 
 
 def survey_cluster(cluster: Cluster) -> Survey:
-    """Sort the cluster's usable GPUs into machine shapes; the rest is left out, each with its reason.
+    """Sort the cluster's usable GPUs into machine shapes; the rest are left out, each with a reason.
 
-    Free memory is taken as read. Only where more than MOST_SHAPES machines differ in it is it rounded down,
-    by more on GPUs that are partly used than on idle ones.
+    Free memory is used as read. Only if more than MOST_SHAPES machines differ in it is it rounded down, more
+    coarsely on partly used GPUs than on idle ones.
     """
     groups = _machine_groups(cluster.nodes)
     for grain in _GRAINS_BYTES:
         by_shape = _sort_by_shape(cluster.nodes, groups, grain)
         if by_shape is not None:
             break
-    book, pools = SpecBook(cluster.measured_rates), dict[Hashable, Pool]()
+    lookup, pools = GpuLookup(cluster.measured_rates), dict[Hashable, Pool]()
     shapes = []
     for machines in (by_shape or {}).values():
-        domains = _domains(cluster.nodes, machines[0], grain, book, pools)
+        domains = _domains(cluster.nodes, machines[0], grain, lookup, pools)
         if domains:
             shapes.append(MachineShape(domains, tuple(machines)))
-    return Survey(tuple(shapes), tuple(_left_out(cluster.nodes, book)), book.notes)
+    return Survey(tuple(shapes), tuple(_left_out(cluster.nodes, lookup)), lookup.notes)
 
 
 def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
@@ -61,11 +61,11 @@ def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
 def _sort_by_shape(
     nodes: tuple[Node, ...], groups: list[Group], grain: int
 ) -> dict[Hashable, list[Machine]] | None:
-    """Gather machines of one shape; None when there would be too many shapes and a coarser grain is left."""
+    """Group machines by shape; None if there would be too many shapes and a coarser grain is available."""
     by_shape: dict[Hashable, list[Machine]] = defaultdict(list)
-    look = _Look(grain)
+    kinds = _NodeKinds(grain)
     for group in groups:
-        seen = [look.at(nodes[position]) for position in group]
+        seen = [kinds.at(nodes[position]) for position in group]
         shape = tuple(kind for kind, _ in seen)
         by_shape[shape].append(Machine(group, tuple(order for _, order in seen)))
         if len(by_shape) > MOST_SHAPES and grain != _GRAINS_BYTES[-1]:
@@ -73,8 +73,8 @@ def _sort_by_shape(
     return by_shape
 
 
-class _Look:
-    """Numbers the kinds of node: alike whatever the order of their GPUs. Most nodes equal the one before."""
+class _NodeKinds:
+    """Numbers the kinds of node, ignoring the order of their GPUs. Most nodes equal the previous one."""
 
     def __init__(self, grain: int) -> None:
         self._grain = grain
@@ -125,16 +125,16 @@ def _rounded(free_bytes: int, total_bytes: int | None, grain: int) -> int:
 
 
 def _domains(
-    nodes: tuple[Node, ...], machine: Machine, grain: int, book: SpecBook, pools: dict[Hashable, Pool]
+    nodes: tuple[Node, ...], machine: Machine, grain: int, lookup: GpuLookup, pools: dict[Hashable, Pool]
 ) -> tuple[Domain, ...]:
-    """Group the usable GPUs of one machine by pool and by what they reach each other over."""
+    """Group the usable GPUs of one machine by pool and by the link that connects them."""
     members: dict[Hashable, list[Spot]] = defaultdict(list)
     pool_of: dict[Hashable, Pool] = {}
     for offset, (position, order) in enumerate(zip(machine.nodes, machine.orders, strict=True)):
         node = nodes[position]
         for place, index in enumerate(order):
             gpu = node.gpus[index]
-            resolved = book.resolve(gpu) if _usable(gpu) else None
+            resolved = lookup.resolve(gpu) if _usable(gpu) else None
             if resolved is None:
                 continue
             link, reach = _reach(node, offset, gpu, resolved)
@@ -181,13 +181,13 @@ def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
 
 
 def _usable(gpu: Gpu) -> bool:
-    # What is free is what was read; without a reading nothing may be planned on.
+    # Without a reading of its free memory, a GPU is not planned on.
     known = gpu.memory_free_bytes is not None
     return known and gpu.claimed_by is None and gpu.unhealthy_reason is None
 
 
-def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
-    any_unknown = book.any_unknown
+def _left_out(nodes: Iterable[Node], lookup: GpuLookup) -> Iterator[LeftOut]:
+    any_unknown = lookup.any_unknown
     for node in nodes:
         for gpu in node.gpus:
             if gpu.unhealthy_reason is not None:
@@ -195,8 +195,6 @@ def _left_out(nodes: Iterable[Node], book: SpecBook) -> Iterator[LeftOut]:
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, Rule.GPU_BUSY, f"claimed by {gpu.claimed_by}")
             elif gpu.memory_free_bytes is None:
-                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "its free memory was not read")
-            elif any_unknown and book.resolve(gpu) is None:
-                yield LeftOut(
-                    node.name, gpu.index, Rule.GPU_UNKNOWN, "neither its type nor its memory is known"
-                )
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "free memory unknown")
+            elif any_unknown and lookup.resolve(gpu) is None:
+                yield LeftOut(node.name, gpu.index, Rule.GPU_UNKNOWN, "unknown type and memory size")

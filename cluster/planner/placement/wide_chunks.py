@@ -1,4 +1,4 @@
-"""Chunks of a joined domain: as few islands or nodes each as can be, and equally many GPUs of each."""
+"""Chunks of a joined domain: over as few islands or nodes as possible, with equally many GPUs of each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _cuts: IdentityCache[tuple[Cut, ...]] = IdentityCache(_FEW)
 def cut_joined(domain: Domain, size: int) -> tuple[Cut, ...]:
     """Cut a joined domain into chunks of `size`, each with the pool whose link it runs over.
 
-    Engines start equally many ranks on every node of a group, so a chunk is made of equal lanes, the widest
-    that fill one; what they leave goes to narrower ones.
+    Engines start the same number of ranks on every node of a group, so a chunk is made of equal lanes, the
+    widest possible first; the GPUs left over go to narrower ones.
     """
     return _cuts.get(domain, size, lambda: tuple(_cut(domain, size)))
 
@@ -46,7 +46,7 @@ def _lanes(parts: list[list[Spot]], width: int) -> Iterator[tuple[int, Chunk]]:
 
 
 def _order(pool: Pool, lane: Chunk) -> tuple[int, int, int]:
-    """Lanes of like free memory stand in the order of their nodes, so that groups keep to neighbours."""
+    """Sort key: lanes with similar free memory are ordered by node, so that groups use neighboring nodes."""
     least = min(spot.free_bytes for spot in lane)
     return -(least * _BINS_OF_MEMORY // max(1, pool.total_bytes)), lane[0].node_offset, lane[0].gpu_position
 

@@ -1,1 +1,1 @@
-"""Why a plan is as it is, in words: the decision path, the comparison, what leads, what to do."""
+"""A plan's reasons as text: the decision path, the comparison, why each layout is recommended or not."""

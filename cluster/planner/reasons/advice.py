@@ -1,4 +1,4 @@
-"""When nothing fits: what comes nearest, and what would make something fit, as sentences."""
+"""When nothing fits: the layout that comes closest, and what would make one fit, as sentences."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cluster.planner.search.context import Context
 
 
 def advice(context: Context, refused: Sequence[Candidate], fixes: Sequence[Fix]) -> tuple[str, ...]:
-    """Return why the nearest layout does not fit, then each fix of the plan in a line of its own."""
-    return (*_nearest(context, refused, fixes), *map(describe_plan_fix, fixes))
+    """Return why the closest layout does not fit, then one line for each fix of the plan."""
+    return (*_closest(context, refused, fixes), *map(describe_plan_fix, fixes))
 
 
-def _nearest(context: Context, refused: Sequence[Candidate], fixes: Sequence[Fix]) -> Iterator[str]:
+def _closest(context: Context, refused: Sequence[Candidate], fixes: Sequence[Fix]) -> Iterator[str]:
     if not context.cluster.num_gpus:
-        yield "the cluster has no GPU"
+        yield "the cluster has no GPUs"
     elif refused:
         first = refused[0].rejections[0]
         own = [fix for fix in first.fixes if fix not in fixes and fix.layout is not None]
-        more = f": {describe_fixes(own)}" if own else ""
-        yield f"nearest is {refused[0].label}: {first.message}{more}"
+        more = f"; fix: {describe_fixes(own)}" if own else ""
+        yield f"closest is {refused[0].label}: {first.message}{more}"
     elif context.survey.left_out:
         out = context.survey.left_out[0]
-        yield f"no GPU can be used: {out.node_name} GPU {out.gpu_index} ({out.reason})"
+        yield f"no usable GPU: {out.node_name} GPU {out.gpu_index} ({out.reason})"

@@ -1,4 +1,4 @@
-"""DP, TP and TP x DP side by side: one row a property, with this model's and this cluster's figures."""
+"""DP, TP and TP x DP side by side: one row per property, with this model's and this cluster's figures."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
     """Return the three columns; () on a cluster without usable GPUs."""
     if facts.one_gpu is None:
         return ()
-    # A group that crosses islands or nodes is judged only where its TP was asked for.
-    asked = context.request.tp if best is not None and best.layout.tp == context.request.tp else None
-    free = at_own_length(context).without_pins(tp=asked)
+    # A group that crosses islands or nodes is only considered when its TP is pinned.
+    pinned = context.request.tp if best is not None and best.layout.tp == context.request.tp else None
+    free = at_own_length(context).without_pins(tp=pinned)
     data = _Strategy(free, "Data parallel", facts.one_gpu)
     group = _group_degree(free, best)
     if group < 2:
@@ -39,7 +39,7 @@ def compare(context: Context, facts: Facts, best: Candidate | None) -> tuple[Com
 
 
 def _with_best(strategies: list[_Strategy], context: Context, best: Candidate | None) -> list[_Strategy]:
-    """Put the recommendation into the table where none of the columns divides the model as it does."""
+    """Add the recommendation to the table unless a column already splits the model the same way."""
     if best is None or any(_same_division(one.layout, best.layout) for one in strategies):
         return strategies
     return [*strategies[:2], _Strategy(context, _name(best.layout), best)]
@@ -60,8 +60,8 @@ def _name(layout: Layout) -> str:
 
 
 def _group_degree(context: Context, best: Candidate | None) -> int:
-    """The recommendation's TP if it is a plain group, else that of the best plain group that fits, else the
-    widest valid one that a node's links carry."""
+    """Return the TP of the recommendation if it is a plain group, else of the best plain group that fits,
+    else the widest valid TP inside a node."""
     if best is not None and best.layout.tp > 1 and _is_plain(best.layout):
         return best.layout.tp
     if best is None or best.layout.gpus_per_replica > 1:
@@ -167,15 +167,15 @@ class _Strategy:
         alone = single_replica(self.context, self.candidate.form).estimate
         if alone is None:
             return "n/a"
-        told = f"{describe_duration(alone.tpot_s)} a token, one request alone"
-        return f"{told} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else told
+        text = f"{describe_duration(alone.tpot_s)} per token, single request"
+        return f"{text} (same as 1 GPU)" if self.layout.gpus_per_replica == 1 else text
 
     def _throughput(self) -> str:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
         if estimate is None:
             return "does not run"
-        told = describe_rate(estimate.throughput_tokens_per_s, replicas)
-        return told if replicas > 1 else f"{told}, 1 replica"
+        text = describe_rate(estimate.throughput_tokens_per_s, replicas)
+        return text if replicas > 1 else f"{text}, 1 replica"
 
     def _memory(self) -> str:
         memory = self.candidate.memory_per_gpu
@@ -187,16 +187,16 @@ class _Strategy:
         if not self.candidate.feasible and not memory.kv_cache_bytes:
             return f"{share} {format_gib(memory.weights_bytes)} > budget {format_gib(memory.budget_bytes)}"
         kept = kv_share(self.context.model, self.layout.tp)
-        kept += ", of its own requests," if self.layout.dp_attention else ""
+        kept += " for its own requests" if self.layout.dp_attention else ""
         return f"{share} {format_gib(memory.weights_bytes)} + {kept} {format_gib(memory.kv_cache_bytes)}"
 
     def _best_for(self) -> str:
         if self.layout.dp_attention:
-            return "many requests at once on a model of many experts"
+            return "high concurrency on a mixture-of-experts model"
         if self.layout.pp > 1:
-            return "model DOESN'T FIT where TP alone reaches"
+            return "model DOESN'T FIT with TP alone"
         if self.layout.tp == 1:
-            verdict = "it does here" if self.candidate.feasible else "here it DOESN'T"
+            verdict = "here it does" if self.candidate.feasible else "here it DOESN'T"
             return f"model FITS on 1 GPU ({verdict}) + need throughput"
         if self.layout.num_replicas > 1:
             return "model larger than 1 GPU + need throughput"

@@ -1,4 +1,4 @@
-"""What a tensor-parallel group costs that spans islands or nodes because it was asked for."""
+"""What a pinned tensor-parallel group costs when it spans NVLink islands or nodes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cluster.units import format_duration
 _BETWEEN = {"islands": "between NVLink islands, over PCIe,", "nodes": "across nodes"}
 
 
-def told_what_crossing_costs(context: Context, candidate: Candidate) -> Candidate:
-    """Return the candidate with a note on its slow all-reduces; unchanged where they keep to fast links."""
+def with_crossing_note(context: Context, candidate: Candidate) -> Candidate:
+    """Return the candidate with a note on its slow all-reduces; unchanged if they stay on fast links."""
     span, estimate = candidate.span, candidate.estimate
     if not span.joins or estimate is None:
         return candidate
@@ -35,11 +35,11 @@ def _guessed_rate(span: Span) -> str:
     usual = load_links()["network"].default_bytes_per_s
     if span.joins != "nodes" or span.network_known or not usual:
         return ""
-    return f" (no network rate is known, taken as {usual / 1e9:.0f} GB/s a node)"
+    return f" (network bandwidth unknown, {usual / 1e9:.0f} GB/s per node assumed)"
 
 
 def _narrower(context: Context, candidate: Candidate) -> Candidate | None:
-    """The widest TP that keeps to its links, on as many GPUs a replica."""
+    """Return the widest TP that stays on fast links, with the same number of GPUs per replica."""
     layout = candidate.layout
     free = context.without_pins(dp=layout.num_replicas)
     for tp in range(context.survey.largest_domain, 0, -1):
@@ -58,7 +58,7 @@ def _comparison(wide: Candidate, narrow: Candidate) -> str:
     first, next_ones = _instead(theirs.ttft_s, ours.ttft_s), _instead(theirs.tpot_s, ours.tpot_s)
     rate = f"{theirs.throughput_tokens_per_s.value:,.0f} instead of {ours.throughput_tokens_per_s.value:,.0f}"
     return (
-        f"; {_axes(narrow.layout)} {_benefit_of(narrow)}: first token {first}, then {next_ones} a token, "
+        f"; {_axes(narrow.layout)} {_benefit_of(narrow)}: first token {first}, then {next_ones} per token, "
         f"{rate} tokens/s"
     )
 
@@ -75,5 +75,5 @@ def _axes(layout: Layout) -> str:
 
 def _benefit_of(narrow: Candidate) -> str:
     if narrow.layout.tp == 1:
-        return "needs none"
-    return "keeps them on NVLink" if narrow.span.on_nvlink else "keeps them inside a node"
+        return "needs no all-reduce"
+    return "keeps all-reduces on NVLink" if narrow.span.on_nvlink else "keeps all-reduces inside a node"

@@ -1,4 +1,4 @@
-"""The decision tree in its own words, with this model's and this cluster's numbers."""
+"""The decision tree with this model's and this cluster's figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FITS_NODE = "Fits on 1 NODE (multi-GPU)?"
 HOW_MANY = "How many replicas?"
 LARGER_THAN_NODE = "Doesn't fit on 1 node?"
 YES, NO = "YES", "NO"
-_CROSSED = {"islands": "NVLink islands", "nodes": "nodes at every layer"}
+_CROSSED = {"islands": "NVLink islands", "nodes": "nodes"}
 
 
 def decide(context: Context, facts: Facts, best: Candidate | None) -> tuple[DecisionStep, ...]:
@@ -27,7 +27,7 @@ def decide(context: Context, facts: Facts, best: Candidate | None) -> tuple[Deci
 
 def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[DecisionStep]:
     if facts.one_gpu is None:
-        yield DecisionStep("Is there a GPU to plan on?", NO, _why_no_gpu(context))
+        yield DecisionStep("Is there a usable GPU?", NO, _why_no_gpu(context))
         return
     if facts.too_long:
         yield _too_long(context)
@@ -49,9 +49,9 @@ def _steps(context: Context, facts: Facts, best: Candidate | None) -> Iterator[D
 def _too_long(context: Context) -> DecisionStep:
     asked, longest = context.request.max_model_len, context.model.max_position
     return DecisionStep(
-        f"Does the model take sequences of {asked:,} tokens?",
+        f"Does the model support sequences of {asked:,} tokens?",
         NO,
-        f"it was made for {longest:,}; what follows holds for --max-model-len {longest}",
+        f"its maximum is {longest:,}; the steps below use --max-model-len {longest}",
     )
 
 
@@ -75,9 +75,9 @@ def _one_gpu(context: Context, facts: Facts, best: Candidate | None) -> Iterator
 def _still_split(context: Context, facts: Facts, best: Candidate) -> str:
     free = facts.free_choice
     if facts.pinned and free is not None and free.layout.gpus_per_replica == 1:
-        asked = _pinned_degrees(context)
-        return f"Still split here, because {asked} {'were' if ',' in asked else 'was'} asked for"
-    return f"Still split here: {best.why or best.label}"
+        pins = _pinned_degrees(context)
+        return f"Still split, because {pins} {'are' if ',' in pins else 'is'} pinned"
+    return f"Still split: {best.why or best.label}"
 
 
 def _pinned_degrees(context: Context) -> str:
@@ -88,36 +88,37 @@ def _sizes(context: Context, single: Candidate) -> str:
     memory = single.memory_per_gpu
     weights = format_gib(memory.weights_bytes if memory else context.model.weights_bytes)
     if memory is None:
-        return f"weights take {weights}"
+        return f"weights need {weights}"
     budget = format_gib(memory.budget_bytes)
-    return f"weights take {weights}, and {context.engine.name} may use {budget} of a GPU"
+    return f"weights need {weights}; {context.engine.name} may use {budget} per GPU"
 
 
 def _shortfall(single: Candidate) -> str:
     memory = single.memory_per_gpu
     if memory is not None and memory.weights_bytes > memory.budget_bytes:
-        return f"{format_gib(memory.weights_bytes - memory.budget_bytes)} too much"
-    return single.rejections[0].message if single.rejections else "it does not"
+        return f"{format_gib(memory.weights_bytes - memory.budget_bytes)} over budget"
+    return single.rejections[0].message if single.rejections else "it does not fit"
 
 
 def _one_node(context: Context, facts: Facts, best: Candidate | None) -> Iterator[DecisionStep]:
     fitting = facts.in_node
     if fitting is not None:
         layout, memory = fitting.layout, fitting.memory_per_gpu
-        each = f", {format_gib(memory.weights_bytes)} of weights on each" if memory else ""
-        room = f" and KV room for {fitting.kv_cache_tokens:,} tokens" if fitting.kv_cache_tokens else ""
+        each = f": {format_gib(memory.weights_bytes)} of weights per GPU" if memory else ""
+        room = f" and KV cache for {fitting.kv_cache_tokens:,} tokens" if fitting.kv_cache_tokens else ""
         because = (
-            f"{layout.gpus_per_replica} GPUs hold one replica{each}{room}. So: {within_node(context, layout)}"
+            f"one replica fits on {layout.gpus_per_replica} GPUs{each}{room}. "
+            f"So: {within_node(context, layout)}"
         )
         yield DecisionStep(FITS_NODE, YES, because + ("" if facts.pinned else still_spread(best)))
         return
-    yield DecisionStep(FITS_NODE, NO, f"no layout inside one node holds {_need(context)}")
+    yield DecisionStep(FITS_NODE, NO, f"no single-node layout fits {_need(context)}")
     if facts.free_choice is not None:
         span = facts.free_choice.span.nodes_per_replica
         yield DecisionStep(
             LARGER_THAN_NODE,
-            f"{span} nodes a replica",
-            "data parallelism copies the whole model, so it cannot help here. "
+            f"{span} nodes per replica",
+            "data parallelism replicates the whole model, so it does not help. "
             f"So: {over_nodes(facts.free_choice, span)}",
         )
 
@@ -125,7 +126,7 @@ def _one_node(context: Context, facts: Facts, best: Candidate | None) -> Iterato
 def _need(context: Context) -> str:
     longest = context.model.max_position
     max_len = min(context.request.max_model_len or longest, longest)
-    return f"{format_gib(context.model.weights_bytes)} of weights and a cache for {max_len:,} tokens"
+    return f"{format_gib(context.model.weights_bytes)} of weights and KV cache for {max_len:,} tokens"
 
 
 def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
@@ -137,7 +138,7 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
         because += f": {made_of(layout)}" if layout.dp_attention else ""
         limit = context.request.concurrency
         if limit is not None and limit <= count:
-            because = f"{limit} request in flight keeps one replica busy; it takes {used}"
+            because = f"{limit} concurrent request needs only one replica, on {used}"
     elif layout.gpus_per_replica == 1:
         because = f"{count} independent copies on {used}; throughput scales linearly, no communication"
     elif span == 1:
@@ -157,25 +158,27 @@ def _replicas(context: Context, facts: Facts, best: Candidate) -> DecisionStep:
 
 def _single(used: int, there: int) -> str:
     if used < there:
-        return f"one replica takes {used} of {there} GPUs, and the others cannot hold another"
-    return f"one replica takes all {there} GPUs" if there > 1 else "there is one GPU"
+        return f"one replica uses {used} of {there} GPUs; a second one does not fit on the rest"
+    return f"one replica uses all {there} GPUs" if there > 1 else "there is only one GPU"
 
 
 def _pins(context: Context, facts: Facts, best: Candidate | None, chosen: Candidate | None) -> DecisionStep:
     pins = _pinned_degrees(context)
-    free = facts.free_choice.label if facts.free_choice else "nothing"
+    free = facts.free_choice
+    unpinned = f"unpinned, the recommendation is {free.label}" if free else "unpinned, nothing fits either"
+    question = f"{'Are' if ',' in pins else 'Is'} {pins} feasible?"
     if best is None:
-        return DecisionStep(f"Does {pins} hold?", NO, f"without the pin the answer is {free}")
+        return DecisionStep(question, NO, unpinned)
     if best.span.joins:
-        because = f"asked for, it crosses {_CROSSED[best.span.joins]}; without the pin the answer is {free}"
-        return DecisionStep(f"Does {pins} hold?", YES, because)
-    same = chosen is not None and facts.free_choice is not None and chosen.layout == facts.free_choice.layout
-    because = "it is also the free choice" if same else f"without the pin the answer is {free}"
-    return DecisionStep(f"Does {pins} hold?", YES, because)
+        crossed = _CROSSED[best.span.joins]
+        return DecisionStep(question, YES, f"but every layer all-reduces across {crossed}; {unpinned}")
+    same = chosen is not None and free is not None and chosen.layout == free.layout
+    return DecisionStep(question, YES, "it is also the recommendation without the pin" if same else unpinned)
 
 
 def _why_no_gpu(context: Context) -> str:
     out = context.survey.left_out
     if not out:
         return "the cluster has no GPUs"
-    return f"all {len(out)} GPUs are out: {out[0].node_name} GPU {out[0].gpu_index} ({out[0].reason})"
+    first = f"{out[0].node_name} GPU {out[0].gpu_index} ({out[0].reason})"
+    return f"all {len(out)} GPUs are unusable, such as {first}"

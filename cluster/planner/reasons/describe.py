@@ -1,4 +1,4 @@
-"""Clusters, placements and splits in words."""
+"""Clusters, placements and splits as text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cluster.planner.layout import Layout, Placement
 from cluster.planner.result import Band, Candidate, Estimate
 from cluster.units import count_of, format_duration
 
-_REPLICAS_TOLD = 8
-_NODES_TOLD = 2
-_COLUMN_RANGES_TOLD = 8
+_REPLICAS_SHOWN = 8
+_NODES_NAMED = 2
+_COLUMN_RANGES_SHOWN = 8
 
 
 def describe_cluster(cluster: Cluster) -> str:
-    """Say what there is: '2 nodes x 4 A100-80GB (spec)'."""
+    """Return the cluster's shape: '2 nodes x 4 A100-80GB (spec)'."""
     shapes = Counter(tuple(sorted(Counter(gpu.type for gpu in node.gpus).items())) for node in cluster.nodes)
     parts = []
     for shape, num_nodes in shapes.items():
@@ -28,13 +28,13 @@ def describe_cluster(cluster: Cluster) -> str:
 
 
 def describe_rate(rate: Band, replicas: int = 1) -> str:
-    """Say tokens a second, never without the band: '3,256 tokens/s (1,237 to 3,256) = 2 x 1,628'."""
-    told = f"{rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f})"
-    return f"{told} = {replicas} x {rate.value / replicas:,.0f}" if replicas > 1 else told
+    """Return tokens per second, always with the error band: '3,256 tokens/s (1,237 to 3,256) = 2 x 1,628'."""
+    text = f"{rate.value:,.0f} tokens/s ({rate.low:,.0f} to {rate.high:,.0f})"
+    return f"{text} = {replicas} x {rate.value / replicas:,.0f}" if replicas > 1 else text
 
 
 def describe_duration(duration: Band) -> str:
-    """Say a duration, never without the band: '157 ms (83.2 ms to 345 ms)'."""
+    """Return a duration, always with the error band: '157 ms (83.2 ms to 345 ms)'."""
     low, high = format_duration(duration.low), format_duration(duration.high)
     return f"{format_duration(duration.value)} ({low} to {high})"
 
@@ -51,7 +51,7 @@ def column_ranges(width: int, parts: int) -> list[tuple[int, int]]:
 
 
 def column_spans(width: int, parts: int) -> list[str]:
-    """Say the columns of each part: '0-2047', '2048-4095'."""
+    """Return the columns of each part: '0-2047', '2048-4095'."""
     return [
         f"{column_number(first, width)}-{column_number(last, width)}"
         for first, last in column_ranges(width, parts)
@@ -59,32 +59,32 @@ def column_spans(width: int, parts: int) -> list[str]:
 
 
 def column_number(column: int, width: int) -> str:
-    """Say a column of a layer `width` wide; thousands are set apart where five digits occur."""
+    """Return a column of a layer `width` wide, with a thousands separator where five digits occur."""
     return str(column) if width < 10_000 else f"{column:,}"
 
 
 def describe_columns(model: ModelSpec, layout: Layout) -> str:
-    """Say which columns of each layer the ranks of a tensor-parallel group hold; '' without one."""
+    """Return which columns of each layer the ranks of a tensor-parallel group hold; '' without one."""
     if layout.tp < 2 or model.hidden_size < layout.tp:
         return ""
     ranges = column_spans(model.hidden_size, layout.tp)
-    told = ", ".join(ranges[:_COLUMN_RANGES_TOLD])
-    more = ", ..." if len(ranges) > _COLUMN_RANGES_TOLD else ""
-    return f"columns of each {column_number(model.hidden_size, model.hidden_size)}-wide layer: {told}{more}"
+    text = ", ".join(ranges[:_COLUMN_RANGES_SHOWN])
+    more = ", ..." if len(ranges) > _COLUMN_RANGES_SHOWN else ""
+    return f"columns of each {column_number(model.hidden_size, model.hidden_size)}-wide layer: {text}{more}"
 
 
 def made_of(layout: Layout) -> str:
-    """Say what a replica under DP attention is: '8 attention ranks that share one set of experts'."""
+    """Return what a replica with DP attention is: '8 attention ranks that share one set of experts'."""
     ranks = count_of(layout.attention_ranks, "attention rank")
     each = f" of {layout.tp} GPUs" if layout.tp > 1 else ""
     return f"{ranks}{each} that share one set of experts"
 
 
 def describe_traffic(layout: Layout, estimate: Estimate, of: str = "of a decode step") -> str:
-    """Say what ranks send each other in a decode step: '160 all-reduces a token, 7% of a decode step'."""
+    """Return what ranks exchange in a decode step: '160 all-reduces per token, 7% of a decode step'."""
     layout = estimate.runs_as or layout
     share = f"{estimate.all_reduce_share:.0%} {of}"
-    reduces = f"{estimate.all_reduces_per_token:,} all-reduces a token"
+    reduces = f"{estimate.all_reduces_per_token:,} all-reduces per token"
     if layout.dp_attention:
         reduces = f"{reduces} and " if estimate.all_reduces_per_token else ""
         return f"{reduces}the all-to-all between expert ranks: {share}"
@@ -96,17 +96,17 @@ def describe_traffic(layout: Layout, estimate: Estimate, of: str = "of a decode 
 
 
 def describe_placement(candidate: Candidate) -> Iterator[str]:
-    """Say replica by replica which GPUs it has: 'replica 0: node-1 GPU 0-3'."""
-    # Placing thousands of ranks takes a while: only those that are shown are looked at.
-    shown = takewhile(lambda rank: rank.replica < _REPLICAS_TOLD, candidate.placement)
-    told = 0
+    """Yield the GPUs of each replica: 'replica 0: node-1 GPU 0-3'."""
+    # Placing thousands of ranks takes a while, so only the shown ones are placed.
+    shown = takewhile(lambda rank: rank.replica < _REPLICAS_SHOWN, candidate.placement)
+    num_shown = 0
     for replica, group in groupby(shown, key=lambda rank: rank.replica):
-        ranks, told = list(group), told + 1
+        ranks, num_shown = list(group), num_shown + 1
         where = _describe_stages(ranks, candidate) if candidate.layout.pp > 1 else _gpus(ranks)
         inside = f" ({made_of(candidate.layout)})" if candidate.layout.dp_attention else ""
         yield f"replica {replica}: {where}{inside}"
-    if told < candidate.layout.num_replicas:
-        yield f"and {count_of(candidate.layout.num_replicas - told, 'more replica')}"
+    if num_shown < candidate.layout.num_replicas:
+        yield f"and {count_of(candidate.layout.num_replicas - num_shown, 'more replica')}"
 
 
 def _describe_stages(ranks: list[Placement], candidate: Candidate) -> str:
@@ -118,24 +118,24 @@ def _describe_stages(ranks: list[Placement], candidate: Candidate) -> str:
 
 
 def _gpus(ranks: list[Placement]) -> str:
-    """Say the GPUs node by node; a row of nodes with the same ones is said by its first and its last."""
+    """List the GPUs by node; a run of nodes with the same GPUs is written as its first and last node."""
     of_nodes = [
         (node, _ranges([rank.gpu_index for rank in members]))
         for node, members in groupby(ranks, key=lambda rank: rank.node_name)
     ]
-    told = []
+    parts = []
     for gpus, alike in groupby(of_nodes, key=lambda pair: pair[1]):
         nodes = [node for node, _ in alike]
-        if len(nodes) > _NODES_TOLD:
-            told.append(f"{nodes[0]} to {nodes[-1]} ({len(nodes)} nodes) GPU {gpus} each")
+        if len(nodes) > _NODES_NAMED:
+            parts.append(f"{nodes[0]} to {nodes[-1]} ({len(nodes)} nodes) GPU {gpus} each")
         else:
-            told += [f"{node} GPU {gpus}" for node in nodes]
-    return ", ".join(told)
+            parts += [f"{node} GPU {gpus}" for node in nodes]
+    return ", ".join(parts)
 
 
 def _ranges(numbers: list[int]) -> str:
-    told = []
+    parts = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]
-        told.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
-    return ",".join(told)
+        parts.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
+    return ",".join(parts)

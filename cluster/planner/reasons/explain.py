@@ -1,4 +1,4 @@
-"""Why the first candidate leads and why each other one was passed over, in one sentence each."""
+"""Why the first candidate is recommended and why each other one is not, in one sentence each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from cluster.planner.search.ranking import (
 from cluster.units import count_of
 
 
-def explained(
+def with_reasons(
     feasible: Sequence[Candidate], request: PlanRequest, engine: EngineProfile
 ) -> tuple[Candidate, ...]:
-    """Return the candidates with their `why`; the first is the one that leads."""
+    """Return the candidates with their `why`; the first is the recommended one."""
     if not feasible:
         return ()
     needed = narrowest(feasible)
@@ -36,38 +36,40 @@ def explained(
     return (lead, *(replace(other, why=_why_not(other, best, request, needed)) for other in others))
 
 
-def explained_refusals(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def with_refusal_reasons(refused: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Return refused candidates with their first rejection and its fixes as `why`."""
     return tuple(replace(candidate, why=_why_refused(candidate)) for candidate in refused)
 
 
 def describe_refusal(candidate: Candidate) -> str:
-    """Return why a layout does not run: its first rejection, and how many more there are."""
+    """Return why a layout is refused: its first rejection, and how many more there are."""
     if not candidate.rejections:
-        return "does not hold"
+        return "does not fit"
     others = len(candidate.rejections) - 1
     more = f" (and {count_of(others, 'more reason')})" if others else ""
     return f"{candidate.rejections[0].message}{more}"
 
 
 def _why_refused(candidate: Candidate) -> str:
-    fix = f": {candidate.rejections[0].fix}" if candidate.rejections else ""
+    fix = f"; fix: {candidate.rejections[0].fix}" if candidate.rejections else ""
     return f"{describe_refusal(candidate)}{fix}"
 
 
 def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:
     what = _what(best)
     if not keeps_limits(best, request):
-        return f"{what}; no layout keeps the limits, this one comes nearest ({latency(best)})"
+        return f"{what}; no layout meets the limits, this one comes closest ({latency(best)})"
     if following is None:
         limits = " within the limits" if request.ttft_s or request.tpot_s else ""
-        return f"{what}; the only layout that fits{' with these degrees' if request.pins else ''}{limits}"
+        return (
+            f"{what}; the only layout that fits{' with the pinned degrees' if request.pins else ''}{limits}"
+        )
     gain = benefit(best, request) / max(benefit(following, request), 1e-12) - 1
     if gain > SAME:
-        return f"{what}; {_gain(gain, request)} than the next ({following.label})"
+        return f"{what}; {_gain(gain, request)} than the next best ({following.label})"
     if _is_passed_over(following, best, request):
         return f"{what}; {_kept_conventions(following, best, request, needed)}"
-    return f"{what}; the simplest to run of those that are about equally good (next: {following.label})"
+    return f"{what}; about as fast as {following.label}, and simpler to run"
 
 
 def _what(best: Candidate) -> str:
@@ -76,19 +78,19 @@ def _what(best: Candidate) -> str:
         return "one copy on one GPU, no communication"
     if layout.gpus_per_replica == 1:
         return f"{layout.num_replicas} independent copies, no communication between GPUs"
-    what = f"each replica split over {layout.gpus_per_replica} GPUs"
-    what += f" ({made_of(layout)})" if layout.dp_attention else ""
-    return what + (f", {layout.num_replicas} replicas side by side" if layout.num_replicas > 1 else "")
+    count, size = layout.num_replicas, layout.gpus_per_replica
+    what = f"{count} replicas of {size} GPUs each" if count > 1 else f"one replica on {size} GPUs"
+    return what + (f" ({made_of(layout)})" if layout.dp_attention else "")
 
 
 def _next(others: Sequence[Candidate], request: PlanRequest) -> Candidate | None:
-    """Return the one of the highest estimate among those that keep the limits."""
+    """Return the one with the highest estimate among those that meet the limits."""
     within = [other for other in others if keeps_limits(other, request)]
     return max(within, key=lambda other: benefit(other, request), default=None)
 
 
 def _is_passed_over(other: Candidate, best: Candidate, request: PlanRequest) -> bool:
-    """True for what is estimated clearly higher than the best and breaks a convention that the best keeps."""
+    """True if the estimate is clearly higher than the best one's: it lost for breaking a convention."""
     return benefit(best, request) < benefit(other, request) * (1 - SAME)
 
 
@@ -96,7 +98,7 @@ def _kept_conventions(higher: Candidate, best: Candidate, request: PlanRequest, 
     more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
     conventions = _conventions_between(higher, best, needed)
     kept = " and ".join(one.kept for one in conventions) or "the simpler layout"
-    return f"chosen for {kept}, in spite of {_gain(more, request)} expected of {higher.label}"
+    return f"chosen for {kept}, although {higher.label} is estimated at {_gain(more, request)}"
 
 
 def _conventions_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Convention]:
@@ -106,27 +108,22 @@ def _conventions_between(higher: Candidate, best: Candidate, needed: Narrowest) 
 
 def _gain(gain: float, request: PlanRequest) -> str:
     if request.objective == "latency":
-        return f"answers {gain:.0%} sooner"
-    return f"{gain:.0%} more tokens a second"
+        return f"{gain:.0%} lower latency"
+    return f"{gain:.0%} more tokens/s"
 
 
 def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
     if keeps_limits(best, request) and not keeps_limits(other, request):
         return f"misses the limits: {latency(other)}{limits(request)}"
-    told = compared(other, best, request)
+    figures = compared(other, best, request)
     conventions = _conventions_between(other, best, needed) if _is_passed_over(other, best, request) else []
     reason = (
         _convention_reason(conventions, request) if conventions else reasons_against(other, best, request)
     )
-    return f"{told}{f': {reason}' if reason else ''}"
+    return f"{figures}{f': {reason}' if reason else ''}"
 
 
 def _convention_reason(conventions: Sequence[Convention], request: PlanRequest) -> str:
     broken = " and ".join(one.broken for one in conventions)
     least = prod(one.must_win for one in conventions) - 1
-    return f"{broken}, so it leads only where it {_wins(least, request)}"
-
-
-def _wins(gain: float, request: PlanRequest) -> str:
-    verb = "answers" if request.objective == "latency" else "is estimated"
-    return f"{verb} more than {gain:.0%} {'sooner' if request.objective == 'latency' else 'higher'}"
+    return f"{broken}; preferred only with over {_gain(least, request)}"

@@ -1,4 +1,4 @@
-"""What the reasons are told with: how the model fits a GPU, a node, the cluster."""
+"""What the reasons are based on: how the model fits one GPU, one node and the whole cluster."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from cluster.planner.search.run import SearchResult, search
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The model beside one GPU, one node and the whole cluster."""
+    """How the model fits one GPU, one node and the whole cluster."""
 
     one_gpu: Candidate | None
-    """One copy a GPU; None on a cluster without usable GPUs."""
+    """One copy per GPU; None on a cluster without usable GPUs."""
     in_node: Candidate | None
     """The best layout whose replicas each stay in one node."""
     free_choice: Candidate | None
     """What would be recommended if no degree were pinned."""
     pinned: bool
     too_long: bool
-    """Sequences longer than the model was made for were asked for; the rest is judged at its own length."""
+    """The requested max_model_len exceeds the model's maximum; all else is judged at that maximum."""
     num_gpus: int
     num_nodes: int
 
 
 def gather_facts(context: Context, found: SearchResult) -> Facts:
-    """Judge what the decision tree asks about; pins are lifted for it."""
+    """Evaluate what the decision tree asks about, without the user's pins."""
     pinned = bool(context.request.pins) or context.request.decode_context_parallel > 1
     asked = at_own_length(context)
     too_long = asked is not context
@@ -50,7 +50,7 @@ def gather_facts(context: Context, found: SearchResult) -> Facts:
 
 
 def at_own_length(context: Context) -> Context:
-    """Return the question with sequences as long as the model's, where longer ones were asked for."""
+    """Return the context with max_model_len lowered to the model's maximum if it exceeds that."""
     asked, model = context.request.max_model_len, context.model
     if asked is None or asked <= model.max_position or not model.known_architecture:
         return context
@@ -63,6 +63,6 @@ def in_one_node(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
 
 
 def single_replica(context: Context, form: Form) -> Candidate:
-    """Judge one replica of a form by itself, as for one request at a time."""
+    """Return one replica of a form by itself, with one request at a time."""
     alone = context.with_request(dp=form.dp_inside, concurrency=1)
     return build_candidates(alone, form)[0]

@@ -1,4 +1,4 @@
-"""What a user should know of a layout before running it."""
+"""Notes on a layout that a user should read before running it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,24 @@ def with_notes(candidate: Candidate, request: PlanRequest, engine: EngineProfile
 
 
 def _timed_otherwise(candidate: Candidate, engine: EngineProfile) -> Iterator[str]:
-    """An engine's recipe for experts may run the same ranks faster than the layout's label says."""
+    """Yield a note if the engine's MoE recipe runs the ranks differently from the layout's label."""
     timed = candidate.estimate.runs_as if candidate.estimate else None
     if timed is not None:
         yield (
-            f"time is estimated for attention data parallelism, which {engine.name} recommends for experts: "
+            f"timed with data-parallel attention, as {engine.name} recommends for MoE models: "
             f"each replica runs its TP={candidate.layout.tp} as {timed.label}"
         )
 
 
 def _may_miss(candidate: Candidate, request: PlanRequest) -> Iterator[str]:
-    """A limit is held against the prediction itself; its band may reach beyond."""
+    """Limits are compared with the predicted value; its error band may extend beyond them."""
     estimate = candidate.estimate
     if estimate is None or not keeps_limits(candidate, request):
         return
     figures = (("TTFT", estimate.ttft_s, request.ttft_s), ("TPOT", estimate.tpot_s, request.tpot_s))
     for name, band, limit in figures:
         if limit is not None and band.high > limit:
-            told = format_duration(limit)
             yield (
-                f"{name} is predicted within the limit of {told}, but its band reaches "
+                f"predicted {name} is within the {format_duration(limit)} limit, but its error band reaches "
                 f"{format_duration(band.high)}: measure before relying on it"
             )

@@ -1,4 +1,4 @@
-"""What a layout gives and costs beside the one that leads."""
+"""How a layout compares with the recommended one."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from cluster.planner.search.ranking import SAME, benefit, request_latency_s
 from cluster.units import count_of, format_duration
 
 _AT_THE_LIMIT = 0.97
-"""A figure this near to its limit was brought there by a smaller batch."""
+"""A figure this close to its limit means that the limit capped the batch."""
 
 
 def compared(other: Candidate, best: Candidate, request: PlanRequest) -> str:
-    """Say the other's figure, and by how much it differs from the best one's."""
+    """Return the other's figure, and by how much it differs from the best one's."""
     ratio = benefit(other, request) / max(benefit(best, request), 1e-12)
     if request.objective == "latency":
         ours, theirs = request_latency_s(other), request_latency_s(best)
-        told = f"{format_duration(ours)} a request against {format_duration(theirs)}"
+        text = f"{format_duration(ours)} per request instead of {format_duration(theirs)}"
     else:
-        told = f"{_rate(other)}, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
-    return f"{told} (within the estimate's error)" if 1 - SAME <= ratio <= 1 / (1 - SAME) else told
+        text = f"{_rate(other)}, {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}"
+    return f"{text} (within the estimate's error)" if 1 - SAME <= ratio <= 1 / (1 - SAME) else text
 
 
 def reasons_against(other: Candidate, best: Candidate, request: PlanRequest) -> str:
-    """Say what the other layout costs that the best one does not; '' where nothing stands out."""
+    """Return the other layout's drawbacks against the best one; '' if none stands out."""
     reasons = [*_costs(other, best), *_structure(other, best)]
     if request.objective == "throughput":
         reasons += _sizes(other, best, request)
     elif other.layout.tp < best.layout.tp:
         few, many = count_of(other.layout.tp, "GPU"), f"instead of {best.layout.tp}"
-        verb = "does" if other.layout.tp == 1 else "share"
-        reasons.append(f"{few} {verb} the work of a token {many}")
+        verb = "computes" if other.layout.tp == 1 else "compute"
+        reasons.append(f"{few} {verb} each token {many}")
     return ", ".join(reasons)
 
 
@@ -42,12 +42,12 @@ def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
     if ours.gpus < theirs.gpus:
         yield f"uses {ours.gpus} of the {theirs.gpus} GPUs"
     if ours.pp > theirs.pp:
-        yield f"{ours.pp} stages to keep filled"
+        yield f"{ours.pp} pipeline stages to keep busy"
     if estimate and ours.tp > theirs.tp:
         share = f"{estimate.all_reduce_share:.0%} of a step"
         with_experts = " and the all-to-all" if (estimate.runs_as or ours).dp_attention else ""
         if estimate.all_reduces_per_token:
-            yield f"{estimate.all_reduces_per_token} all-reduces a token{with_experts} take {share}"
+            yield f"{estimate.all_reduces_per_token} all-reduces per token{with_experts} take {share}"
         else:
             yield f"the all-to-all takes {share}"
 
@@ -60,22 +60,22 @@ def _structure(other: Candidate, best: Candidate) -> Iterator[str]:
     elif ours.ep > theirs.ep:
         yield "the busiest expert rank sets the pace"
     if span.shares_nodes:
-        yield "replicas share nodes, so one lost node ends two"
+        yield "replicas share nodes, so losing one node stops two"
 
 
 def _sizes(other: Candidate, best: Candidate, request: PlanRequest) -> Iterator[str]:
     ours, theirs = other.layout, best.layout
     if ours.gpus_per_replica > theirs.gpus_per_replica and ours.num_replicas < theirs.num_replicas:
         yield f"{ours.num_replicas} larger replica{'s' if ours.num_replicas > 1 else ''}"
-    held = _limit_at_work(other.estimate, request)
-    if held:
-        yield held
+    cap = _batch_cap(other.estimate, request)
+    if cap:
+        yield cap
     elif ours.gpus_per_replica < theirs.gpus_per_replica and _kv(other) < _kv(best):
-        yield f"only {_kv(other):,} tokens of KV room a replica"
+        yield f"only {_kv(other):,} tokens of KV cache per replica"
 
 
-def _limit_at_work(estimate: Estimate | None, request: PlanRequest) -> str:
-    """Say which limit holds the batch down: the estimate was taken at the largest batch that keeps it."""
+def _batch_cap(estimate: Estimate | None, request: PlanRequest) -> str:
+    """Return which limit caps the batch; the estimate is for the largest batch that meets it."""
     if estimate is None or request.concurrency is not None or request.objective == "latency":
         return ""
     for name, band, limit in (
@@ -83,8 +83,9 @@ def _limit_at_work(estimate: Estimate | None, request: PlanRequest) -> str:
         ("TTFT", estimate.ttft_s, request.ttft_s),
     ):
         if limit is not None and _AT_THE_LIMIT * limit < band.value <= limit:
-            held = f"the {name} limit of {format_duration(limit)} holds its batch to {estimate.batch:,}"
-            return f"{held} a replica"
+            return (
+                f"batch capped at {estimate.batch:,} per replica by the {format_duration(limit)} {name} limit"
+            )
     return ""
 
 
@@ -97,16 +98,16 @@ def _rate(candidate: Candidate) -> str:
 
 
 def latency(candidate: Candidate) -> str:
-    """Say how long the first token takes, and each one after it."""
+    """Return how long the first token takes, and each one after it."""
     estimate = candidate.estimate
     if estimate is None:
         return "no estimate"
     first, next_ones = describe_duration(estimate.ttft_s), describe_duration(estimate.tpot_s)
-    return f"first token {first}, then {next_ones} a token"
+    return f"first token {first}, then {next_ones} per token"
 
 
 def limits(request: PlanRequest) -> str:
-    """Say the limits that were asked for."""
-    told = [f"TTFT {format_duration(request.ttft_s)}"] if request.ttft_s else []
-    told += [f"TPOT {format_duration(request.tpot_s)}"] if request.tpot_s else []
-    return f" (limits: {', '.join(told)})"
+    """Return the user's limits."""
+    parts = [f"TTFT {format_duration(request.ttft_s)}"] if request.ttft_s else []
+    parts += [f"TPOT {format_duration(request.tpot_s)}"] if request.tpot_s else []
+    return f" (limits: {', '.join(parts)})"

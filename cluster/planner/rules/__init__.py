@@ -1,4 +1,4 @@
-"""Why a layout cannot run: every rule with its figures and the nearest change that makes it valid."""
+"""The rules: why a layout cannot run, with the figures. Fixes are in `fixes/`."""
 
 from cluster.planner.rules.layout_rules import layout_rejections
 from cluster.planner.rules.memory_rules import memory_notes, memory_rejections

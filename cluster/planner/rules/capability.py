@@ -1,4 +1,4 @@
-"""What the GPU must be able to do: least compute capability of engine, dtype and quantisation."""
+"""What the GPU must support: minimum compute capability of engine, dtype and quantization."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FP8_NAMES = ("fp8", "fp8_e4m3", "fp8_e5m2")
 def capability_rejections(
     model: ModelSpec, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
 ) -> Iterator[Rejection]:
-    """Yield what this GPU type cannot do for this model; nothing when the GPU type is not known."""
+    """Yield what this GPU type does not support for this model; nothing for an unknown GPU type."""
     yield from _unknown_quantization(model, engine, request)
     yield from _computed_in(model, engine, request)
     if gpu is None:
@@ -31,14 +31,14 @@ def capability_rejections(
         yield Rejection(
             Rule.ENGINE_UNSUPPORTED,
             f"{engine.name} {engine.version} needs compute capability "
-            f"{_text(engine.kernels.min_capability)}, {gpu.type} has {_text(gpu.compute_capability)}",
+            f"{_text(engine.kernels.min_capability)}; {gpu.type} has {_text(gpu.compute_capability)}",
         )
     least = engine.kernels.architectures.get(model.architecture)
     if least is not None and gpu.compute_capability < least:
         yield Rejection(
             Rule.ENGINE_UNSUPPORTED,
-            f"{engine.name} {engine.version} runs {model.architecture} on compute capability "
-            f"{_text(least)} or newer, {gpu.type} has {_text(gpu.compute_capability)}",
+            f"{engine.name} {engine.version} needs compute capability {_text(least)} for "
+            f"{model.architecture}; {gpu.type} has {_text(gpu.compute_capability)}",
         )
     yield from _dtype(model, gpu, engine, request)
     yield from _cache_dtype(model, gpu, engine, request)
@@ -55,7 +55,7 @@ def _cache_dtype(
     if gpu.compute_capability < least:
         yield Rejection(
             Rule.DTYPE_UNSUPPORTED,
-            f"an FP8 KV cache needs compute capability {_text(least)} here, "
+            f"an FP8 KV cache needs compute capability {_text(least)} here; "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
 
@@ -66,7 +66,7 @@ def _dtype(
     has_bf16 = engine.kernels.emulates_bf16 or gpu.compute_capability >= _BF16_CAPABILITY
     overflows = model.architecture in engine.kernels.refuses_fp16
     if overflows and (request.dtype in _FP16_NAMES or (request.dtype is None and not has_bf16)):
-        name = f"{engine.name} {engine.version} does not compute {model.architecture} in float16"
+        name = f"{engine.name} {engine.version} does not run {model.architecture} in float16"
         yield Rejection(Rule.DTYPE_UNSUPPORTED, name if has_bf16 else f"{name}, and {gpu.type} has no bf16")
     if has_bf16:
         return
@@ -74,7 +74,7 @@ def _dtype(
     if asked in _BF16_NAMES:
         yield Rejection(
             Rule.DTYPE_UNSUPPORTED,
-            f"bf16 needs compute capability 8.0, {gpu.type} has {_text(gpu.compute_capability)}",
+            f"bf16 needs compute capability 8.0; {gpu.type} has {_text(gpu.compute_capability)}",
         )
 
 
@@ -90,22 +90,22 @@ def _unknown_quantization(
         known = ", ".join(sorted(engine.quantization.min_capability)) or "none"
         yield Rejection(
             Rule.QUANTIZATION_UNSUPPORTED,
-            f"{engine.name} {engine.version} does not run {method} weights, only {known}",
+            f"{engine.name} {engine.version} does not support {method} weights, only {known}",
         )
 
 
 def _computed_in(model: ModelSpec, engine: EngineProfile, request: PlanRequest) -> Iterator[Rejection]:
-    """Yield that the kernels of this quantisation do not compute in the dtype that was asked for."""
+    """Yield a rejection if this quantization's kernels do not support the requested dtype."""
     method = _method(model, request) or ""
     by_name = engine.quantization.compute_dtypes_by_name.get(request.quantization or "")
     allowed = by_name or engine.quantization.compute_dtypes.get(method)
-    # What a config states is replaced by what the kernels have; what a user states is not.
+    # The engine overrides a config's dtype to suit its kernels, but not the user's.
     if request.dtype is None or allowed is None or request.dtype in allowed:
         return
     named = " or ".join(LONG_DTYPES.get(name, name) for name in allowed)
     yield Rejection(
         Rule.DTYPE_UNSUPPORTED,
-        f"{engine.name} {engine.version} computes {method} weights in {named}, "
+        f"{engine.name} {engine.version} runs {method} weights in {named}, "
         f"not in {LONG_DTYPES.get(request.dtype, request.dtype)}",
     )
 
@@ -123,13 +123,13 @@ def _quantization(
         named = weight if weight == method else f"{method} {weight}"
         yield Rejection(
             rule,
-            f"{named} weights need compute capability {_text(least)}, "
+            f"{named} weights need compute capability {_text(least)}; "
             f"{gpu.type} has {_text(gpu.compute_capability)}",
         )
 
 
 def _least_capability(model: ModelSpec, method: str, quantization: Quantization) -> Capability | None:
-    """Return the least capability of a method and of its scheme in this model; None for an unknown method."""
+    """Return the minimum capability of a method and its scheme in this model; None for an unknown method."""
     stored, least = model.quantization, quantization.min_capability.get(method)
     if stored is None or least is None:
         return least

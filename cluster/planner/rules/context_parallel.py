@@ -1,4 +1,4 @@
-"""Decode context parallelism: the tokens of a cache that ranks would keep copies of, divided over them.
+"""Decode context parallelism: ranks with copies of the same KV cache split its tokens instead.
 
 Source: docs.vllm.ai, serving/context_parallel_deployment: TP / KV heads ranks at most, TP for a latent.
 """
@@ -18,19 +18,19 @@ from cluster.planner.rule import Rule
 def context_rejections(
     model: ModelSpec, layout: Layout, engine: EngineProfile, ranks: int
 ) -> Iterator[Rejection]:
-    """Yield why the cache of this layout cannot be divided over so many ranks."""
+    """Yield why this layout's KV cache cannot be split over this many ranks."""
     if ranks == 1:
         return
     if not engine.parallelism.decode_context:
         name = f"{engine.name} {engine.version}"
-        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"{name} has no decode context parallelism")
+        yield Rejection(Rule.ENGINE_UNSUPPORTED, f"{name} does not support decode context parallelism")
         return
     copies = _copies(model, layout.tp)
     if ranks > copies or copies % ranks:
         yield Rejection(
             Rule.CONTEXT_NOT_DIVISIBLE,
-            f"TP={layout.tp} keeps {copies} cop{'ies' if copies > 1 else 'y'} of each token, "
-            f"which {ranks} ranks of context parallelism do not divide",
+            f"TP={layout.tp} keeps {copies} cop{'ies' if copies > 1 else 'y'} of each token's KV cache, "
+            f"not divisible by {ranks} context-parallel ranks",
         )
 
 

@@ -24,7 +24,7 @@ _cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
 
 
 def split_rejections(model: ModelSpec, layout: Layout, engine: EngineProfile) -> tuple[Rejection, ...]:
-    """Return the shapes of `model` that this engine cannot divide so, heads first and one a rule."""
+    """Return the shapes of `model` that the engine cannot split this way, heads first, one per rule."""
     key = (layout.tp, layout.ep, engine.parallelism.uneven, engine.name, engine.version)
     return _cache.get(model, key, lambda: _one_a_rule(_find(model, layout, engine)))
 
@@ -56,11 +56,11 @@ def _head_rejections(layer: Layer, tp: int, uneven: bool) -> Iterator[Rejection]
     heads, kv_heads = layer.attention.num_heads, layer.attention.num_kv_heads
     if uneven:
         if heads and tp > heads:
-            yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} is more than the {heads} attention heads")
+            yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} exceeds the {heads} attention heads")
         return
     if heads and heads % tp:
         kind = "state" if layer.attention.kind is AttentionKind.STATE else "attention"
-        yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} splits {heads} {kind} heads unevenly")
+        yield Rejection(Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} does not divide {heads} {kind} heads")
     elif layer.attention.kind in _GROUPED_KINDS and kv_heads and kv_heads % tp and tp % kv_heads:
         yield Rejection(
             Rule.KV_HEADS_NOT_DIVISIBLE,
@@ -72,13 +72,13 @@ def _tower_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Itera
     tower = model.vision
     if tower and tower.divides_heads and tower.num_heads % tp and engine.parallelism.tower_heads_must_divide:
         yield Rejection(
-            Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} splits the vision tower's {tower.num_heads} heads unevenly"
+            Rule.HEADS_NOT_DIVISIBLE, f"TP={tp} does not divide the vision tower's {tower.num_heads} heads"
         )
 
 
 def _expert_count_rejections(layer: Layer, ep: int) -> Iterator[Rejection]:
     if ep > 1 and layer.num_experts and layer.num_experts % ep:
-        yield Rejection(Rule.EXPERTS_NOT_DIVISIBLE, f"EP={ep} splits {layer.num_experts} experts unevenly")
+        yield Rejection(Rule.EXPERTS_NOT_DIVISIBLE, f"EP={ep} does not divide {layer.num_experts} experts")
 
 
 def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
@@ -87,7 +87,7 @@ def _width_rejections(tensor: Tensor, tp: int, engine: EngineProfile) -> Iterato
     width = {Split.COLUMN: tensor.out_features, Split.ROW: tensor.in_features}.get(tensor.split)
     if width is not None and width % tp:
         what = "expert width" if tensor.is_expert else "intermediate size"
-        yield Rejection(Rule.INTERMEDIATE_NOT_DIVISIBLE, f"TP={tp} splits the {what} {width} unevenly")
+        yield Rejection(Rule.INTERMEDIATE_NOT_DIVISIBLE, f"TP={tp} does not divide the {what} {width}")
 
 
 def _is_weight_only(model: ModelSpec) -> bool:
@@ -97,7 +97,7 @@ def _is_weight_only(model: ModelSpec) -> bool:
 def _vocab_rejections(model: ModelSpec, tp: int, engine: EngineProfile) -> Iterator[Rejection]:
     rows = padded_vocab(model.vocab_size, engine.weights.vocab_padding)
     if engine.parallelism.vocab_must_divide and rows % tp:
-        yield Rejection(Rule.VOCAB_NOT_DIVISIBLE, f"TP={tp} splits the padded vocabulary of {rows} unevenly")
+        yield Rejection(Rule.VOCAB_NOT_DIVISIBLE, f"TP={tp} does not divide the padded vocabulary of {rows}")
 
 
 def _is_padded(tensor: Tensor, engine: EngineProfile) -> bool:

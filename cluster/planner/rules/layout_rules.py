@@ -1,4 +1,4 @@
-"""All rules that hold before memory is counted: shapes, quantisation, hardware, engine."""
+"""All rules checked before memory: shapes, quantization, hardware, engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _cache: IdentityCache[tuple[Rejection, ...]] = IdentityCache()
 def layout_rejections(
     model: ModelSpec, layout: Layout, gpu: GpuSpec | None, engine: EngineProfile, request: PlanRequest
 ) -> tuple[Rejection, ...]:
-    """Return why this layout cannot run on this GPU type, the first reason an engine would meet first."""
+    """Return why this layout cannot run on this GPU type, in the order an engine would fail."""
     dtype_key = (request.dtype, request.quantization, request.kv_cache_dtype, request.decode_context_parallel)
     key = (layout, gpu.type if gpu else None, engine.name, engine.version, dtype_key)
     return _cache.get(model, key, lambda: _rejections(model, layout, gpu, engine, request))

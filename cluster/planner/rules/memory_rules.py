@@ -12,12 +12,12 @@ from cluster.planner.rule import Rule
 from cluster.units import format_gib
 
 ROOM_ERROR_SHARE = 0.1
-"""A cache that is short by less than this share of the overheads, the part of a prediction that errs, is not
-refused: on the evidence four predictions in five lie within it."""
+"""A shortfall below this share of the overheads, the least certain part of a prediction, is not refused: four
+in five predictions are within it (tests/evidence)."""
 
 
 def memory_rejections(memory: ReplicaMemory) -> tuple[Rejection, ...]:
-    """Return why this replica does not fit the budgets of its ranks, the worst stage told."""
+    """Return why this replica does not fit its ranks' budgets, by the worst stage."""
     return tuple(_find(memory))
 
 
@@ -29,21 +29,22 @@ def _find(replica_memory: ReplicaMemory) -> Iterator[Rejection]:
         short = memory.weights_bytes - memory.budget_bytes
         yield Rejection(
             Rule.WEIGHTS_DO_NOT_FIT,
-            f"weights take {format_gib(memory.weights_bytes)} a GPU{where}, "
-            f"{format_gib(short)} more than the budget of {format_gib(memory.budget_bytes)}",
+            f"weights need {format_gib(memory.weights_bytes)} per GPU{where}, "
+            f"{format_gib(short)} over the {format_gib(memory.budget_bytes)} budget",
         )
     elif memory.kv_cache_bytes == 0:
+        overheads = format_gib(memory.fixed_bytes - memory.weights_bytes)
         yield Rejection(
             Rule.NO_KV_MEMORY,
-            f"weights {format_gib(memory.weights_bytes)} and overheads "
-            f"{format_gib(memory.fixed_bytes - memory.weights_bytes)} leave no room for a KV cache{where}: "
-            f"{format_gib(memory.shortfall_bytes)} more than the budget of {format_gib(memory.budget_bytes)}",
+            f"weights ({format_gib(memory.weights_bytes)}) and overheads ({overheads}) "
+            f"leave no room for the KV cache{where}: "
+            f"{format_gib(memory.shortfall_bytes)} over the {format_gib(memory.budget_bytes)} budget",
         )
     elif (asked := replica.launch.kv_cache_memory_bytes) and memory.budget_bytes < memory.fixed_bytes + asked:
         room = format_gib(memory.budget_bytes - memory.fixed_bytes)
         yield Rejection(
             Rule.NO_KV_MEMORY,
-            f"a KV cache of {format_gib(asked)} is more than the {room} that stay free{where}",
+            f"the requested {format_gib(asked)} KV cache exceeds the {room} available{where}",
         )
     else:
         yield from _too_long(replica_memory)
@@ -57,18 +58,18 @@ def _too_long(memory: ReplicaMemory) -> Iterator[Rejection]:
     max_len, there = memory.replica.launch.max_model_len, min(rank.kv_cache_bytes for rank in memory.ranks)
     yield Rejection(
         Rule.MAX_LEN_EXCEEDS_KV,
-        f"one sequence of {max_len:,} tokens needs {format_gib(missing)} more KV cache a GPU "
-        f"than the {format_gib(there)} there are",
+        f"a {max_len:,}-token sequence needs {format_gib(there + missing)} of KV cache per GPU; "
+        f"{format_gib(there)} is available",
     )
 
 
 def _shortens(memory: ReplicaMemory) -> bool:
-    """Whether the engine starts with less cache than its longest request, and turns such requests away."""
+    """Return whether the engine starts with less cache than its longest request and rejects such requests."""
     return memory.replica.engine.cache.limits_requests_to_cache
 
 
 def _missing_bytes(memory: ReplicaMemory) -> float:
-    """Return by how much a GPU's cache is short of one sequence of full length."""
+    """Return by how much a GPU's cache is short of one full-length sequence."""
     held, replica = sequences_held(memory), memory.replica
     if held >= 1:
         return 0.0
@@ -81,20 +82,20 @@ def _error_bytes(memories: Sequence[RankMemory]) -> float:
 
 
 def memory_notes(memory: ReplicaMemory) -> tuple[str, ...]:
-    """Return what a user should know of a layout that is not refused: a cache within a hair of too small."""
+    """Return notes on a layout that is not refused although its cache is slightly too small."""
     missing = _missing_bytes(memory)
     if not missing:
         return ()
     if _shortens(memory):
-        return (f"requests of more than {_longest_held(memory):,} tokens do not fit the cache",)
+        return (f"requests longer than {_longest_held(memory):,} tokens do not fit the KV cache",)
     return (
-        f"tight: {format_gib(missing)} short of one sequence of full length, less than the prediction "
-        f"may err; --max-model-len {_longest_held(memory)} is safe",
+        f"tight: {format_gib(missing)} short of one full-length sequence, within the prediction error; "
+        f"--max-model-len {_longest_held(memory)} is safe",
     )
 
 
 def _longest_held(memory: ReplicaMemory) -> int:
-    """Return the longest sequence there is room for; windows and states make this no matter of proportion."""
+    """Return the longest sequence that fits; sliding windows and states make this nonlinear, so search."""
     low, high = 0, memory.replica.launch.max_model_len
     while high - low > 1:
         middle = (low + high) // 2
@@ -106,4 +107,4 @@ def _longest_held(memory: ReplicaMemory) -> int:
 
 
 def _where(stage: StageRange, num_stages: int) -> str:
-    return f" of stage {stage.stage}" if num_stages > 1 else ""
+    return f" in stage {stage.stage}" if num_stages > 1 else ""

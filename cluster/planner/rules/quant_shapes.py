@@ -1,4 +1,4 @@
-"""Quantised weights whose scales do not fall on the borders between ranks."""
+"""Quantized weights whose scale groups would be cut at the borders between ranks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def quant_rejections(
 ) -> Iterator[Rejection]:
     """Yield the scale groups, blocks and kernel steps of one weight that `tp` ranks would cut.
 
-    `weight_only`: activations stay in 16 bits, so that kernels of mixed precision are used.
+    `weight_only`: activations stay in 16 bits, so mixed-precision kernels are used.
     """
     if tensor.format.name in _PADDED_FORMATS:
         return
@@ -32,7 +32,7 @@ def quant_rejections(
         yield from _block_rejections(tensor, out, inner, tensor.format.block, tp)
         return
     step = engine.quantization.weight_only_step if weight_only else 1
-    # A whole weight was quantised in groups that fit it; only a kernel's step can be wrong for it.
+    # A whole weight was quantized in groups that fit it; only a kernel's step can be wrong for it.
     if tensor.format.name in _INTEGER_FORMATS and (tp > 1 or step > 1):
         yield from _group_rejections(tensor, inner, max(tensor.format.group_size or 1, step), tp)
 
@@ -51,7 +51,7 @@ def _block_rejections(
 def _block_rejection(tensor: Tensor, whole: int, on_rank: int, block: int, tp: int) -> Rejection:
     return Rejection(
         Rule.QUANT_BLOCK_NOT_DIVISIBLE,
-        f"TP={tp} leaves {whole}/{tp} = {on_rank} features of {tensor.name} a rank, "
+        f"TP={tp} leaves {whole}/{tp} = {on_rank} features of {tensor.name} per rank, "
         f"not a multiple of the {tensor.format.name} block of {block}",
     )
 
@@ -59,15 +59,17 @@ def _block_rejection(tensor: Tensor, whole: int, on_rank: int, block: int, tp: i
 def _group_rejections(tensor: Tensor, inner: int, group: int, tp: int) -> Iterator[Rejection]:
     if tensor.split not in _SPLITS_IN or inner % group == 0:
         return
-    figures = f"TP={tp} leaves {tensor.in_features:,}/{tp} = {inner:,} input features of {tensor.name} a rank"
+    figures = (
+        f"TP={tp} leaves {tensor.in_features:,}/{tp} = {inner:,} input features of {tensor.name} per rank"
+    )
     if tensor.is_expert:
         # The fused expert kernels step through the inputs in blocks of a group.
         yield Rejection(
             Rule.QUANT_BLOCK_NOT_DIVISIBLE,
-            f"{figures}, which the expert kernel's block of {group} does not divide",
+            f"{figures}, not a multiple of the expert kernel's block of {group}",
         )
     yield Rejection(
         Rule.QUANT_GROUP_NOT_DIVISIBLE,
-        f"{figures}, not a multiple of {group} as {tensor.format.name} groups and kernels need "
-        f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp:,} would be)",
+        f"{figures}, not a multiple of {group} as {tensor.format.name} kernels need "
+        f"(a checkpoint padded to {math.ceil(tensor.in_features / (group * tp)) * group * tp:,} would work)",
     )

@@ -1,4 +1,4 @@
-"""Room that an engine needs only while it starts: free memory, whole weights, CUDA graphs."""
+"""Memory that an engine needs only while it starts: free memory, 16-bit weights, CUDA graphs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cluster.planner.variants import FULL_SIZE, stored_as
 from cluster.units import format_gib
 
 GRAPH_ERROR_SHARE = 0.5
-"""Predictions of CUDA graphs err by about this share: only what misses by more is refused."""
+"""CUDA graph predictions are off by about this share, so only larger shortfalls are refused."""
 
 
 def gpu_busy_rejection(
     engine: EngineProfile, launch: Launch, gpu: RankGpu, where: str = "this GPU"
 ) -> Rejection | None:
-    """Return the start-up check's refusal: a fraction of the total must be free when the engine starts.
+    """Return the startup check's rejection: a fraction of the total must be free when the engine starts.
 
     (vLLM: "Free memory on device is less than desired GPU memory utilization".)
     """
@@ -32,8 +32,8 @@ def gpu_busy_rejection(
         return None
     return Rejection(
         Rule.GPU_BUSY,
-        f"{where} has {format_gib(free)} free, and {engine.name} wants {format_gib(wanted)} "
-        f"({launch.gpu_memory_utilization:g} of {format_gib(total)}) at its start",
+        f"{where} has {format_gib(free)} free, but {engine.name} needs {format_gib(wanted)} "
+        f"({launch.gpu_memory_utilization:g} of {format_gib(total)}) at startup",
     )
 
 
@@ -50,7 +50,7 @@ def start_rejections(memory: ReplicaMemory) -> Iterator[Rejection]:
 
 
 def loading_rejection(replica: Replica, rank: Rank) -> Rejection | None:
-    """Return the refusal of weights that are read whole in 16 bits before they are made narrower.
+    """Return the rejection of weights that are loaded in 16 bits before they are quantized.
 
     (vLLM's documentation of FP8: the model is loaded in its original precision first.)
     """
@@ -65,25 +65,25 @@ def loading_rejection(replica: Replica, rank: Rank) -> Rejection | None:
         return None
     return Rejection(
         Rule.WEIGHTS_DO_NOT_FIT,
-        f"{engine.name} {engine.version} holds all weights in 16 bits while it quantises them: "
-        f"{format_gib(whole_bytes)} a GPU, {format_gib(whole_bytes - free_bytes)} more than is free",
+        f"{engine.name} {engine.version} keeps all weights in 16 bits while quantizing: "
+        f"{format_gib(whole_bytes)} per GPU, {format_gib(whole_bytes - free_bytes)} more than is free",
     )
 
 
 def late_bytes(engine: EngineProfile, memory: RankMemory, gpu: RankGpu) -> int:
-    """Return by how much what an engine captures after sizing its cache exceeds what is left beside it."""
+    """Return by how many bytes the graphs captured after the KV cache is sized exceed what is left."""
     if engine.budget.graphs_inside or not memory.cuda_graph_bytes:
         return 0
     return max(0, memory.budget_bytes - gpu.usable_free_bytes)
 
 
 def graphs_rejection(engine: EngineProfile, memory: RankMemory, gpu: RankGpu) -> Rejection | None:
-    """Return the refusal of a start that runs out of memory when its CUDA graphs are captured."""
+    """Return the rejection of a start that runs out of memory while capturing CUDA graphs."""
     late = late_bytes(engine, memory, gpu)
     if late <= GRAPH_ERROR_SHARE * memory.cuda_graph_bytes:
         return None
     return Rejection(
         Rule.GRAPHS_DO_NOT_FIT,
-        f"CUDA graphs of {format_gib(memory.cuda_graph_bytes)} are captured after the cache is sized: "
-        f"{format_gib(late)} more than is left of the GPU beside the budget",
+        f"CUDA graphs need {format_gib(memory.cuda_graph_bytes)} after the KV cache is allocated: "
+        f"{format_gib(late)} more than is left on the GPU",
     )

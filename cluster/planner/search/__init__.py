@@ -1,1 +1,1 @@
-"""Search over layouts on named GPUs: survey, enumerate, place, judge, rank."""
+"""Search over layouts on named GPUs: enumerate, place, check the fit, rank."""

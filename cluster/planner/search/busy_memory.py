@@ -1,4 +1,4 @@
-"""Memory that others hold: which GPU is short, by how much, and who would have to make room."""
+"""Memory used by other processes: which GPU is short, by how much, and what to free."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HALVINGS = 14
 
 
 def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
-    """Say it of the GPU that is short when the layout would fit on these GPUs if nobody else used them."""
+    """Name the GPU that is short of memory if the layout would fit these GPUs without other users."""
     refused = [rejection for rejection in fit.rejections if rejection.rule in MEMORY_RULES]
     totals = [pool.total_bytes for pool in replicas.pools]
     if not refused or refused[0].rule == Rule.GPU_BUSY:
@@ -36,13 +36,13 @@ def busy_rejections(context: Context, form: Form, replicas: ReplicaClass, fit: F
     short = level - (gpu.memory_free_bytes or 0)
     message = (
         f"needs {format_gib(short)} more on {node.name} GPU {gpu.index}: "
-        f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} are free"
+        f"{format_gib(gpu.memory_free_bytes)} of {format_gib(gpu.memory_total_bytes)} is free"
     )
     return (Rejection(Rule.GPU_BUSY, message, _freed(context, replicas, level)),)
 
 
 def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[Rejection, ...]:
-    """Return the refusal of an engine that wants its whole share free at its start, naming the GPU."""
+    """Return the rejection by an engine that needs its whole fraction free at startup, naming the GPU."""
     if fit.memory is None:
         return ()
     launch = fit.memory.replica.launch
@@ -63,7 +63,7 @@ def tightest_gpu(context: Context, replicas: ReplicaClass) -> tuple[Node, Gpu]:
 
 
 def partly_used_note(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[str, ...]:
-    """Say which memory fraction the engine must be started with on partly used GPUs."""
+    """Return a note with the memory fraction to start the engine with on partly used GPUs."""
     launch = fit.memory.replica.launch if fit.memory else None
     asked = context.request.gpu_memory_utilization is not None
     if asked or launch is None or launch.utilization_is_default:
@@ -93,13 +93,13 @@ def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]
 
 
 def _freed(context: Context, replicas: ReplicaClass, level_bytes: int) -> tuple[Fix, ...]:
-    """The fix that frees this much on every GPU of the tightest replica; () where nothing is missing."""
+    """Return the fix that frees this much on every GPU of the tightest replica; () if nothing is missing."""
     memory = memory_to_free(_members(context, replicas), level_bytes)
     return () if memory is None else (Fix(hardware=memory),)
 
 
 def _start_level_bytes(context: Context, fit: Fit) -> int:
-    """What the engine wants free at its start; one that nobody asked for is lowered to what is there."""
+    """Return what the engine needs free at startup; 0 for the default fraction, which can be lowered."""
     if context.request.gpu_memory_utilization is None or fit.memory is None:
         return 0
     replica = fit.memory.replica
@@ -107,7 +107,7 @@ def _start_level_bytes(context: Context, fit: Fit) -> int:
 
 
 def _level_bytes(context: Context, form: Form, replicas: ReplicaClass) -> int:
-    """Least free memory that every GPU must have (up to its total) so that the replica fits."""
+    """Return the least free memory that every GPU needs (up to its total) for the replica to fit."""
     totals = [pool.total_bytes for pool in replicas.pools]
     low, high = min(replicas.frees), max(totals)
     for _ in range(_HALVINGS):

@@ -1,4 +1,4 @@
-"""From a form to candidates: every form is tried on the GPUs it would get, then given as many as help."""
+"""From a form to candidates: each form is tried on its GPUs, then gets as many replicas as help."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Attempt:
 
     candidate: Candidate
     context: Context
-    """The question, over joined links where a group was asked for that needs them."""
+    """The context, with joined islands or nodes if a pinned group needs them."""
     nearest: ClassFit | None = None
-    """Of a candidate refused for lack of memory: the replicas that come nearest to fitting."""
+    """For a candidate refused for lack of memory: the replicas closest to fitting."""
 
     def with_holders(self) -> Candidate:
-        """Return the candidate with a refusal that says who holds the memory it lacks, where others do.
+        """Return the candidate with a rejection that names who uses the memory it lacks, if others do.
 
-        That judges the replica about 15 times more.
+        This evaluates the replica about 15 more times.
         """
         candidate, nearest = self.candidate, self.nearest
         if nearest is None:
@@ -43,7 +43,7 @@ class Attempt:
 
 
 def build_candidates(context: Context, form: Form) -> list[Candidate]:
-    """Return the form's candidates: one on all GPUs that can hold it, and one on each GPU type of a mix.
+    """Return the form's candidates: one on all GPUs it fits, and one on each GPU type of a mixed cluster.
 
     A form that fits nowhere gives one refused candidate.
     """
@@ -53,7 +53,7 @@ def build_candidates(context: Context, form: Form) -> list[Candidate]:
 def try_form(context: Context, form: Form) -> list[Attempt]:
     """Return the form's candidates with what they were tried on.
 
-    A TP that the user asked for and that no island or node holds is tried over joined ones.
+    A pinned TP that exceeds every island or node is tried over joined ones.
     """
     found = _try_on_own_links(context, form)
     wide = None if any(one.candidate.feasible for one in found) else over_joined_links(context, form)
@@ -85,7 +85,7 @@ def _try_on_own_links(context: Context, form: Form) -> list[Attempt]:
 
 
 def _if_freed(context: Context, form: Form, count: int, blocked: ClassFit) -> Attempt:
-    """The layout with one replica more, refused for what others hold on the GPUs of that one."""
+    """Return the layout with one more replica, refused for the memory that others use on its GPUs."""
     attempt = _refused(context, form, blocked)
     layout = form.layout(wanted_replicas(context, form, count))
     return replace(attempt, candidate=replace(attempt.candidate, layout=layout))
@@ -139,7 +139,7 @@ def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Can
     layout = form.layout(wanted)
     message = (
         f"{layout.label} needs {count_of(wanted, 'replica')} of {count_of(form.gpus, 'GPU')}; "
-        f"the GPUs here hold {available:,}"
+        f"{available:,} fit"
     )
     refused = (Rejection(Rule.NOT_ENOUGH_GPUS, message),)
     return replace(

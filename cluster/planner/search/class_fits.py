@@ -1,4 +1,4 @@
-"""Classes of replicas, and whether they fit: what of a form fits on the GPUs there are."""
+"""Which replicas of a form fit the usable GPUs, class by class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cluster.planner.search.fit import Fit, fit_replica
 _TRIED_ONE_BY_ONE = 8
 _PARTLY_USED_BELOW = 0.97
 _LEAST_WEIGHTS_SHARE = 0.8
-"""No engine holds weights in less than this share of what they take on disk."""
+"""No engine's weights in memory take less than this share of their size on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ClassFit:
 
     @property
     def is_blocked(self) -> bool:
-        """True where memory that others hold may be all that is in the way."""
+        """True if memory used by others may be the only obstacle."""
         rules = {rejection.rule for rejection in self.fit.rejections}
         pairs = zip(self.replicas.frees, self.replicas.pools, strict=True)
         return bool(rules & MEMORY_RULES) and any(
@@ -44,13 +44,13 @@ class ClassFit:
 
 
 def fit_form(context: Context, form: Form) -> list[ClassFit]:
-    """Judge all replicas of a form, class by class; empty where not even one can be put together."""
+    """Evaluate all replicas of a form, class by class; empty if not even one can be built."""
     classes = classify(form_replicas(context.survey, form))
     return [entry for replicas in classes for entry in _fit_class(context, form, replicas)]
 
 
 def fit_roomiest_first(context: Context, form: Form) -> Iterator[ClassFit]:
-    """Judge class by class, most free memory first, leaving out those that can be told not to fit."""
+    """Evaluate class by class, most free memory first, skipping those that cannot fit."""
     lacking: list[ReplicaClass] = []
     classes = classify(form_replicas(context.survey, form))
     for replicas in sorted(classes, key=lambda one: -sum(one.frees)):
@@ -63,20 +63,20 @@ def fit_roomiest_first(context: Context, form: Form) -> Iterator[ClassFit]:
 
 
 def _is_hopeless(context: Context, form: Form, replicas: ReplicaClass) -> bool:
-    """True where even all memory that is free on the GPUs of a replica is well below the weights."""
+    """True if all the free memory of a replica's GPUs is well below the weights."""
     most_bytes = max(sum(one.frees) for one in replicas.sets) * form.chunk_gpus
     return most_bytes < _LEAST_WEIGHTS_SHARE * context.model.weights_bytes
 
 
 def _has_less(replicas: ReplicaClass, other: ReplicaClass) -> bool:
-    """True where no set of a class has more free memory on any chunk than a class that was judged."""
+    """True if no set of a class has more free memory on any chunk than an already evaluated class."""
     return replicas.pools == other.pools and all(
         free <= known for one in replicas.sets for free, known in zip(one.frees, other.frees, strict=True)
     )
 
 
 def refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
-    """Rules that hold against the form on every GPU type there is."""
+    """Return rejections that apply to the form on every GPU type of the cluster."""
     found: tuple[Rejection, ...] = ()
     for pool in context.survey.pools:
         found = layout_rejections(context.model, form.layout(), pool.spec, context.engine, context.request)
@@ -86,7 +86,7 @@ def refused_anywhere(context: Context, form: Form) -> tuple[Rejection, ...]:
 
 
 def _fit_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator[ClassFit]:
-    """Judge a class at its least free memory; where that fails, without the tightest of its sets."""
+    """Evaluate a class at its least free memory; if that fails, without its tightest sets."""
     fit = _fit(context, form, replicas)
     if fit.feasible or len(replicas.sets) == 1:
         yield ClassFit(replicas, fit)
@@ -99,7 +99,7 @@ def _fit_class(context: Context, form: Form, replicas: ReplicaClass) -> Iterator
 
 
 def _roomiest_part(context: Context, form: Form, replicas: ReplicaClass) -> ClassFit:
-    """Halve towards the most sets, roomiest first, that fit together."""
+    """Bisect for the largest number of sets, most free memory first, that fit together."""
     ordered = sorted(replicas.sets, key=lambda one: (-min(one.frees), [-free for free in one.frees]))
     alone = gather(ordered[:1])
     best = ClassFit(alone, _fit(context, form, alone))

@@ -14,7 +14,7 @@ from cluster.planner.traffic import Lengths, Traffic, traffic_of
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One question: this model on this cluster with this engine under this request."""
+    """One planning problem: this model on this cluster with this engine for this request."""
 
     cluster: Cluster
     survey: Survey
@@ -24,7 +24,7 @@ class Context:
     lengths: Lengths
     """Of the requests that it is planned for."""
     notes: tuple[str, ...] = ()
-    """What a user should know of every layout: what had to be changed or assumed."""
+    """Notes for every layout: what was changed or assumed."""
 
     @property
     def traffic(self) -> Traffic:
@@ -32,9 +32,9 @@ class Context:
         return traffic_of(self.request, self.lengths)
 
     def with_request(self, **changes: object) -> Context:
-        """Return the same question with some options changed."""
+        """Return the same context with some options changed."""
         return replace(self, request=replace(self.request, **changes))  # type: ignore[arg-type]
 
     def without_pins(self, **changes: object) -> Context:
-        """Return the same question with every degree free but those among the changes."""
+        """Return the same context with all degrees free except those among the changes."""
         return self.with_request(**(dict.fromkeys(PINNED_AXES) | changes))

@@ -1,4 +1,4 @@
-"""Which ways of dividing a model are worth judging on this cluster."""
+"""Which degrees of parallelism are worth evaluating on this cluster."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _WIDEST_EXPERT_GROUP = 64
 
 
 def tensor_degrees(survey: Survey, request: PlanRequest) -> list[int]:
-    """TP degrees to judge: all small ones, powers of two beyond, and one that links cannot carry.
+    """Return TP degrees to try: all small ones, powers of two beyond, and one wider than any island or node.
 
-    The one too many is there so that the answer can say why it is not taken.
+    The one that is too wide is included so that the answer can say why it is refused.
     """
     if request.tp is not None:
         return [request.tp]
@@ -37,7 +37,7 @@ def tensor_degrees(survey: Survey, request: PlanRequest) -> list[int]:
 
 
 def pipeline_degrees(model: ModelSpec, request: PlanRequest, most: int) -> list[int]:
-    """PP degrees to judge, up to `most` stages that the cluster has room for."""
+    """Return PP degrees to try, up to the `most` stages that the cluster has GPUs for."""
     if request.pp is not None:
         return [request.pp]
     limit = min(model.num_layers, max(1, most))
@@ -57,7 +57,7 @@ def expert_forms(context: Context, tp: int, pp: int) -> Iterator[Form]:
         return
     if tp > 1:
         yield Form.plain(tp, pp, ep=tp)
-    # Engines share experts over attention replicas only without pipeline stages.
+    # Engines support experts shared over attention replicas only without pipeline stages.
     if pp == 1 and parallelism.attention_dp and _worth_sharing_experts(model, tp):
         for width in expert_widths(model, survey, tp, request.tp == tp):
             yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
@@ -77,20 +77,20 @@ def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
 
 
 def _chunk_of(survey: Survey, width: int, tp: int) -> int:
-    """As much of a stage as one machine holds, in whole tensor-parallel groups: those are never cut."""
+    """Return how much of a stage fits one machine, in whole tensor-parallel groups."""
     sizes = range(min(width, survey.largest_domain), tp, -1)
     return next((size for size in sizes if width % size == 0 and size % tp == 0), tp)
 
 
 def _worth_sharing_experts(model: ModelSpec, tp: int) -> bool:
-    """Attention replicas pay where TP would copy the cache: latent attention, or more ranks than KV heads."""
+    """True if TP would replicate the KV cache: latent attention, or more ranks than KV heads."""
     return keeps_latent(model) or tp <= max(1, model.num_kv_heads)
 
 
 def expert_widths(model: ModelSpec, survey: Survey, tp: int, pinned: bool = False) -> Iterator[int]:
     """Yield the numbers of ranks over which attention replicas of `tp` may share the experts.
 
-    Groups of `tp` cross machines only where it is `pinned`.
+    Groups of `tp` cross machines only if it is `pinned`.
     """
     widest, total = survey.largest_domain, survey.num_usable_gpus
     asked_wide = pinned and tp > widest

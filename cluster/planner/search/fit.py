@@ -28,13 +28,13 @@ _SPLIT_RESERVE_BYTES = 3 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What is known of a replica before its time is estimated."""
+    """What is known about a replica before its time is estimated."""
 
     rejections: tuple[Rejection, ...]
     memory: ReplicaMemory | None = None
-    """None: a rule refuses it whatever memory there is."""
+    """None: a rule refuses it regardless of memory."""
     notes: tuple[str, ...] = ()
-    """What a user should know of a replica that fits."""
+    """Notes on a replica that fits."""
 
     @property
     def feasible(self) -> bool:
@@ -42,7 +42,7 @@ class Fit:
 
     @property
     def tightest(self) -> RankMemory | None:
-        """The rank with the least room beside its weights and overheads."""
+        """The rank with the least memory left after weights and overheads."""
         return self.memory.tightest if self.memory else None
 
     @property
@@ -53,19 +53,19 @@ class Fit:
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens that the cache holds; under DP attention those of one attention rank."""
+        """Tokens that fit the KV cache; under DP attention those of one attention rank."""
         return kv_cache_tokens(self.memory) if self.memory else 0
 
     @property
     def max_concurrency(self) -> float:
-        """Requests of full length that the cache holds; under DP attention those of one attention rank."""
+        """Full-length requests that fit the KV cache; under DP attention those of one attention rank."""
         return max_concurrency(self.memory) if self.memory else 0.0
 
 
 def fit_replica(
     context: Context, form: Form, replicas: ReplicaClass, frees: Sequence[int] | None = None
 ) -> Fit:
-    """Judge a replica of this form on the GPUs of a class; `frees` replaces its chunks' free bytes."""
+    """Evaluate a replica of this form on the GPUs of a class; `frees` replaces its chunks' free bytes."""
     layout, asked = form.layout(), context.request.gpu_memory_utilization
     ruled_out = _longer_than_the_model(context) or _rule_rejections(context, layout, replicas.pools)
     if ruled_out or form.pp > context.model.num_layers:
@@ -83,13 +83,11 @@ def fit_replica(
 
 
 def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
-    """Engines refuse sequences longer than the positions a model was made for."""
+    """Return the rejection of a max_model_len beyond the model's maximum, as engines refuse it."""
     asked, model = context.request.max_model_len, context.model
     if asked is None or asked <= model.max_position or not model.known_architecture:
         return ()
-    message = (
-        f"--max-model-len {asked:,} is more than the {model.max_position:,} tokens the model was made for"
-    )
+    message = f"--max-model-len {asked:,} exceeds the model's maximum of {model.max_position:,} tokens"
     return (Rejection(Rule.MAX_LEN_EXCEEDS_MODEL, message),)
 
 

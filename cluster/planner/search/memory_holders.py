@@ -1,4 +1,4 @@
-"""Who holds memory on a GPU, and whom to stop for how much of it."""
+"""Which processes use memory on a GPU, and which to stop to free enough of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.planner.fixes.text import describe_processes
 
 
 def describe_holders(gpu: Gpu) -> str:
-    """Return which processes hold memory there: 'pid 4711 (python, 18.2 GiB)'; '' when none is known."""
+    """Return the processes that use its memory: 'pid 4711 (python, 18.2 GiB)'; '' if none is known."""
     return describe_processes(_by_size(gpu))
 
 
@@ -28,7 +28,7 @@ def memory_to_free(members: Sequence[tuple[Node, Gpu]], level_bytes: int) -> Fre
 
 
 def _enough(gpu: Gpu, missing_bytes: int) -> tuple[GpuProcess, ...]:
-    """The largest processes that hold this much together; none where that is not known."""
+    """Return the largest processes that together use this much; () if unknown."""
     stopped: list[GpuProcess] = []
     for process in _by_size(gpu):
         stopped.append(process)

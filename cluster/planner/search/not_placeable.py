@@ -1,4 +1,4 @@
-"""Why no replica of a form can be put together from the GPUs there are."""
+"""Why no replica of a form can be placed on the cluster's GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.units import count_of
 
 
 def absent_rejection(context: Context, form: Form) -> Rejection:
-    """Return the rule that keeps even one replica of this form from being placed."""
+    """Return why not even one replica of this form can be placed."""
     survey, label = context.survey, form.layout().label
     widest = survey.largest_domain
     if survey.num_usable_gpus >= form.gpus > sum(counts_by_type(survey).values()):
@@ -29,10 +29,10 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
         first = out[0]
         return Rejection(
             first.rule,
-            f"{label} needs {need} GPUs and {have} can be used: {first.node_name} GPU {first.gpu_index} "
-            f"is out ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
+            f"{label} needs {need} GPUs, {have} usable: {first.node_name} GPU {first.gpu_index} "
+            f"is excluded ({first.reason})" + (f", and {len(out) - 1} more" if len(out) > 1 else ""),
         )
-    return Rejection(Rule.NOT_ENOUGH_GPUS, f"{label} needs {need} GPUs, and there are {have}")
+    return Rejection(Rule.NOT_ENOUGH_GPUS, f"{label} needs {need} GPUs, {have} available")
 
 
 def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
@@ -44,13 +44,12 @@ def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
     if any(count >= tp for counts in per_machine for count in counts.values()):
         return Rejection(
             Rule.CROSSES_ISLAND,
-            f"{label} would join GPUs of different NVLink islands; "
-            f"the largest island has {count_of(widest, 'GPU')}",
+            f"{label} would span NVLink islands; the largest island has {count_of(widest, 'GPU')}",
         )
     if any(sum(counts.values()) >= tp for counts in per_machine):
         return Rejection(
             Rule.MIXED_GPUS,
-            f"{label} would mix GPU types in one group; the largest group of one type in a node has {widest}",
+            f"{label} would mix GPU types in one group; the largest single-type group in a node has {widest}",
         )
     return Rejection(
         Rule.CROSSES_NODE,
@@ -60,34 +59,34 @@ def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
 
 
 def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
-    """Say why not even joined islands and nodes hold a group that the user asked for."""
+    """Return why a pinned group does not fit even across islands and nodes."""
     counts = counts_by_type(survey)
     there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     if sum(counts.values()) >= form.chunk_gpus:
-        message = f"{label} would mix GPU types in one group; there are {there}"
+        message = f"{label} would mix GPU types in one group; the cluster has {there}"
         return Rejection(Rule.MIXED_GPUS, message)
     return _slices(label)
 
 
 def _slices(label: str) -> Rejection:
-    message = f"{label} would join slices of GPUs, and a slice cannot join a group"
+    message = f"{label} needs several GPUs in one group, and MIG slices cannot be grouped"
     return Rejection(Rule.CROSSES_ISLAND, message)
 
 
 def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
-    """There are GPUs enough, but not enough groups of the width that one stage needs."""
+    """There are enough GPUs, but not enough groups of the size that one stage needs."""
     size = form.chunk_gpus
     there = sum(
         len(domain.spots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
     )
     if len(counts_by_type(survey)) > 1:
-        rule, where = Rule.MIXED_GPUS, "of one type "
+        rule, where = Rule.MIXED_GPUS, " of one type"
     else:
         rule, where = (Rule.CROSSES_ISLAND if survey.num_nodes == 1 else Rule.CROSSES_NODE), ""
     return Rejection(
         rule,
-        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')} {where}in one node; "
-        f"the {survey.num_usable_gpus} GPUs here make {there}",
+        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')}{where} in one node; "
+        f"the {survey.num_usable_gpus} usable GPUs form {there}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Degrees that ask for more GPUs than the cluster has: refused before anything is tried."""
+"""Pinned degrees that need more GPUs than the cluster has: refused before the search."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cluster.units import count_of
 
 
 def beyond_the_gpus(context: Context) -> Candidate | None:
-    """Return the refused layout where one replica alone asks for more GPUs than there are; else None.
+    """Return the refused layout if one replica alone needs more GPUs than the cluster has; else None.
 
-    More replicas than there is room for are counted by the search, which then says how many do fit.
+    Too many replicas are left to the search, which counts how many do fit.
     """
     request, have = context.request, context.cluster.num_gpus
     tp, pp, ep = request.tp or 1, request.pp or 1, request.ep or 1
@@ -24,5 +24,5 @@ def beyond_the_gpus(context: Context) -> Candidate | None:
     form = form_of(Layout(tp, pp, 1, ep, dp_attention=ep > tp), context.survey)
     layout = form.layout()
     asked = f"--decode-context-parallel-size {ranks}" if ranks > max(tp, ep) else layout.label
-    message = f"{asked} needs {count_of(need, 'GPU')}, and there {'is' if have == 1 else 'are'} {have:,}"
+    message = f"{asked} needs {count_of(need, 'GPU')}, {have:,} available"
     return Candidate(form, layout, False, (Rejection(Rule.NOT_ENOUGH_GPUS, message),))

@@ -1,17 +1,17 @@
-"""What the user asked for, held against what there is: replicas, and groups wider than links carry."""
+"""What the user pinned against what the cluster has: replicas, and groups wider than an island or node."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.joined import widened
+from cluster.planner.placement.joined import join_islands
 from cluster.planner.search.class_fits import fit_roomiest_first, refused_anywhere
 from cluster.planner.search.context import Context
 
 
 def wanted_replicas(context: Context, form: Form, available: int) -> int:
-    """Replicas to run: as many as were asked for, else all there are, but no more than requests."""
+    """Return the replicas to run: the pinned number, else all that fit, but no more than requests."""
     request = context.request
     if request.dp is not None:
         return max(1, request.dp // form.dp_inside)
@@ -19,17 +19,17 @@ def wanted_replicas(context: Context, form: Form, available: int) -> int:
 
 
 def over_joined_links(context: Context, form: Form) -> Context | None:
-    """The same question with islands or nodes joined; None where nobody asked for it or it helps nothing."""
+    """Return the context with islands or nodes joined; None if the TP is not pinned or that does not help."""
     if context.request.tp != form.tp or form.tp == 1:
         return None
-    survey = widened(context.survey, form, wanted_replicas(context, form, 1))
+    survey = join_islands(context.survey, form, wanted_replicas(context, form, 1))
     return None if survey is context.survey else replace(context, survey=survey)
 
 
 def count_fitting(context: Context, form: Form, enough: int) -> int:
-    """Return how many replicas of the form the cluster holds, without estimates or reasons.
+    """Return how many replicas of the form fit the cluster, without estimates or reasons.
 
-    Counting ends at `enough`, which saves work on a cluster whose GPUs differ widely in free memory.
+    Counting stops at `enough`, which saves work on clusters whose GPUs differ widely in free memory.
     """
     held = _count_on_own_links(context, form, enough)
     wide = None if held >= wanted_replicas(context, form, 1) else over_joined_links(context, form)

@@ -1,4 +1,4 @@
-"""Order feasible candidates by what the user gets from them."""
+"""Rank feasible candidates by throughput or latency, simpler layouts first among equals."""
 
 from __future__ import annotations
 
@@ -10,33 +10,31 @@ from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Estimate
 
 SAME = 0.10
-"""Estimates nearer than this are taken as equal: the simpler layout goes first."""
+"""Estimates closer than this count as equal: the simpler layout is ranked first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """A convention of the field that a layout may break only where it wins by more than a factor."""
+    """A convention of the field that a layout may break only if it is better by more than a factor."""
 
     must_win: float
     kept: str
-    """What layouts that keep to it have."""
+    """What layouts that follow it have."""
     broken: str
     """What a layout that breaks it does."""
 
 
-DEEP = Convention(1.5, "TP in the node and PP over the nodes", "it has more stages than nodes")
+DEEP = Convention(1.5, "TP inside nodes and PP across nodes", "uses more pipeline stages than nodes")
 """Across nodes the convention is TP in the node x PP over the nodes. Of the measured pipelines 19 in 20 are
 predicted within 21% (ACCURACY.md), so two of them may differ by 1.21 / 0.79 and be equally fast."""
 
-WIDE = Convention(
-    1.25, "no more nodes a replica than it needs", "its replicas span more nodes than they need"
-)
-"""A model that needs k nodes gets k for each replica where more replicas then run: a lost node ends less."""
+WIDE = Convention(1.25, "as few nodes per replica as possible", "replicas span more nodes than needed")
+"""A model that needs k nodes gets k per replica if more replicas then run: a lost node stops fewer."""
 
 SHARED_NODES = Convention(
-    1.5, "whole nodes for each replica", "its replicas share nodes, so one lost node ends two"
+    1.5, "whole nodes for each replica", "replicas share nodes, so losing one node stops two"
 )
-"""A replica of k nodes should have k whole nodes: one lost node then ends one replica, not two."""
+"""A replica of k nodes should have k whole nodes: a lost node then stops one replica, not two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Narrowest:
 
 
 def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
-    """Return what the feasible candidates say of replicas on as few machines as will do."""
+    """Return the fewest machines per replica among feasible candidates, and how many such replicas fit."""
     spans = [
         (candidate.span.machines_per_replica, -candidate.layout.num_replicas)
         for candidate in candidates
@@ -59,7 +57,7 @@ def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
 
 
 def broken_conventions(candidate: Candidate, needed: Narrowest) -> tuple[Convention, ...]:
-    """Return the conventions that a layout breaks: it leads only where it wins by more than they ask."""
+    """Return the conventions that a layout breaks, each of which demands a better estimate."""
     layout, span = candidate.layout, candidate.span
     deep = layout.pp > span.nodes_per_replica > 1
     wide = span.machines_per_replica > needed.machines and layout.num_replicas < needed.replicas
@@ -96,14 +94,14 @@ def keeps_limits(candidate: Candidate, request: PlanRequest) -> bool:
 
 
 def meets_limits(estimate: Estimate, request: PlanRequest) -> bool:
-    """Return whether the predicted TTFT and TPOT are within what was asked; no limit is always met."""
+    """Return whether the predicted TTFT and TPOT meet the request's limits, if any."""
     return (request.ttft_s is None or estimate.ttft_s.value <= request.ttft_s) and (
         request.tpot_s is None or estimate.tpot_s.value <= request.tpot_s
     )
 
 
 def benefit(candidate: Candidate, request: PlanRequest) -> float:
-    """Return what is ranked by, larger is better: tokens per second, or one over a request's latency."""
+    """Return the ranking figure, larger is better: tokens per second, or one over a request's latency."""
     estimate = candidate.estimate
     if estimate is None:
         return 0.0
@@ -136,11 +134,11 @@ def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest, needed: N
 
 def _effort(candidate: Candidate, request: PlanRequest) -> tuple[float, ...]:
     layout, estimate = candidate.layout, candidate.estimate
-    # Under a latency objective equal latency leaves the choice to what else the GPUs can do.
+    # Under a latency objective, equal latencies are ranked by throughput.
     latency = request.objective == "latency" and estimate is not None
     spare_rate = -estimate.throughput_tokens_per_s.value if estimate and latency else 0.0
     return (
-        float(layout.pp) if latency else 0.0,  # a stage more never made a request faster
+        float(layout.pp) if latency else 0.0,  # one more stage never makes a request faster
         spare_rate,
         float(layout.dp_attention),
         float(layout.pp),

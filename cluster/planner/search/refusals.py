@@ -1,4 +1,4 @@
-"""Order refused candidates by how near they are to fitting, and drop those that teach nothing."""
+"""Order refused candidates by how close they are to fitting, and drop redundant ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BY_NEARNESS = (
     Rule.NOT_ENOUGH_GPUS,
 )
 
-_TOLD_BYTES = GIB // 10
-"""Figures nearer than this read the same."""
+_SHOWN_BYTES = GIB // 10
+"""Figures closer than this look the same in messages."""
 
 
 def nearest_refusals(refused: Sequence[Candidate], feasible: Sequence[Candidate]) -> list[Candidate]:
-    """Return refused candidates, those nearest to fitting first; one a label, and none that also fits."""
+    """Return refused candidates, closest to fitting first; one per label, and none that also fits."""
     taken = {candidate.label for candidate in feasible}
     ordered = sorted(refused, key=_distance)
     kept: list[Candidate] = []
@@ -41,14 +41,14 @@ def _distance(candidate: Candidate) -> tuple[float, ...]:
     step = _BY_NEARNESS.index(rule) if rule in _BY_NEARNESS else len(_BY_NEARNESS)
     layout = candidate.layout
     memory = candidate.memory_per_gpu
-    in_all = memory.shortfall_bytes if memory else 0
-    told = _too_heavy_bytes(candidate) if rule == Rule.WEIGHTS_DO_NOT_FIT else in_all
-    # Where all but the length fits, the layout that holds most of it is nearest.
+    total = memory.shortfall_bytes if memory else 0
+    shown = _too_heavy_bytes(candidate) if rule == Rule.WEIGHTS_DO_NOT_FIT else total
+    # If only the length does not fit, the layout that fits most of it is the closest.
     held = -(candidate.max_concurrency or 0.0) if rule == Rule.MAX_LEN_EXCEEDS_KV else 0.0
-    return (step, held, told // _TOLD_BYTES, in_all, layout.pp, layout.tp, layout.ep)
+    return (step, held, shown // _SHOWN_BYTES, total, layout.pp, layout.tp, layout.ep)
 
 
 def _too_heavy_bytes(candidate: Candidate) -> int:
-    """By how much the weights alone are too many for a GPU, as the refusal tells it."""
+    """Return by how much the weights alone exceed a GPU's budget, as in the message."""
     memory = candidate.memory_per_gpu
     return max(0, memory.weights_bytes - memory.budget_bytes) if memory else 0

@@ -1,4 +1,4 @@
-"""The search itself: every form worth judging, then feasible candidates in order of benefit."""
+"""The search: try every form worth trying, and rank the feasible candidates."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cluster.planner.search.ranking import rank
 from cluster.planner.search.refusals import nearest_refusals
 
 _ENOUGH_DEPTHS = 3
-"""Feasible pipeline depths to look at for one way to divide a stage: deeper ones only add hops."""
+"""Feasible pipeline depths to try per way to split a stage: deeper ones only add hops."""
 
 _NAMED_REFUSALS = 8
-"""Refused layouts, the nearest to fitting, for which it is looked up who holds the memory they lack."""
+"""Number of refused layouts, closest to fitting, to find memory holders for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,19 @@ class SearchResult:
     feasible: tuple[Candidate, ...]
     """Best first."""
     refused: tuple[Candidate, ...]
-    """Nearest to fitting first."""
+    """Closest to fitting first."""
     num_considered: int
 
 
 def search(context: Context) -> SearchResult:
-    """Try every form worth trying on this cluster; refusals do not say who holds the memory they lack."""
+    """Try every form worth trying on this cluster; rejections do not name who uses the missing memory."""
     attempts = list(_attempts(context))
     feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
     return SearchResult(tuple(feasible), tuple(refused), len(attempts))
 
 
 def search_and_name_holders(context: Context) -> SearchResult:
-    """Search, and say of the nearest refusals who holds the memory they lack."""
+    """Search, and name who uses the memory that the closest refused layouts lack."""
     attempts = list(_attempts(context))
     feasible, refused = _ordered([attempt.candidate for attempt in attempts], context)
     attempt_of = {id(attempt.candidate): attempt for attempt in attempts}
@@ -50,7 +50,7 @@ def search_and_name_holders(context: Context) -> SearchResult:
 
 
 def _ordered(candidates: list[Candidate], context: Context) -> tuple[list[Candidate], list[Candidate]]:
-    """Return those that fit, best first, and the refused ones, nearest to fitting first."""
+    """Return those that fit, best first, and the refused ones, closest to fitting first."""
     feasible = rank([candidate for candidate in candidates if candidate.feasible], context.request)
     refused = [candidate for candidate in candidates if not candidate.feasible]
     return feasible, nearest_refusals(refused, feasible)
@@ -78,5 +78,5 @@ def _count(so_far: int, found: list[Candidate]) -> int:
     if any(candidate.feasible for candidate in found):
         return so_far + 1
     rules = {rejection.rule for candidate in found for rejection in candidate.rejections}
-    # Only more stages can fix a lack of memory; any other rule holds at every depth.
+    # Only more stages can fix a lack of memory; any other rule applies at every depth.
     return so_far if rules <= MEMORY_RULES else _ENOUGH_DEPTHS

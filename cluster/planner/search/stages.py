@@ -17,7 +17,7 @@ from cluster.planner.sharding import kv_heads_on_rank
 
 _HALVINGS = 24
 _WORTH_A_SETTING = 0.05
-"""A split that the engine must be told of has to leave more room for the cache, by this part of it."""
+"""A non-default split must free at least this share of the KV cache to be worth a setting."""
 _kv_cache: IdentityCache[tuple[int, ...]] = IdentityCache()
 
 
@@ -29,7 +29,7 @@ class _Loads:
     first_extra: float
     last_extra: float
     spare: float
-    """What the weights leave for the cache."""
+    """What the weights leave for the KV cache."""
 
     @property
     def total(self) -> float:
@@ -39,11 +39,11 @@ class _Loads:
 def split_layers(
     model: ModelSpec, layout: Layout, engine: EngineProfile, room_bytes: Sequence[int]
 ) -> tuple[StageRange, ...]:
-    """Divide the layers over stages with this much room each; the fullest stage is as empty as can be, or
-    nearly so where the engine divides them like that by itself.
+    """Split the layers over stages with this much room each, so that the fullest one is as empty as possible.
 
-    A layer's load is its weights plus its share of the cache that fills the room, so stages run out of cache
-    together. Every stage gets a layer at least; callers ensure len(room_bytes) <= model.num_layers.
+    The engine's default split is kept if it is nearly as good. A layer's load is its weights plus its share
+    of the cache that fills the room, so stages run out of cache together. Every stage gets at least one
+    layer; callers ensure len(room_bytes) <= model.num_layers.
     """
     num_stages = len(room_bytes)
     if num_stages == 1:
@@ -114,7 +114,7 @@ def _layer_loads(model: ModelSpec, layout: Layout, engine: EngineProfile, room_b
 
 
 def _kv_elements(model: ModelSpec, tp: int) -> tuple[int, ...]:
-    """Cache elements a token of the first i layers on one rank; windows and states count as nothing."""
+    """Return cache elements per token of the first i layers on one rank; windows and states count as 0."""
 
     def make() -> tuple[int, ...]:
         return tuple(accumulate((_elements(layer.attention, tp) for layer in model.layers), initial=0))

@@ -1,4 +1,4 @@
-"""The memory fraction with which an engine starts where nobody set one: lowered to what is free."""
+"""The engine's memory fraction if the user set none: lowered to what is free."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cluster.planner.replica import RankGpu
 from cluster.planner.rules import late_bytes
 
 LEAST_UTILIZATION = 0.1
-"""A smaller share of a GPU is not planned on unasked."""
+"""Smaller fractions of a GPU are only planned if the user sets them."""
 _START_MARGIN_BYTES = 256 * 1024**2
-"""Left free beside the fraction, for what changes between the reading and the start."""
+"""Left free next to the fraction, for changes between the reading and the start."""
 
 
 def launch_beside_others(engine: EngineProfile, launch: Launch, gpus: Sequence[RankGpu]) -> Launch:
-    """Lower the memory fraction to what is free where the engine would otherwise refuse to start."""
+    """Lower the memory fraction to what is free if the engine would otherwise refuse to start."""
     for gpu in gpus:
         if gpu.free_bytes < startup_free_bytes(engine, launch, gpu):
             usable = max(1, gpu.usable_total_bytes)
@@ -27,7 +27,7 @@ def launch_beside_others(engine: EngineProfile, launch: Launch, gpus: Sequence[R
 
 
 def leaving_room_for_graphs(memory: ReplicaMemory) -> Launch:
-    """Lower the memory fraction where what is captured after sizing the cache would not fit."""
+    """Lower the memory fraction if CUDA graphs captured after sizing the cache would not fit."""
     replica, launch = memory.replica, memory.replica.launch
     for rank, taken in zip(replica.ranks, memory.ranks, strict=True):
         late = late_bytes(replica.engine, taken, rank.gpu)
@@ -38,6 +38,6 @@ def leaving_room_for_graphs(memory: ReplicaMemory) -> Launch:
 
 
 def _lowered(launch: Launch, hundredths: int) -> Launch:
-    """Return the start at so many hundredths; as it was where that is too little to plan on."""
+    """Return the launch at this fraction in hundredths; unchanged if that is too little."""
     fraction = hundredths / 100
     return launch.at_utilization(fraction) if fraction >= LEAST_UTILIZATION else launch

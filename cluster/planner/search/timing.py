@@ -1,4 +1,4 @@
-"""Time of a layout: each class of replicas is estimated on its own hardware, then they are put together."""
+"""Time of a layout: each class of replicas is estimated on its own hardware, then combined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.planner.traffic import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """So many replicas of a class."""
+    """A number of replicas of one class."""
 
     of: ClassFit
     count: int
@@ -36,7 +36,7 @@ def estimate_together(portions: Sequence[Portion], traffic: Traffic) -> Estimate
 
 
 def _estimate_portion(portion: Portion, traffic: Traffic, total: int) -> Estimate:
-    """Requests are spread evenly over all replicas."""
+    """Estimate one class's share; requests are spread evenly over all replicas."""
     assert portion.fit.memory is not None  # only what fits is timed
     if traffic.concurrency is not None:
         share = max(1, round(traffic.concurrency * portion.count / total))

@@ -1,4 +1,4 @@
-"""Plans for training: memory under DDP and the ZeRO stages, and what replicas exchange every step."""
+"""Plans for training: memory under DDP and the ZeRO stages, and what replicas exchange each step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As many replicas of one form as train here, and the least that their state must be divided for it."""
+"""The most replicas of one form that train here, with the least sharding that makes them fit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import ReplicaSet, take
 from cluster.planner.placement.span import Placed
 from cluster.planner.search.context import Context
+from cluster.planner.training.describe import SHARDINGS
 from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import SHARDINGS
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """As many replicas as can be had, where they lie, and the least sharding with which they fit."""
+    """The most replicas that train, where they are placed, and the least sharding that makes them fit."""
 
     placed: Placed
     step: Step
-    """Under the most sharding where none fits."""
+    """With the most sharding if none fits."""
 
 
 def choose(context: Context, form: Form, sets: list[ReplicaSet]) -> Choice | None:

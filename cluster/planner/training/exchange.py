@@ -17,8 +17,8 @@ from cluster.planner.replica import ReplicaLinks
 from cluster.planner.search.context import Context
 
 _ALL_REDUCE_PASSES = 2
-_LOOKED_AT = 128
-"""Replicas looked at for the links inside the first machine: no machine holds more."""
+_MOST_INSPECTED = 128
+"""Replicas to inspect for the links inside the first machine: no machine has more."""
 
 
 def exchange_time_s(memory: TrainingMemory, dp: int, link: Link) -> float:
@@ -28,10 +28,10 @@ def exchange_time_s(memory: TrainingMemory, dp: int, link: Link) -> float:
 
 
 def data_link(context: Context, form: Form, placed: Placed) -> Link:
-    """Return the slowest link of a data-parallel ring, as one ring has it.
+    """Return the slowest link of a data-parallel ring, with its share of shared links.
 
-    Every rank of a replica has a ring of its own, with that rank of all other replicas. Where replicas lie
-    on several machines each ring crosses the network, and all rings of a machine share its network.
+    Each rank of a replica forms a ring with the same rank of all other replicas. If replicas are on several
+    machines, each ring crosses the network, and all rings of a machine share its network.
     """
     ranks = max(2, sum(count for _, count in placed))
     spec, measured = placed[0][0].slowest.spec, context.cluster.measured_links
@@ -57,7 +57,7 @@ def _network_rate(placed: Placed) -> float | None:
 
 
 def _crosses_machines(form: Form, placed: Placed) -> bool:
-    """Say whether some ring has members on several machines."""
+    """Return whether some ring has members on several machines."""
     for chunk in range(form.num_chunks):
         first = placed[0][0].site(0, chunk)[0]
         if any(machine.nodes != first.nodes for machine, _ in _sites(placed, chunk)):
@@ -66,7 +66,7 @@ def _crosses_machines(form: Form, placed: Placed) -> bool:
 
 
 def _inside_kind(context: Context, form: Form, placed: Placed) -> str:
-    """Return the kind of link between the members of a ring that lie on one machine."""
+    """Return the kind of link between the members of a ring that are on one machine."""
     first = placed[0][0]
     if first.slowest.link != "nvlink":
         return "pcie"
@@ -74,7 +74,7 @@ def _inside_kind(context: Context, form: Form, placed: Placed) -> str:
     if context.cluster.nodes[machine.nodes[0]].nvlink_domain is not None:
         return "nvlink_domain" if len(machine.nodes) > 1 else "nvlink"
     for chunk in range(form.num_chunks):
-        sites = [site for site in islice(_sites(placed, chunk), _LOOKED_AT) if site[0] == machine]
+        sites = [site for site in islice(_sites(placed, chunk), _MOST_INSPECTED) if site[0] == machine]
         if len({_island(context, *site) for site in sites}) > 1:
             return "pcie"
     return "nvlink"

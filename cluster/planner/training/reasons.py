@@ -1,4 +1,4 @@
-"""Training against inference: why data parallelism is not the same thing in both."""
+"""How data parallelism differs between training and inference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cluster.planner.placement.replicas import form_replicas, take
 from cluster.planner.result import Candidate, ComparisonColumn, DecisionStep, RankMemory
 from cluster.planner.search.context import Context
 from cluster.planner.training.as_trained import format_note
+from cluster.planner.training.describe import NAMES, describe_communication, describe_sharding, exchanged
 from cluster.planner.training.search import chosen_step
 from cluster.planner.training.step import Step, make_step
-from cluster.planner.training.words import NAMES, describe_communication, describe_sharding, exchanged
 from cluster.units import format_gib
 
 
@@ -24,7 +24,7 @@ def decide_training(context: Context, best: Candidate | None) -> tuple[DecisionS
 def _steps(context: Context, best: Candidate | None) -> Iterator[DecisionStep]:
     whole = _whole_copy(context)
     if whole is None:
-        yield DecisionStep("Is there a GPU to plan on?", "NO", "the cluster has no GPU that can be used")
+        yield DecisionStep("Is there a usable GPU?", "NO", "the cluster has no usable GPU")
         return
     note = format_note(context)
     yield DecisionStep(
@@ -34,8 +34,8 @@ def _steps(context: Context, best: Candidate | None) -> Iterator[DecisionStep]:
     )
     step = chosen_step(context, best) if best is not None else None
     if best is not None and step is not None:
-        yield DecisionStep("How is the state divided?", best.label, describe_sharding(step.sharding))
-        yield DecisionStep("What do replicas exchange every step?", exchanged(step), best.why)
+        yield DecisionStep("How is the training state sharded?", best.label, describe_sharding(step.sharding))
+        yield DecisionStep("What do replicas exchange each step?", exchanged(step), best.why)
 
 
 def _describe_sum(memory: RankMemory) -> str:
@@ -46,12 +46,12 @@ def _describe_sum(memory: RankMemory) -> str:
         ("activations", memory.activation_bytes),
         ("other", memory.non_torch_bytes),
     )
-    told = " + ".join(f"{name} {format_gib(size)}" for name, size in parts)
-    return f"{told} = {format_gib(memory.total_bytes)} of {format_gib(memory.budget_bytes)}"
+    parts_text = " + ".join(f"{name} {format_gib(size)}" for name, size in parts)
+    return f"{parts_text} = {format_gib(memory.total_bytes)}; {format_gib(memory.budget_bytes)} available"
 
 
 def compare_training(context: Context, best: Candidate | None) -> tuple[ComparisonColumn, ...]:
-    """Return data parallelism in training beside data parallelism in inference."""
+    """Return data parallelism in training side by side with data parallelism in inference."""
     whole = _whole_copy(context)
     if whole is None:
         return ()
@@ -64,7 +64,7 @@ def compare_training(context: Context, best: Candidate | None) -> tuple[Comparis
         ("Purpose", "faster training"),
     )
     inference = (
-        ("Each GPU", f"full model copy: {format_gib(context.model.weights_bytes)}, and its KV cache"),
+        ("Each GPU", f"full model copy: {format_gib(context.model.weights_bytes)}, plus its KV cache"),
         ("Data", "requests routed to any GPU"),
         ("Communication", "NONE: replicas are independent, no gradient sync"),
         ("Purpose", "more throughput"),
@@ -77,13 +77,13 @@ def compare_training(context: Context, best: Candidate | None) -> tuple[Comparis
 
 def _needed(whole: Step) -> str:
     return (
-        f"full model copy: {format_gib(whole.memory.weights_bytes)}, with gradients, optimizer state and "
+        f"full model copy: {format_gib(whole.memory.weights_bytes)}; with gradients, optimizer state and "
         f"activations {format_gib(whole.memory.total_bytes)}"
     )
 
 
 def _held(layout: Layout, step: Step | None, whole: Step) -> str:
-    """Say what a GPU holds under the recommendation, and what plain data parallelism would hold."""
+    """Describe a GPU's memory under the recommendation, and under plain data parallelism."""
     if step is None or (step.sharding == "ddp" and layout.gpus_per_replica == 1):
         return _needed(whole)
     memory = step.memory
@@ -91,13 +91,13 @@ def _held(layout: Layout, step: Step | None, whole: Step) -> str:
     named = [] if step.num_replicas == 1 else [NAMES[step.sharding]]
     return (
         f"{', '.join((*degrees, *named))}: parameters {format_gib(memory.weights_bytes)} + gradients "
-        f"{format_gib(memory.gradient_bytes)} + optimizer state {format_gib(memory.optimizer_bytes)}, with "
-        f"activations {format_gib(memory.total_bytes)}; plain DP would hold a {_needed(whole)}"
+        f"{format_gib(memory.gradient_bytes)} + optimizer state {format_gib(memory.optimizer_bytes)}; with "
+        f"activations {format_gib(memory.total_bytes)}; plain DP needs {format_gib(whole.memory.total_bytes)}"
     )
 
 
 def _whole_copy(context: Context) -> Step | None:
-    """One copy on the GPU with most room."""
+    """Return one copy on the GPU with the most free memory."""
     form = Form.plain(1, 1)
     sets = form_replicas(context.survey, form)
     if not sets:
@@ -107,7 +107,7 @@ def _whole_copy(context: Context) -> Step | None:
 
 
 def _everywhere(context: Context) -> Step:
-    """A copy on as many GPUs as were asked for, else on all."""
+    """Return a copy on each of the requested number of GPUs, else on all."""
     form = Form.plain(1, 1)
     sets = form_replicas(context.survey, form)
     available = sum(replicas.count for replicas in sets)

@@ -1,4 +1,4 @@
-"""Search over layouts for training: as many data-parallel replicas as there is room for."""
+"""Search over layouts for training: as many data-parallel replicas as fit."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from cluster.planner.search.refusals import nearest_refusals
 from cluster.planner.search.run import SearchResult
 from cluster.planner.training.as_trained import notes_for, shape_rejections
 from cluster.planner.training.choice import Choice, choose
+from cluster.planner.training.describe import NAMES, describe_exchange, describe_sharding
 from cluster.planner.training.step import Step, least_replicas
-from cluster.planner.training.words import NAMES, describe_exchange, describe_sharding
 from cluster.units import format_gib
 
 _ENOUGH_DEPTHS = 2
 
 
 def search_training(context: Context) -> SearchResult:
-    """Return training layouts, those that divide least first: every further split is more to send."""
+    """Return training layouts, the least split first: every further split adds communication."""
     candidates = list(_candidates(context))
     feasible = [candidate for candidate in candidates if candidate.feasible]
     feasible.sort(key=_order)
@@ -68,7 +68,7 @@ def _judge(context: Context, form: Form) -> Candidate:
         return _refuse(form, wanted or 1, absent_rejection(context, form))
     available = sum(replicas.count for replicas in sets)
     if wanted is not None and wanted > available:
-        message = f"DP={wanted} needs {wanted * form.gpus} GPUs; {available * form.gpus} are there"
+        message = f"DP={wanted} needs {wanted * form.gpus} GPUs, {available * form.gpus} available"
         return _refuse(form, wanted, Rejection(Rule.NOT_ENOUGH_GPUS, message))
     choice = choose(context, form, sets)
     if choice is None:
@@ -80,8 +80,8 @@ def _judge(context: Context, form: Form) -> Candidate:
 def count_training(context: Context, form: Form, enough: int) -> int:
     """Return how many replicas of the form train on this cluster, whether or not they are `enough`.
 
-    Where a number is asked for it is that number if those train, else the most below it that do: ZeRO
-    divides the state over the replicas there are, so that more of them may train where fewer do not.
+    If a number is pinned, it is that number if those train, else the most below it that do: ZeRO shards
+    the state over all replicas, so more of them may train where fewer do not.
     """
     wanted = context.request.dp
     held = _held(context, form)
@@ -92,7 +92,7 @@ def count_training(context: Context, form: Form, enough: int) -> int:
 
 
 def _held(context: Context, form: Form) -> int:
-    """The replicas that train, without the reasons of those that do not."""
+    """Return how many replicas train, without the reasons why others do not."""
     if shape_rejections(context, form.layout()):
         return 0
     sets = form_replicas(context.survey, form)
@@ -131,27 +131,27 @@ def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
 
 def _too_large(context: Context, form: Form, candidate: Candidate, choice: Choice) -> Candidate:
     memory = choice.step.memory
-    even = f"even with {NAMES[choice.step.sharding]} " if choice.step.num_replicas > 1 else ""
+    even = f"even with {NAMES[choice.step.sharding]}, " if choice.step.num_replicas > 1 else ""
     message = (
-        f"{even}a rank needs {format_gib(memory.shortfall_bytes)} more than its "
-        f"{format_gib(memory.budget_bytes)}{_gpus_needed(context, form, choice)}"
+        f"{even}each rank is {format_gib(memory.shortfall_bytes)} over its "
+        f"{format_gib(memory.budget_bytes)} budget{_gpus_needed(context, form, choice)}"
     )
     rejection = Rejection(Rule.WEIGHTS_DO_NOT_FIT, message, _more_replicas(context, form))
     return replace(candidate, feasible=False, rejections=(rejection,))
 
 
 def _gpus_needed(context: Context, form: Form, choice: Choice) -> str:
-    """Say over how many GPUs the state must be divided to fit; '' where the replicas were pinned."""
+    """Return over how many GPUs the state must be sharded to fit; '' if the replicas are pinned."""
     if context.request.dp is not None:
         return ""
     least = least_replicas(context, form, choice.step.memory.budget_bytes)
     if least is None:
-        return "; no number of such GPUs is enough"
-    return f"; it takes about {least * form.gpus:,} such GPUs in all"
+        return "; no number of these GPUs is enough"
+    return f"; about {least * form.gpus:,} of these GPUs are needed"
 
 
 def _more_replicas(context: Context, form: Form) -> tuple[Fix, ...]:
-    """The number of replicas that do fit, where fewer were asked for: ZeRO divides the state over all."""
+    """Return the larger number of replicas that fits if fewer were pinned: ZeRO shards the state over all."""
     wanted = context.request.dp
     most = 0 if wanted is None else _held(context.with_request(dp=None), form)
     return (Fix(layout=form.layout(most)),) if wanted is not None and most > wanted else ()

@@ -1,4 +1,4 @@
-"""One optimizer step of one replica: what it holds on a GPU, and what it sends."""
+"""One optimizer step of one replica: its memory per GPU, and what it sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_REPLICAS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layout's training step under one way to divide its state."""
+    """A layout's training step under one way to shard its state."""
 
     sharding: Sharding
     num_replicas: int
@@ -34,7 +34,7 @@ class Step:
     gradient_bytes: int
     """Of the rank with most of them, before they are divided; 0 for one replica."""
     sent_bytes: int
-    """Sent by that rank a step over its data-parallel ring."""
+    """Sent by that rank per step over its data-parallel ring."""
     exchange_time_s: float
 
     @property
@@ -43,7 +43,7 @@ class Step:
 
 
 def make_step(context: Context, form: Form, placed: Placed, sharding: Sharding) -> Step:
-    """Work out a step of these replicas, on the GPU of theirs that has least room."""
+    """Return a step of these replicas, on their GPU with the least free memory."""
     context = as_trained(context)
     layout = form.layout(sum(count for _, count in placed))
     budget = min(_room_bytes(context, replicas.slowest.total_bytes, replicas.frees) for replicas, _ in placed)
@@ -63,7 +63,7 @@ def make_step(context: Context, form: Form, placed: Placed, sharding: Sharding) 
 
 
 def least_replicas(context: Context, form: Form, budget_bytes: int) -> int | None:
-    """Return over how many replicas ZeRO-3 must divide the state to fit a budget; None: no number does."""
+    """Return how many replicas ZeRO-3 needs to shard the state into a budget; None: no number is enough."""
     context = as_trained(context)
     stages = _stages(context, form)
 
@@ -77,7 +77,7 @@ def least_replicas(context: Context, form: Form, budget_bytes: int) -> int | Non
 
 
 def _stages(context: Context, form: Form) -> tuple[StageRange, ...]:
-    # Rooms too small for a cache: the stages are balanced by their parameters alone.
+    # With 1 byte of room there is no KV cache: stages are balanced by their parameters alone.
     return split_layers(context.model, form.layout(), context.engine, [1] * form.pp)
 
 

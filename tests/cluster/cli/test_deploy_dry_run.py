@@ -40,7 +40,7 @@ def test_both_spellings_are_a_dry_run_of_the_deployment(state: dict[str, str]) -
     assert [(rank["node"], rank["gpu_index"]) for rank in order["ranks"]] == [("node-1", 0), ("node-1", 1)]
     (node,) = after["preflight"]
     assert node["state"] == "ok" and node["packages"]["torch"] and node["python"]
-    assert "does not run" in after["preflight_note"]
+    assert "is not running" in after["preflight_note"]
     assert after["recommended"]["label"] == order["label"]
 
 
@@ -49,7 +49,7 @@ def test_on_a_described_cluster_the_nodes_cannot_be_asked() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for told in (
         "Deployment llama-3.1-8b: TP=4, DP=2 on 8 GPUs",
-        "weights of each node's hub cache",
+        "weights from each node's hub cache",
         "replica 1 stage 0 rank 3  node-2 GPU 3",
         "not checked: --cluster describes a cluster",
         "Nothing was started.",
@@ -80,11 +80,11 @@ def test_advice_to_plan_for_another_engine_says_that_it_cannot_be_started() -> N
     [
         (
             ("--engine", "vllm"),
-            "only the built-in engine can be started, not vllm. Deploy with --engine builtin",
+            "only the built-in engine can be deployed, not vllm. Deploy with --engine builtin",
         ),
         (("--engine", "tensorrt-llm"), "not tensorrt-llm"),
         (("--engine-version", "0.11.0"), "--engine-version"),
-        (("--workload", "training"), "training is planned, but cannot be started"),
+        (("--workload", "training"), "training can be planned but not deployed"),
         (("--load-format", "pt"), "invalid choice: 'pt' (choose from 'auto', 'safetensors', 'dummy')"),
         (("--port", "70000"), "'70000' is not a port"),
     ],

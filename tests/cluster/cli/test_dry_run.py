@@ -68,7 +68,7 @@ def check_candidate(candidate: dict[str, object]) -> None:
 def test_nothing_fits_is_status_1_with_the_gib() -> None:
     done = run_clusterview("--dry-run", "--model", "llama-3.1-70b", "--cluster", "1xA100-80GB")
     assert done.returncode == 1
-    assert "No layout fits" in done.stdout and "GiB more than the budget" in done.stdout
+    assert "No layout fits" in done.stdout and "GiB over the 73.2 GiB budget" in done.stdout
     answer = json.loads(
         run_clusterview("--dry-run", "--model", "llama-3.1-70b", "--cluster", "1xA100-80GB", "--json").stdout
     )

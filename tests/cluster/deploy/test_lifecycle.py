@@ -122,7 +122,7 @@ def test_states_of_a_deployment() -> None:
     assert (
         deployment_state([RUNNING, GroupView()], stopping=False, failure=None)[0] is DeploymentState.STARTING
     )
-    degraded = (DeploymentState.DEGRADED, "1 of 2 replicas serve; replica 1 restarts")
+    degraded = (DeploymentState.DEGRADED, "1 of 2 replicas ready; replica 1 is restarting")
     assert deployment_state([RUNNING, restarting], stopping=False, failure=None) == degraded
     assert deployment_state([RUNNING, gave_up], stopping=False, failure=None)[0] is DeploymentState.DEGRADED
     failed = (DeploymentState.FAILED, "replica 0: rank 0: out of memory")

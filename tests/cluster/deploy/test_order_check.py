@@ -39,14 +39,14 @@ def test_a_plan_that_still_holds_is_accepted() -> None:
         ({"memory_free_bytes": 10 * 2**30}, "10.0 GiB free now, the plan needs 60.0 GiB"),
         ({"claimed_by": "other"}, "held by other"),
         ({"unhealthy_reason": "XID 79"}, "unhealthy: XID 79"),
-        ({"uuid": "GPU-swapped"}, "not on the cluster any more"),
-        ({"index": 7}, "not on the cluster any more"),
+        ({"uuid": "GPU-swapped"}, "no longer in the cluster"),
+        ({"index": 7}, "no longer in the cluster"),
     ],
 )
 def test_a_gpu_that_changed_since_the_plan_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(DeployFailed, match=words) as refused:
         check_order(spec(), with_gpu(**changes), [])
-    assert "GPU 0 of node-1" in refused.value.message and refused.value.hint
+    assert "GPU 0 on node-1" in refused.value.message and refused.value.hint
 
 
 def test_unknown_free_memory_is_not_taken_for_none() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.lifecycle import Action, GroupView, next_action
 from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion, look_at_node, version_of
-from cluster.deploy.permanent import is_permanent, told_with_node
+from cluster.deploy.permanent import describe_with_node, is_permanent
 from cluster.deploy.preflight import (
     NodeVerdict,
     agreed,
@@ -144,7 +144,7 @@ def test_the_router_needs_the_tokenizer_that_the_model_has() -> None:
 
 def test_a_node_that_does_not_answer_keeps_the_order_back() -> None:
     (one, *_) = needs_of(on_gpus(), HEAD)
-    with pytest.raises(DeployFailed, match="node node-1: it could not be checked: no answer within 9 s"):
+    with pytest.raises(DeployFailed, match="node node-1: could not be checked: no answer within 9 s"):
         checked_spec(on_gpus(), [unanswered(one, "no answer within 9 s")])
 
 
@@ -196,14 +196,14 @@ def test_what_the_next_start_would_meet_again_ends_a_deployment_at_once(
     error: BaseException, permanent: bool
 ) -> None:
     assert is_permanent(error) is permanent
-    report = RankReport(RankStep.FAILED, reason=told_with_node(error, "gpu-a"), permanent=permanent)
+    report = RankReport(RankStep.FAILED, reason=describe_with_node(error, "gpu-a"), permanent=permanent)
     action = next_action(GroupView(ranks=(report,))).action
     assert action is (Action.GIVE_UP if permanent else Action.RESTART)
 
 
 def test_an_error_of_the_nodes_python_names_node_and_remedy() -> None:
-    line = told_with_node(ModuleNotFoundError("No module named 'jinja2'", name="jinja2.sandbox"), "gpu-a")
+    line = describe_with_node(ModuleNotFoundError("No module named 'jinja2'", name="jinja2.sandbox"), "gpu-a")
     assert line.startswith("jinja2 is missing from the Python of node gpu-a (")
     assert f"-m pip install '{requirement('jinja2')}'" in line
-    assert "on node gpu-a (" in told_with_node(ImportError("libcudart.so.12"), "gpu-a")
-    assert told_with_node(RuntimeError("reset\nmore"), "gpu-a") == "RuntimeError: reset"
+    assert "on node gpu-a (" in describe_with_node(ImportError("libcudart.so.12"), "gpu-a")
+    assert describe_with_node(RuntimeError("reset\nmore"), "gpu-a") == "RuntimeError: reset"

@@ -57,7 +57,7 @@ def test_one_engine_over_two_gpu_types_starts_with_one_set_of_defaults() -> None
 
 def notes_of(**options: object) -> tuple[Candidate, list[str]]:
     answer = ask(EXPERTS, "8xH100", engine="tensorrt-llm", tp=8, **options)
-    return best(answer), [note for note in best(answer).notes if "attention data parallelism" in note]
+    return best(answer), [note for note in best(answer).notes if "data-parallel attention" in note]
 
 
 def test_a_time_for_another_layout_than_the_label_says_is_noted() -> None:
@@ -65,7 +65,7 @@ def test_a_time_for_another_layout_than_the_label_says_is_noted() -> None:
     assert candidate.estimate is not None and candidate.estimate.runs_as is not None
     assert candidate.estimate.runs_as.label == "DP=8, EP=8, DP-attention"
     assert notes == [
-        "time is estimated for attention data parallelism, which tensorrt-llm recommends for experts: "
+        "timed with data-parallel attention, as tensorrt-llm recommends for MoE models: "
         "each replica runs its TP=8 as DP=8, EP=8, DP-attention"
     ]
     # The figures beside it are those of what was timed: no all-reduces, but an all-to-all.

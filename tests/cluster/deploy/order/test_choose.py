@@ -31,7 +31,7 @@ def test_a_layout_that_can_be_deployed_has_nothing_against_it() -> None:
         (MIXTURE, {"tp": 2, "ep": 1}, "Qwen3MoeForCausalLM"),
         ("llama-3.1-8b-awq", {"tp": 1}, "planned with awq weights"),
         ("llama-3.1-8b", {"kv_cache_dtype": "fp8"}, "does not support --kv-cache-dtype fp8"),
-        ("llama-3.1-8b", {"engine_asked": True}, "only the built-in engine can be started, not vllm"),
+        ("llama-3.1-8b", {"engine_asked": True}, "only the built-in engine can be deployed, not vllm"),
     ],
 )
 def test_what_was_planned_for_another_engine_and_cannot_run_says_why(

@@ -51,7 +51,7 @@ def test_the_same_plan_and_terms_give_the_same_order() -> None:
 
 def test_a_name_that_is_taken_is_refused() -> None:
     answer, candidate = planned("llama-3.1-8b", tp=2)
-    with pytest.raises(BadInput, match="there is a deployment named mine already"):
+    with pytest.raises(BadInput, match="a deployment named mine already exists"):
         ordered(answer, candidate, name="mine", taken_names=("mine",))
     assert ordered(answer, candidate, taken_names=("llama-3.1-8b",)).name == "llama-3.1-8b-2"
 
@@ -188,7 +188,7 @@ def test_on_real_gpus_a_folder_is_loaded_whether_or_not_this_machine_has_its_wei
 def test_a_config_without_weights_needs_dummy_ones(tmp_path: Path) -> None:
     lone = tmp_path / "lone.json"
     write_config(lone)
-    with pytest.raises(BadInput, match=r"lone\.json describes a model and has no weights") as refused:
+    with pytest.raises(BadInput, match=r"lone\.json has a config but no weights") as refused:
         real(str(lone))
     assert "--load-format dummy" in refused.value.hint
     assert real(str(lone), load_format="dummy").config == TINY_LLAMA
@@ -218,7 +218,7 @@ def test_an_order_is_made_of_what_was_loaded_even_when_the_file_is_gone(tmp_path
 def test_a_model_that_was_never_loaded_cannot_be_ordered() -> None:
     answer, candidate = planned("llama-3.1-8b", tp=1)
     unread = replace(answer, model=replace(answer.model, origin=None))
-    with pytest.raises(BadInput, match="was not loaded from anywhere"):
+    with pytest.raises(BadInput, match="has no known source"):
         ordered(unread, candidate)
 
 
@@ -229,7 +229,7 @@ def test_weights_that_are_quantized_on_paper_do_not_run_unquantized() -> None:
 
 
 def test_a_simulated_cluster_has_no_weights_to_load_but_small_ones(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="scaled stand-in"):
+    with pytest.raises(BadInput, match="scaled-down stand-in"):
         ordered(*planned("llama-3.1-8b", tp=1, load_format="safetensors"))
     write_header(folder(tmp_path, SMALL) / "model.safetensors", whole())
     spec = ordered(*planned(str(tmp_path), tp=2, load_format="dummy"))

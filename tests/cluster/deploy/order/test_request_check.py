@@ -22,9 +22,9 @@ CARRIED_OUT = {"tp", "pp", "dp", "ep", "max_model_len", "max_num_seqs", "gpu_mem
 CARRIED_OUT |= {"enforce_eager", "kv_cache_memory_bytes", "load_format"}
 CHOOSES_THE_LAYOUT = {"input_tokens", "output_tokens", "concurrency", "objective", "ttft_s", "tpot_s", "top"}
 REFUSED: dict[str, tuple[Any, str]] = {
-    "engine": ("sglang", "only the built-in engine can be started, not sglang"),
+    "engine": ("sglang", "only the built-in engine can be deployed, not sglang"),
     "engine_version": ("0.11.0", "not 0.11.0"),
-    "workload": ("training", "training is planned, but cannot be started"),
+    "workload": ("training", "training can be planned but not deployed"),
 }
 PLANNED_ONLY: dict[str, tuple[Any, str]] = {
     "quantization": ("fp8", "--quantization fp8"),
@@ -64,7 +64,7 @@ def test_refused_on_real_gpus_and_said_on_simulated_ones(name: str) -> None:
 
 def test_more_memory_than_the_engine_takes_is_refused() -> None:
     check_request(PlanRequest(gpu_memory_utilization=0.5), simulated=False)
-    with pytest.raises(BadInput, match=r"--gpu-memory-utilization 0.97 \(it takes 0.9 at most\)"):
+    with pytest.raises(BadInput, match=r"--gpu-memory-utilization 0.97 \(maximum 0.9\)"):
         check_request(PlanRequest(gpu_memory_utilization=0.97), simulated=False)
 
 
@@ -106,23 +106,22 @@ def ordered(simulated: bool = False, **request: Any) -> DeploymentSpec:
 def test_an_order_says_what_differs_from_what_was_asked() -> None:
     spec = ordered(max_model_len=8192, max_num_seqs=500)
     assert spec.max_model_len == 8192 and spec.max_num_seqs < 500
-    assert spec.remarks == (f"{spec.max_num_seqs:,} sequences run at once (asked for 500)",)
+    assert spec.remarks == (f"{spec.max_num_seqs:,} sequences run at once (requested: 500)",)
     scaled = ordered(simulated=True, max_model_len=8192, max_num_seqs=500)
-    assert scaled.remarks[0] == "sequences of at most 2,048 tokens run (asked for 8,192)"
+    assert scaled.remarks[0] == "the maximum sequence length is 2,048 tokens (requested: 8,192)"
 
 
 def test_a_length_that_was_not_asked_for_is_said() -> None:
     (remark,) = ordered().remarks
-    assert (
-        remark == "sequences of at most 4,096 tokens run (the model takes 131,072; --max-model-len sets it)"
-    )
+    assert remark.startswith("the maximum sequence length is 4,096 tokens (the model supports 131,072; ")
+    assert "--max-model-len" in remark
 
 
 def test_a_stand_in_says_what_only_the_plan_takes_into_account() -> None:
     spec = ordered(simulated=True, engine="vllm", kv_cache_dtype="fp8", dtype="fp16", max_model_len=1024)
     assert spec.remarks == (
-        "the stand-in computes in fp32 (asked for fp16)",
-        "the plan takes --kv-cache-dtype fp8 into account; the stand-in does not",
+        "the stand-in computes in fp32 (requested: fp16)",
+        "the plan uses --kv-cache-dtype fp8; the stand-in does not",
     )
 
 
@@ -130,7 +129,7 @@ def test_the_size_of_the_cache_holds_and_a_smaller_one_is_said() -> None:
     spec = ordered(kv_cache_memory_bytes=2**30, max_model_len=4096)
     assert spec.max_num_seqs == 2 and spec.remarks == ()  # 0.5 GiB a sequence
     (remark,) = ordered(kv_cache_memory_bytes=40 * 2**30, max_model_len=4096).remarks
-    assert remark.startswith("the KV cache takes 8.0 GiB a GPU (asked for 40.0 GiB)")
+    assert remark.startswith("the KV cache takes 8.0 GiB per GPU (requested: 40.0 GiB)")
 
 
 def test_which_engine_runs_and_which_was_planned_for_is_in_the_order() -> None:

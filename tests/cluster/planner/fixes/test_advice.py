@@ -16,7 +16,7 @@ from tests.cluster.planner.fixes.follow import follow, holds, weights_of
 def test_the_shortfall_is_told_in_gib() -> None:
     answer = ask(LLAMA_70B, "1xA100-80GB")
     assert answer.recommended is None
-    assert re.search(r"58\.\d GiB more than the budget", answer.advice[0])
+    assert re.search(r"58\.\d GiB over the [0-9.]+ GiB budget", answer.advice[0])
 
 
 def test_what_is_said_to_fit_does_fit() -> None:
@@ -71,13 +71,13 @@ def test_a_pin_that_cannot_hold_names_the_free_choice() -> None:
     assert answer.recommended is None
     assert answer.candidates[0].rejections[0].rule is Rule.HEADS_NOT_DIVISIBLE
     assert answer.fixes[0] == Fix(layout=Layout(tp=4, dp=2)) and "TP=4, DP=2 fits" in answer.advice
-    assert answer.decision[-1].question == "Does TP=3 hold?" and answer.decision[-1].answer == "NO"
+    assert answer.decision[-1].question == "Is TP=3 feasible?" and answer.decision[-1].answer == "NO"
 
 
 def test_an_empty_cluster_has_an_answer_too() -> None:
     cluster = parse_cluster_spec("1xL4").model_copy(update={"nodes": ()})
     answer = ask(LLAMA_70B, cluster)
-    assert answer.recommended is None and answer.advice == ("the cluster has no GPU",)
+    assert answer.recommended is None and answer.advice == ("the cluster has no GPUs",)
     assert answer.decision[0].answer == "NO"
 
 
@@ -87,8 +87,8 @@ def test_a_length_beyond_the_model_is_refused_with_the_longest_there_is() -> Non
     rejection = answer.candidates[0].rejections[0]
     assert (rejection.rule, rejection.fixes) == (Rule.MAX_LEN_EXCEEDS_MODEL, (Fix.of(max_model_len=4096),))
     first, second = answer.decision
-    assert first.question == "Does the model take sequences of 32,000 tokens?"
-    assert first.answer == "NO" and "made for 4,096" in first.because
+    assert first.question == "Does the model support sequences of 32,000 tokens?"
+    assert first.answer == "NO" and "maximum is 4,096" in first.because
     assert (second.question, second.answer) == ("Does the model fit on 1 GPU?", "YES")
 
 

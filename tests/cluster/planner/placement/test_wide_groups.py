@@ -32,7 +32,7 @@ def test_a_published_layout_over_two_nodes_is_judged() -> None:
     assert (choice.label, gpus_by_node(choice)) == ("TP=16", [8, 8])
     assert choice.estimate is not None and choice.estimate.bottleneck is Bottleneck.ALL_REDUCE
     note = crossing_note(choice)
-    assert "across nodes at every layer" in note and "TP=8 x PP=2 keeps them on NVLink" in note
+    assert "across nodes at every layer" in note and "TP=8 x PP=2 keeps all-reduces on NVLink" in note
     assert f"{choice.estimate.all_reduce_share:.0%} of each decode step" in note
 
 
@@ -115,8 +115,8 @@ def test_slices_are_not_joined() -> None:
 def test_the_reasons_of_a_wide_group_are_true() -> None:
     answer = ask(LLAMA_70B, "2x4xA100-80GB", tp=8)
     pinned = answer.decision[-1]
-    assert (pinned.question, pinned.answer) == ("Does TP=8 hold?", "YES")
-    assert "crosses nodes at every layer" in pinned.because and "TP=4, DP=2" in pinned.because
+    assert (pinned.question, pinned.answer) == ("Is TP=8 feasible?", "YES")
+    assert "every layer all-reduces across nodes" in pinned.because and "TP=4, DP=2" in pinned.because
     tensor = next(column for column in answer.comparison if column.strategy == "Tensor parallel")
     assert tensor.layout.tp == 8
     rows = dict(tensor.rows)

@@ -66,8 +66,8 @@ def test_every_candidate_says_why() -> None:
     assert all(candidate.why for candidate in answer.candidates)
     why = {candidate.label: candidate.why for candidate in answer.candidates}
     assert "all-reduce across nodes" in why["TP=8"] and "TP=4" in why["TP=8"]
-    assert "GiB more than the budget" in why["DP=1"]
-    assert "2 stages to keep filled" in why["TP=4, PP=2"]
+    assert "GiB over the 73.2 GiB budget" in why["DP=1"]
+    assert "2 pipeline stages to keep busy" in why["TP=4, PP=2"]
     assert all(rejection.fix for c in answer.candidates for rejection in c.rejections)
 
 
@@ -88,7 +88,7 @@ def test_limits_are_kept_where_they_can_be() -> None:
     chosen = best(answer)
     assert chosen.estimate is not None and chosen.estimate.tpot_s.value <= 0.03
     missed = ask(LLAMA_70B, "8xH100", tpot_s=1e-5)
-    assert "no layout keeps the limits" in best(missed).why
+    assert "no layout meets the limits" in best(missed).why
     overshoots = [c.estimate.tpot_s.value for c in missed.candidates if c.estimate is not None]
     assert overshoots == sorted(overshoots)
 
@@ -99,7 +99,7 @@ def test_an_unknown_gpu_is_planned_with_its_nearest_and_says_so() -> None:
 
     cluster = with_gpu(parse_cluster_spec("1xA100-80GB"), 0, 0, type="NVIDIA Unheard-of 80GB")
     notes = best(ask(LLAMA_8B, cluster)).notes
-    assert any("is not in the catalogue: planned with the rates of" in note for note in notes)
+    assert any("is not in the catalog: using the rates of" in note for note in notes)
 
 
 def test_fixes_name_only_what_this_cluster_can_do() -> None:
@@ -158,7 +158,7 @@ def test_a_limit_that_nothing_keeps_is_missed_by_as_little_as_can_be() -> None:
     fastest = best(ask("Qwen/Qwen3-8B", "4xH100", tp=4, concurrency=1)).estimate
     assert nearest is not None and fastest is not None
     assert nearest.ttft_s.value <= fastest.ttft_s.value * 1.1
-    assert not any("holds its batch" in candidate.why for candidate in answer.candidates)
+    assert not any("batch capped" in candidate.why for candidate in answer.candidates)
 
 
 def test_context_ranks_that_do_not_divide_are_not_blamed_on_memory() -> None:

@@ -43,5 +43,5 @@ def test_a_model_larger_than_a_node_is_tp_in_the_node_and_pp_across() -> None:
     answer = ask("meta-llama/Llama-3.1-405B-Instruct", "5x8xH100")
     layout = best(answer).layout
     assert (layout.tp, layout.pp, layout.dp) == (8, 2, 2)
-    assert [step.answer for step in answer.decision] == ["NO", "NO", "2 nodes a replica", "DP=2"]
+    assert [step.answer for step in answer.decision] == ["NO", "NO", "2 nodes per replica", "DP=2"]
     assert "floor(5 nodes / 2) = 2" in answer.decision[-1].because

@@ -44,7 +44,7 @@ def test_more_than_there_are_is_one_reason_with_the_count(
     assert answer.recommended is None and len(answer.candidates) == 1
     (rejection,) = answer.candidates[0].rejections
     assert rejection.rule == Rule.NOT_ENOUGH_GPUS
-    assert rejection.message.endswith("GPUs, and there are 16")
+    assert rejection.message.endswith("GPUs, 16 available")
     assert rejection.fixes or (workload == "training" and model != LLAMA)
 
 

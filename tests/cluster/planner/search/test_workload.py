@@ -42,8 +42,8 @@ def test_a_format_that_the_engine_cannot_make_is_told() -> None:
         request = PlanRequest(quantization=method)
         return " ".join(best(plan(parse_cluster_spec("1xA100-80GB"), model, request)).notes)
 
-    assert "needs a checkpoint stored so" in notes("awq")
-    assert "needs a checkpoint" not in notes("fp8")
+    assert "it needs a checkpoint in that format" in notes("awq")
+    assert "checkpoint" not in notes("fp8")
 
 
 def test_a_checkpoint_that_is_stored_so_needs_no_word() -> None:
