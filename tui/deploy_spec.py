@@ -13,6 +13,11 @@ SpecFunction = Callable[[Plan, Candidate, tuple[str, ...]], DeploymentSpec]
 """(plan, candidate, names of the deployments that exist) -> order. Runs in a worker thread."""
 
 
+def load_order_code() -> None:
+    """Import what `engine_of` and `not_runnable` need: tenths of a second the first time, so in a thread."""
+    import cluster.deploy.order  # noqa: F401
+
+
 def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
     """Turn a layout into an order, with the time and the API key of this moment."""
     from cluster.deploy.api_keys import hashed_keys

@@ -8,6 +8,7 @@ from cluster.text import clean
 from tui.background import in_background
 from tui.cluster_now import current_cluster, moved_gpus
 from tui.context import AppContext
+from tui.deploy_spec import load_order_code
 from tui.planner.wire import PlannerFault
 from tui.question import (
     Question,
@@ -68,6 +69,7 @@ class Planning:
         ask = self._context.setup.plan
         try:
             found = await in_background(answer_beside_deployments, self.question, snapshot, ask)
+            await in_background(load_order_code)
         except Exception as error:
             self.plan, self.assumed_stopped, self.failure = None, "", _one_line(error)
             return True

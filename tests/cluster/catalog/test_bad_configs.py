@@ -80,6 +80,13 @@ def test_an_unknown_hybrid_may_leave_out_its_head_dim() -> None:
     assert model.layers[0].attention.head_dim == 2 * config["hidden_size"] // 4
 
 
+def test_a_model_of_state_layers_alone_may_have_draft_layers() -> None:
+    """None of its layers has an MLP that a draft layer could copy."""
+    config = {"model_type": "mamba", "hidden_size": 256, "num_hidden_layers": 4, "vocab_size": 1000}
+    model = model_from_config({**config, "num_nextn_predict_layers": 1}, "new", "test")
+    assert len(model.draft_layers) == 1
+
+
 def test_a_decoder_is_planned_without_its_encoder_with_a_note() -> None:
     config = {
         "model_type": "bart",

@@ -20,9 +20,9 @@ def draft_layers(fields: Fields, factory: LayerFactory, plans: list[LayerPlan]) 
     attending = [plan for plan in plans if plan.mixer not in (NO_MIXER,) and plan.mixer == FULL]
     plan = attending[-1] if attending else plans[-1]
     if plan.feed_forward == "none":
-        plan = replace(
-            plan, feed_forward=next(p.feed_forward for p in reversed(plans) if p.mixer == NO_MIXER)
-        )
+        # Hybrids keep their MLPs in layers of their own; a model of state layers alone has none.
+        own = (p.feed_forward for p in reversed(plans) if p.mixer == NO_MIXER)
+        plan = replace(plan, feed_forward=next(own, "none"))
     layer = factory.layer(len(plans), replace(plan, indexed=plan.indexed, kv_shared=False, width=None))
     hidden = fields.integer("hidden_size")
     builder = TensorBuilder(factory.scheme, f"layers.{len(plans)}.")
