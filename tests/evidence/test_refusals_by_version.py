@@ -107,7 +107,7 @@ def test_sglang_serves_with_less_cache_than_its_longest_request() -> None:
     gpu = RankGpu(24 * GIB, 24 * GIB, RTX_3090)
     held = replica_memory(replica_of(llama_8b(), load_engine("sglang"), gpu=gpu, max_model_len=131072))
     assert memory_rejections(held) == ()
-    assert "do not fit the cache" in memory_notes(held)[0]
+    assert "do not fit the KV cache" in memory_notes(held)[0]
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_tensorrt_llm_runs_its_listed_architectures() -> None:
 @pytest.mark.parametrize(("version", "noted"), [("99.0", True), ("0.33.0", False), ("0.10.0", False)])
 def test_an_unknown_version_is_noted(version: str, noted: bool) -> None:
     notes = format_notes(llama_8b(), load_engine("vllm", version), PlanRequest())
-    assert notes == ((f"vllm {version} is planned with what is known of 0.33.0",) if noted else ())
+    assert notes == ((f"vllm {version} is newer than the data: planned as 0.33.0",) if noted else ())

@@ -51,7 +51,7 @@ def test_on_a_described_cluster_the_nodes_cannot_be_asked() -> None:
         "Deployment llama-3.1-8b: TP=4, DP=2 on 8 GPUs",
         "weights from each node's hub cache",
         "replica 1 stage 0 rank 3  node-2 GPU 3",
-        "not checked: --cluster describes a cluster",
+        "not checked: --cluster only describes a cluster",
         "Nothing was started.",
     ):
         assert told in done.stdout
