@@ -32,7 +32,7 @@ def test_deploy_prompt_and_stop_by_keys(environment: dict[str, str]) -> None:
         screen.send(b"y")
         screen.read_until(b"serves http://127.0.0.1:", 120)
         screen.send(b"p")
-        screen.read_until(b"enter sends")
+        screen.read_until(b"type a prompt")
         screen.send(b"hello\r")
         screen.read_until(b"chunks from R", 60)
         close_and_quit(screen)

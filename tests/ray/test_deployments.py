@@ -16,6 +16,7 @@ from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput, DeployFailed, UnknownName
+from cluster.planner.layout import Layout
 from tests.ray.conftest import record_of
 from tests.ray.support import (
     PLANNED_BYTES,
@@ -145,7 +146,11 @@ def test_invalid_orders_are_refused(view: SessionView) -> None:
         (order(view.cluster, "first", [[(0, 1)]]), BadInput, "named first"),
         (order(view.cluster, "second", [[(0, 0)]]), DeployFailed, "held by first"),
         (order(view.cluster, "second", [[(0, 1), (0, 1)]]), BadInput, "two ranks on one GPU"),
-        (order(view.cluster, "second", [[(0, 1)]], dp=2), BadInput, "needs 2 GPUs"),
+        (
+            order(view.cluster, "second", [[(0, 1)]], layout=Layout(dp=2)),
+            BadInput,
+            "needs 2 GPUs",
+        ),
     ]
     too_large = order(view.cluster, "second", [[(0, 1)]])
     place = too_large.ranks[0].model_copy(update={"planned_bytes": 90 * 2**30})
