@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cluster.bridge.session import Session
 from cluster.planner.request import PlanRequest
 from tui.deploy_spec import SpecFunction, order_now
-from tui.planner.by_name import PlanFunction, plan_with_catalogue
+from tui.planner.by_name import PlanFunction, plan_with_catalog
 from tui.themes import PALETTES
 
 
@@ -30,7 +30,7 @@ class Setup:
     models: tuple[str, ...] = ()
     """Names or paths; the first that fits is shown."""
     request: PlanRequest = field(default_factory=PlanRequest)
-    plan: PlanFunction = plan_with_catalogue
+    plan: PlanFunction = plan_with_catalog
     make_spec: SpecFunction = order_now
     clock: Callable[[], float] = time.time
     ascii_only: bool = False

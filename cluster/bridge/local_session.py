@@ -28,7 +28,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
-from cluster.probe.naming import with_catalogue_types
+from cluster.probe.naming import with_catalog_types
 from cluster.probe.watch import ProbeProcess
 from cluster.telemetry import NodeReading
 
@@ -186,7 +186,7 @@ class LocalSession:
         still = _without_what_moves(node)
         if still != self._seen:
             self._seen = still
-            self._emit(ClusterSeen(cluster=_cluster(with_catalogue_types(node))))
+            self._emit(ClusterSeen(cluster=_cluster(with_catalog_types(node))))
             if self._ray is None:
                 self._emit(DeploymentsSeen(deployments=()))
             if self._last_message:

@@ -29,7 +29,7 @@ class PlannedOrder:
 
 
 def check_options(arguments: argparse.Namespace, *, simulated: bool) -> None:
-    """Raise BadInput for what no cluster could change: options that are not honoured, an unknown model."""
+    """Raise BadInput for what no cluster could change: options that are not honored, an unknown model."""
     request = request_from(arguments)
     check_request(request, simulated=simulated)
     check_lengths(request, model_from(arguments))

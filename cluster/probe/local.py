@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cluster.inventory import Cluster, Node
 from cluster.probe.child import ProbeChild
 from cluster.probe.lines import ProbeOrder
-from cluster.probe.naming import with_catalogue_types
+from cluster.probe.naming import with_catalog_types
 from cluster.probe.query import NO_LIBRARY
 
 LOCAL_NODE_ID = "local"
@@ -37,7 +37,7 @@ def read_cluster(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None =
     if env is None and not has_nvml_library():
         node = Node(node_id=LOCAL_NODE_ID, name=name, error=NO_LIBRARY)
     else:
-        node = with_catalogue_types(_read_node(name, timeout_s, env))
+        node = with_catalog_types(_read_node(name, timeout_s, env))
     return Cluster(source="nvml" if node.gpus else "none", nodes=(node,), taken_at_s=time.time())
 
 

@@ -1,4 +1,4 @@
-"""From the vendor's product names to catalogue types: done by who receives a node, never on the node."""
+"""From the vendor's product names to catalog types: done by who receives a node, never on the node."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from cluster.catalog.gpus import match_product
 from cluster.inventory import Gpu, Node
 
 
-def with_catalogue_types(node: Node) -> Node:
-    """Name each GPU as the catalogue does; one that the catalogue does not know keeps its product name."""
+def with_catalog_types(node: Node) -> Node:
+    """Name each GPU as the catalog does; one that the catalog does not know keeps its product name."""
     return node.model_copy(update={"gpus": tuple(_named(gpu) for gpu in node.gpus)})
 
 

@@ -31,7 +31,7 @@ _FIRST_PID = 4_000_000
 
 
 class GpuLike(Protocol):
-    """The part of a catalogue entry that a simulation needs."""
+    """The part of a catalog entry that a simulation needs."""
 
     @property
     def type(self) -> str: ...
@@ -159,7 +159,7 @@ class SimulatedGpus:
         sensors, limit_w = self._sensors[index], self._gpu.power_limit_w
         sensors.advance(now_s)
         used = self._used_bytes(index)
-        absent = {} if limit_w else dict.fromkeys(("power_w", "power_limit_w"), "not in the GPU catalogue")
+        absent = {} if limit_w else dict.fromkeys(("power_w", "power_limit_w"), "not in the GPU catalog")
         power_share = sensors.power_share * (1.0 + 0.01 * sensors.wobble(now_s))
         return GpuReading(
             uuid=self._uuid(index),

@@ -1,6 +1,6 @@
 """Questions to the planner: command lines of `--dry-run`, drawn with a fixed seed.
 
-They are drawn once and stored with their answers, so that a new model or GPU in the catalogue does not change
+They are drawn once and stored with their answers, so that a new model or GPU in the catalog does not change
 which questions are asked.
 """
 

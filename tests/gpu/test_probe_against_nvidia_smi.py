@@ -96,8 +96,8 @@ def test_the_same_gpus_with_the_same_identity() -> None:
             assert round(gpu.memory_total_bytes / MIB) == int(total)
 
 
-def test_the_catalogue_knows_these_gpus() -> None:
-    """A type that stays a product name has no catalogue entry: planning would know nothing of it."""
+def test_the_catalog_knows_these_gpus() -> None:
+    """A type that stays a product name has no catalog entry: planning would know nothing of it."""
     names = {row["name"] for row in smi_rows("gpu", "name")}
     unknown = {gpu.type for gpu in this_machine().nodes[0].gpus} & names
     assert not unknown
@@ -120,7 +120,7 @@ def test_memory(probe: Callable[[], tuple[Node, NodeReading]], field: str, attri
     check_between(probe, field, mebibytes, tolerance=1.0)
 
 
-def test_utilisation(probe: Callable[[], tuple[Node, NodeReading]]) -> None:
+def test_utilization(probe: Callable[[], tuple[Node, NodeReading]]) -> None:
     check_between(probe, "utilization.gpu", lambda gpu: gpu.utilization_percent, tolerance=10.0)
 
 

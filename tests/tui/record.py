@@ -20,7 +20,7 @@ from cluster.deploy.status import DeploymentState
 from cluster.planner.request import PlanRequest
 from tui.cluster_now import current_cluster
 from tui.deploy_spec import order_now
-from tui.planner.by_name import plan_with_catalogue
+from tui.planner.by_name import plan_with_catalog
 from tui.store import Store
 
 _PROMPTS = 24
@@ -55,7 +55,7 @@ def play(session: Session, recorder: Recorder) -> None:
     recorder.wait_for(lambda: bool(recorder.store.snapshot.readings))
     cluster = current_cluster(recorder.store.snapshot)
     assert cluster is not None
-    plan = plan_with_catalogue(cluster, defaults.models[0], PlanRequest())
+    plan = plan_with_catalog(cluster, defaults.models[0], PlanRequest())
     assert plan.recommended is not None
     spec = order_now(plan, plan.recommended, ())
     session.deploy(spec).result(_WAIT_S)

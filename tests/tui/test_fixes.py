@@ -14,7 +14,7 @@ from cluster.planner.result import Candidate, Plan
 from tests.tui.builders import make_cluster, make_plan
 from tests.tui.conftest import make_app, opened, screen_text, settle
 from tui.fixes import applicable_fixes, fixed_candidate
-from tui.planner.by_name import plan_with_catalogue
+from tui.planner.by_name import plan_with_catalog
 from tui.screens.fix_picker import FixPicker
 from tui.workload import form_values, options_set, request_from_form
 
@@ -44,7 +44,7 @@ async def highlight(app: Any, pilot: Any, label: str) -> Candidate:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_fix_is_chosen_applied_and_shown(size: tuple[int, int]) -> None:
-    ask = Remembering(plan_with_catalogue)
+    ask = Remembering(plan_with_catalog)
     app = make_app(plan=ask, models=("meta-llama/Llama-3.1-70B-Instruct",))
     async with opened(app, size) as pilot:
         refused = await highlight(app, pilot, "PP=2")

@@ -31,7 +31,7 @@ async def test_explanation_has_table_pictures_and_examples() -> None:
         assert word in text
 
 
-async def test_details_itemise_memory_and_name_every_rank() -> None:
+async def test_details_itemize_memory_and_name_every_rank() -> None:
     app = make_app()
     async with opened(app, (120, 60)) as pilot:
         await pilot.press("enter")
@@ -64,7 +64,7 @@ async def test_model_picker_filters_and_answers() -> None:
         assert isinstance(app.screen, ModelPicker)
         await pilot.press(*"llama 8b")
         await pilot.pause()
-        assert MODEL not in screen_text(app).split("catalogue")[-1]
+        assert MODEL not in screen_text(app).split("catalog")[-1]
         await pilot.press("enter")
         await settle(pilot)
     assert "8B" in asked[-1]

@@ -17,7 +17,7 @@ from cluster.errors import SystemFailed, UnknownName
 from cluster.planner.request import PlanRequest
 from tests.tui.builders import make_cluster
 from tui.background import in_background
-from tui.planner.by_name import plan_with_catalogue
+from tui.planner.by_name import plan_with_catalog
 from tui.planner.process import GRACE_S, PlannerProcess
 from tui.planner.wire import PlannerFault
 
@@ -44,7 +44,7 @@ def test_the_plan_is_the_same_as_without_a_process() -> None:
     try:
         cluster = parse_cluster_spec("2x4xA100-80GB")
         there = planner(cluster, "llama-3.1-70b", REQUEST)
-        assert there == plan_with_catalogue(cluster, "llama-3.1-70b", REQUEST)
+        assert there == plan_with_catalog(cluster, "llama-3.1-70b", REQUEST)
         assert any(there.recommended is item for item in there.candidates), "one object, as the list expects"
     finally:
         planner.close()

@@ -12,7 +12,7 @@ PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 """(cluster, model name or path, request) -> plan; raises ClusterviewError. Called in a worker thread."""
 
 
-def plan_with_catalogue(cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
+def plan_with_catalog(cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
     """Resolve a model's name or path and plan it."""
     from cluster.catalog.models import load_model
     from cluster.planner.plan import plan

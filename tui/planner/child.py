@@ -13,7 +13,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
-from tui.planner.by_name import PlanFunction, plan_with_catalogue
+from tui.planner.by_name import PlanFunction, plan_with_catalog
 from tui.planner.wire import Failed, Planned, Question
 
 MOST_S = 300
@@ -21,7 +21,7 @@ MOST_S = 300
 _LOOK_S = 1.0
 
 
-def main(fd: int, parent: int, plan: PlanFunction = plan_with_catalogue) -> int:
+def main(fd: int, parent: int, plan: PlanFunction = plan_with_catalog) -> int:
     """Answer questions with `plan` until the screen is gone."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _warm_up()

@@ -83,7 +83,7 @@ class ModelPicker(Dialog[str]):
     def __init__(self, current: str, names: tuple[str, ...] | None = None) -> None:
         super().__init__()
         self._current = current
-        self._names = names if names is not None else catalogue_names()
+        self._names = names if names is not None else catalog_names()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog picker"):
@@ -116,7 +116,7 @@ def _distance(name: str, typed: str) -> int:
     return 1 if last.startswith(typed) else 2
 
 
-def catalogue_names() -> tuple[str, ...]:
+def catalog_names() -> tuple[str, ...]:
     """Return the names of the catalog, in its order."""
     from cluster.catalog.models import model_names as names
 

@@ -10,7 +10,7 @@ from cluster.bridge.driver.gpu_counts import count_disagreement, short_disagreem
 from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.deploy.stuck import StuckWatch
 from cluster.inventory import Node
-from cluster.probe.naming import with_catalogue_types
+from cluster.probe.naming import with_catalog_types
 from cluster.probe.query import NO_GPUS, NO_LIBRARY
 from cluster.telemetry import NodeReading, NodeState
 
@@ -86,7 +86,7 @@ class WatchedNode:
         update = {"taken_at_s": taken_at_s, "reason": counts or reading.reason}
         self.reading = reading.model_copy(update=update)
         error = self._error_of(node, reading)
-        self.node = with_catalogue_types(node).model_copy(update={"address": self.address, "error": error})
+        self.node = with_catalog_types(node).model_copy(update={"address": self.address, "error": error})
 
     def _error_of(self, node: Node, reading: NodeReading) -> str | None:
         if reading.state in ("stale", "hung") and not node.gpus:

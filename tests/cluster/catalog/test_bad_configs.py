@@ -151,7 +151,7 @@ def test_a_mutated_config_is_read_or_refused(
     assert model.weights_bytes > 0
 
 
-QUANTISATION_FIELDS = [
+QUANTIZATION_FIELDS = [
     "quant_method",
     "bits",
     "group_size",
@@ -166,7 +166,7 @@ QUANTISATION_FIELDS = [
     "dynamic",
 ]
 SECTION = st.dictionaries(
-    st.sampled_from(QUANTISATION_FIELDS),
+    st.sampled_from(QUANTIZATION_FIELDS),
     st.one_of(
         VALUES,
         st.sampled_from(

@@ -53,5 +53,5 @@ def test_a_config_in_the_hubs_cache_is_used(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["one", "a/b/c", "../x", "a b/c", "", "-a/b", "a/\x1b[31m"])
-def test_only_organisation_and_model_is_asked_for(name: str) -> None:
+def test_only_organization_and_model_is_asked_for(name: str) -> None:
     assert not hub.is_hub_id(name)

@@ -20,7 +20,7 @@ LLAMA_405B = "meta-llama/Llama-3.1-405B-Instruct"
 
 
 def ask(model: str, cluster: str | Cluster, **request: Any) -> Plan:
-    """Plan a catalogue model on a spec or a cluster."""
+    """Plan a catalog model on a spec or a cluster."""
     described = parse_cluster_spec(cluster) if isinstance(cluster, str) else cluster
     return plan(described, load_model(model), PlanRequest(**request))
 

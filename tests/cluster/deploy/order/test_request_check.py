@@ -1,4 +1,4 @@
-"""Every option of a deployment is honoured, refused or said: none is dropped in silence."""
+"""Every option of a deployment is honored, refused or said: none is dropped in silence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates that the user's own GPUs achieved replace the catalogue's."""
+"""Rates that the user's own GPUs achieved replace the catalog's."""
 
 from __future__ import annotations
 

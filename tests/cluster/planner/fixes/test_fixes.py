@@ -178,7 +178,7 @@ def test_one_length_for_one_layout() -> None:
     assert shorter.change in fixes_by_label(answer)[shorter.layout.label]
 
 
-def test_a_quantised_variant_with_a_shorter_length_is_found_for_windowed_models() -> None:
+def test_a_quantized_variant_with_a_shorter_length_is_found_for_windowed_models() -> None:
     fixes = ask("google/gemma-3-27b-it", "1xRTX-4090").fixes
     assert any(options((fix,), "max_model_len") and weights_of((fix,)) == ["INT4 (AWQ)"] for fix in fixes)
 
@@ -216,7 +216,7 @@ def test_sparse_attention_needs_the_kernels_of_newer_gpus() -> None:
     assert ask("deepseek-ai/DeepSeek-V3.2", "8xH200", max_model_len=8192).recommended is not None
 
 
-def test_a_quantisation_asked_for_by_name_forces_its_plain_kernel() -> None:
+def test_a_quantization_asked_for_by_name_forces_its_plain_kernel() -> None:
     asked: dict[str, Any] = {"dtype": "bf16", "engine_version": "0.10.0", "max_model_len": 8192}
     model = "Qwen/Qwen2.5-14B-Instruct-AWQ"
     named = ask(model, "1xA100-80GB", quantization="awq", **asked)

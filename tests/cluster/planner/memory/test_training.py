@@ -58,7 +58,7 @@ def test_recomputing_keeps_only_the_inputs_of_the_layers() -> None:
     assert again.activation_bytes < kept.activation_bytes / 5
 
 
-def test_quantised_weights_are_trained_in_sixteen_bits() -> None:
+def test_quantized_weights_are_trained_in_sixteen_bits() -> None:
     packed = model((dense_layer(4096, attention(32, 8, 128), 14336, AWQ),) * 32, quantization=BY_AWQ)
     assert packed.quantization is not None
     assert train("zero1", spec=packed) == train("zero1")

@@ -54,7 +54,7 @@ def test_a_checkpoint_that_is_stored_so_needs_no_word() -> None:
     assert not any("needs a checkpoint" in note for note in notes)
 
 
-def test_weights_that_are_read_whole_before_they_are_quantised() -> None:
+def test_weights_that_are_read_whole_before_they_are_quantized() -> None:
     """135 GiB of a 72B just fit an H200 in 16 bits; one version kept the narrow copies beside them."""
     model = load_model("Qwen/Qwen2.5-72B-Instruct", quantization="fp8")
     cluster = parse_cluster_spec("1xH200")

@@ -91,7 +91,7 @@ def test_a_busy_gpu_does_not_spoil_the_others() -> None:
     assert 5 not in {rank.gpu_index for rank in choice.placement}
 
 
-def test_a_quantised_model_is_trained_as_its_parameters_in_sixteen_bits() -> None:
+def test_a_quantized_model_is_trained_as_its_parameters_in_sixteen_bits() -> None:
     packed, plain = train(LLAMA_70B_AWQ, "4x8xH100"), train(LLAMA_70B, "4x8xH100")
     assert best(packed).memory_per_gpu == best(plain).memory_per_gpu
     assert [one.layout for one in packed.candidates] == [one.layout for one in plain.candidates]
