@@ -84,7 +84,7 @@ class EngineTiming:
     host_sequence_s: float
     """Host work for each sequence of a step."""
     host_group_s: float
-    """More host work of a step where several ranks have to be told of it."""
+    """More host work of a step where several ranks have to learn of it."""
     host_request_s: float
     """Host work for each request: tokenizing, admission, answer."""
     first_token_s: float

@@ -102,7 +102,7 @@ def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpe
 
 
 def _place_order(view: SessionView, spec: DeploymentSpec) -> None:
-    """Send the order; what its nodes lack is told a line each before it fails."""
+    """Send the order; what its nodes lack is printed, a line each, before it fails."""
     try:
         finish(view.session.deploy(spec), _ORDER_S + _PREFLIGHT_S)
     except DeployFailed as error:

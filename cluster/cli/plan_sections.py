@@ -26,14 +26,14 @@ _REFUSALS_SHOWN = 3
 def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
     """The question: model, cluster, workload, engine."""
     mark = " SIMULATED" if plan.cluster.simulated else ""
-    told = (
+    lines = (
         ("Model", _describe_model(plan)),
         ("Cluster", describe_cluster(plan.cluster) + mark),
         ("Workload", _describe_workload(plan)),
         *_engine(plan),
         *(("Note", note) for note in plan.model.notes),
     )
-    for name, text in told:
+    for name, text in lines:
         first, *more = wrap(text, width - _LABEL_WIDTH)
         yield style.bold(f"{name:<{_LABEL_WIDTH}}") + first
         yield from (" " * _LABEL_WIDTH + line for line in more)
@@ -95,8 +95,8 @@ def _memory_lines(candidate: Candidate) -> Iterator[str]:
         ("CUDA graphs", memory.cuda_graph_bytes),
         ("other", memory.non_torch_bytes),
     )
-    told = " + ".join(f"{name} {format_gib(size)}" for name, size in parts if size)
-    yield f"memory per GPU: {told} = {format_gib(memory.total_bytes)}"
+    shares = " + ".join(f"{name} {format_gib(size)}" for name, size in parts if size)
+    yield f"memory per GPU: {shares} = {format_gib(memory.total_bytes)}"
     if candidate.kv_cache_tokens is not None and candidate.max_concurrency is not None:
         yield (
             f"KV cache per replica: {candidate.kv_cache_tokens:,} tokens, "

@@ -9,9 +9,9 @@ from cluster.planner.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A replica's inner layout, and the chunks of GPUs it is built from.
+    """A replica's inner layout, and the TP groups of GPUs it is built from.
 
-    A chunk is a set of connected GPUs in one machine: a tensor-parallel group, or as much of an
+    A TP group is a set of connected GPUs in one machine: a tensor-parallel group, or as much of an
     expert-parallel stage as fits one machine.
     """
 
@@ -20,17 +20,17 @@ class Form:
     ep: int = 1
     width: int = 0
     """GPUs of one stage: tp, or tp x the attention replicas that share the experts."""
-    chunk_gpus: int = 0
+    group_gpus: int = 0
 
     @staticmethod
     def plain(tp: int, pp: int, ep: int = 1) -> Form:
         """A replica of tp x pp ranks; experts tensor-parallel (ep = 1) or divided over ranks (ep = tp)."""
-        return Form(tp, pp, ep, width=tp, chunk_gpus=tp)
+        return Form(tp, pp, ep, width=tp, group_gpus=tp)
 
     @staticmethod
-    def shared_experts(tp: int, pp: int, width: int, chunk_gpus: int) -> Form:
+    def shared_experts(tp: int, pp: int, width: int, group_gpus: int) -> Form:
         """An engine whose width / tp attention replicas share one set of experts."""
-        return Form(tp, pp, width, width, chunk_gpus)
+        return Form(tp, pp, width, width, group_gpus)
 
     @property
     def dp_attention(self) -> bool:
@@ -42,13 +42,13 @@ class Form:
         return self.width // self.tp
 
     @property
-    def chunks_per_stage(self) -> int:
-        return self.width // self.chunk_gpus
+    def groups_per_stage(self) -> int:
+        return self.width // self.group_gpus
 
     @property
-    def num_chunks(self) -> int:
+    def num_groups(self) -> int:
         """Chunks of one replica."""
-        return self.chunks_per_stage * self.pp
+        return self.groups_per_stage * self.pp
 
     @property
     def gpus(self) -> int:

@@ -14,7 +14,7 @@ from cluster.units import format_gib
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class GpuKind:
     """A GPU's type and its actual memory."""
 
     spec: GpuSpec
@@ -28,7 +28,7 @@ class GpuLookup:
 
     def __init__(self, measured: Sequence[MeasuredRate] = ()) -> None:
         self._measured = measured
-        self._resolved: dict[tuple[str, int | None, bool], Resolved | None] = {}
+        self._resolved: dict[tuple[str, int | None, bool], GpuKind | None] = {}
         self._notes: list[str] = []
 
     @property
@@ -40,14 +40,14 @@ class GpuLookup:
         """True when some GPU could not be resolved."""
         return None in self._resolved.values()
 
-    def resolve(self, gpu: Gpu) -> Resolved | None:
+    def resolve(self, gpu: Gpu) -> GpuKind | None:
         """Return the GPU's figures; None when neither its memory nor its type is known."""
         key = (gpu.type, gpu.memory_total_bytes, gpu.mig_parent_uuid is None)
         if key not in self._resolved:
             self._resolved[key] = self._look_up(gpu)
         return self._resolved[key]
 
-    def _look_up(self, gpu: Gpu) -> Resolved | None:
+    def _look_up(self, gpu: Gpu) -> GpuKind | None:
         total = gpu.memory_total_bytes if gpu.memory_total_bytes and gpu.memory_total_bytes > 0 else None
         spec = _find(gpu.type) or self._nearest(gpu, total)
         if spec is None:
@@ -59,12 +59,12 @@ class GpuLookup:
             total = spec.memory_bytes
         if gpu.mig_parent_uuid is not None:
             spec = _slice_of(spec, gpu.type, total)
-            return Resolved(spec, total)
+            return GpuKind(spec, total)
         measured = [rate for rate in self._measured if rate.gpu_type == spec.type]
         if measured:
             spec = replace(spec, measured=measured[-1])
             self._notes.append(f"{spec.type}: using the rates measured on this cluster")
-        return Resolved(spec, total, memory_speedup(spec))
+        return GpuKind(spec, total, memory_speedup(spec))
 
     def _nearest(self, gpu: Gpu, total_bytes: int | None) -> GpuSpec | None:
         """Return the catalog GPU most like this one: nearest compute capability, then nearest memory."""

@@ -12,7 +12,15 @@ from dataclasses import replace
 
 from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.machines import Domain, Joins, Machine, MachineShape, Pool, Spot, Survey
+from cluster.planner.placement.machines import (
+    GpuPool,
+    GpuSlot,
+    Joins,
+    Machine,
+    MachineShape,
+    Survey,
+    TpDomain,
+)
 
 Kind = tuple[str, int]
 """What the GPUs of one group have in common: type and memory."""
@@ -27,11 +35,11 @@ def join_islands(survey: Survey, form: Form, replicas: int) -> Survey:
 
     A GPU type whose islands are already wide enough stays unchanged.
     """
-    needed = form.num_chunks * replicas
+    needed = form.num_groups * replicas
     levels = [survey, _remembered(survey, "islands"), _remembered(survey, "nodes")]
     level_of: dict[Kind, int] = {}
     for kind in _kinds(survey):
-        counts = [_count_chunks(level, kind, form.chunk_gpus) for level in levels]
+        counts = [_count_groups(level, kind, form.group_gpus) for level in levels]
         enough = (number for number, count in enumerate(counts) if count >= needed)
         level_of[kind] = next(enough, counts.index(max(counts)))
     if not any(level_of.values()):
@@ -51,7 +59,7 @@ def counts_by_type(survey: Survey) -> dict[str, int]:
     for shape in survey.shapes:
         for domain in shape.domains:
             if domain.pool.link != "none":
-                counts[domain.pool.spec.type] += len(domain.spots) * len(shape.machines)
+                counts[domain.pool.spec.type] += len(domain.slots) * len(shape.machines)
     return counts
 
 
@@ -65,13 +73,13 @@ def _kinds(survey: Survey) -> list[Kind]:
     return list(dict.fromkeys(_kind(domain) for domain in domains if domain.pool.link != "none"))
 
 
-def _kind(domain: Domain) -> Kind:
+def _kind(domain: TpDomain) -> Kind:
     return domain.pool.spec.type, domain.pool.total_bytes
 
 
-def _count_chunks(survey: Survey, kind: Kind, size: int) -> int:
+def _count_groups(survey: Survey, kind: Kind, size: int) -> int:
     return sum(
-        len(domain.spots) // size * len(shape.machines)
+        len(domain.slots) // size * len(shape.machines)
         for shape in survey.shapes
         for domain in shape.domains
         if domain.pool.link != "none" and _kind(domain) == kind
@@ -85,16 +93,16 @@ def _only(shape: MachineShape, kinds: set[Kind]) -> Iterator[MachineShape]:
 
 
 def _join_islands(survey: Survey) -> Survey:
-    pools: dict[Pool, Pool] = {}
+    pools: dict[GpuPool, GpuPool] = {}
     shapes = tuple(MachineShape(tuple(_islands_of(shape, pools)), shape.machines) for shape in survey.shapes)
     return replace(survey, shapes=shapes)
 
 
-def _islands_of(shape: MachineShape, pools: dict[Pool, Pool]) -> Iterator[Domain]:
+def _islands_of(shape: MachineShape, pools: dict[GpuPool, GpuPool]) -> Iterator[TpDomain]:
     """Join the domains of one node; multi-node NVLink domains and MIG slices stay unchanged."""
-    by_node: dict[tuple[Kind, int], list[Domain]] = defaultdict(list)
+    by_node: dict[tuple[Kind, int], list[TpDomain]] = defaultdict(list)
     for domain in shape.domains:
-        offsets = {spot.node_offset for spot in domain.spots}
+        offsets = {slot.node_offset for slot in domain.slots}
         if domain.pool.link == "none" or len(offsets) > 1:
             yield domain
         else:
@@ -107,7 +115,7 @@ def _join_nodes(survey: Survey) -> Survey:
     """Treat all nodes as one machine."""
     nodes: list[int] = []
     orders: list[tuple[int, ...]] = []
-    by_kind: dict[Kind, list[Domain]] = defaultdict(list)
+    by_kind: dict[Kind, list[TpDomain]] = defaultdict(list)
     for shape in survey.shapes:
         for machine in shape.machines:
             for domain in shape.domains:
@@ -115,20 +123,20 @@ def _join_nodes(survey: Survey) -> Survey:
                     by_kind[_kind(domain)].append(_moved(domain, len(nodes)))
             nodes.extend(machine.nodes)
             orders.extend(machine.orders)
-    pools: dict[Pool, Pool] = {}
+    pools: dict[GpuPool, GpuPool] = {}
     domains = (parts[0] if len(parts) == 1 else _join(parts, "nodes", pools) for parts in by_kind.values())
     whole = Machine(tuple(nodes), tuple(orders))
     return replace(survey, shapes=(MachineShape(tuple(domains), (whole,)),))
 
 
-def _moved(domain: Domain, by: int) -> Domain:
-    spots = (Spot(spot.node_offset + by, spot.gpu_position, spot.free_bytes) for spot in domain.spots)
-    return replace(domain, spots=tuple(spots))
+def _moved(domain: TpDomain, by: int) -> TpDomain:
+    slots = (GpuSlot(slot.node_offset + by, slot.gpu_position, slot.free_bytes) for slot in domain.slots)
+    return replace(domain, slots=tuple(slots))
 
 
-def _join(parts: list[Domain], joins: Joins, pools: dict[Pool, Pool]) -> Domain:
+def _join(parts: list[TpDomain], joins: Joins, pools: dict[GpuPool, GpuPool]) -> TpDomain:
     first = parts[0].pool
-    pool = Pool(
+    pool = GpuPool(
         first.spec,
         first.total_bytes,
         "pcie" if joins == "islands" else "network",
@@ -136,12 +144,12 @@ def _join(parts: list[Domain], joins: Joins, pools: dict[Pool, Pool]) -> Domain:
         joins,
         first.memory_speedup,
     )
-    spots = tuple(spot for part in parts for spot in part.spots)
+    slots = tuple(slot for part in parts for slot in part.slots)
     per_node = max(part.gpus_per_node for part in parts)
-    return Domain(pools.setdefault(pool, pool), spots, per_node, tuple(parts))
+    return TpDomain(pools.setdefault(pool, pool), slots, per_node, tuple(parts))
 
 
-def _slowest_network(pools: Iterable[Pool]) -> float | None:
+def _slowest_network(pools: Iterable[GpuPool]) -> float | None:
     rates = [pool.network_bytes_per_s for pool in pools]
     known = [rate for rate in rates if rate is not None]
     return min(known) if known and len(known) == len(rates) else None

@@ -19,7 +19,7 @@ Joins = Literal["", "islands", "nodes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class GpuSlot:
     """The position of a GPU in a shape: which node of the machine, and which of the node's GPUs."""
 
     node_offset: int
@@ -29,24 +29,24 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine of a shape, and the actual GPU of each spot of the shape."""
+    """One machine of a shape, and the actual GPU of each slot of the shape."""
 
     nodes: tuple[int, ...]
     """Positions in Cluster.nodes."""
     orders: tuple[tuple[int, ...], ...]
     """For each node, the entry of Node.gpus that stands at each of the shape's positions."""
 
-    def node_of(self, spot: Spot) -> int:
-        """Return the position in Cluster.nodes of the node that a spot lies in."""
-        return self.nodes[spot.node_offset]
+    def node_of(self, slot: GpuSlot) -> int:
+        """Return the position in Cluster.nodes of the node that a slot lies in."""
+        return self.nodes[slot.node_offset]
 
-    def gpu_of(self, spot: Spot) -> int:
-        """Return the entry of Node.gpus that a spot stands for."""
-        return self.orders[spot.node_offset][spot.gpu_position]
+    def gpu_of(self, slot: GpuSlot) -> int:
+        """Return the entry of Node.gpus that a slot stands for."""
+        return self.orders[slot.node_offset][slot.gpu_position]
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class GpuPool:
     """GPUs with the same type, memory and links, which can run parts of one replica."""
 
     spec: GpuSpec
@@ -64,14 +64,14 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class TpDomain:
     """GPUs of one machine that may form tensor-parallel groups, most free memory first."""
 
-    pool: Pool
-    spots: tuple[Spot, ...]
+    pool: GpuPool
+    slots: tuple[GpuSlot, ...]
     gpus_per_node: int
     """GPUs of this domain in one node; fewer than the domain has only where NVLink spans nodes."""
-    parts: tuple[Domain, ...] = ()
+    parts: tuple[TpDomain, ...] = ()
     """Of a joined domain: the islands or nodes that it is joined from."""
 
 
@@ -79,7 +79,7 @@ class Domain:
 class MachineShape:
     """Machines that look alike: a node each, or the nodes of one NVLink domain."""
 
-    domains: tuple[Domain, ...]
+    domains: tuple[TpDomain, ...]
     machines: tuple[Machine, ...]
 
 
@@ -105,7 +105,7 @@ class Survey:
     @property
     def num_usable_gpus(self) -> int:
         return sum(
-            len(domain.spots) * len(shape.machines) for shape in self.shapes for domain in shape.domains
+            len(domain.slots) * len(shape.machines) for shape in self.shapes for domain in shape.domains
         )
 
     @property
@@ -116,10 +116,10 @@ class Survey:
     @property
     def largest_domain(self) -> int:
         """GPUs in the largest group that tensor parallelism may use; 0 when there are no GPUs."""
-        return max((len(domain.spots) for shape in self.shapes for domain in shape.domains), default=0)
+        return max((len(domain.slots) for shape in self.shapes for domain in shape.domains), default=0)
 
     @property
-    def pools(self) -> tuple[Pool, ...]:
+    def pools(self) -> tuple[GpuPool, ...]:
         """The distinct pools, in the order of the cluster."""
         found = {id(domain.pool): domain.pool for shape in self.shapes for domain in shape.domains}
         return tuple(found.values())

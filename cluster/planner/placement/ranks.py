@@ -8,7 +8,7 @@ from typing import overload
 from cluster.inventory import Cluster
 from cluster.planner.layout import Placement
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.replicas import ReplicaSet
+from cluster.planner.placement.replicas import EqualReplicas
 from cluster.planner.placement.span import Placed
 
 
@@ -67,13 +67,13 @@ def _place(cluster: Cluster, form: Form, placed: Placed) -> Iterator[Placement]:
 
 
 def _replica_ranks(
-    cluster: Cluster, form: Form, replica_set: ReplicaSet, replica: int, number: int
+    cluster: Cluster, form: Form, replica_set: EqualReplicas, replica: int, number: int
 ) -> Iterator[Placement]:
     for stage in range(form.pp):
         rank_in_stage = 0
-        for chunk in range(stage * form.chunks_per_stage, (stage + 1) * form.chunks_per_stage):
-            machine, spots = replica_set.site(replica, chunk)
-            for node_index, position in sorted((machine.node_of(s), machine.gpu_of(s)) for s in spots):
+        for group in range(stage * form.groups_per_stage, (stage + 1) * form.groups_per_stage):
+            machine, slots = replica_set.site(replica, group)
+            for node_index, position in sorted((machine.node_of(s), machine.gpu_of(s)) for s in slots):
                 node = cluster.nodes[node_index]
                 gpu = node.gpus[position]
                 yield Placement(number, stage, rank_in_stage, node.node_id, node.name, gpu.index, gpu.uuid)

@@ -1,6 +1,6 @@
 """Build replicas from the usable GPUs: inside a machine first, then across machines.
 
-Equal replicas are one `ReplicaSet`. The GPUs of each are only computed on demand.
+Equal replicas are one `EqualReplicas`. The GPUs of each are only computed on demand.
 """
 
 from __future__ import annotations
@@ -10,51 +10,51 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.machines import Domain, Machine, MachineShape, Pool, Spot, Survey
-from cluster.planner.placement.wide_chunks import Chunk, Cut, cut_joined
+from cluster.planner.placement.machines import GpuPool, GpuSlot, Machine, MachineShape, Survey, TpDomain
+from cluster.planner.placement.wide_groups import PooledGroup, TpGroup, split_joined
 
-_Piece = tuple[Pool, Machine, Chunk]
+_PlacedGroup = tuple[GpuPool, Machine, TpGroup]
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaSet:
+class EqualReplicas:
     """Replicas that are equal in everything that decides whether they fit."""
 
-    pools: tuple[Pool, ...]
-    """Of each chunk; they differ only where a pipeline runs over different GPU types."""
+    pools: tuple[GpuPool, ...]
+    """Of each TP group; they differ only where a pipeline runs over different GPU types."""
     frees: tuple[int, ...]
-    """Least free bytes of each chunk of a replica."""
+    """Least free bytes of each TP group of a replica."""
     count: int
     machines: tuple[Machine, ...]
-    chunks: tuple[Chunk, ...]
+    groups: tuple[TpGroup, ...]
     paired: bool = False
-    """Chunk i lies on machine i; otherwise every machine holds all chunks, one machine after the other."""
+    """Group i lies on machine i; otherwise every machine holds all TP groups, one machine after the other."""
 
-    def site(self, replica: int, chunk: int) -> tuple[Machine, Chunk]:
-        """Return the machine and the GPUs of a replica's chunk."""
-        number = replica * len(self.frees) + chunk
+    def site(self, replica: int, group: int) -> tuple[Machine, TpGroup]:
+        """Return the machine and the GPUs of a replica's TP group."""
+        number = replica * len(self.frees) + group
         if self.paired:
-            return self.machines[number], self.chunks[number]
-        machine, within = divmod(number, len(self.chunks))
-        return self.machines[machine], self.chunks[within]
+            return self.machines[number], self.groups[number]
+        machine, within = divmod(number, len(self.groups))
+        return self.machines[machine], self.groups[within]
 
     @property
-    def slowest(self) -> Pool:
+    def slowest(self) -> GpuPool:
         """The slowest pool, which sets the pace of a pipeline."""
         return min(self.pools, key=lambda pool: pool.memory_bytes_per_s)
 
     @property
     def shares_machines(self) -> bool:
         """True if replicas span machines and one ends in the machine where the next begins."""
-        return not self.paired and self.num_machines > 1 and len(self.frees) % len(self.chunks) != 0
+        return not self.paired and self.num_machines > 1 and len(self.frees) % len(self.groups) != 0
 
     @property
     def num_machines(self) -> int:
         """Machines that one replica spans."""
-        return len({self.site(0, chunk)[0].nodes for chunk in range(len(self.frees))})
+        return len({self.site(0, group)[0].nodes for group in range(len(self.frees))})
 
 
-def take(sets: Sequence[ReplicaSet], count: int) -> list[tuple[ReplicaSet, int]]:
+def take(sets: Sequence[EqualReplicas], count: int) -> list[tuple[EqualReplicas, int]]:
     """Return how many replicas to take from each set, in order, for `count` in total."""
     taken = []
     for replicas in sets:
@@ -65,44 +65,44 @@ def take(sets: Sequence[ReplicaSet], count: int) -> list[tuple[ReplicaSet, int]]
     return taken
 
 
-def form_replicas(survey: Survey, form: Form) -> list[ReplicaSet]:
+def form_replicas(survey: Survey, form: Form) -> list[EqualReplicas]:
     """Return all replicas of this form that can be built on the cluster; no GPU is in two of them."""
-    sets: list[ReplicaSet] = []
-    left: dict[Pool, list[tuple[MachineShape, list[Chunk]]]] = defaultdict(list)
+    sets: list[EqualReplicas] = []
+    left: dict[GpuPool, list[tuple[MachineShape, list[TpGroup]]]] = defaultdict(list)
     for shape in survey.shapes:
-        for pool, chunks in _chunks_by_pool(shape, form).items():
-            rest = _inside_machines(shape, pool, chunks, form, sets)
+        for pool, groups in _groups_by_pool(shape, form).items():
+            rest = _inside_machines(shape, pool, groups, form, sets)
             if rest:
                 left[pool].append((shape, rest))
-    ends: list[_Piece] = []
+    ends: list[_PlacedGroup] = []
     for pool, leftovers in left.items():
         ends.extend(_join(_across_machines(pool, leftovers, form, sets), form, sets))
     _join(ends, form, sets)
     return sets
 
 
-def _chunks_by_pool(shape: MachineShape, form: Form) -> dict[Pool, list[Chunk]]:
-    by_pool: dict[Pool, list[Chunk]] = defaultdict(list)
+def _groups_by_pool(shape: MachineShape, form: Form) -> dict[GpuPool, list[TpGroup]]:
+    by_pool: dict[GpuPool, list[TpGroup]] = defaultdict(list)
     for domain in shape.domains:
         if domain.pool.link == "none" and form.gpus > 1:
             continue
-        for pool, chunk in _cut(domain, form.chunk_gpus):
-            by_pool[pool].append(chunk)
-    for chunks in by_pool.values():
-        chunks.sort(key=lambda chunk: (-chunk[-1].free_bytes, chunk[0].node_offset, chunk[0].gpu_position))
+        for pool, group in _cut(domain, form.group_gpus):
+            by_pool[pool].append(group)
+    for groups in by_pool.values():
+        groups.sort(key=lambda group: (-group[-1].free_bytes, group[0].node_offset, group[0].gpu_position))
     return by_pool
 
 
-def _cut(domain: Domain, size: int) -> Iterable[Cut]:
-    """Cut a domain into chunks, most free memory first; a chunk stays in one node if possible."""
+def _cut(domain: TpDomain, size: int) -> Iterable[PooledGroup]:
+    """Split a domain into TP groups, most free memory first; a TP group stays in one node if possible."""
     if domain.parts:
-        return cut_joined(domain, size)
-    if size > domain.gpus_per_node or domain.gpus_per_node == len(domain.spots):
-        lanes: list[list[Spot]] = [list(domain.spots)]
+        return split_joined(domain, size)
+    if size > domain.gpus_per_node or domain.gpus_per_node == len(domain.slots):
+        lanes: list[list[GpuSlot]] = [list(domain.slots)]
     else:
-        by_node: dict[int, list[Spot]] = defaultdict(list)
-        for spot in domain.spots:
-            by_node[spot.node_offset].append(spot)
+        by_node: dict[int, list[GpuSlot]] = defaultdict(list)
+        for slot in domain.slots:
+            by_node[slot.node_offset].append(slot)
         lanes = list(by_node.values())
     return [
         (domain.pool, tuple(lane[first : first + size]))
@@ -112,49 +112,49 @@ def _cut(domain: Domain, size: int) -> Iterable[Cut]:
 
 
 def _inside_machines(
-    shape: MachineShape, pool: Pool, chunks: list[Chunk], form: Form, sets: list[ReplicaSet]
-) -> list[Chunk]:
-    """Add the replicas that fit one machine; return the chunks left over in each machine."""
-    per_replica = form.num_chunks
-    whole = len(chunks) // per_replica
-    alike: dict[tuple[int, ...], list[Chunk]] = defaultdict(list)
+    shape: MachineShape, pool: GpuPool, groups: list[TpGroup], form: Form, sets: list[EqualReplicas]
+) -> list[TpGroup]:
+    """Add the replicas that fit one machine; return the TP groups left over in each machine."""
+    per_replica = form.num_groups
+    whole = len(groups) // per_replica
+    alike: dict[tuple[int, ...], list[TpGroup]] = defaultdict(list)
     for replica in range(whole):
-        own = chunks[replica * per_replica : (replica + 1) * per_replica]
+        own = groups[replica * per_replica : (replica + 1) * per_replica]
         alike[_frees(own)].extend(own)
     for frees, own in alike.items():
         count = len(own) // per_replica * len(shape.machines)
-        sets.append(ReplicaSet((pool,) * per_replica, frees, count, shape.machines, tuple(own)))
-    return chunks[whole * per_replica :]
+        sets.append(EqualReplicas((pool,) * per_replica, frees, count, shape.machines, tuple(own)))
+    return groups[whole * per_replica :]
 
 
 def _across_machines(
-    pool: Pool, leftovers: list[tuple[MachineShape, list[Chunk]]], form: Form, sets: list[ReplicaSet]
-) -> list[_Piece]:
+    pool: GpuPool, leftovers: list[tuple[MachineShape, list[TpGroup]]], form: Form, sets: list[EqualReplicas]
+) -> list[_PlacedGroup]:
     """Build replicas from the leftovers of machines of one shape; return what is still left of each shape."""
-    pieces: list[_Piece] = []
-    for shape, chunks in leftovers:
-        total = len(chunks) * len(shape.machines)
-        count = total // form.num_chunks
+    pieces: list[_PlacedGroup] = []
+    for shape, groups in leftovers:
+        total = len(groups) * len(shape.machines)
+        count = total // form.num_groups
         if count:
-            # Stages may land on any of the machines' chunks, so each must fit the smallest one.
-            frees = (min(_frees(chunks)),) * form.num_chunks
-            pools = (pool,) * form.num_chunks
-            sets.append(ReplicaSet(pools, frees, count, shape.machines, tuple(chunks)))
-        for number in range(count * form.num_chunks, total):
-            machine, within = divmod(number, len(chunks))
-            pieces.append((pool, shape.machines[machine], chunks[within]))
+            # Stages may land on any of the machines' TP groups, so each must fit the smallest one.
+            frees = (min(_frees(groups)),) * form.num_groups
+            pools = (pool,) * form.num_groups
+            sets.append(EqualReplicas(pools, frees, count, shape.machines, tuple(groups)))
+        for number in range(count * form.num_groups, total):
+            machine, within = divmod(number, len(groups))
+            pieces.append((pool, shape.machines[machine], groups[within]))
     return pieces
 
 
-def _join(pieces: list[_Piece], form: Form, sets: list[ReplicaSet]) -> list[_Piece]:
-    """Build replicas from single chunks, in order; return the chunks left over."""
-    size = form.num_chunks
+def _join(pieces: list[_PlacedGroup], form: Form, sets: list[EqualReplicas]) -> list[_PlacedGroup]:
+    """Build replicas from single TP groups, in order; return the TP groups left over."""
+    size = form.num_groups
     whole = len(pieces) // size * size
     for first in range(0, whole, size):
-        pools, machines, chunks = zip(*pieces[first : first + size], strict=True)
-        sets.append(ReplicaSet(pools, _frees(chunks), 1, machines, chunks, paired=True))
+        pools, machines, groups = zip(*pieces[first : first + size], strict=True)
+        sets.append(EqualReplicas(pools, _frees(groups), 1, machines, groups, paired=True))
     return pieces[whole:]
 
 
-def _frees(chunks: Sequence[Chunk]) -> tuple[int, ...]:
-    return tuple(chunk[-1].free_bytes for chunk in chunks)
+def _frees(groups: Sequence[TpGroup]) -> tuple[int, ...]:
+    return tuple(group[-1].free_bytes for group in groups)

@@ -8,9 +8,9 @@ from math import gcd
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Joins
-from cluster.planner.placement.replicas import ReplicaSet
+from cluster.planner.placement.replicas import EqualReplicas
 
-Placed = Sequence[tuple[ReplicaSet, int]]
+Placed = Sequence[tuple[EqualReplicas, int]]
 """How many replicas to take from each set, in order."""
 
 
@@ -59,14 +59,14 @@ def span_of(form: Form, placed: Placed) -> Span:
     )
 
 
-def _reaches(form: Form, replicas: ReplicaSet, count: int) -> Iterator[tuple[int, int]]:
+def _reaches(form: Form, replicas: EqualReplicas, count: int) -> Iterator[tuple[int, int]]:
     """Yield the nodes and the machines that replicas among the first `count` span.
 
-    The pattern of chunks per replica repeats once a replica and a machine end together.
+    The pattern of TP groups per replica repeats once a replica and a machine end together.
     """
-    size, per_machine = form.num_chunks, len(replicas.chunks)
+    size, per_machine = form.num_groups, len(replicas.groups)
     distinct = min(count, per_machine // gcd(size, per_machine))
     for number in {*range(min(distinct, _MOST_INSPECTED)), distinct - 1}:
-        sites = [replicas.site(number, chunk) for chunk in range(size)]
-        nodes = {machine.node_of(spot) for machine, chunk in sites for spot in chunk}
+        sites = [replicas.site(number, group) for group in range(size)]
+        nodes = {machine.node_of(slot) for machine, group in sites for slot in group}
         yield len(nodes), len({machine.nodes for machine, _ in sites})

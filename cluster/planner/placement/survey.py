@@ -7,16 +7,16 @@ from collections.abc import Hashable, Iterable, Iterator
 from operator import attrgetter
 
 from cluster.inventory import Cluster, Gpu, Node
-from cluster.planner.placement.gpu_types import GpuLookup, Resolved
+from cluster.planner.placement.gpu_types import GpuKind, GpuLookup
 from cluster.planner.placement.machines import (
-    Domain,
+    GpuPool,
+    GpuSlot,
     LeftOut,
     Link,
     Machine,
     MachineShape,
-    Pool,
-    Spot,
     Survey,
+    TpDomain,
 )
 from cluster.planner.rule import Rule
 
@@ -41,7 +41,7 @@ def survey_cluster(cluster: Cluster) -> Survey:
         by_shape = _sort_by_shape(cluster.nodes, groups, grain)
         if by_shape is not None:
             break
-    lookup, pools = GpuLookup(cluster.measured_rates), dict[Hashable, Pool]()
+    lookup, pools = GpuLookup(cluster.measured_rates), dict[Hashable, GpuPool]()
     shapes = []
     for machines in (by_shape or {}).values():
         domains = _domains(cluster.nodes, machines[0], grain, lookup, pools)
@@ -125,11 +125,11 @@ def _rounded(free_bytes: int, total_bytes: int | None, grain: int) -> int:
 
 
 def _domains(
-    nodes: tuple[Node, ...], machine: Machine, grain: int, lookup: GpuLookup, pools: dict[Hashable, Pool]
-) -> tuple[Domain, ...]:
+    nodes: tuple[Node, ...], machine: Machine, grain: int, lookup: GpuLookup, pools: dict[Hashable, GpuPool]
+) -> tuple[TpDomain, ...]:
     """Group the usable GPUs of one machine by pool and by the link that connects them."""
-    members: dict[Hashable, list[Spot]] = defaultdict(list)
-    pool_of: dict[Hashable, Pool] = {}
+    members: dict[Hashable, list[GpuSlot]] = defaultdict(list)
+    pool_of: dict[Hashable, GpuPool] = {}
     for offset, (position, order) in enumerate(zip(machine.nodes, machine.orders, strict=True)):
         node = nodes[position]
         for place, index in enumerate(order):
@@ -139,7 +139,7 @@ def _domains(
                 continue
             link, reach = _reach(node, offset, gpu, resolved)
             key = (_pool_key(node, resolved, link), reach)
-            pool = Pool(
+            pool = GpuPool(
                 resolved.spec,
                 resolved.total_bytes,
                 link,
@@ -147,25 +147,25 @@ def _domains(
                 memory_speedup=resolved.memory_speedup,
             )
             pool_of[key] = pools.setdefault(key[0], pool)
-            members[key].append(Spot(offset, place, _free_bytes(gpu, resolved, grain)))
-    return tuple(_domain(pool_of[key], spots, len(machine.nodes)) for key, spots in members.items())
+            members[key].append(GpuSlot(offset, place, _free_bytes(gpu, resolved, grain)))
+    return tuple(_domain(pool_of[key], slots, len(machine.nodes)) for key, slots in members.items())
 
 
-def _pool_key(node: Node, resolved: Resolved, link: Link) -> Hashable:
+def _pool_key(node: Node, resolved: GpuKind, link: Link) -> Hashable:
     return (resolved.spec.type, resolved.total_bytes, link, node.network_bytes_per_s)
 
 
-def _domain(pool: Pool, spots: list[Spot], num_nodes: int) -> Domain:
-    ordered = tuple(sorted(spots, key=lambda spot: (-spot.free_bytes, spot.node_offset, spot.gpu_position)))
+def _domain(pool: GpuPool, slots: list[GpuSlot], num_nodes: int) -> TpDomain:
+    ordered = tuple(sorted(slots, key=lambda slot: (-slot.free_bytes, slot.node_offset, slot.gpu_position)))
     if num_nodes == 1:
-        return Domain(pool, ordered, len(ordered))
+        return TpDomain(pool, ordered, len(ordered))
     counts: dict[int, int] = defaultdict(int)
-    for spot in spots:
-        counts[spot.node_offset] += 1
-    return Domain(pool, ordered, max(counts.values()))
+    for slot in slots:
+        counts[slot.node_offset] += 1
+    return TpDomain(pool, ordered, max(counts.values()))
 
 
-def _reach(node: Node, offset: int, gpu: Gpu, resolved: Resolved) -> tuple[Link, Hashable]:
+def _reach(node: Node, offset: int, gpu: Gpu, resolved: GpuKind) -> tuple[Link, Hashable]:
     if gpu.mig_parent_uuid is not None:
         return "none", gpu.uuid
     if node.nvlink_domain is not None and resolved.spec.nvlink_bytes_per_s > 0:
@@ -175,7 +175,7 @@ def _reach(node: Node, offset: int, gpu: Gpu, resolved: Resolved) -> tuple[Link,
     return "pcie", offset
 
 
-def _free_bytes(gpu: Gpu, resolved: Resolved, grain: int) -> int:
+def _free_bytes(gpu: Gpu, resolved: GpuKind, grain: int) -> int:
     free = min(max(0, gpu.memory_free_bytes or 0), resolved.total_bytes)
     return _rounded(free, resolved.total_bytes, grain)
 

@@ -15,11 +15,11 @@ from cluster.planner.result import Candidate
 from cluster.planner.search.ranking import (
     SAME,
     Convention,
-    Narrowest,
+    SmallestSpan,
     benefit,
     broken_conventions,
     keeps_limits,
-    narrowest,
+    smallest_span,
 )
 from cluster.units import count_of
 
@@ -30,7 +30,7 @@ def with_reasons(
     """Return the candidates with their `why`; the first is the recommended one."""
     if not feasible:
         return ()
-    needed = narrowest(feasible)
+    needed = smallest_span(feasible)
     best, *others = (with_notes(candidate, request, engine) for candidate in feasible)
     lead = replace(best, why=_why_best(best, _next(others, request), request, needed))
     return (lead, *(replace(other, why=_why_not(other, best, request, needed)) for other in others))
@@ -55,7 +55,9 @@ def _why_refused(candidate: Candidate) -> str:
     return f"{describe_refusal(candidate)}{fix}"
 
 
-def _why_best(best: Candidate, following: Candidate | None, request: PlanRequest, needed: Narrowest) -> str:
+def _why_best(
+    best: Candidate, following: Candidate | None, request: PlanRequest, needed: SmallestSpan
+) -> str:
     what = _what(best)
     if not keeps_limits(best, request):
         return f"{what}; no layout meets the limits, this one comes closest ({latency(best)})"
@@ -94,14 +96,14 @@ def _is_passed_over(other: Candidate, best: Candidate, request: PlanRequest) -> 
     return benefit(best, request) < benefit(other, request) * (1 - SAME)
 
 
-def _kept_conventions(higher: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
+def _kept_conventions(higher: Candidate, best: Candidate, request: PlanRequest, needed: SmallestSpan) -> str:
     more = benefit(higher, request) / max(benefit(best, request), 1e-12) - 1
     conventions = _conventions_between(higher, best, needed)
     kept = " and ".join(one.kept for one in conventions) or "the simpler layout"
     return f"chosen for {kept}, although {higher.label} is estimated at {_gain(more, request)}"
 
 
-def _conventions_between(higher: Candidate, best: Candidate, needed: Narrowest) -> list[Convention]:
+def _conventions_between(higher: Candidate, best: Candidate, needed: SmallestSpan) -> list[Convention]:
     kept = broken_conventions(best, needed)
     return [one for one in broken_conventions(higher, needed) if one not in kept]
 
@@ -112,7 +114,7 @@ def _gain(gain: float, request: PlanRequest) -> str:
     return f"{gain:.0%} more tokens/s"
 
 
-def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: Narrowest) -> str:
+def _why_not(other: Candidate, best: Candidate, request: PlanRequest, needed: SmallestSpan) -> str:
     if keeps_limits(best, request) and not keeps_limits(other, request):
         return f"misses the limits: {latency(other)}{limits(request)}"
     figures = compared(other, best, request)

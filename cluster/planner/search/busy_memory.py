@@ -47,7 +47,7 @@ def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tu
         return ()
     launch = fit.memory.replica.launch
     for index, (pool, free) in enumerate(zip(replicas.pools, replicas.frees, strict=True)):
-        node, gpu = _gpu_of_chunk(context, replicas, index)
+        node, gpu = _gpu_of_group(context, replicas, index)
         where, of_rank = f"{node.name} GPU {gpu.index}", RankGpu(pool.total_bytes, free, pool.spec)
         rejection = gpu_busy_rejection(context.engine, launch, of_rank, where)
         if rejection is not None:
@@ -59,7 +59,7 @@ def startup_rejections(context: Context, replicas: ReplicaClass, fit: Fit) -> tu
 def tightest_gpu(context: Context, replicas: ReplicaClass) -> tuple[Node, Gpu]:
     """Return the GPU with the least free memory of the class's tightest replica, and its node."""
     frees = replicas.tightest.frees
-    return _gpu_of_chunk(context, replicas, frees.index(min(frees)))
+    return _gpu_of_group(context, replicas, frees.index(min(frees)))
 
 
 def partly_used_note(context: Context, replicas: ReplicaClass, fit: Fit) -> tuple[str, ...]:
@@ -77,19 +77,19 @@ def partly_used_note(context: Context, replicas: ReplicaClass, fit: Fit) -> tupl
     )
 
 
-def _gpu_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> tuple[Node, Gpu]:
-    return min(_gpus_of_chunk(context, replicas, chunk), key=lambda member: member[1].memory_free_bytes or 0)
+def _gpu_of_group(context: Context, replicas: ReplicaClass, group: int) -> tuple[Node, Gpu]:
+    return min(_gpus_of_group(context, replicas, group), key=lambda member: member[1].memory_free_bytes or 0)
 
 
-def _gpus_of_chunk(context: Context, replicas: ReplicaClass, chunk: int) -> list[tuple[Node, Gpu]]:
-    """The GPUs of one chunk of the tightest replica, with their nodes."""
-    machine, spots = replicas.tightest.site(0, chunk)
-    nodes = [context.cluster.nodes[machine.node_of(spot)] for spot in spots]
-    return [(node, node.gpus[machine.gpu_of(spot)]) for node, spot in zip(nodes, spots, strict=True)]
+def _gpus_of_group(context: Context, replicas: ReplicaClass, group: int) -> list[tuple[Node, Gpu]]:
+    """The GPUs of one TP group of the tightest replica, with their nodes."""
+    machine, slots = replicas.tightest.site(0, group)
+    nodes = [context.cluster.nodes[machine.node_of(slot)] for slot in slots]
+    return [(node, node.gpus[machine.gpu_of(slot)]) for node, slot in zip(nodes, slots, strict=True)]
 
 
 def _members(context: Context, replicas: ReplicaClass) -> list[tuple[Node, Gpu]]:
-    return [one for chunk in range(len(replicas.frees)) for one in _gpus_of_chunk(context, replicas, chunk)]
+    return [one for group in range(len(replicas.frees)) for one in _gpus_of_group(context, replicas, group)]
 
 
 def _freed(context: Context, replicas: ReplicaClass, level_bytes: int) -> tuple[Fix, ...]:

@@ -64,12 +64,12 @@ def fit_roomiest_first(context: Context, form: Form) -> Iterator[ClassFit]:
 
 def _is_hopeless(context: Context, form: Form, replicas: ReplicaClass) -> bool:
     """True if all the free memory of a replica's GPUs is well below the weights."""
-    most_bytes = max(sum(one.frees) for one in replicas.sets) * form.chunk_gpus
+    most_bytes = max(sum(one.frees) for one in replicas.sets) * form.group_gpus
     return most_bytes < _LEAST_WEIGHTS_SHARE * context.model.weights_bytes
 
 
 def _has_less(replicas: ReplicaClass, other: ReplicaClass) -> bool:
-    """True if no set of a class has more free memory on any chunk than an already evaluated class."""
+    """True if no set of a class has more free memory on any TP group than an already evaluated class."""
     return replicas.pools == other.pools and all(
         free <= known for one in replicas.sets for free, known in zip(one.frees, other.frees, strict=True)
     )

@@ -60,7 +60,7 @@ def expert_forms(context: Context, tp: int, pp: int) -> Iterator[Form]:
     # Engines support experts shared over attention replicas only without pipeline stages.
     if pp == 1 and parallelism.attention_dp and _worth_sharing_experts(model, tp):
         for width in expert_widths(model, survey, tp, request.tp == tp):
-            yield Form.shared_experts(tp, pp, width, _chunk_of(survey, width, tp))
+            yield Form.shared_experts(tp, pp, width, _group_of(survey, width, tp))
 
 
 def form_of(layout: Layout, survey: Survey) -> Form:
@@ -73,10 +73,10 @@ def form_of(layout: Layout, survey: Survey) -> Form:
 def _pinned_form(ep: int, survey: Survey, tp: int, pp: int) -> Form:
     if ep <= tp or ep % tp:
         return Form.plain(tp, pp, ep)
-    return Form.shared_experts(tp, pp, ep, _chunk_of(survey, ep, tp))
+    return Form.shared_experts(tp, pp, ep, _group_of(survey, ep, tp))
 
 
-def _chunk_of(survey: Survey, width: int, tp: int) -> int:
+def _group_of(survey: Survey, width: int, tp: int) -> int:
     """Return how much of a stage fits one machine, in whole tensor-parallel groups."""
     sizes = range(min(width, survey.largest_domain), tp, -1)
     return next((size for size in sizes if width % size == 0 and size % tp == 0), tp)

@@ -12,7 +12,7 @@ from cluster.planner.memory import ReplicaMemory, kv_cache_tokens, max_concurren
 from cluster.planner.memory.budget import budget_bytes
 from cluster.planner.placement.classes import ReplicaClass
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.machines import Pool
+from cluster.planner.placement.machines import GpuPool
 from cluster.planner.replica import Rank, RankGpu, Replica
 from cluster.planner.result import RankMemory, Rejection
 from cluster.planner.rule import Rule
@@ -65,7 +65,7 @@ class Fit:
 def fit_replica(
     context: Context, form: Form, replicas: ReplicaClass, frees: Sequence[int] | None = None
 ) -> Fit:
-    """Evaluate a replica of this form on the GPUs of a class; `frees` replaces its chunks' free bytes."""
+    """Evaluate a replica of this form on the GPUs of a class; `frees` replaces its TP groups' free bytes."""
     layout, asked = form.layout(), context.request.gpu_memory_utilization
     ruled_out = _longer_than_the_model(context) or _rule_rejections(context, layout, replicas.pools)
     if ruled_out or form.pp > context.model.num_layers:
@@ -91,7 +91,7 @@ def _longer_than_the_model(context: Context) -> tuple[Rejection, ...]:
     return (Rejection(Rule.MAX_LEN_EXCEEDS_MODEL, message),)
 
 
-def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) -> tuple[Rejection, ...]:
+def _rule_rejections(context: Context, layout: Layout, pools: Sequence[GpuPool]) -> tuple[Rejection, ...]:
     found: dict[tuple[str, str], Rejection] = {}
     for pool in dict.fromkeys(pools):
         for rejection in layout_rejections(context.model, layout, pool.spec, context.engine, context.request):
@@ -99,9 +99,9 @@ def _rule_rejections(context: Context, layout: Layout, pools: Sequence[Pool]) ->
     return tuple(found.values())
 
 
-def _gpus_of_stages(form: Form, pools: Sequence[Pool], frees: Sequence[int]) -> list[RankGpu]:
-    """Return the GPU of each stage's largest rank: with the least free memory of the stage's chunks."""
-    size = form.chunks_per_stage
+def _gpus_of_stages(form: Form, pools: Sequence[GpuPool], frees: Sequence[int]) -> list[RankGpu]:
+    """Return the GPU of each stage's largest rank: with the least free memory of the stage's TP groups."""
+    size = form.groups_per_stage
     return [
         RankGpu(pools[first].total_bytes, min(frees[first : first + size]), pools[first].spec)
         for first in range(0, len(frees), size)

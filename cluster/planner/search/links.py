@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterable
 
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Machine
-from cluster.planner.placement.replicas import ReplicaSet
-from cluster.planner.placement.wide_chunks import Chunk
+from cluster.planner.placement.replicas import EqualReplicas
+from cluster.planner.placement.wide_groups import TpGroup
 from cluster.planner.replica import ReplicaLinks, TpLink
 from cluster.planner.search.context import Context
 
 
-def links_of(context: Context, form: Form, replicas: ReplicaSet) -> ReplicaLinks:
+def links_of(context: Context, form: Form, replicas: EqualReplicas) -> ReplicaLinks:
     """Return the links that one replica of this set runs over."""
-    sites = [replicas.site(0, chunk) for chunk in range(form.num_chunks)]
-    chunk_nodes = [{machine.node_of(spot) for spot in chunk} for machine, chunk in sites]
-    nodes = set().union(*chunk_nodes)
+    sites = [replicas.site(0, group) for group in range(form.num_groups)]
+    group_nodes = [{machine.node_of(slot) for slot in group} for machine, group in sites]
+    nodes = set().union(*group_nodes)
     inside = replicas.slowest.link == "nvlink" and _one_domain(context, nodes)
     return ReplicaLinks(
-        tp_link=_tp_link(form, replicas, max(len(nodes) for nodes in chunk_nodes)),
+        tp_link=_tp_link(form, replicas, max(len(nodes) for nodes in group_nodes)),
         pp_crosses_node=form.pp > 1 and len(nodes) > 1 and not inside,
         network_bytes_per_s=_network_rate(context, nodes),
         gpus_per_node=_gpus_per_node(context, *sites[0]),
@@ -32,21 +32,21 @@ def _one_domain(context: Context, nodes: Collection[int]) -> bool:
     return len(domains) == 1 and None not in domains
 
 
-def _tp_link(form: Form, replicas: ReplicaSet, nodes_in_chunk: int) -> TpLink:
-    if form.chunks_per_stage > 1 and not form.dp_attention:
+def _tp_link(form: Form, replicas: EqualReplicas, nodes_in_group: int) -> TpLink:
+    if form.groups_per_stage > 1 and not form.dp_attention:
         return "network"
-    if form.chunk_gpus == 1:
+    if form.group_gpus == 1:
         return "none"
     if any(pool.link == "network" for pool in replicas.pools):
         return "network"
     if replicas.slowest.link != "nvlink":
         return "pcie"
-    return "nvlink_domain" if nodes_in_chunk > 1 else "nvlink"
+    return "nvlink_domain" if nodes_in_group > 1 else "nvlink"
 
 
-def _gpus_per_node(context: Context, machine: Machine, chunk: Chunk) -> int:
+def _gpus_per_node(context: Context, machine: Machine, group: TpGroup) -> int:
     # The nodes of one NVLink domain count as one: its collectives do not leave NVLink.
-    own = context.cluster.nodes[machine.node_of(chunk[0])]
+    own = context.cluster.nodes[machine.node_of(group[0])]
     if own.nvlink_domain is None:
         return len(own.gpus)
     nodes = [context.cluster.nodes[node] for node in machine.nodes]

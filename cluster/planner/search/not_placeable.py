@@ -19,7 +19,7 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
     widest = survey.largest_domain
     if survey.num_usable_gpus >= form.gpus > sum(counts_by_type(survey).values()):
         return _slices(label)
-    if form.chunk_gpus > widest and survey.num_usable_gpus >= form.chunk_gpus:
+    if form.group_gpus > widest and survey.num_usable_gpus >= form.group_gpus:
         return _group_too_wide(context, form, label)
     have, need = survey.num_usable_gpus, form.gpus
     if have >= need:
@@ -37,7 +37,7 @@ def absent_rejection(context: Context, form: Form) -> Rejection:
 
 def _group_too_wide(context: Context, form: Form, label: str) -> Rejection:
     survey = context.survey
-    widest, tp = survey.largest_domain, form.chunk_gpus
+    widest, tp = survey.largest_domain, form.group_gpus
     if context.request.tp == form.tp:
         return _cannot_be_joined(survey, form, label)
     per_machine = [_machine_counts(shape) for shape in survey.shapes]
@@ -62,7 +62,7 @@ def _cannot_be_joined(survey: Survey, form: Form, label: str) -> Rejection:
     """Return why a pinned group does not fit even across islands and nodes."""
     counts = counts_by_type(survey)
     there = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    if sum(counts.values()) >= form.chunk_gpus:
+    if sum(counts.values()) >= form.group_gpus:
         message = f"{label} would mix GPU types in one group; the cluster has {there}"
         return Rejection(Rule.MIXED_GPUS, message)
     return _slices(label)
@@ -75,9 +75,9 @@ def _slices(label: str) -> Rejection:
 
 def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
     """There are enough GPUs, but not enough groups of the size that one stage needs."""
-    size = form.chunk_gpus
+    size = form.group_gpus
     there = sum(
-        len(domain.spots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
+        len(domain.slots) // size * len(shape.machines) for shape in survey.shapes for domain in shape.domains
     )
     if len(counts_by_type(survey)) > 1:
         rule, where = Rule.MIXED_GPUS, " of one type"
@@ -85,7 +85,7 @@ def _no_such_groups(survey: Survey, form: Form, label: str) -> Rejection:
         rule, where = (Rule.CROSSES_ISLAND if survey.num_nodes == 1 else Rule.CROSSES_NODE), ""
     return Rejection(
         rule,
-        f"{label} needs {count_of(form.num_chunks, 'group')} of {count_of(size, 'GPU')}{where} in one node; "
+        f"{label} needs {count_of(form.num_groups, 'group')} of {count_of(size, 'GPU')}{where} in one node; "
         f"the {survey.num_usable_gpus} usable GPUs form {there}",
     )
 
@@ -94,5 +94,5 @@ def _machine_counts(shape: MachineShape) -> Counter[tuple[str, int]]:
     counts: Counter[tuple[str, int]] = Counter()
     for domain in shape.domains:
         if domain.pool.link != "none":
-            counts[domain.pool.spec.type, domain.pool.total_bytes] += len(domain.spots)
+            counts[domain.pool.spec.type, domain.pool.total_bytes] += len(domain.slots)
     return counts

@@ -38,14 +38,14 @@ SHARED_NODES = Convention(
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowest:
+class SmallestSpan:
     """How many machines a replica needs, and how many such replicas there can be."""
 
     machines: int
     replicas: int
 
 
-def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
+def smallest_span(candidates: Sequence[Candidate]) -> SmallestSpan:
     """Return the fewest machines per replica among feasible candidates, and how many such replicas fit."""
     spans = [
         (candidate.span.machines_per_replica, -candidate.layout.num_replicas)
@@ -53,10 +53,10 @@ def narrowest(candidates: Sequence[Candidate]) -> Narrowest:
         if candidate.feasible
     ]
     machines, replicas = min(spans, default=(1, -1))
-    return Narrowest(machines, -replicas)
+    return SmallestSpan(machines, -replicas)
 
 
-def broken_conventions(candidate: Candidate, needed: Narrowest) -> tuple[Convention, ...]:
+def broken_conventions(candidate: Candidate, needed: SmallestSpan) -> tuple[Convention, ...]:
     """Return the conventions that a layout breaks, each of which demands a better estimate."""
     layout, span = candidate.layout, candidate.span
     deep = layout.pp > span.nodes_per_replica > 1
@@ -73,7 +73,7 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
-    return _by_benefit(within, request, narrowest(candidates)) + sorted(
+    return _by_benefit(within, request, smallest_span(candidates)) + sorted(
         beyond, key=lambda one: overshoot(one, request)
     )
 
@@ -115,11 +115,13 @@ def request_latency_s(candidate: Candidate) -> float:
     return float("inf") if candidate.estimate is None else candidate.estimate.request_s
 
 
-def _weighed(candidate: Candidate, request: PlanRequest, needed: Narrowest) -> float:
+def _weighed(candidate: Candidate, request: PlanRequest, needed: SmallestSpan) -> float:
     return benefit(candidate, request) / prod(one.must_win for one in broken_conventions(candidate, needed))
 
 
-def _by_benefit(candidates: Sequence[Candidate], request: PlanRequest, needed: Narrowest) -> list[Candidate]:
+def _by_benefit(
+    candidates: Sequence[Candidate], request: PlanRequest, needed: SmallestSpan
+) -> list[Candidate]:
     weighed = [(_weighed(candidate, request, needed), candidate) for candidate in candidates]
     left = sorted(weighed, key=lambda pair: -pair[0])
     ordered: list[Candidate] = []

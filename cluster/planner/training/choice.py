@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.planner.placement.form import Form
-from cluster.planner.placement.replicas import ReplicaSet, take
+from cluster.planner.placement.replicas import EqualReplicas, take
 from cluster.planner.placement.span import Placed
 from cluster.planner.search.context import Context
 from cluster.planner.training.describe import SHARDINGS
@@ -22,7 +22,7 @@ class Choice:
     """With the most sharding if none fits."""
 
 
-def choose(context: Context, form: Form, sets: list[ReplicaSet]) -> Choice | None:
+def choose(context: Context, form: Form, sets: list[EqualReplicas]) -> Choice | None:
     """Take as many replicas of one GPU type as fit, leaving out the GPUs with least free memory first."""
     refused: Choice | None = None
     for kept in _shrinking(sets):
@@ -53,7 +53,7 @@ def _first_that_fits(steps: Iterator[Step]) -> Step:
     return step
 
 
-def _shrinking(sets: list[ReplicaSet]) -> Iterator[list[ReplicaSet]]:
+def _shrinking(sets: list[EqualReplicas]) -> Iterator[list[EqualReplicas]]:
     """Yield the sets of each GPU type, most free memory first, with fewer and fewer of them."""
     types = dict.fromkeys(replicas.slowest.spec.type for replicas in sets)
     groups = [

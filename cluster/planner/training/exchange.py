@@ -12,7 +12,7 @@ from cluster.planner.memory.training_memory import RING_PASSES
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Machine
 from cluster.planner.placement.span import Placed
-from cluster.planner.placement.wide_chunks import Chunk
+from cluster.planner.placement.wide_groups import TpGroup
 from cluster.planner.replica import ReplicaLinks
 from cluster.planner.search.context import Context
 
@@ -58,9 +58,9 @@ def _network_rate(placed: Placed) -> float | None:
 
 def _crosses_machines(form: Form, placed: Placed) -> bool:
     """Return whether some ring has members on several machines."""
-    for chunk in range(form.num_chunks):
-        first = placed[0][0].site(0, chunk)[0]
-        if any(machine.nodes != first.nodes for machine, _ in _sites(placed, chunk)):
+    for group in range(form.num_groups):
+        first = placed[0][0].site(0, group)[0]
+        if any(machine.nodes != first.nodes for machine, _ in _sites(placed, group)):
             return True
     return False
 
@@ -73,17 +73,17 @@ def _inside_kind(context: Context, form: Form, placed: Placed) -> str:
     machine, _ = first.site(0, 0)
     if context.cluster.nodes[machine.nodes[0]].nvlink_domain is not None:
         return "nvlink_domain" if len(machine.nodes) > 1 else "nvlink"
-    for chunk in range(form.num_chunks):
-        sites = [site for site in islice(_sites(placed, chunk), _MOST_INSPECTED) if site[0] == machine]
+    for group in range(form.num_groups):
+        sites = [site for site in islice(_sites(placed, group), _MOST_INSPECTED) if site[0] == machine]
         if len({_island(context, *site) for site in sites}) > 1:
             return "pcie"
     return "nvlink"
 
 
-def _sites(placed: Placed, chunk: int) -> Iterator[tuple[Machine, Chunk]]:
-    return (replicas.site(number, chunk) for replicas, count in placed for number in range(count))
+def _sites(placed: Placed, group: int) -> Iterator[tuple[Machine, TpGroup]]:
+    return (replicas.site(number, group) for replicas, count in placed for number in range(count))
 
 
-def _island(context: Context, machine: Machine, chunk: Chunk) -> str | None:
-    node = context.cluster.nodes[machine.node_of(chunk[0])]
-    return node.gpus[machine.gpu_of(chunk[0])].nvlink_island
+def _island(context: Context, machine: Machine, group: TpGroup) -> str | None:
+    node = context.cluster.nodes[machine.node_of(group[0])]
+    return node.gpus[machine.gpu_of(group[0])].nvlink_island

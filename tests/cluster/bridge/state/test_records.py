@@ -93,7 +93,7 @@ def test_what_a_dead_keeper_left_is_swept_up(folder: Path, ending: bool) -> None
     assert not {left.pid, titled.pid} & set(descendants(os.getpid())) and not temp_dir.exists()
     assert other.poll() is None
     end_processes([other.pid])
-    # A cluster that was not on its way out was lost, which is noted for `status`.
+    # A cluster that was not being ended was lost, which is noted for `status`.
     kept = [path.name for path in folder.rglob("*") if path.is_file()]
     assert kept == ([] if ending else [record_path(KEY).with_suffix(".lost").name])
     assert foreign_files() == []
