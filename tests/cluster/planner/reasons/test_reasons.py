@@ -8,7 +8,7 @@ from cluster.planner.fixes.fix import Fix
 from cluster.planner.kv_share import kv_share
 from cluster.planner.reasons.describe import column_ranges
 from cluster.planner.result import ComparisonColumn, Estimate, Plan
-from cluster.planner.search.ranking import SAME, broken_conventions, narrowest
+from cluster.planner.search.ranking import SAME, broken_conventions, smallest_span
 from tests.cluster.planner.ask import LLAMA_7B, LLAMA_8B, LLAMA_70B, ask, best
 
 
@@ -134,7 +134,7 @@ def test_a_rule_that_a_higher_estimate_breaks_is_named() -> None:
         default=chosen,
     )
     assert rate_of(chosen.estimate) < rate_of(higher.estimate) * (1 - SAME)
-    needed = narrowest(answer.candidates)
+    needed = smallest_span(answer.candidates)
     assert broken_conventions(higher, needed) and not broken_conventions(chosen, needed)
     assert "chosen for" in chosen.why and higher.label in chosen.why and "equally good" not in chosen.why
 

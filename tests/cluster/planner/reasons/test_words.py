@@ -12,7 +12,7 @@ from cluster.inventory import Cluster
 from cluster.planner.reasons.describe import describe_placement
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.rule import Rule
-from cluster.planner.search.ranking import SAME, broken_conventions, narrowest
+from cluster.planner.search.ranking import SAME, broken_conventions, smallest_span
 from cluster.planner.search.stage_split import own_split
 from cluster.planner.to_json import plan_to_json
 from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
@@ -132,7 +132,7 @@ def test_what_is_estimated_higher_is_passed_over_for_a_rule_not_for_what_the_est
     spec: str,
 ) -> None:
     answer = ask(LATENT, spec)
-    needed = narrowest(answer.candidates)
+    needed = smallest_span(answer.candidates)
     choice = best(answer)
     above = [one for one in answer.candidates if one.estimate and rate(one) * (1 - SAME) > rate(choice)]
     assert above
