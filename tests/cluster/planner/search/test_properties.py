@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
+from cluster.cluster_spec import parse_cluster_spec
 from cluster.inventory import Cluster, Gpu, GpuProcess, Node
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
@@ -112,17 +113,23 @@ wide = st.builds(
 
 
 @GENTLE
+@example(parse_cluster_spec("1x8xA100-80GB"), "Qwen/Qwen3-30B-A3B", PlanRequest(tp=4, max_model_len=2048))
 @given(clusters(), names, wide)
 def test_wide_groups_get_a_sound_answer(cluster: Cluster, model: str, request: PlanRequest) -> None:
     answer = plan(cluster, MODELS[model], request)
     check_candidates(answer, cluster)
     kinds = {gpu.uuid: gpu for node in cluster.nodes for gpu in node.gpus}
     for candidate in answer.candidates:
+        # Ranks that share one set of experts are one engine: its stage has a TP group for each of them.
+        layout = candidate.layout
+        width = layout.tp * layout.attention_ranks
         groups: dict[tuple[int, int], list[Gpu]] = {}
         for rank in candidate.placement:
             groups.setdefault((rank.replica, rank.stage), []).append(kinds[rank.gpu_uuid])
         for members in groups.values():
-            assert len(members) == request.tp and len({gpu.type for gpu in members}) == 1
+            assert (
+                layout.tp == request.tp and len(members) == width and len({gpu.type for gpu in members}) == 1
+            )
             assert not any(gpu.mig_parent_uuid for gpu in members)
 
 
