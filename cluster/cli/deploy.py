@@ -7,7 +7,7 @@ import json
 import signal
 
 from cluster.cli.ask_user import confirmed
-from cluster.cli.deploy_plan import check_options, describe_weights, order_from, plan_on
+from cluster.cli.deploy_plan import CheckedOptions, check_options, describe_weights, order_from, plan_on
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
@@ -39,14 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
         return run_deploy_dry_run(arguments)
     if arguments.cluster is not None:
         raise BadInput("--cluster names a cluster for planning only", "Deploy with --simulate or --address")
-    check_options(arguments, simulated=arguments.simulate is not None)
+    options = check_options(arguments, simulated=arguments.simulate is not None)
     address = ray_address_from(arguments)
     if address is None:
         _check_this_python()
     session = open_session(address=address, simulate=arguments.simulate)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with SessionView(session) as view:
-        spec = _make_order(arguments, view)
+        spec = _make_order(arguments, options, view)
         if not _confirmed(arguments, spec):
             say("nothing was deployed")
             return 0
@@ -60,13 +60,13 @@ def _check_this_python() -> None:
     check_python_here()
 
 
-def _make_order(arguments: argparse.Namespace, view: SessionView) -> DeploymentSpec:
+def _make_order(arguments: argparse.Namespace, options: CheckedOptions, view: SessionView) -> DeploymentSpec:
     cluster = view.settled_cluster()
     taken = [status.name for status in view.settled_deployments()]
     # Before the plan: the GPUs of that deployment would be what it names as missing.
     check_name(arguments.name, taken)
-    plan = plan_on(arguments, cluster, view.session.title)
-    order = order_from(arguments, plan, taken)
+    plan = plan_on(arguments, options, cluster, view.session.title)
+    order = order_from(arguments, options, plan, taken)
     candidate, spec = order.candidate, order.spec
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
     say(f"engine {spec.engine.text}; {describe_weights(spec)}")

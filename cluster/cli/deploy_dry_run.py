@@ -42,11 +42,11 @@ def run_deploy_dry_run(arguments: argparse.Namespace) -> int:
     """Print plan, order and preflight; 0 when the deployment could start, 1 when not."""
     described = planning_cluster_from(arguments)
     simulated = arguments.simulate is not None or (described is not None and described.simulated)
-    check_options(arguments, simulated=simulated)
+    options = check_options(arguments, simulated=simulated)
     with _look(arguments, described) as looked:
-        plan = plan_on(arguments, looked.cluster, looked.title)
+        plan = plan_on(arguments, options, looked.cluster, looked.title)
         try:
-            spec = order_from(arguments, plan, looked.taken).spec
+            spec = order_from(arguments, options, plan, looked.taken).spec
         except DeployFailed as error:
             _print(arguments, plan, None, (), "")
             say(error.one_line())

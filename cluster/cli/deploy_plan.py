@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from cluster.catalog.model_spec import ModelSpec
 from cluster.cli.defaults import read_defaults
 from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import check_lengths, model_from, request_from
@@ -20,6 +21,14 @@ from cluster.planner.result import Candidate, Plan
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedOptions:
+    """What the options name, read once: a checkpoint's headers and a key file are not read again to plan."""
+
+    model: ModelSpec
+    api_key_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedOrder:
     """A plan, the layout that was chosen from it, and the order made of that."""
 
@@ -28,19 +37,24 @@ class PlannedOrder:
     spec: DeploymentSpec
 
 
-def check_options(arguments: argparse.Namespace, *, simulated: bool) -> None:
-    """Raise BadInput for what no cluster could change: options that are not honored, an unknown model."""
+def check_options(arguments: argparse.Namespace, *, simulated: bool) -> CheckedOptions:
+    """Return what the options name.
+
+    Raises BadInput for what no cluster could change: options that are not honored, an unknown model.
+    """
     request = request_from(arguments)
     check_request(request, simulated=simulated)
-    check_lengths(request, model_from(arguments))
-    hashed_keys(arguments.api_key or (), arguments.api_key_file)
+    model = model_from(arguments)
+    check_lengths(request, model)
+    keys = hashed_keys(arguments.api_key or (), arguments.api_key_file)
     if arguments.top is not None and not arguments.dry_run:
         say("--top has no effect here: it sets how many layouts --dry-run prints")
     if arguments.model is None:
         say(f"no --model given, deploying {read_defaults().models[0]}")
+    return CheckedOptions(model, keys)
 
 
-def plan_on(arguments: argparse.Namespace, cluster: Cluster, title: str) -> Plan:
+def plan_on(arguments: argparse.Namespace, options: CheckedOptions, cluster: Cluster, title: str) -> Plan:
     """Plan for the engine that was named; without one for vLLM where stand-ins run, else for our own.
 
     `title` names the cluster in the BadInput that says that it has no GPU.
@@ -52,10 +66,12 @@ def plan_on(arguments: argparse.Namespace, cluster: Cluster, title: str) -> Plan
     say_troubles(cluster)
     # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
     engine: EngineName = "vllm" if cluster.simulated else BUILTIN
-    return plan(cluster, model_from(arguments), request_from(arguments, engine))
+    return plan(cluster, options.model, request_from(arguments, engine))
 
 
-def order_from(arguments: argparse.Namespace, plan: Plan, taken: Collection[str]) -> PlannedOrder:
+def order_from(
+    arguments: argparse.Namespace, options: CheckedOptions, plan: Plan, taken: Collection[str]
+) -> PlannedOrder:
     """Return the order for the best layout that can be started; `taken` are the names of deployments.
 
     Raises DeployFailed where none fits.
@@ -68,7 +84,7 @@ def order_from(arguments: argparse.Namespace, plan: Plan, taken: Collection[str]
         taken_names=taken,
         name=arguments.name,
         router_port=arguments.port or 0,
-        api_key_sha256=hashed_keys(arguments.api_key or (), arguments.api_key_file),
+        api_key_sha256=options.api_key_sha256,
         allowed_hosts=tuple(arguments.allowed_host or ()),
     )
     return PlannedOrder(plan, candidate, make_order(plan, candidate, terms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.catalog.engine_catalog import load_engine
@@ -9,7 +10,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.suggest import plan_fixes, with_fixes
-from cluster.planner.fixes.trial import Method
+from cluster.planner.fixes.trial import SERVING, Method
 from cluster.planner.launch import launch_on
 from cluster.planner.layout import Layout
 from cluster.planner.memory import kv_bytes_per_token
@@ -24,7 +25,7 @@ from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
-from cluster.planner.search.run import search_and_name_holders
+from cluster.planner.search.run import SearchResult, search_and_name_holders
 from cluster.planner.traffic import fit_lengths
 from cluster.planner.workload import build_notes, context_notes, format_notes
 
@@ -47,19 +48,27 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     feasible = with_reasons([with_crossing_note(context, one) for one in found.feasible], request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
-    fixes = () if best else plan_fixes(context, found)
-    refused = with_fixes(context, found.refused, _instead(best) or fixes[:1])
+    answer = _with_fixed_refusals(context, found, feasible, SERVING)
+    return replace(answer, decision=decide(context, facts, best), comparison=compare(context, facts, best))
+
+
+def _with_fixed_refusals(
+    context: Context, found: SearchResult, feasible: Sequence[Candidate], method: Method
+) -> Plan:
+    """Return the plan without its decision and comparison: refusals with fixes, advice if nothing fits."""
+    best = feasible[0] if feasible else None
+    fixes = () if best else plan_fixes(context, found, method)
+    refused = with_fixes(context, found.refused, _instead(best) or fixes[:1], method)
     return Plan(
-        model=model,
-        cluster=cluster,
-        request=request,
-        lengths=lengths,
-        engine_name=engine.name,
-        engine_version=engine.version,
+        model=context.model,
+        cluster=context.cluster,
+        request=context.request,
+        lengths=context.lengths,
+        engine_name=context.engine.name,
+        engine_version=context.engine.version,
         recommended=best,
         candidates=(*feasible, *with_refusal_reasons(refused)),
-        decision=decide(context, facts, best),
-        comparison=compare(context, facts, best),
+        decision=(),
         fixes=fixes,
         advice=() if best else advice(context, refused, fixes),
         num_layouts_considered=found.num_considered,
@@ -76,25 +85,10 @@ def _training_plan(context: Context) -> Plan:
     from cluster.planner.training import compare_training, count_training, decide_training, search_training
 
     found = search_training(context)
-    best = found.feasible[0] if found.feasible else None
-    method = Method(count_training, search_training)
-    fixes = () if best else plan_fixes(context, found, method)
-    refused = with_fixes(context, found.refused, _instead(best) or fixes[:1], method)
-    return Plan(
-        model=context.model,
-        cluster=context.cluster,
-        request=context.request,
-        lengths=context.lengths,
-        engine_name=context.engine.name,
-        engine_version=context.engine.version,
-        recommended=best,
-        candidates=(*found.feasible, *with_refusal_reasons(refused)),
-        decision=decide_training(context, best),
-        comparison=compare_training(context, best),
-        fixes=fixes,
-        advice=() if best else advice(context, refused, fixes),
-        num_layouts_considered=found.num_considered,
-        kv_bytes_per_token=_kv_bytes_per_token(context),
+    answer = _with_fixed_refusals(context, found, found.feasible, Method(count_training, search_training))
+    best = answer.recommended
+    return replace(
+        answer, decision=decide_training(context, best), comparison=compare_training(context, best)
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from cluster.deploy.router.answers import Answer, AnswerRequest, allowed_tokens
 from cluster.deploy.router.openai_types import ChatRequest
-from cluster.deploy.router.replica_pool import SamplingParams
 from cluster.deploy.router.response_writer import Json, ResponseHead, usage
 from cluster.deploy.router.tokenizer_protocols import Encoder
 
@@ -20,12 +19,7 @@ def chat_answer_request(request: ChatRequest, tokenizer: Encoder, max_model_len:
     wanted = request.max_completion_tokens or request.max_tokens
     return AnswerRequest(
         prompt_ids=prompt_ids,
-        params=SamplingParams(
-            max_tokens=allowed_tokens(len(prompt_ids), wanted, max_model_len),
-            temperature=1.0 if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-            seed=request.seed,
-        ),
+        params=request.sampling_params(allowed_tokens(len(prompt_ids), wanted, max_model_len)),
         stops=tuple(request.stop or ()),
     )
 

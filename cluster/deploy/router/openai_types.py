@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from cluster.deploy.router.api_errors import ApiError
+from cluster.deploy.router.replica_pool import SamplingParams
 
 _MOST_STOPS = 4
 # Every chunk of text is compared with every prefix of every stop string.
@@ -108,6 +109,15 @@ class _Request(BaseModel):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
+
+    def sampling_params(self, max_tokens: int) -> SamplingParams:
+        """Return how to sample at most `max_tokens` tokens, with OpenAI's defaults for what is not set."""
+        return SamplingParams(
+            max_tokens=max_tokens,
+            temperature=1.0 if self.temperature is None else self.temperature,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            seed=self.seed,
+        )
 
 
 class CompletionRequest(_Request):

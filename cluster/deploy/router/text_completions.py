@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from cluster.deploy.router.answers import Answer, AnswerRequest, allowed_tokens
 from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.openai_types import CompletionRequest
-from cluster.deploy.router.replica_pool import SamplingParams
 from cluster.deploy.router.response_writer import Json, ResponseHead, usage
 from cluster.deploy.router.tokenizer_protocols import Encoder
 
@@ -28,12 +27,7 @@ def completion_answer_request(
     room = allowed_tokens(len(prompt_ids), request.max_tokens, max_model_len)
     return AnswerRequest(
         prompt_ids=prompt_ids,
-        params=SamplingParams(
-            max_tokens=room if request.max_tokens else min(room, _DEFAULT_MAX_TOKENS),
-            temperature=1.0 if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-            seed=request.seed,
-        ),
+        params=request.sampling_params(room if request.max_tokens else min(room, _DEFAULT_MAX_TOKENS)),
         stops=tuple(request.stop or ()),
     )
 

@@ -81,10 +81,6 @@ class LayoutTrial:
         """GPUs in the largest group that tensor parallelism may use here."""
         return self.context.survey.largest_domain
 
-    @property
-    def rules(self) -> frozenset[Rule]:
-        return frozenset(rejection.rule for rejection in self.candidate.rejections)
-
     def attempt(self, fix: Fix) -> Fix | None:
         """Return the fix if this layout (or the fix's own) fits with it; else None."""
         layout, change = fix.layout or self.candidate.layout, fix.change
@@ -142,6 +138,3 @@ class PlanTrial:
         refused = (one for one in self.found.refused if {r.rule for r in one.rejections} & set(rules))
         for _, candidate in zip(range(MOST_NEAREST), refused, strict=False):
             yield LayoutTrial(self.counts, candidate)
-
-
-Trial = LayoutTrial | PlanTrial
