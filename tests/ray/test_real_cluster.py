@@ -160,7 +160,11 @@ def test_a_node_that_leaves_is_said(driver: RealRay) -> None:
     with SessionView(open_session(address=driver.address, simulate=None), shows_progress=False) as view:
         assert gpus_of(view.settled_cluster(START_S))["gpu-b"] == 2
         kill(driver.raylet_pid("gpu-b"), signal.SIGTERM)
-        assert view.wait(lambda: "gpu-b" in errors_of(view.cluster or Cluster(source="ray")), START_S)
+        # The node is silent first, with its last readings, and gone when Ray has noticed.
+        assert view.wait(
+            lambda: "left the cluster" in errors_of(view.cluster or Cluster(source="ray")).get("gpu-b", ""),
+            START_S,
+        )
         cluster = view.settled_cluster(START_S)
     assert gpus_of(cluster)["gpu-b"] == 0
     assert errors_of(cluster)["gpu-b"].startswith("the node left the cluster: ")
