@@ -84,6 +84,8 @@ class Node(FrozenModel):
     """Rate of the node's fastest network link per direction where known."""
     error: CleanStr | None = None
     """Why the node's GPUs could not be read."""
+    engines: Annotated[dict[CleanStr, CleanStr], Field(max_length=100)] = {}
+    """Engines installed on the node, by name, with their version; empty also where nobody looked."""
 
     @model_validator(mode="after")
     def _gpus_differ(self) -> Self:

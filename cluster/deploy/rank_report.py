@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cluster.deploy.status import RankState
+from cluster.engines.adapter import EngineMetrics
+from cluster.engines.startup import StartupFacts
 
 REPORTS = "reports"
 """Concurrency group of a rank's actor that answers reports only."""
@@ -67,6 +69,15 @@ class EngineFigures:
     all_reduces_per_token: float | None = None
     all_reduce_share: float | None = None
     memory_used_bytes: int | None = None
+    memory_by_gpu: dict[str, int] = field(default_factory=dict)
+    """GPU uuid -> bytes that the server's processes hold there, by NVML; of an engine process only."""
+    metrics: EngineMetrics | None = None
+    """Of an engine process only."""
+    ttft_s: float | None = None
+    """Means over the last requests of users; None: none were served."""
+    tpot_s: float | None = None
+    proven_age_s: float | None = None
+    """Seconds since a real token was last generated; of an engine process only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +91,9 @@ class RankReport:
     permanent: bool = False
     """A failure that a restart cannot fix."""
     figures: EngineFigures = EngineFigures()
+    facts: StartupFacts | None = None
+    """What an engine process logged of itself."""
+    endpoint: str | None = None
+    """Base URL of an engine process that takes requests (the leader's)."""
+    log_tail: tuple[str, ...] = ()
+    """Last lines of a failed engine process, cleaned."""

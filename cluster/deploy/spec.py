@@ -8,6 +8,8 @@ from pydantic import Field
 
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.plan_fields import BandField, LayoutField
+from cluster.deploy.predicted import Predicted
+from cluster.engines.launch import ServerLaunch
 from cluster.frozen import FrozenModel
 from cluster.planner.layout import Layout, Placement
 from cluster.planner.result import Band
@@ -71,6 +73,14 @@ class ModelSource(FrozenModel):
         return "dummy" if self.path is None and self.hub_id is None else "checkpoint"
 
 
+class ServerPlan(FrozenModel):
+    """How the engine's own servers are started: one per replica, which may span nodes."""
+
+    launch: ServerLaunch
+    python: str | None = None
+    """Interpreter that has the engine, on every node; None: the Python of the cluster's nodes."""
+
+
 class DeploymentSpec(FrozenModel):
     """A layout ordered on named GPUs. The same spec is what a dialog confirms and what a controller holds."""
 
@@ -79,6 +89,8 @@ class DeploymentSpec(FrozenModel):
     layout: LayoutField
     ranks: tuple[RankPlace, ...]
     engine: EngineInUse
+    server: ServerPlan | None = None
+    """None: the built-in engine, which runs inside the rank actors."""
     device: Literal["cuda", "cpu"] = "cuda"
     dtype: str = "bf16"
     max_model_len: int = 2048
@@ -87,8 +99,11 @@ class DeploymentSpec(FrozenModel):
     created_at_s: float = 0.0
     predicted_tokens_per_s: BandField | None = None
     """Of the plan, for the whole layout at full scale."""
+    predicted: Predicted = Predicted()
+    router_host: str = "127.0.0.1"
+    """Address that the router listens on; beyond loopback it needs an API key."""
     router_port: int = 0
-    """Loopback port of the router; 0: a free one."""
+    """Port of the router; 0: a free one."""
     api_key_sha256: tuple[str, ...] = Field(default=(), repr=False)
     """SHA-256 digests of the keys that the router takes, in hex; empty: it asks for none."""
     allowed_hosts: tuple[CleanStr, ...] = ()

@@ -7,6 +7,8 @@ from typing import Literal
 
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.plan_fields import BandField, LayoutField
+from cluster.deploy.predicted import Predicted
+from cluster.engines.startup import StartupFacts
 from cluster.frozen import FromAnyVersion
 from cluster.text import CleanStr
 
@@ -81,6 +83,44 @@ class ReplicaStatus(FromAnyVersion):
     last_trouble: CleanStr = ""
     """Why it was last started again, or what its ranks recovered from; empty when nothing was wrong."""
     last_trouble_age_s: float | None = None
+    last_log: tuple[CleanStr, ...] = ()
+    """The last lines that an engine process wrote before it failed; empty when none did."""
+    draining: bool = False
+    """It takes no new requests, and ends when those in flight are done."""
+    running: int | None = None
+    """Requests in the engine's batch, by its own metrics; None for an engine that does not say it."""
+    waiting: int | None = None
+    kv_cache_use: float | None = None
+    """Part of the KV cache in use, 0 to 1."""
+    prefix_hit_rate: float | None = None
+    """Part of the prompt tokens found in the prefix cache since the start, 0 to 1; None before the first."""
+    proven_age_s: float | None = None
+    """Seconds since a real token was last generated."""
+    ttft_s: float | None = None
+    """Mean of the last requests of users; None: none were served. So is tpot_s."""
+    tpot_s: float | None = None
+    startup: StartupFacts | None = None
+    """What the engine's log said of its memory; None for the built-in engine."""
+
+
+class Measured(FromAnyVersion):
+    """What was measured of a deployment, named like `Predicted`. Bytes are per GPU, of the fullest rank."""
+
+    total_bytes: int | None = None
+    """Held on the GPU by the deployment's processes, by NVML."""
+    weights_bytes: int | None = None
+    activation_bytes: int | None = None
+    cuda_graph_bytes: int | None = None
+    non_torch_bytes: int | None = None
+    kv_cache_bytes: int | None = None
+    kv_cache_tokens: int | None = None
+    max_concurrency: float | None = None
+    throughput_tokens_per_s: float | None = None
+    """Of users' traffic over the last seconds, all replicas together."""
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    absent: dict[CleanStr, CleanStr] = {}
+    """Figure -> why it has no value."""
 
 
 class RouterStatus(FromAnyVersion):
@@ -117,6 +157,8 @@ class DeploymentStatus(FromAnyVersion):
     remarks: tuple[CleanStr, ...] = ()
     """Differences from the request or the plan."""
     predicted_tokens_per_s: BandField | None = None
+    predicted: Predicted = Predicted()
+    measured: Measured = Measured()
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
     router: RouterStatus = RouterStatus()
