@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from cluster.bridge.driver.event_writer import EventWriter
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
-from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
 from cluster.bridge.state.logs import remove_log
+from cluster.process_table import end_with_parent
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
