@@ -33,6 +33,8 @@ class HeldProcess:
     asked_at_s: float = 0.0
     report: RankReport = NOT_STARTED
     heard_at_s: float = 0.0
+    last_log: tuple[str, ...] = ()
+    """The last lines of its server that failed last."""
 
     @property
     def node_id(self) -> str:
@@ -60,6 +62,7 @@ class HeldProcess:
 
     def hear(self, report: RankReport) -> None:
         self.report, self.heard_at_s = report, time.monotonic()
+        self.last_log = report.log_tail or self.last_log
 
     def silent_s(self) -> float:
         """Return for how long an answer is overdue; 0 if none is."""

@@ -9,14 +9,19 @@ from typing import Any
 from cluster.deploy.actor_kind import actor_kind
 from cluster.deploy.held_process import NOT_STARTED, HeldProcess, processes_of
 from cluster.deploy.lifecycle import STEADY_S, Action, Decision, GroupView, pause_s
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.meeting import Meeting
 from cluster.deploy.rank_report import REPORTS, RankReport, RankStep
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
+from cluster.errors import BadInput
 
 PROOF_S = 60.0
 SERVER_PROOF_S = 300.0
 """The first request of an engine's server may still compile kernels."""
+_LOG_S = 5.0
+_NO_LOG = "the built-in engine runs inside its ranks and writes no log of its own"
+_ENDED = "its server has ended; these are its last lines"
 
 
 class ReplicaGroup:
@@ -143,16 +148,17 @@ class ReplicaGroup:
         """Return lines of a member's server. Waits for its agent, but not long."""
         if not 0 <= member < len(self.processes):
             raise BadInput(f"replica {self.replica} has no node {member}", f"It has {len(self.processes)}")
-        process, page = self.processes[member], LogPage(replica=self.replica, member=member, start=self.starts)
-        page = page.model_copy(update={"node_name": process.places[0].node_name})
+        process = self.processes[member]
+        page = LogPage(
+            replica=self.replica, member=member, node_name=process.places[0].node_name, start=self.starts
+        )
         if self._spec.server is None:
-            note = "the built-in engine runs inside its ranks and writes no log of its own"
-            return page.model_copy(update={"note": note})
-        actor = process.actor
-        if actor is None:
-            return last_page(page, process, first, most)
-        answer = self._ray.get(actor.log.remote(first, most), timeout=_LOG_S)
-        return answer.model_copy(update={"member": member, "start": self.starts})
+            return page.model_copy(update={"note": _NO_LOG})
+        if process.actor is None:
+            lines = process.last_log[-first:] if first < 0 else process.last_log[first : first + most]
+            return page.model_copy(update={"lines": lines, "note": _ENDED})
+        answer = self._ray.get(process.actor.log.remote(first, most), timeout=_LOG_S)
+        return page.model_copy(update={"first": answer.first, "lines": answer.lines, "note": answer.note})
 
     def _start(self) -> None:
         self.starts += 1
