@@ -75,7 +75,7 @@ class Controller:
         self._stopping.set()
 
     def log(self, replica: int, member: int, first: int, most: int) -> LogPage:
-        """Return lines of a server: of one member (node) of a replica; a negative `first` counts from the end.
+        """Return lines of the server of one member (node) of a replica; first -20 means the last 20.
 
         Of a server that has ended, its last lines. Raises BadInput for a replica or a member there is not.
         """
