@@ -117,10 +117,8 @@ class NodeAgent:
                 self._server.end()
             self._go_to(RankStep.STOPPED)
         except BaseException as error:
-            server_error = self._server.permanent_error() if self._server is not None else ""
-            self._permanent = bool(server_error) or is_permanent(error)
-            reason = describe_with_node(error, self._places[0].node_name)
-            self._go_to(RankStep.FAILED, f"{server_error} ({reason})" if server_error else reason)
+            self._permanent = is_permanent(error)
+            self._go_to(RankStep.FAILED, describe_with_node(error, self._places[0].node_name))
             if self._server is not None:
                 self._server.end()
 

@@ -18,7 +18,7 @@ from cluster.deploy.server.startup_watch import StartupWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.engines.adapter import EngineAdapter, EngineMetrics
 from cluster.engines.launch import Command, Member
-from cluster.errors import BadInput, DeployFailed
+from cluster.errors import BadInput, ClusterviewError, DeployFailed
 
 SILENT_S = 1800.0
 """Seconds without output after which a server that has not started is given up: weights may come slowly."""
@@ -59,11 +59,8 @@ class RunningServer:
     def look(self, *, has_loaded: bool) -> tuple[RankStep, str]:
         """Return the step the server is in, with the reason; DeployFailed when it has ended or must go."""
         assert self._process is not None
-        ended = self._process.how_it_ended()
-        if ended is not None:
-            if self._process.could_not_start:
-                raise BadInput(f"{self._command.argv[0]} cannot be run")
-            raise DeployFailed(self._with_last_line(ended))
+        if (ended := self._process.how_it_ended()) is not None:
+            raise self._ended(ended)
         self._look_at_memory()
         if self._is_up or self._came_up(has_loaded):
             if self._member.is_leader and (trouble := self._pulse.beat()):
@@ -83,10 +80,15 @@ class RunningServer:
             self._is_up = has_loaded
         return self._is_up
 
-    def _with_last_line(self, ended: str) -> str:
-        """Return how it ended together with its last line, which most often names the cause."""
+    def _ended(self, how: str) -> ClusterviewError:
+        """Return the error for a server that has ended; BadInput if it would end so again."""
+        # What a server that has served wrote may be a user's text.
+        if self.startup.permanent_error and not self._is_up:
+            return BadInput(f"{self.startup.permanent_error} ({how})")
         last = next(reversed(self.log.tail()), "")
-        return f"{ended}: {last}" if last else ended
+        words = f"{how}: {last}" if last else how
+        assert self._process is not None
+        return BadInput(words) if self._process.could_not_start else DeployFailed(words)
 
     def _look_at_memory(self) -> None:
         if self._process is not None and time.monotonic() - self._memory_at_s > _MEMORY_EVERY_S:
@@ -103,10 +105,6 @@ class RunningServer:
 
     def _measure(self) -> EngineMetrics | None:
         return read_metrics(self._door, self._adapter, _CALL_S)
-
-    def permanent_error(self) -> str:
-        """Return why a restart cannot help, as the log says it; '' if it does not."""
-        return self.startup.permanent_error
 
     def deadline_s(self, step: RankStep, age_s: float) -> float | None:
         """Return after how many seconds in this step the server is given up, if it writes nothing more."""
