@@ -11,7 +11,8 @@ from cluster.deploy.rank_report import EngineFigures, RankStep
 from cluster.deploy.server.calls import Background, ServerDoor, generate_token, listens, read_metrics
 from cluster.deploy.server.environment import server_environment
 from cluster.deploy.server.gpu_memory import GpuMemory
-from cluster.deploy.server.guarded import GuardedServer, end_earlier
+from cluster.deploy.server.guard import CANNOT_START
+from cluster.deploy.server.guarded import GuardedServer, describe_end, end_earlier, was_signalled
 from cluster.deploy.server.log import ServerLog
 from cluster.deploy.server.pulse import Pulse, late_after_s
 from cluster.deploy.server.startup_watch import StartupWatch
@@ -54,18 +55,18 @@ class RunningServer:
         """Start the process, once an earlier one of this replica has ended."""
         end_earlier(self._mark, is_called_off)
         env = server_environment(os.environ, self._command, self._adapter.cleans, self._mark)
-        self._process = GuardedServer(self._command.argv, env, self.log.feed, self._memory.pids)
+        self._process = GuardedServer(self._command.argv, env, self.log.feed)
 
     def look(self, *, has_loaded: bool) -> tuple[RankStep, str]:
         """Return the step the server is in, with the reason; DeployFailed when it has ended or must go."""
         assert self._process is not None
-        if (ended := self._process.how_it_ended()) is not None:
-            raise self._ended(ended)
+        if (status := self._process.exit_status()) is not None:
+            raise self._ended(status)
         self._look_at_memory()
         if self._is_up or self._came_up(has_loaded):
             if self._member.is_leader and (trouble := self._pulse.beat()):
                 raise DeployFailed(trouble)
-            return RankStep.RUNNING, ""
+            return RankStep.RUNNING, self._pulse.waits_for if self._member.is_leader else ""
         if self.startup.silent_s() > SILENT_S:
             raise DeployFailed(f"{self.startup.phase}: it has written nothing for {SILENT_S:.0f} s")
         return self.startup.step, f"{self.startup.phase}"
@@ -80,15 +81,14 @@ class RunningServer:
             self._is_up = has_loaded
         return self._is_up
 
-    def _ended(self, how: str) -> ClusterviewError:
+    def _ended(self, status: int) -> ClusterviewError:
         """Return the error for a server that has ended; BadInput if it would end so again."""
+        how, last = describe_end(status), self.log.last_line
         # What a server that has served wrote may be a user's text.
         if self.startup.permanent_error and not self._is_up:
             return BadInput(f"{self.startup.permanent_error} ({how})")
-        last = next(reversed(self.log.tail()), "")
-        words = f"{how}: {last}" if last else how
-        assert self._process is not None
-        return BadInput(words) if self._process.could_not_start else DeployFailed(words)
+        words = f"{how}: {last}" if last and not was_signalled(status) else how
+        return BadInput(words) if status == CANNOT_START else DeployFailed(words)
 
     def _look_at_memory(self) -> None:
         if self._process is not None and time.monotonic() - self._memory_at_s > _MEMORY_EVERY_S:
