@@ -58,7 +58,7 @@ def _table(
     rate = f"{result.output_tokens_per_s:,.1f}"
     rows.append(["output tokens/s", rate, *blank, predicted.get("throughput", ""), error])
     rows.append(["requests/s", f"{result.requests_per_s:,.2f}", *blank, "", ""])
-    header = ["", "mean", *names, "predicted (low - high)", "error"]
+    header = ["", "mean", *names, "predicted (low - high)", "measured vs predicted"]
     if result.predicted is None:
         return header[:-2], [row[:-2] for row in rows]
     return header, rows

@@ -6,15 +6,18 @@ import argparse
 import math
 import re
 from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
 
 from cluster.cli.option_types import positive_int, short_name, some_text, token_count
 from cluster.cli.options import add_output, add_source
-from cluster.load.mix import LoadMix
+from cluster.load.defaults import BURSTINESS, INPUT_TOKENS, NUM_PROMPTS, OUTPUT_TOKENS
 from cluster.text import clean
+
+if TYPE_CHECKING:
+    from cluster.load.mix import LoadMix
 
 FIGURES = ("ttft", "tpot", "itl", "e2el")
 """As vLLM names them; e2el is the end-to-end latency."""
-_USUAL = LoadMix()
 _MOST_RATE = 1e6
 
 
@@ -66,7 +69,7 @@ def load_options(parser: argparse.ArgumentParser) -> None:
 def _add_mix(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the requests, as in vllm bench serve")
     group.add_argument(
-        "--num-prompts", type=positive_int, default=_USUAL.num_prompts, metavar="N", help="number of requests"
+        "--num-prompts", type=positive_int, default=NUM_PROMPTS, metavar="N", help="number of requests"
     )
     group.add_argument(
         "--request-rate",
@@ -78,7 +81,7 @@ def _add_mix(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--burstiness",
         type=_shape,
-        default=_USUAL.burstiness,
+        default=BURSTINESS,
         metavar="X",
         help="1: Poisson arrivals; below 1: in bursts; above: more even",
     )
@@ -96,7 +99,7 @@ def _add_lengths(parser: argparse.ArgumentParser) -> None:
         "--random-input-len",
         "--input-len",
         type=token_count,
-        default=_USUAL.random_input_len,
+        default=INPUT_TOKENS,
         metavar="N",
         help="prompt, without the shared prefix",
     )
@@ -104,7 +107,7 @@ def _add_lengths(parser: argparse.ArgumentParser) -> None:
         "--random-output-len",
         "--output-len",
         type=token_count,
-        default=_USUAL.random_output_len,
+        default=OUTPUT_TOKENS,
         metavar="N",
         help="output",
     )
@@ -125,6 +128,8 @@ def _add_lengths(parser: argparse.ArgumentParser) -> None:
 
 def mix_from(arguments: argparse.Namespace) -> LoadMix:
     """Return the mix that the options describe."""
+    from cluster.load.mix import LoadMix
+
     rate = arguments.request_rate
     return LoadMix(
         num_prompts=arguments.num_prompts,

@@ -11,7 +11,7 @@ from cluster.load.run import Now
 from cluster.units import format_duration
 
 REDRAWN_S = 0.25
-_LINE_S = 5.0
+_FIRST_LINE_S, _LINE_S = 1.0, 5.0
 _BAR = 24
 
 
@@ -21,7 +21,7 @@ class LoadView:
     def __init__(self, title: str) -> None:
         self._title = title
         self._live: Any = None
-        self._said_at_s = 0.0
+        self._next_line_s = _FIRST_LINE_S
 
     def __enter__(self) -> LoadView:
         if sys.stderr.isatty():
@@ -44,8 +44,8 @@ class LoadView:
             from rich.text import Text
 
             self._live.update(Text("\n".join(live_lines(self._title, now)), no_wrap=True), refresh=True)
-        elif now.elapsed_s - self._said_at_s >= _LINE_S:
-            self._said_at_s = now.elapsed_s
+        elif now.elapsed_s >= self._next_line_s:
+            self._next_line_s = now.elapsed_s + _LINE_S
             say(plain_line(now))
 
 
