@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cluster.deploy.log_page import LogPage
 
-RESTARTED = "--- the server was started again ---"
+MARK = "---"
+"""How lines begin that are about the log itself."""
+RESTARTED = f"{MARK} the server was started again {MARK}"
 
 
 class LogTail:
@@ -29,5 +31,5 @@ class LogTail:
         self._start = page.start
         missed = page.first - self.first if self.first >= 0 else 0
         self.first = page.next
-        gap = [f"--- {missed:,} lines were dropped ---"] if missed > 0 else []
+        gap = [f"{MARK} {missed:,} lines were dropped {MARK}"] if missed > 0 else []
         return [*gap, *page.lines]

@@ -42,6 +42,7 @@ def status_of(
         simulated=spec.simulated,
         scale=spec.model.scale,
         engine=spec.engine,
+        is_server=spec.server is not None,
         weights=spec.model.weights,
         remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
