@@ -74,6 +74,10 @@ class Controller:
         """Drain, free every GPU, and end this actor."""
         self._stopping.set()
 
+    def order(self) -> DeploymentSpec:
+        """Return the order that this controller carries out."""
+        return self._spec
+
     def router(self) -> Any:
         """Return the router's actor; None if there is none."""
         return self._router.actor
