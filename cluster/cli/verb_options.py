@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cluster.cli.load_options import load_options
 from cluster.cli.option_types import (
     host_name,
     index_number,
@@ -127,6 +128,7 @@ SUMMARIES = {
     "status": "show deployments, ranks and throughput",
     "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
+    "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -135,6 +137,7 @@ VERB_OPTIONS = {
     "status": _status_options,
     "logs": _logs_options,
     "stop": _stop_options,
+    "load": load_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }
