@@ -77,8 +77,11 @@ class ConnectionLimits:
     """Unread bytes of an answer that the router buffers, and about as much again in the kernel."""
 
 
-def connection_limits() -> ConnectionLimits:
-    """Return the limits on this machine. Raises the soft limit on open files if the hard limit allows it."""
+def connection_limits(files_per_client: int = 1) -> ConnectionLimits:
+    """Return the limits on this machine. Raises the soft limit on open files if the hard limit allows it.
+
+    `files_per_client` is 2 where each client may need a connection to an engine's server as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -86,5 +89,5 @@ def connection_limits() -> ConnectionLimits:
         soft = wanted
     if soft == resource.RLIM_INFINITY:
         return ConnectionLimits()
-    room = max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, soft - _OTHER_FILES))
-    return ConnectionLimits(max_connections=room)
+    room = (soft - _OTHER_FILES) // files_per_client
+    return ConnectionLimits(max_connections=max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, room)))

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.balancer import Balancer
 from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
 from cluster.deploy.router.preparer import Preparer
@@ -41,10 +41,10 @@ class Served:
     client: httpx.AsyncClient
 
     @property
-    def dispatcher(self) -> Dispatcher:
-        dispatcher = self.app.state.dispatcher
-        assert isinstance(dispatcher, Dispatcher)
-        return dispatcher
+    def balancer(self) -> Balancer[Any]:
+        balancer = self.app.state.balancer
+        assert isinstance(balancer, Balancer)
+        return balancer
 
     async def complete(self, prompt: Any = "abc", **fields: Any) -> httpx.Response:
         """Ask for a completion."""
@@ -84,7 +84,8 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
             members = replicas or (EchoReplica("0"),)
             app = make_router(members, clock=clock, **options)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+            json_type = {"content-type": "application/json"}
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=json_type)
             stack.push_async_callback(client.aclose)
             return Served(app, members, client)
 
