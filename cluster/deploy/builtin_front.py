@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from cluster.deploy.ray_replica import RayReplica
 from cluster.deploy.router.access import AccessRules
-from cluster.deploy.router.api_errors import ApiError
 from cluster.deploy.router.balancer import Route
 from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
 from cluster.deploy.router.preparer import Preparer
 from cluster.deploy.router.replica_pool import SamplingParams
 from cluster.deploy.router.router_tokenizer import RouterTokenizer
+from cluster.deploy.router.screen_errors import errors_without_http
 from cluster.deploy.router_pool import ReportedPool
 from cluster.deploy.spec import DeploymentSpec
-from cluster.errors import BadInput, Unreachable
 from cluster.runtime.weight_source import weights_folder
 
 
@@ -48,17 +46,3 @@ class BuiltinFront:
                 piece = "" if token.finish_reason == "stop" else decoder.push(token.token_id)
                 yield piece, replica
         yield decoder.flush(), None if route.replica is None else int(route.replica)
-
-    async def close(self) -> None:
-        """End the processes that prepare requests."""
-        self._preparer.close()
-
-
-@contextlib.contextmanager
-def errors_without_http() -> Iterator[None]:
-    """Turn errors of the HTTP side into those that screens show."""
-    try:
-        yield
-    except ApiError as error:
-        kind = BadInput if error.status < 500 else Unreachable
-        raise kind(error.message) from None

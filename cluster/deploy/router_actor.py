@@ -70,7 +70,7 @@ def _front(spec: DeploymentSpec, rules: Any) -> Any:
     if spec.server is not None:
         from cluster.deploy.server_front import ServerFront
 
-        return ServerFront(spec, spec.server, rules)
+        return ServerFront(spec.server, rules)
     from cluster.deploy.builtin_front import BuiltinFront
 
     return BuiltinFront(spec, rules)

@@ -43,12 +43,12 @@ class AccessRules:
                 403, "requests from web pages of other sites are not allowed", code="foreign_origin"
             )
         if self.api_key_sha256 and path not in self._open_paths():
-            return self._key_refusal(headers.get("authorization"))
+            return self._key_refusal(headers)
         return None
 
     def may_see_details(self, headers: Headers) -> bool:
         """Return whether a client may see more of an open path than a status: from here, or with a key."""
-        return not self.beyond_loopback or self._key_refusal(headers.get("authorization")) is None
+        return not self.beyond_loopback or self._key_refusal(headers) is None
 
     def _open_paths(self) -> tuple[str, ...]:
         # As in vLLM: health probes and scrapers have no key.
@@ -63,9 +63,12 @@ class AccessRules:
         # DNS rebinding needs a name: a page cannot make its own name an address.
         return address is not None and (address.is_loopback or self.beyond_loopback)
 
-    def _key_refusal(self, authorization: str | None) -> ApiError | None:
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+    def _key_refusal(self, headers: Headers) -> ApiError | None:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            # Where clients of Anthropic's API put it.
+            key = headers.get("x-api-key", "")
+        if not key.strip():
             return ApiError(401, "send the API key as 'Authorization: Bearer KEY'", code="missing_api_key")
         digest = hash_key(key.strip())
         # Compare with every key, each in constant time, so that timing reveals nothing.

@@ -26,7 +26,7 @@ class BodyLimits:
 
     max_bytes: int
     max_values: int
-    """JSON values (numbers, strings, lists, objects) in one body."""
+    """JSON values (numbers, strings, lists, objects) in one body that the router itself reads."""
     small_bytes: int = 64 * 1024
     """Largest body that counts as small, which is never queued behind large ones."""
     max_in_flight_bytes: int = 64 * MIB
@@ -40,6 +40,10 @@ def body_limits(max_model_len: int) -> BodyLimits:
         max_bytes=max(_SMALLEST_BODY_LIMIT, min(_LARGEST_BODY_LIMIT, wanted)),
         max_values=_SPARE_VALUES + _VALUES_PER_TOKEN * max_model_len,
     )
+
+
+PROXY_BODIES = BodyLimits(max_bytes=64 * MIB, max_values=0, max_in_flight_bytes=256 * MIB)
+"""Of requests that an engine's server reads: images and audio come as text within the body."""
 
 
 @dataclass(frozen=True, slots=True)
