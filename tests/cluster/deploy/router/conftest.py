@@ -95,13 +95,13 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
 @pytest.fixture
 async def listen() -> AsyncIterator[Callable[..., Any]]:
     """Build a router with its own server on a free loopback port; returns its base URL."""
-    servers: list[tuple[_Server, asyncio.Task[None]]] = []
+    servers: list[tuple[RunningServer, asyncio.Task[None]]] = []
 
     async def build(*replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any) -> str:
         limits = limits or ConnectionLimits()
         sock = listening_socket("127.0.0.1", 0, limits)
         app = make_router(replicas, **options)
-        server = _Server(app, limits, preparer().limits.max_bytes)
+        server = RunningServer(app, limits, preparer().limits.max_bytes)
         servers.append((server, asyncio.create_task(server.serve(sockets=[sock]))))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -120,7 +120,9 @@ def make_router(replicas: tuple[EchoReplica, ...], **options: Any) -> Starlette:
     return make_app(EchoPool(*replicas), tokenizer=ByteTokenizer(), **options)
 
 
-class _Server(RouterServer):  # type: ignore[misc]
+class RunningServer(RouterServer):  # type: ignore[misc]
+    """The server of a router, without signal handlers of its own."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
