@@ -14,7 +14,6 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from cluster.bridge.process_table import process_exists
 from cluster.bridge.state.cleanup import clean_up
 from cluster.bridge.state.folder import (
     create_marked,
@@ -27,8 +26,10 @@ from cluster.bridge.state.folder import (
 )
 from cluster.bridge.state.logs import is_our_log
 from cluster.bridge.state.losses import deployments_on, is_our_loss, note_loss
+from cluster.bridge.state.measurements import is_our_measurement
 from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
+from cluster.process_table import process_exists
 
 LOCAL_KEY = "local"
 _RECORD, _ENDING, _LOCK, _DRAFT = ".json", ".ending", ".lock", ".draft"
@@ -153,7 +154,7 @@ def _is_ours(path: Path) -> bool:
         return (
             _draft_pid(path) is not None and content is not None and _MARK.startswith(content[: len(_MARK)])
         )
-    return is_our_log(path) or is_our_loss(path)
+    return is_our_log(path) or is_our_loss(path) or is_our_measurement(path)
 
 
 def _draft_pid(path: Path) -> int | None:
