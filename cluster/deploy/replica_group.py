@@ -41,6 +41,8 @@ class ReplicaGroup:
         self.proven = False
         self.api_key: str | None = None
         """Key of the leader's server at this start; None for the built-in engine."""
+        self.draining = False
+        """It takes no new requests."""
         self._ray, self._spec = ray, spec
         self._running = False
         self._meeting: Any = None
