@@ -6,6 +6,7 @@ import math
 import re
 from argparse import ArgumentTypeError
 
+from cluster.cli.config_file import is_interpreter_path
 from cluster.text import clean
 
 MOST = 10**9
@@ -90,6 +91,15 @@ def host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", text):
         raise ArgumentTypeError(f"{_shown(text)} is not a host name; omit the scheme, port and brackets")
     return text.lower()
+
+
+def interpreter_path(text: str) -> str:
+    """The path of a Python interpreter, the same on every node."""
+    if not is_interpreter_path(text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} is not the absolute path of an interpreter; write it like /opt/engine/bin/python"
+        )
+    return text
 
 
 def version_text(text: str) -> str:
