@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.catalog.nearest import nearest_names
+from cluster.cli.option_types import is_interpreter_path
 from cluster.engines.adapter import adapter_names
 from cluster.errors import BadInput
 from cluster.text import clean
@@ -19,7 +20,7 @@ _LONGEST_KEY = 60
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the config file is looked for: in $XDG_CONFIG_HOME/clusterview, else ~/.config/clusterview."""
+    """Return the config file's path: in $XDG_CONFIG_HOME/clusterview, else in ~/.config/clusterview."""
     home = environment.get("XDG_CONFIG_HOME", "")
     base = Path(home) if home.startswith("/") else Path("~/.config").expanduser()
     return base / "clusterview" / "config.toml"
@@ -89,8 +90,3 @@ def _interpreter(path: Path, key: str, value: object) -> str:
             'Write it like "/opt/engine/bin/python": it is looked for on every node',
         )
     return value
-
-
-def is_interpreter_path(text: str) -> bool:
-    """Return whether a text can be the path of an interpreter on any node: absolute, one line, printable."""
-    return text.startswith("/") and text.isprintable() and len(text) <= 4096 and not text.endswith("/")

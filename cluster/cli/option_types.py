@@ -6,7 +6,6 @@ import math
 import re
 from argparse import ArgumentTypeError
 
-from cluster.cli.config_file import is_interpreter_path
 from cluster.text import clean
 
 MOST = 10**9
@@ -100,6 +99,11 @@ def interpreter_path(text: str) -> str:
             f"{_shown(text)} is not the absolute path of an interpreter; write it like /opt/engine/bin/python"
         )
     return text
+
+
+def is_interpreter_path(text: str) -> bool:
+    """Return whether a text can be the path of an interpreter on any node: absolute, printable, a file's."""
+    return text.startswith("/") and text.isprintable() and len(text) <= 4096 and not text.endswith("/")
 
 
 def version_text(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cluster.deploy.order.limits import RankLimits
 from cluster.deploy.order.ranks import cache_share
 from cluster.deploy.predicted import Predicted
-from cluster.planner.result import Candidate, Plan, RankMemory
+from cluster.planner.result import Candidate, Estimate, Plan, RankMemory
 
 
 def predicted_for(plan: Plan, candidate: Candidate, limits: RankLimits | None = None) -> Predicted:
@@ -17,12 +17,14 @@ def predicted_for(plan: Plan, candidate: Candidate, limits: RankLimits | None = 
     need. On a simulated cluster the figures are those of the model at full scale.
     """
     tokens, concurrency = candidate.kv_cache_tokens, candidate.max_concurrency
-    memory = candidate.memory_per_gpu
+    memory, estimate = candidate.memory_per_gpu, candidate.estimate
     if limits is not None:
         memory = _with_cache(candidate, memory, limits.cache_tokens)
         tokens, concurrency = limits.cache_tokens, float(limits.max_num_seqs)
-    found = {} if memory is None else _bytes_of(memory)
-    return Predicted(kv_cache_tokens=tokens, max_concurrency=concurrency, **found, **_times(plan, candidate))
+    predicted = Predicted(kv_cache_tokens=tokens, max_concurrency=concurrency)
+    if memory is not None:
+        predicted = predicted.model_copy(update=_bytes_of(memory))
+    return predicted if estimate is None else predicted.model_copy(update=_times(plan, candidate, estimate))
 
 
 def _with_cache(candidate: Candidate, memory: RankMemory | None, tokens: int) -> RankMemory | None:
@@ -37,16 +39,12 @@ def _bytes_of(memory: RankMemory) -> dict[str, int]:
     return {f"{name}_bytes": getattr(memory, f"{name}_bytes") for name in names}
 
 
-def _times(plan: Plan, candidate: Candidate) -> dict[str, object]:
-    estimate = candidate.estimate
-    if estimate is None:
-        return {}
-    in_flight = plan.request.concurrency or estimate.batch * candidate.layout.num_replicas
+def _times(plan: Plan, candidate: Candidate, estimate: Estimate) -> dict[str, object]:
     return {
         "throughput_tokens_per_s": estimate.throughput_tokens_per_s,
         "ttft_s": estimate.ttft_s,
         "tpot_s": estimate.tpot_s,
         "input_tokens": plan.lengths.input_tokens,
         "output_tokens": plan.lengths.output_tokens,
-        "concurrency": in_flight,
+        "concurrency": plan.request.concurrency or estimate.batch * candidate.layout.num_replicas,
     }
