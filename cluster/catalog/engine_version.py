@@ -28,6 +28,11 @@ def is_between_releases(text: str) -> bool:
     return _BUILD.search(text) is not None
 
 
+def is_cpu_build(text: str) -> bool:
+    """Return whether a version's local label says that it is built for CPUs: '0.32.0+cpu'."""
+    return text.partition("+")[2].partition(".")[0] == "cpu"
+
+
 def is_same_release(one: str, other: str) -> bool:
     """Return whether two versions name the same code: '0.32', 'v0.32.0' and '0.32.0+cpu' do."""
     return _release(one) == _release(other)

@@ -65,7 +65,7 @@ def check_installed(plan: Plan, candidate: Candidate) -> None:
     other = next((found for found in installed if not is_same_release(found, version)), None)
     if other is not None:
         raise BadInput(
-            f"{engine} {version} is not installed: {named(installed[other])} has {other}",
+            f"{engine} {version} is not installed: {other} is ({named(installed[other])})",
             f"Leave out --engine-version to plan for {other}, or install {engine} {version} there",
         )
 

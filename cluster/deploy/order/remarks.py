@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.catalog.engine_version import is_cpu_build
 from cluster.deploy.engine_choice import BUILTIN, nodes_with_gpus, why_not_default
 from cluster.deploy.order.limits import RankLimits
 from cluster.deploy.order.request_check import planned_only
@@ -26,10 +27,18 @@ def remarks_on(plan: Plan, candidate: Candidate, limits: RankLimits) -> tuple[st
 
 
 def server_remarks(plan: Plan, engine_args: tuple[str, ...]) -> tuple[str, ...]:
-    """Return one sentence for each thing that an engine's servers are given beyond the plan."""
-    if not engine_args:
-        return ()
-    return (f"{plan.engine_name} also gets {' '.join(engine_args)}, which the plan does not know",)
+    """Return one sentence for each thing in which an engine's servers differ from the plan."""
+    return tuple(_server(plan, engine_args))
+
+
+def _server(plan: Plan, engine_args: tuple[str, ...]) -> Iterator[str]:
+    if is_cpu_build(plan.engine_version):
+        yield (
+            f"{plan.engine_name} {plan.engine_version} is built for CPUs: the GPUs of the layout are claimed "
+            "but stay idle, and the predictions do not apply"
+        )
+    if engine_args:
+        yield f"{plan.engine_name} also gets {' '.join(engine_args)}, which the plan does not know"
 
 
 def _why_builtin(plan: Plan) -> Iterator[str]:

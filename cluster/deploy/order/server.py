@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.catalog.engine_version import is_cpu_build
 from cluster.deploy.order.engine import check_installed
 from cluster.deploy.spec import ModelSource
 from cluster.engines.adapter import load_adapter
 from cluster.engines.from_plan import server_launch
-from cluster.engines.launch import Member, ServerLaunch
+from cluster.engines.launch import Device, Member, ServerLaunch
 from cluster.engines.members import members_of
 from cluster.errors import BadInput
 from cluster.planner.layout import Placement
@@ -32,7 +33,8 @@ def server_for(plan: Plan, candidate: Candidate, extra_args: tuple[str, ...] = (
     """Return the servers of a layout; raises BadInput for what the installed engine cannot run."""
     check_installed(plan, candidate)
     source = _source(plan)
-    launch = server_launch(plan, candidate, device="cuda", extra_args=extra_args)
+    device: Device = "cpu" if is_cpu_build(plan.engine_version) else "cuda"
+    launch = server_launch(plan, candidate, device=device, extra_args=extra_args)
     try:
         _check_members(plan, candidate, launch)
     except BadInput as error:
