@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cluster.cli.load_options import load_options
 from cluster.cli.option_types import (
     host_name,
     port_number,
@@ -105,6 +106,7 @@ SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",
     "status": "show deployments, ranks and throughput",
     "stop": "stop a deployment and free its GPUs",
+    "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -112,6 +114,7 @@ VERB_OPTIONS = {
     "deploy": _deploy_options,
     "status": _status_options,
     "stop": _stop_options,
+    "load": load_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }
