@@ -18,9 +18,7 @@ SHOWN_EACH = 10
 def main() -> None:
     """Print, every ten rounds, what is there while nothing is deployed."""
     with engine_cluster(num_gpus=2, load_s=0.0) as cluster:
-        print(
-            "round  processes  engine  zombies  groups  actors  open files  /dev/shm  /tmp  resident MB: ray, us"
-        )
+        print("round  processes  engine  zombies  groups  actors  files open  /dev/shm  /tmp  MB: ray, us")
         for number in range(ROUNDS + 1):
             if number % SHOWN_EACH == 0:
                 _show(cluster, number)
