@@ -43,7 +43,15 @@ class EngineCluster:
     def order(self, name: str, *, tp: int = 1, dp: int = 1) -> DeploymentSpec:
         """Return an order for the fake vLLM."""
         cluster = self.view.settled_cluster(LIMIT_S)
-        request = PlanRequest(tp=tp, pp=1, dp=dp, engine="vllm", engine_version=VERSION, max_model_len=256)
+        request = PlanRequest(
+            tp=tp,
+            pp=1,
+            dp=dp,
+            engine="vllm",
+            engine_version=VERSION,
+            max_model_len=256,
+            load_format="dummy",
+        )
         answer = plan(cluster, load_model(str(self.model)), request)
         assert answer.recommended is not None, answer.advice
         terms = OrderTerms(time.time(), name=name, engine_pythons={"vllm": str(self.python)})
@@ -94,7 +102,6 @@ def engine_cluster(*, num_gpus: int, **behaviour: Any) -> Iterator[EngineCluster
         for name in ("nvml", "state", "model"):
             (place / name).mkdir()
         (place / "model" / "config.json").write_text(json.dumps(TINY_LLAMA))
-        (place / "model" / "model.safetensors").write_bytes(_no_weights())
         (place / "model" / "tokenizer.json").write_text("{}")
         python = fake_python(place / "engine", version=VERSION, **behaviour)
         stack.callback(end_engine_processes, python)
@@ -107,8 +114,3 @@ def engine_cluster(*, num_gpus: int, **behaviour: Any) -> Iterator[EngineCluster
         view = stack.enter_context(SessionView(session, shows_progress=False))
         view.settled_cluster(LIMIT_S)
         yield EngineCluster(ray, view, python, place / "model")
-
-
-def _no_weights() -> bytes:
-    """Return a safetensors file without tensors: the fake engine reads none."""
-    return (2).to_bytes(8, "little") + b"{}"
