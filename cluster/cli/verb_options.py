@@ -7,10 +7,12 @@ import argparse
 from cluster.cli.option_types import (
     host_name,
     port_number,
+    positive_int,
     short_name,
     some_text,
 )
 from cluster.cli.options import add_output, add_plan, add_source
+from cluster.export.names import format_names
 
 
 def _deploy_options(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +88,24 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", required=True, choices=format_names(), help="what to write: " + ", ".join(format_names())
+    )
+    parser.add_argument(
+        "--layout",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="export the Nth best layout that fits (default: 1, the recommended one)",
+    )
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    parser.add_argument("--force", action="store_true", default=False, help="replace the output file")
+    parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    add_source(parser)
+    add_plan(parser)
+
+
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add_output(parser, top=False)
@@ -95,6 +115,7 @@ SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",
     "status": "show deployments, ranks and throughput",
     "stop": "stop a deployment and free its GPUs",
+    "export": "write a plan as commands or manifests to start it elsewhere",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -102,6 +123,7 @@ VERB_OPTIONS = {
     "deploy": _deploy_options,
     "status": _status_options,
     "stop": _stop_options,
+    "export": _export_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }
