@@ -20,6 +20,7 @@ _NEEDED_FOR = {
     "tokenizers": "a checkpoint's tokenizer",
     "pynvml": "reading GPUs",
     "re2": "models whose quantization lists module patterns",
+    "aiohttp": "load tests",
     "h11": "a deployment's router",
     "starlette": "a deployment's router",
     "uvicorn": "a deployment's router",

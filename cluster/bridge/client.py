@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from cluster.bridge.protocol import (
     ANSWER,
     Alive,
     DeployOrder,
+    LogsOrder,
     PromptOrder,
     Reply,
     StopOrder,
@@ -33,6 +35,7 @@ from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
 from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
 from cluster.deploy.api_keys import API_KEY_VARIABLE
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
@@ -59,7 +62,7 @@ class RaySession:
         self._listener: Listener = lambda event: None
         self._child: ChildProcess | None = None
         self._waiting: list[bytes] = []
-        self._open: dict[int, Future[None]] = {}
+        self._open: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._closing = threading.Event()
@@ -100,6 +103,13 @@ class RaySession:
         )
         return self._send(order_id, encode(order), future)
 
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> Future[LogPage]:
+        order_id, future = self._open_order()
+        order = LogsOrder(
+            order_id=order_id, name=name, replica=replica, member=member, first=first, most=most
+        )
+        return self._send(order_id, encode(order), future)
+
     def close(self) -> None:
         with self._lock:
             self._closing.set()
@@ -114,10 +124,10 @@ class RaySession:
         """Wait until the child has ended; False when it has not in time."""
         return self._ended.wait(timeout_s)
 
-    def _open_order(self) -> tuple[int, Future[None]]:
+    def _open_order(self) -> tuple[int, Future[Any]]:
         return next(self._ids), Future()
 
-    def _send(self, order_id: int, line: bytes, future: Future[None]) -> Future[None]:
+    def _send(self, order_id: int, line: bytes, future: Future[Any]) -> Future[Any]:
         with self._lock:
             lost, closed = self._lost, self._closing.is_set()
             if lost is None and not closed:
@@ -219,10 +229,10 @@ class RaySession:
         return None
 
     @staticmethod
-    def _settle(future: Future[None], reply: Reply) -> None:
+    def _settle(future: Future[Any], reply: Reply) -> None:
         with contextlib.suppress(InvalidStateError):
             if reply.failure is None:
-                future.set_result(None)
+                future.set_result(reply.result)
             else:
                 future.set_exception(to_error(reply.failure))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from typing import Any
 
 from cluster.bridge.events import ClusterSeen
 from cluster.bridge.session import Listener
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
@@ -49,11 +51,15 @@ class FileSession:
         """Refuse."""
         return _refused()
 
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> Future[LogPage]:
+        """Refuse."""
+        return _refused()
+
     def close(self) -> None:
         """Nothing was started."""
 
 
-def _refused() -> Future[None]:
-    future: Future[None] = Future()
+def _refused() -> Future[Any]:
+    future: Future[Any] = Future()
     future.set_exception(BadInput("this cluster comes from a file or a spec, so nothing runs on it", _HINT))
     return future

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from cluster.bridge.client import RaySession
 from cluster.bridge.events import (
@@ -23,6 +24,7 @@ from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session
 from cluster.bridge.state.records import LOCAL_KEY, read_record
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable
@@ -116,6 +118,12 @@ class LocalSession:
         if self._ray is None:
             return _nothing_deployed()
         return self._ray.prompt(name, prompt_id, text, max_tokens)
+
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> Future[LogPage]:
+        """Read lines of the log of a deployment of the local Ray."""
+        if self._ray is None:
+            return _nothing_deployed()
+        return self._ray.logs(name, replica, member, first, most)
 
     def close(self) -> None:
         """End the probe and leave Ray; deployments stay."""
@@ -249,7 +257,7 @@ def _chain(inner: Future[None], outer: Future[None]) -> None:
     inner.add_done_callback(settle)
 
 
-def _nothing_deployed() -> Future[None]:
-    future: Future[None] = Future()
+def _nothing_deployed() -> Future[Any]:
+    future: Future[Any] = Future()
     future.set_exception(Unreachable("nothing is deployed on this machine"))
     return future

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
@@ -54,7 +55,19 @@ class PromptOrder(FrozenModel):
     max_tokens: int
 
 
-Order = Annotated[DeployOrder | StopOrder | PromptOrder, Field(discriminator="kind")]
+class LogsOrder(FrozenModel):
+    """Read lines of a server's log; the reply's result is a LogPage."""
+
+    kind: Literal["logs"] = "logs"
+    order_id: int
+    name: str
+    replica: int = 0
+    member: int = 0
+    first: int = 0
+    most: int = 1000
+
+
+Order = Annotated[DeployOrder | StopOrder | PromptOrder | LogsOrder, Field(discriminator="kind")]
 
 
 class Failure(FrozenModel):
@@ -72,6 +85,8 @@ class Reply(FrozenModel):
     kind: Literal["reply"] = "reply"
     order_id: int
     failure: Failure | None = None
+    result: LogPage | None = None
+    """What was asked for, of an order that asks."""
 
 
 class Alive(FrozenModel):

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from cluster.bridge.events import Event
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 
 Listener = Callable[[Event], None]
@@ -38,6 +39,13 @@ class Session(Protocol):
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         """Send a prompt; the answer comes as TokenSeen events with this prompt_id."""
+
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> Future[LogPage]:
+        """Read lines that the server of a replica's node wrote, at most `most` from line `first` on.
+
+        A negative `first` counts from the end. A page starts later where older lines were dropped, and is
+        empty where nothing was written since; its note says why where nothing ever will be.
+        """
 
     def close(self) -> None:
         """End what this session started, except deployments. Safe to call twice."""

@@ -8,6 +8,8 @@ import signal
 
 from cluster.cli.ask_user import confirmed
 from cluster.cli.deploy_plan import CheckedOptions, check_options, describe_weights, order_from, plan_on
+from cluster.cli.deployment_json import deployment_json
+from cluster.cli.last_log import print_last_log
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
@@ -92,6 +94,7 @@ def _order(arguments: argparse.Namespace, view: SessionView, spec: DeploymentSpe
         return _give_up(view, spec.name)
     if status is None or status.state is not DeploymentState.READY:
         reason = status.reason if status is not None else "it was stopped by somebody else"
+        print_last_log(status)
         if status is not None:
             finish(view.session.stop(spec.name), _STOP_S)
         raise DeployFailed(
@@ -142,7 +145,8 @@ def _print_result(view: SessionView, name: str, *, as_json: bool) -> None:
     view.wait(lambda: view.find(name) is not None, _ORDER_S)
     status = view.find(name)
     if as_json:
-        fields = status.model_dump(mode="json") if status is not None else {"name": name}
-        print(json.dumps({"schema_version": 1, "cluster": view.session.title, **fields}, indent=2))
+        title = view.session.title
+        fields = deployment_json(title, status) if status is not None else {"cluster": title, "name": name}
+        print(json.dumps({"schema_version": 1, **fields}, indent=2))
     else:
         print(f"{name} {status.endpoint or ''}".rstrip() if status is not None else name)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from cluster.deploy.rank_report import DEADLINES_S, shown_state
+from cluster.deploy.measured import facts_of, measured_of
+from cluster.deploy.rank_report import DEADLINES_S, EngineFigures, RankReport, shown_state
 from cluster.deploy.replica_group import HeldRank, ReplicaGroup
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
+from cluster.engines.adapter import EngineMetrics
 
 
 def status_of(
@@ -22,7 +25,8 @@ def status_of(
     controller_restarts: int,
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
-    replicas = tuple(_replica_status(group) for group in groups)
+    traffic: Mapping[int, Any] = getattr(router, "traffic", {})
+    replicas = tuple(_replica_status(group, traffic.get(group.replica)) for group in groups)
     return DeploymentStatus(
         name=spec.name,
         model=spec.model.name,
@@ -41,6 +45,13 @@ def status_of(
         weights=spec.model.weights,
         remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
+        predicted=spec.predicted,
+        measured=measured_of(
+            replicas,
+            [report for group in groups for report in _reports(group)],
+            is_server=spec.server is not None,
+            simulated=spec.simulated,
+        ),
         planned_bytes_by_gpu={
             place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None
         },
@@ -75,18 +86,51 @@ def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
     )
 
 
-def _replica_status(group: ReplicaGroup) -> ReplicaStatus:
-    figures = group.ranks[0].report.figures
+def _reports(group: ReplicaGroup) -> list[RankReport]:
+    return [rank.report for rank in group.ranks]
+
+
+def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
+    reports = _reports(group)
+    figures = reports[0].figures
+    metrics = figures.metrics or EngineMetrics()
     return ReplicaStatus(
         replica=group.replica,
         ready=group.proven,
-        requests_total=figures.requests_total,
-        in_flight=figures.in_flight,
-        output_tokens_total=figures.output_tokens_total,
-        tokens_per_s=figures.tokens_per_s,
+        **_served(figures, traffic),
         all_reduces_per_token=figures.all_reduces_per_token,
         all_reduce_share=figures.all_reduce_share,
         restarts=max(0, group.starts - 1),
         last_trouble=group.last_trouble,
         last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
+        last_log=getattr(group, "last_log", ()),
+        running=metrics.running,
+        waiting=metrics.waiting,
+        kv_cache_use=metrics.kv_cache_use,
+        prefix_hit_rate=hit_rate(metrics),
+        proven_age_s=figures.proven_age_s,
+        startup=facts_of(reports),
     )
+
+
+def _served(figures: EngineFigures, traffic: Any) -> dict[str, Any]:
+    """Return what was served to users.
+
+    The built-in engine counts requests and tokens where they leave it, and survives a restart of the router;
+    an engine's server counts its own health checks too, so the router's counts hold for it.
+    """
+    counted: Any = figures if traffic is None or figures.metrics is None else traffic
+    return {
+        "requests_total": counted.requests_total,
+        "in_flight": counted.in_flight,
+        "output_tokens_total": counted.output_tokens_total,
+        "tokens_per_s": counted.tokens_per_s,
+        "ttft_s": figures.ttft_s if traffic is None else traffic.ttft_s,
+        "tpot_s": figures.tpot_s if traffic is None else traffic.tpot_s,
+    }
+
+
+def hit_rate(metrics: EngineMetrics) -> float | None:
+    """Return the part of the prompt tokens that were found in the prefix cache; None before the first."""
+    queries, hits = metrics.prefix_queries_total, metrics.prefix_hits_total
+    return hits / queries if queries and hits is not None else None

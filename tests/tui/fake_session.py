@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from cluster.bridge.events import Event
 from cluster.bridge.session import Listener
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError
 
@@ -25,6 +26,8 @@ class FakeSession:
         self.can_deploy = can_deploy
         self.fail_with = fail_with
         self.orders: list[tuple[str, object]] = []
+        self.read_log: Callable[[int, int, int, int], LogPage | ClusterviewError | None] | None = None
+        """Answers a question for a log; None never answers."""
         self.closed = False
         self._events = tuple(events)
         self._listener: Listener | None = None
@@ -51,6 +54,16 @@ class FakeSession:
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         return self._ordered("prompt", (name, prompt_id, text))
+
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> Future[LogPage]:
+        self.orders.append(("logs", (name, replica, member, first, most)))
+        future: Future[LogPage] = Future()
+        answer = self.read_log(replica, member, first, most) if self.read_log is not None else None
+        if isinstance(answer, ClusterviewError):
+            future.set_exception(answer)
+        elif answer is not None:
+            future.set_result(answer)
+        return future
 
     def close(self) -> None:
         self.closed = True

@@ -10,7 +10,7 @@ import pytest
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.model_spec import ModelOrigin
-from cluster.cli.status import _lines
+from cluster.cli.status_lines import status_lines
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.deploy.status import DeploymentStatus
@@ -66,11 +66,11 @@ def test_the_dialog_says_which_weights_and_which_engine() -> None:
 @pytest.mark.parametrize("simulated", [True, False])
 def test_panel_and_status_show_dummy_weights(simulated: bool) -> None:
     made_up, read = running("dummy", simulated), running("checkpoint", simulated)
-    for text in (panel(made_up), "\n".join(_lines("here", made_up))):
+    for text in (panel(made_up), "\n".join(status_lines("here", made_up))):
         assert "DUMMY WEIGHTS" in text and REMARK in text
         assert "engine builtin 0.1.0, planned for vllm 0.33.0" in text
         assert ("SIMULATED" in text) is simulated
-    for text in (panel(read), "\n".join(_lines("here", read))):
+    for text in (panel(read), "\n".join(status_lines("here", read))):
         assert "DUMMY" not in text
 
 

@@ -18,8 +18,19 @@ from cluster.bridge.driver.event_writer import EventWriter
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
 from cluster.bridge.process_table import end_with_parent
-from cluster.bridge.protocol import ORDER, Alive, DeployOrder, Order, Reply, StopOrder, Target, to_failure
+from cluster.bridge.protocol import (
+    ORDER,
+    Alive,
+    DeployOrder,
+    LogsOrder,
+    Order,
+    Reply,
+    StopOrder,
+    Target,
+    to_failure,
+)
 from cluster.bridge.state.logs import remove_log
+from cluster.deploy.log_page import LogPage
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
@@ -74,17 +85,24 @@ def _enter(place: RayPlace, writer: EventWriter, entered: Future[None]) -> None:
 def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Future[None]) -> None:
     try:
         entered.result()
-        if isinstance(order, DeployOrder):
-            (place.check if order.dry_run else place.deploy)(order.spec)
-        elif isinstance(order, StopOrder):
-            place.stop(order.name)
-        else:
-            place.prompt(order.name, order.prompt_id, order.text, order.max_tokens)
-        reply = Reply(order_id=order.order_id)
+        reply = Reply(order_id=order.order_id, result=_result_of(order, place))
     except Exception as error:
         sys.stderr.write(f"order {order.kind} failed: {error!r}\n")
         reply = Reply(order_id=order.order_id, failure=to_failure(error))
     writer.send(reply)
+
+
+def _result_of(order: Order, place: RayPlace) -> LogPage | None:
+    """Carry an order out; returns what it asks for."""
+    if isinstance(order, LogsOrder):
+        return place.logs(order.name, order.replica, order.member, order.first, order.most)
+    if isinstance(order, DeployOrder):
+        (place.check if order.dry_run else place.deploy)(order.spec)
+    elif isinstance(order, StopOrder):
+        place.stop(order.name)
+    else:
+        place.prompt(order.name, order.prompt_id, order.text, order.max_tokens)
+    return None
 
 
 def _end(place: RayPlace) -> None:

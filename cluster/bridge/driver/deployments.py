@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from cluster.bridge.driver.describe_error import describe_error
 from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.known_deployment import KnownDeployment
 from cluster.bridge.driver.node_probe import GpuLoad
@@ -236,12 +237,13 @@ class Deployments:
                 if piece:
                     self._send(TokenSeen(prompt_id=prompt_id, text=piece, replica=replica))
         except Exception as error:
-            words = _describe_error(error)
+            words = describe_error(error)
             self._send(TokenSeen(prompt_id=prompt_id, done=True, error=words))
             raise DeployFailed(f"{name}: {words}") from error
         self._send(TokenSeen(prompt_id=prompt_id, done=True, replica=replica))
 
-    def _router(self, name: str) -> Any:
+    def controller(self, name: str) -> Any:
+        """Return the controller's actor of a deployment; UnknownName if there is none."""
         with self._lock:
             if name not in self._known:
                 # An order may come before the first look.
@@ -249,21 +251,14 @@ class Deployments:
             known = self._known.get(name)
         if known is None:
             raise UnknownName(f"there is no deployment named {name}", ", ".join(sorted(self._known)))
+        return known.actor
+
+    def _router(self, name: str) -> Any:
+        controller = self.controller(name)
         try:
-            router = self._ray.get(known.actor.router.remote(), timeout=_ACCEPTED_S)
+            router = self._ray.get(controller.router.remote(), timeout=_ACCEPTED_S)
         except Exception as error:
-            raise Unreachable(
-                f"the controller of {name} does not answer: {_describe_error(error)}"
-            ) from error
+            raise Unreachable(f"the controller of {name} does not answer: {describe_error(error)}") from error
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
-
-
-def _describe_error(error: Exception) -> str:
-    cause = getattr(error, "cause", None) or error
-    message = getattr(cause, "message", None)
-    if isinstance(message, str) and message:
-        return message
-    lines = [line.strip() for line in str(cause).strip().splitlines() if line.strip()]
-    return lines[-1] if lines else type(cause).__name__

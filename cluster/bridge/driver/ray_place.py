@@ -13,6 +13,7 @@ from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
+from cluster.bridge.driver.read_log import read_log
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -27,6 +28,7 @@ from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.state.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.order_check import check_order
 from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
 from cluster.deploy.raylet_watch import RayletWatch
@@ -177,6 +179,10 @@ class RayPlace:
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> None:
         assert self._deployments is not None
         self._deployments.prompt(name, prompt_id, text, max_tokens)
+
+    def logs(self, name: str, replica: int, member: int, first: int, most: int) -> LogPage:
+        assert self._deployments is not None
+        return read_log(name, self._deployments.controller(name), replica, member, first, most)
 
     def leave(self) -> None:
         if self._ray is not None:

@@ -52,19 +52,32 @@ def state_path() -> Path:
     return state_root() / f"{_NAME}-{owner}"
 
 
+def lasting_path() -> Path:
+    """Return the folder of what outlives clusters and reboots: measurements. The place of records may not."""
+    if os.environ.get(VARIABLE):
+        return state_path()
+    chosen = os.environ.get("XDG_STATE_HOME")
+    try:
+        place = Path(chosen).absolute() if chosen else Path.home() / ".local" / "state"
+    except (OSError, RuntimeError) as error:
+        raise SystemFailed(f"no folder for measurements: {error}", _ANOTHER) from None
+    return place / state_path().name
+
+
 def state_dir() -> Path:
     """Return our folder, made with mode 0700 where it is absent; raises where that is impossible."""
     return in_state_dir(lambda folder: folder)
 
 
-def in_state_dir(make: Callable[[Path], Made]) -> Made:
+def in_state_dir(make: Callable[[Path], Made], path: Path | None = None) -> Made:
     """Make something in our folder, which another process may remove as empty at the same moment."""
+    folder = path or state_path()
     for _ in range(_TRIES):
         try:
-            return make(_make_dir(state_path()))
+            return make(_make_dir(folder))
         except FileNotFoundError as error:
             last = error
-    raise _cannot_use(state_root(), last)
+    raise _cannot_use(folder.parent, last)
 
 
 def _make_dir(folder: Path) -> Path:
@@ -93,9 +106,9 @@ def _make_private(folder: Path) -> None:
         raise
 
 
-def existing_state_dir() -> Path | None:
+def existing_state_dir(path: Path | None = None) -> Path | None:
     """Return our folder where it exists; looking makes nothing."""
-    folder = state_path()
+    folder = path or state_path()
     try:
         folder.lstat()
     except FileNotFoundError:

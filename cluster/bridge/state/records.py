@@ -27,6 +27,7 @@ from cluster.bridge.state.folder import (
 )
 from cluster.bridge.state.logs import is_our_log
 from cluster.bridge.state.losses import deployments_on, is_our_loss, note_loss
+from cluster.bridge.state.measurements import is_our_measurement
 from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
 
@@ -153,7 +154,7 @@ def _is_ours(path: Path) -> bool:
         return (
             _draft_pid(path) is not None and content is not None and _MARK.startswith(content[: len(_MARK)])
         )
-    return is_our_log(path) or is_our_loss(path)
+    return is_our_log(path) or is_our_loss(path) or is_our_measurement(path)
 
 
 def _draft_pid(path: Path) -> int | None:

@@ -14,6 +14,7 @@ from cluster.bridge.protocol import (
     ANSWER,
     ORDER,
     DeployOrder,
+    LogsOrder,
     PromptOrder,
     Reply,
     StopOrder,
@@ -22,6 +23,7 @@ from cluster.bridge.protocol import (
     to_failure,
 )
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.errors import BadInput, ClusterviewError, DeployFailed, UnknownName, Unreachable
 from tests.ray.support import order
@@ -35,9 +37,10 @@ CLUSTER = parse_cluster_spec("2x4xA100-80GB,1x8xL4", "simulated")
         DeployOrder(order_id=1, spec=order(CLUSTER, "n", [[(0, 0), (0, 1)]])),
         StopOrder(order_id=2, name="line\nbreak"),
         PromptOrder(order_id=3, name="n", prompt_id="p", text='"{\n\x1b', max_tokens=4),
+        LogsOrder(order_id=4, name="n", replica=1, member=2, first=-20, most=100),
     ],
 )
-def test_orders_survive_the_pipe(message: DeployOrder | StopOrder | PromptOrder) -> None:
+def test_orders_survive_the_pipe(message: DeployOrder | StopOrder | PromptOrder | LogsOrder) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1 and ORDER.validate_json(line) == message
 
@@ -46,6 +49,7 @@ def test_orders_survive_the_pipe(message: DeployOrder | StopOrder | PromptOrder)
     "message",
     [
         Reply(order_id=1),
+        Reply(order_id=2, result=LogPage(replica=0, first=7, lines=("a", "", "é\u2028"), start=2)),
         Progress(message="m", fraction=0.5),
         ClusterSeen(cluster=CLUSTER),
         TokenSeen(prompt_id="p", text="é\u2028x"),
