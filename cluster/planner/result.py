@@ -10,6 +10,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.text import describe_fixes
+from cluster.planner.launch import Launch
 from cluster.planner.layout import Layout, Placement, StageRange
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.span import NOT_PLACED, Span
@@ -130,6 +131,8 @@ class Candidate:
     max_concurrency: float | None = None
     """Requests of max_model_len that fit one replica's cache."""
     estimate: Estimate | None = None
+    launch: Launch | None = None
+    """What every replica's engine is started with; None where a rule refuses the layout before that."""
     why: str = ""
     """One sentence: why it is recommended, or why not."""
     notes: tuple[str, ...] = ()

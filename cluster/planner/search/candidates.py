@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cluster.planner.launch import Launch
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import take
@@ -163,8 +164,16 @@ def _describe(context: Context, form: Form, portions: Sequence[Portion]) -> Cand
         memory_by_stage=memory.ranks if memory else (),
         kv_cache_tokens=fit.kv_tokens * form.dp_inside if memory else None,
         max_concurrency=fit.max_concurrency * form.dp_inside if memory else None,
+        launch=_launch_of(portions, memory.replica.launch) if memory else None,
         notes=tuple(dict.fromkeys(_notes(context, portions, fit.notes))),
     )
+
+
+def _launch_of(portions: Sequence[Portion], of_tightest: Launch) -> Launch:
+    """Return the tightest replica's launch, with a memory fraction at which all of them can start."""
+    launches = [portion.fit.memory.replica.launch for portion in portions if portion.fit.memory]
+    least = min(launch.gpu_memory_utilization for launch in launches)
+    return of_tightest if least == of_tightest.gpu_memory_utilization else of_tightest.at_utilization(least)
 
 
 def _notes(context: Context, portions: Sequence[Portion], of_tightest: Sequence[str]) -> Iterator[str]:
