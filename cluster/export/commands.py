@@ -20,7 +20,8 @@ _PORTS_PER_MEETING = 10
 def server_command(target: ExportTarget, member: Member) -> Command:
     """Return the command that starts a member, without variables that name no real address.
 
-    Raises BadInput for what this version of the engine cannot run, and for text that must not reach a terminal.
+    Raises BadInput for what this version of the engine cannot run, and for text that must not reach a
+    terminal.
     """
     engine, version = load_adapter(target.plan.engine_name), target.plan.engine_version
     refusal = engine.refusal(target.launch, (member,), version)

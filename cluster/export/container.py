@@ -34,13 +34,13 @@ def refuse_other_vendors(target: ExportTarget, format_name: str) -> None:
     other = next((kind for kind, spec in specs if spec is not None and spec.vendor != "nvidia"), None)
     if other is not None:
         raise BadInput(
-            f"{format_name} is written for NVIDIA's images and resource names, and the layout runs on {other}",
-            "Use --format vllm for the commands",
+            f"{format_name} names NVIDIA's images and resources, and the layout runs on {other}",
+            "The format vllm has the commands",
         )
 
 
 def in_container(member: Member, master_address: str = "127.0.0.1") -> Member:
-    """Return a member in a container that sees its own GPUs only, numbered from 0, and has its own network."""
+    """Return a member in a container: it sees its own GPUs only, numbered from 0, and has its own network."""
     return member.model_copy(
         update={
             "address": ALL_INTERFACES,
@@ -54,7 +54,7 @@ def in_container(member: Member, master_address: str = "127.0.0.1") -> Member:
 
 
 def probe_command(target: ExportTarget) -> list[str]:
-    """Return a command that succeeds if the server generates a token: /health alone answers with dead ranks."""
+    """Return a command that succeeds if the server generates a token: /health answers with dead ranks too."""
     proof = load_adapter(target.plan.engine_name).proof(target.launch.served_name)
     url = f"http://127.0.0.1:{HTTP_PORT}{proof.path}"
     body = json.dumps(dict(proof.body))

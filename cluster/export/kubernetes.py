@@ -61,5 +61,7 @@ def placement(target: ExportTarget, gpu_types: tuple[str, ...]) -> Json:
     spec = gpu_spec(gpu_types[0]) if len(gpu_types) == 1 and others else None
     if spec is None:
         return {"tolerations": tolerations}
-    product = Noted(spec.product_names[0].replace(" ", "-"), "placeholder: as in kubectl get nodes -L " + _PRODUCT_LABEL)
+    product = Noted(
+        spec.product_names[0].replace(" ", "-"), "placeholder: as in kubectl get nodes -L " + _PRODUCT_LABEL
+    )
     return {"nodeSelector": {_PRODUCT_LABEL: product}, "tolerations": tolerations}

@@ -22,16 +22,13 @@ Json = dict[str, Any]
 
 def serve_config(target: ExportTarget) -> Json:
     """Return the configuration of one Serve application; BadInput for what Ray Serve LLM cannot express."""
-    config = _llm_config(target)
-    if target.launch.attention_dp > 1:
-        builder, args = "build_dp_openai_app", {"llm_config": config}
-    else:
-        builder, args = "build_openai_app", {"llm_configs": [config]}
-    application = {
+    config, shares_experts = _llm_config(target), target.launch.attention_dp > 1
+    builder = "build_dp_openai_app" if shares_experts else "build_openai_app"
+    application: Json = {
         "name": target.name,
         "route_prefix": "/",
         "import_path": f"ray.serve.llm:{builder}",
-        "args": args,
+        "args": {"llm_config": config} if shares_experts else {"llm_configs": [config]},
     }
     return {"applications": [application]}
 

@@ -1,4 +1,4 @@
-"""Commands for a person's shells: a line for each node of each replica, with comments that say where it goes."""
+"""Commands for a person's shells: a line for each node of each replica, below a comment that says where."""
 
 from __future__ import annotations
 

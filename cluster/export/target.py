@@ -97,7 +97,7 @@ def _gpu(node: Node, place: Placement) -> Gpu:
     gpu = next(gpu for gpu in node.gpus if gpu.index == place.gpu_index)
     if gpu.mig_parent_uuid is not None:
         raise BadInput(
-            f"{place.node_name} GPU {place.gpu_index} is a MIG slice, which engines cannot be given by number",
+            f"{place.node_name} GPU {place.gpu_index} is a MIG slice, and engines are given GPUs by number",
             "Export a layout on whole GPUs",
         )
     return gpu

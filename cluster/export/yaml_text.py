@@ -13,8 +13,8 @@ from cluster.text import clean
 
 Json = dict[str, Any]
 
-# PyYAML quotes what YAML 1.1 would misread. Kubernetes and Compose read YAML 1.2 too, where 1e3, 0o7 and 08 are
-# numbers, and 'y' is a truth value to some readers.
+# PyYAML quotes what YAML 1.1 would misread. Kubernetes and Compose read YAML 1.2 too, where 1e3, 0o7 and 08
+# are numbers, and 'y' is a truth value to some readers.
 _MISREAD = re.compile(r"[-+.]?[0-9].*|[yYnN]", re.DOTALL)
 _LONGEST_REMARK = 200
 
@@ -33,7 +33,7 @@ class _NotedText(str):
     note: str = ""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Block style without anchors, in the order of the dicts."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -45,16 +45,18 @@ class ExportScreen(Dialog[None]):
         Binding("q,e", "leave", show=False),
     ]
 
-    def __init__(self, label: str, formats: Sequence[ExportFormat], prepare: Prepare) -> None:
+    def __init__(self, label: str, formats: Sequence[ExportFormat], first: str, prepare: Prepare) -> None:
         super().__init__()
         self._label, self._formats, self._prepare = label, tuple(formats), prepare
         self._file: ExportedFile | None = None
-        self._cursor = 0
+        names = [one.name for one in self._formats]
+        self._cursor = names.index(first) if first in names else 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog page"):
             yield Static(Content(f"Export {self._label}"), classes="dialog-title")
-            names = NameList(tuple(f"{one.name:<{_NAME_CELLS}}{one.summary}" for one in self._formats), "")
+            lines = tuple(f"{one.name:<{_NAME_CELLS}}{one.summary}" for one in self._formats)
+            names = NameList(lines, lines[self._cursor])
             names.styles.height = len(self._formats)
             yield names
             with VerticalScroll(classes="dialog-body export-text", can_focus=False):
@@ -87,8 +89,8 @@ class ExportScreen(Dialog[None]):
         try:
             file = await in_background(self._prepare, chosen)
         except Exception as error:
-            self._show("")
-            self._say(_one_line(error))
+            self._show(_one_line(error))
+            self._say("")
             return
         self._file = file
         self._show(file.text)

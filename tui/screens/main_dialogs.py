@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from textual.app import App
 
+from cluster.export.format import ExportFormat
+from cluster.export.make import ExportedFile
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.result import Candidate
 from tui.background import in_background
@@ -72,8 +74,11 @@ class MainDialogs:
         if plan is None or candidate is None:
             return
         formats = await in_background(all_formats)
-        screen = ExportScreen(candidate.label, formats, lambda form: export_of(plan, candidate, form, ask))
-        await self._app.push_screen_wait(screen)
+
+        def prepare(format: ExportFormat) -> ExportedFile:
+            return export_of(plan, candidate, format, ask)
+
+        await self._app.push_screen_wait(ExportScreen(candidate.label, formats, plan.engine_name, prepare))
 
     def help(self) -> None:
         """Show the help page."""

@@ -34,7 +34,7 @@ def render(target: ExportTarget) -> str:
     if len(nodes) > 1:
         raise BadInput(
             f"Compose runs on one node, and {target.candidate.label} uses {count_of(len(nodes), 'node')}",
-            "Use --format vllm, lws or kuberay, or choose a layout on one node",
+            "The formats vllm, lws and kuberay take several nodes",
         )
     services = {_name(target, replica): _service(target, replica) for replica in target.replicas}
     remarks = [*heading(target), f"for {nodes[0]}: docker compose -f FILE up"]

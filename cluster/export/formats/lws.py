@@ -31,7 +31,9 @@ _REMARKS = (
     "Kubernetes chooses the nodes and GPUs; the GPUs of the plan cannot be named here",
     "a pod is ready once it generates a token; workers have no server, so they have no probe",
 )
-_ACROSS_NODES = "between nodes NCCL uses the pods' network: add hostNetwork or RDMA devices where you have them"
+_ACROSS_NODES = (
+    "between nodes NCCL uses the pods' network: add hostNetwork or RDMA devices where you have them"
+)
 
 
 def render(target: ExportTarget) -> str:
