@@ -36,7 +36,7 @@ class LogRule:
     values: Mapping[str, str] = field(default_factory=dict)
     """Field of StartupFacts -> where its number stands: 'took *' or '* GiB for peak activation'.
 
-    Engines log memory in GiB, also where they write GB.
+    Numbers joined by ' + ' are added. Engines log memory in GiB, also where they write GB.
     """
     has_percent: bool = False
     """It is a progress bar."""
@@ -96,7 +96,17 @@ def permanent_error(line: LogLine, signs: Sequence[str], starts: Sequence[str]) 
     return ""
 
 
-def _number(body: str, name: str, place: str) -> float | int | None:
+def _number(body: str, name: str, places: str) -> float | int | None:
+    numbers = [_number_at(body, place) for place in places.split(" + ")]
+    found = [number for number in numbers if number is not None]
+    total = sum(found)
+    if len(found) < len(numbers) or total < 0:  # below 0: memory that others freed meanwhile
+        return None
+    total *= GIB if name.endswith("_bytes") else 1
+    return round(total) if name in _INT_FIELDS else total
+
+
+def _number_at(body: str, place: str) -> float | None:
     before, _, after = place.partition("*")
     found = body.find(before or after)
     if found < 0:
@@ -105,11 +115,7 @@ def _number(body: str, name: str, place: str) -> float | int | None:
     numbers = _NUMBER.findall(body[start : start + _LONGEST_NUMBER] if before else body[start:found])
     if not numbers:
         return None
-    number = float(numbers[0 if before else -1].replace(",", ""))
-    if number < 0:  # memory that others freed meanwhile
-        return None
-    number *= GIB if name.endswith("_bytes") else 1
-    return round(number) if name in _INT_FIELDS else number
+    return float(numbers[0 if before else -1].replace(",", ""))
 
 
 def _percent(body: str) -> float | None:

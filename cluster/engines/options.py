@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cluster.catalog.engine_version import is_between_releases, parse_version
 from cluster.errors import BadInput
@@ -17,7 +17,7 @@ def has_option(option: str, version: str, first: FirstVersions) -> bool:
     return since is None or _at_least(version, since)
 
 
-def missing_option(engine: str, options: Iterator[str], version: str, first: FirstVersions) -> str:
+def missing_option(engine: str, options: Iterable[str], version: str, first: FirstVersions) -> str:
     """Return in one line which of `options` a release lacks, with the remedy; '' if it has all."""
     missing = next((option for option in options if not has_option(option, version, first)), None)
     if missing is None:
@@ -35,3 +35,9 @@ def _at_least(version: str, since: str) -> bool:
         # 0.24.0rc1.dev5 is a build on the way to 0.24.0, 0.23.1.dev5 one after 0.23.0.
         return have >= needed or have[:2] == needed[:2]
     return have >= needed
+
+
+def given(option: str, value: object) -> Iterator[str]:
+    """Yield an option with its value, nothing for None."""
+    if value is not None:
+        yield from (option, str(value))

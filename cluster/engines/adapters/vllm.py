@@ -11,7 +11,7 @@ from cluster.engines.adapter import EngineMetrics, ProofRequest
 from cluster.engines.answers import completion_proof, has_completion_token
 from cluster.engines.launch import Command, Member, ServerLaunch
 from cluster.engines.log_rules import LogRule, permanent_error, read_by_rules, split_line, word_after
-from cluster.engines.options import has_option, missing_option
+from cluster.engines.options import given, has_option, missing_option
 from cluster.engines.prometheus import read_prometheus
 from cluster.engines.startup import LogNews, StartupFacts, StartupPhase
 
@@ -132,7 +132,7 @@ class Vllm:
     def refusal(self, launch: ServerLaunch, members: tuple[Member, ...], version: str) -> str:
         """Return in one line why this version cannot run these members; '' if it can."""
         options = (arg for member in members for arg in _options(launch, member, version))
-        return missing_option(self.name, (one for one in options if one.startswith("--")), version, _FIRST)
+        return missing_option(self.name, options, version, _FIRST)
 
     def command(self, launch: ServerLaunch, member: Member, version: str, python: str) -> Command:
         """Return the command that starts a member with this interpreter."""
@@ -188,7 +188,7 @@ def _options(launch: ServerLaunch, member: Member, version: str) -> tuple[str, .
 
 def _served(launch: ServerLaunch, member: Member) -> Iterator[str]:
     yield from ("--served-model-name", launch.served_name)
-    yield from _given("--revision", launch.revision)
+    yield from given("--revision", launch.revision)
     if launch.load_format != "auto":
         yield from ("--load-format", launch.load_format)
     if not member.is_leader:
@@ -235,21 +235,16 @@ def _devices(launch: ServerLaunch, member: Member, version: str) -> Iterator[str
 
 
 def _limits(launch: ServerLaunch) -> Iterator[str]:
-    yield from _given("--dtype", launch.dtype)
-    yield from _given("--quantization", launch.quantization)
-    yield from _given("--kv-cache-dtype", launch.kv_cache_dtype)
-    yield from _given("--max-model-len", launch.max_model_len)
-    yield from _given("--max-num-seqs", launch.max_num_seqs)
-    yield from _given("--max-num-batched-tokens", launch.max_num_batched_tokens)
-    yield from _given("--gpu-memory-utilization", launch.gpu_memory_utilization)
-    yield from _given("--kv-cache-memory-bytes", launch.kv_cache_memory_bytes)
+    yield from given("--dtype", launch.dtype)
+    yield from given("--quantization", launch.quantization)
+    yield from given("--kv-cache-dtype", launch.kv_cache_dtype)
+    yield from given("--max-model-len", launch.max_model_len)
+    yield from given("--max-num-seqs", launch.max_num_seqs)
+    yield from given("--max-num-batched-tokens", launch.max_num_batched_tokens)
+    yield from given("--gpu-memory-utilization", launch.gpu_memory_utilization)
+    yield from given("--kv-cache-memory-bytes", launch.kv_cache_memory_bytes)
     if launch.enforce_eager:
         yield "--enforce-eager"
-
-
-def _given(option: str, value: object) -> Iterator[str]:
-    if value is not None:
-        yield from (option, str(value))
 
 
 def _env(launch: ServerLaunch, member: Member, version: str) -> dict[str, str]:
