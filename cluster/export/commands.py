@@ -26,7 +26,7 @@ def server_command(target: ExportTarget, member: Member) -> Command:
     engine, version = load_adapter(target.plan.engine_name), target.plan.engine_version
     refusal = engine.refusal(target.launch, (member,), version)
     if refusal:
-        raise BadInput(f"{target.candidate.label}: {refusal}", "Or plan for that version: --engine-version")
+        raise BadInput(f"{target.candidate.label}: {refusal}")
     command = engine.printed_command(target.launch, member, version)
     env = {name: value for name, value in command.env.items() if value != ALL_INTERFACES}
     for text in (*command.argv, *env.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ _TOKEN_SECRET = "hf-token"
 
 
 def literal(text: str) -> str:
-    """Return text that Kubernetes does not expand: it replaces $(NAME) in commands and variables."""
-    return text.replace("$(", "$$(")
+    """Return text that Kubernetes does not expand: it replaces $(NAME) and $$ in commands and variables."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
 
 
 def env_list(env: Mapping[str, str]) -> list[Json]:

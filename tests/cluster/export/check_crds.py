@@ -2,7 +2,8 @@
 
     python -m tests.cluster.export.check_crds FOLDER
 
-FOLDER holds crd-lws.yaml and crd-rayservice.yaml as their projects publish them, which are too large to keep here.
+FOLDER holds crd-lws.yaml and crd-rayservice.yaml as their projects publish them, which are too large to keep
+here.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def differences(small: Json, full: Json, root: Json, path: str) -> Iterator[str]
     if "items" in small:
         yield from differences(small["items"], full["items"], root, f"{path}[]")
     allowed = full.get("enum")
-    yield from (f"{path}: {one} unknown there" for one in small.get("enum", ()) if allowed and one not in allowed)
+    yield from (
+        f"{path}: {one} unknown there" for one in small.get("enum", ()) if allowed and one not in allowed
+    )
 
 
 def refused_typos(document: Json, validator: jsonschema.Draft202012Validator) -> Iterator[str]:
@@ -92,7 +95,9 @@ def check_kind(folder: Path, kind: str, format_name: str) -> list[str]:
             continue
         for document in documents(text):
             if document["kind"] == kind:
-                wrong += [f"{name}: {error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+                wrong += [
+                    f"{name}: {error.json_path}: {error.message}" for error in validator.iter_errors(document)
+                ]
                 wrong += refused_typos(document, validator)
     return wrong
 

@@ -12,6 +12,7 @@ import yaml
 Json = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "schemas"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
@@ -31,7 +32,7 @@ def check(name: str, document: Json) -> None:
 
 def documents(text: str) -> list[Json]:
     """Return the documents of an export."""
-    return list(yaml.safe_load_all(text))
+    return list(yaml.load_all(text, _LOADER))
 
 
 def check_text(format_name: str, text: str) -> list[Json]:
@@ -41,5 +42,5 @@ def check_text(format_name: str, text: str) -> list[Json]:
     for document in found:
         check(names.get(format_name) or document["kind"], document)
         if "serveConfigV2" in document.get("spec", {}):
-            check("serve", yaml.safe_load(document["spec"]["serveConfigV2"]))
+            check("serve", documents(document["spec"]["serveConfigV2"])[0])
     return found
