@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cluster.cli.load_options import load_options
 from cluster.cli.option_types import (
     host_name,
     port_number,
@@ -116,6 +117,7 @@ SUMMARIES = {
     "status": "show deployments, ranks and throughput",
     "stop": "stop a deployment and free its GPUs",
     "export": "write a plan as commands or manifests to start it elsewhere",
+    "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -124,6 +126,7 @@ VERB_OPTIONS = {
     "status": _status_options,
     "stop": _stop_options,
     "export": _export_options,
+    "load": load_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }

@@ -177,13 +177,19 @@ def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
 
 
 def _news(group: ReplicaGroup, ready: bool) -> ReplicaNews:
-    figures = group.ranks[0].report.figures
-    states = tuple(str(shown_state(rank.report.step, proven=group.proven)) for rank in group.ranks)
+    figures = group.lead.report.figures
+    states = tuple(
+        str(shown_state(process.report.step, proven=group.proven))
+        for process in group.processes
+        for _ in process.places
+    )
     return ReplicaNews(
         replica=group.replica,
         start=group.starts,
         leader=group.leader,
         ready=ready,
+        endpoint=group.endpoint,
+        api_key=group.api_key,
         stats=ReplicaStats(
             requests_total=figures.requests_total,
             output_tokens_total=figures.output_tokens_total,
