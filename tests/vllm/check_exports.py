@@ -1,6 +1,7 @@
 """Runs in the engines' own environment: what they say of exported commands and configurations.
 
-Reads a JSON list on stdin and prints one of as many texts: empty for an item that the engine takes, else its error.
+Reads a JSON list on stdin and prints one of as many texts: empty for an item that the engine takes, else its
+error.
 Standard library and the engine only. An item: {"check": "vllm" | "sglang" | "ray", "argv" or "config": ...}.
 """
 
