@@ -2,7 +2,7 @@
 
 Reads a JSON list on stdin and prints one of as many texts: empty for an item that the engine takes, else its
 error.
-Standard library and the engine only. An item: {"check": "vllm" | "sglang" | "ray", "argv" or "config": ...}.
+Standard library and the engine only. An item: {"check": one of CHECKS, "argv" or "config": ...}.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ def parser_of(engine: str) -> Any:
 
 def check_vllm(item: dict[str, Any]) -> None:
     """Parse the arguments after `vllm serve`, and make the engine's configuration from them."""
+    check_vllm_options(item).create_engine_config(headless="--headless" in item["argv"])
+
+
+def check_vllm_options(item: dict[str, Any]) -> Any:
+    """Parse the arguments after `vllm serve`."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     model, *options = item["argv"]
-    parsed = parser_of("vllm").parse_args(["--model", model, *options])
-    AsyncEngineArgs.from_cli_args(parsed).create_engine_config(headless="--headless" in options)
+    return AsyncEngineArgs.from_cli_args(parser_of("vllm").parse_args(["--model", model, *options]))
 
 
 def check_sglang(item: dict[str, Any]) -> None:
@@ -41,19 +45,28 @@ def check_sglang(item: dict[str, Any]) -> None:
 
 
 def check_ray(item: dict[str, Any]) -> None:
-    """Make the configuration, and vLLM's arguments from it."""
+    """Make Ray's configuration, vLLM's arguments from it, and vLLM's configuration from those."""
+    arguments = check_ray_options(item)
+    # Without a Ray cluster vLLM cannot ask it for GPUs.
+    arguments.distributed_executor_backend = "mp"
+    arguments.create_engine_config()
+
+
+def check_ray_options(item: dict[str, Any]) -> Any:
+    """Make Ray's configuration, and vLLM's arguments from it."""
     from ray.serve.llm import LLMConfig
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-    engine = LLMConfig(**item["config"]).get_engine_config()
-    arguments = engine.get_initialization_kwargs()
-    # Without a Ray cluster vLLM cannot ask it for GPUs.
-    arguments.pop("distributed_executor_backend")
-    arguments.pop("enable_log_requests")
-    AsyncEngineArgs(**arguments).create_engine_config()
+    return AsyncEngineArgs(**LLMConfig(**item["config"]).get_engine_config().get_initialization_kwargs())
 
 
-CHECKS = {"vllm": check_vllm, "sglang": check_sglang, "ray": check_ray}
+CHECKS = {
+    "vllm": check_vllm,
+    "vllm-options": check_vllm_options,
+    "sglang": check_sglang,
+    "ray": check_ray,
+    "ray-options": check_ray_options,
+}
 
 
 def verdict(item: dict[str, Any]) -> str:
