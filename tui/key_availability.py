@@ -26,7 +26,7 @@ class KeyContext:
     candidate: Candidate | None = None
     """The highlighted layout."""
     not_runnable: str = ""
-    """Why the built-in engine cannot run the highlighted layout."""
+    """Why the highlighted layout cannot be deployed, although it fits."""
     assumed_stopped: str = ""
     """Names of deployments that the plan assumes are stopped."""
     deployment: DeploymentStatus | None = None
