@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
+from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
@@ -67,7 +68,18 @@ class LogsOrder(FrozenModel):
     most: int = 1000
 
 
-Order = Annotated[DeployOrder | StopOrder | PromptOrder | LogsOrder, Field(discriminator="kind")]
+class CalibrateOrder(FrozenModel):
+    """Measure the free GPUs; the reply's result is a Calibration."""
+
+    kind: Literal["calibrate"] = "calibrate"
+    order_id: int
+    title: str
+    """Of the cluster, as the session calls it."""
+
+
+Order = Annotated[
+    DeployOrder | StopOrder | PromptOrder | LogsOrder | CalibrateOrder, Field(discriminator="kind")
+]
 
 
 class Failure(FrozenModel):
@@ -85,7 +97,7 @@ class Reply(FrozenModel):
     kind: Literal["reply"] = "reply"
     order_id: int
     failure: Failure | None = None
-    result: LogPage | None = None
+    result: LogPage | Calibration | None = None
     """What was asked for, of an order that asks."""
 
 

@@ -21,6 +21,7 @@ from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import (
     ORDER,
     Alive,
+    CalibrateOrder,
     DeployOrder,
     LogsOrder,
     Order,
@@ -30,6 +31,7 @@ from cluster.bridge.protocol import (
     to_failure,
 )
 from cluster.bridge.state.logs import remove_log
+from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
 from cluster.streams import print_to_log
 
@@ -92,10 +94,12 @@ def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Futu
     writer.send(reply)
 
 
-def _result_of(order: Order, place: RayPlace) -> LogPage | None:
+def _result_of(order: Order, place: RayPlace) -> LogPage | Calibration | None:
     """Carry an order out; returns what it asks for."""
     if isinstance(order, LogsOrder):
         return place.logs(order.name, order.replica, order.member, order.first, order.most)
+    if isinstance(order, CalibrateOrder):
+        return place.calibrate(order.title)
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
     elif isinstance(order, StopOrder):
