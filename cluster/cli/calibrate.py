@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from cluster.calibration.result import Calibration
 from cluster.cli.calibrate_lines import calibration_lines
@@ -11,12 +12,18 @@ from cluster.cli.resolve import ray_address_from, refuse_two_sources
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.errors import BadInput, DeployFailed
 
+if TYPE_CHECKING:
+    from cluster.bridge.client import RaySession
+
 _MOST_S = 420.0
 """Starting processes, and two minutes of measuring."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Calibrate and keep the result, or list what is kept; returns 0. Raises DeployFailed if nothing came out."""
+    """Calibrate and keep the result, or list what is kept; returns 0.
+
+    Raises DeployFailed where nothing could be measured.
+    """
     refuse_two_sources(arguments)
     if arguments.show:
         return _show(arguments)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cluster.calibration.result import Calibration, GpuMeasurement, LinkMeasurement
-from cluster.units import count_of, format_bytes, format_duration
+from cluster.units import NOT_AVAILABLE, count_of, format_duration
 
 _POOR_FIT = 0.25
 _SLOW_SHARE = 0.9
@@ -18,7 +18,8 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
     day = datetime.fromtimestamp(calibration.measured_at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     age = format_duration(max(0.0, time.time() - calibration.measured_at_s))
     mark = "  SIMULATED: measured on the CPU of this machine" if calibration.simulated else ""
-    yield f"{calibration.cluster}  measured {day} ({age} ago), took {format_duration(calibration.duration_s)}{mark}"
+    took = format_duration(calibration.duration_s)
+    yield f"{calibration.cluster}  measured {day} ({age} ago), took {took}{mark}"
     gpus = sum(len(uuids) for uuids in calibration.gpus_by_node.values())
     yield f"  {count_of(gpus, 'GPU')} on {', '.join(calibration.gpus_by_node)}; {calibration.software}"
     for rate in calibration.rates:
@@ -37,7 +38,8 @@ def _rate_lines(found: GpuMeasurement) -> Iterator[str]:
     for dtype, reason in found.absent.items():
         yield f"    {dtype}: {reason}"
     if found.slowest_share < _SLOW_SHARE:
-        yield f"    the slowest of its GPUs reaches {100 * found.slowest_share:.0f}% of the median memory rate"
+        slow = f"{100 * found.slowest_share:.0f}%"
+        yield f"    the slowest of its GPUs reaches {slow} of the median memory rate"
 
 
 def _link_line(found: LinkMeasurement) -> str:
@@ -53,7 +55,7 @@ def _link_line(found: LinkMeasurement) -> str:
 
 
 def _per_s(rate: float | None) -> str:
-    return f"{format_bytes(rate)}/s"
+    return NOT_AVAILABLE if rate is None else f"{rate / 1e9:,.4g} GB/s"
 
 
 def _flops(rate: float) -> str:
