@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.deploy.controller_watch import ControllerWatch
@@ -33,6 +33,12 @@ class ReplicaNews:
     leader: Any
     ready: bool
     stats: ReplicaStats
+    endpoint: str | None = None
+    """Base URL of an engine's own server; None: the built-in engine, reached through `leader`."""
+    api_key: str | None = field(default=None, repr=False)
+    """Key that the server at `endpoint` asks for."""
+    draining: bool = False
+    """It takes no new requests."""
 
 
 class RayReplica:

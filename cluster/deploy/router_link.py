@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.deploy.lifecycle import STEADY_S, pause_s
 from cluster.deploy.rank_report import shown_state
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.replica_group import ReplicaGroup, process_ended
 from cluster.deploy.router.replica_pool import ReplicaStats
 from cluster.deploy.router_actor import ReplicaNews, RouterActor
@@ -49,7 +50,7 @@ class RouterLink:
 
         context = self._ray.get_runtime_context()
         strategy = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-        options = self._ray.remote(RouterActor).options(
+        options = remote_class(self._ray, RouterActor).options(
             num_cpus=0, num_gpus=0, max_concurrency=_CONCURRENT_CALLS, scheduling_strategy=strategy
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
@@ -177,13 +178,19 @@ def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
 
 
 def _news(group: ReplicaGroup, ready: bool) -> ReplicaNews:
-    figures = group.ranks[0].report.figures
-    states = tuple(str(shown_state(rank.report.step, proven=group.proven)) for rank in group.ranks)
+    figures = group.lead.report.figures
+    states = tuple(
+        str(shown_state(process.report.step, proven=group.proven))
+        for process in group.processes
+        for _ in process.places
+    )
     return ReplicaNews(
         replica=group.replica,
         start=group.starts,
         leader=group.leader,
         ready=ready,
+        endpoint=group.endpoint,
+        api_key=group.api_key,
         stats=ReplicaStats(
             requests_total=figures.requests_total,
             output_tokens_total=figures.output_tokens_total,

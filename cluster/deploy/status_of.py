@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.deploy.held_process import HeldProcess
 from cluster.deploy.measured import facts_of, measured_of
-from cluster.deploy.rank_report import DEADLINES_S, EngineFigures, RankReport, shown_state
-from cluster.deploy.replica_group import HeldRank, ReplicaGroup
+from cluster.deploy.rank_report import EngineFigures, RankReport, deadline_of, shown_state
+from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router_link import RouterLink
-from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.engines.adapter import EngineMetrics
 
@@ -36,7 +37,12 @@ def status_of(
         reason=reason,
         age_s=age_s,
         endpoint=router.endpoint,
-        ranks=tuple(_rank_status(rank, group) for group in groups for rank in group.ranks),
+        ranks=tuple(
+            _rank_status(place, process, group)
+            for group in groups
+            for process in group.processes
+            for place in process.places
+        ),
         replicas=replicas,
         tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
         simulated=spec.simulated,
@@ -67,8 +73,8 @@ def other_port(asked: int, endpoint: str | None) -> tuple[str, ...]:
     return (f"port {asked} was taken: the router listens on {endpoint.rpartition(':')[2]}",)
 
 
-def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
-    place, report = rank.place, rank.now()
+def _rank_status(place: RankPlace, process: HeldProcess, group: ReplicaGroup) -> RankStatus:
+    report = process.now()
     return RankStatus(
         replica=place.replica,
         stage=place.stage,
@@ -81,13 +87,13 @@ def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
         reason=report.reason,
         progress=report.progress,
         age_s=report.age_s,
-        deadline_s=DEADLINES_S.get(report.step),
-        memory_used_bytes=report.figures.memory_used_bytes,
+        deadline_s=deadline_of(report),
+        memory_used_bytes=report.figures.memory_by_gpu.get(place.gpu_uuid, report.figures.memory_used_bytes),
     )
 
 
 def _reports(group: ReplicaGroup) -> list[RankReport]:
-    return [rank.report for rank in group.ranks]
+    return [process.report for process in group.processes]
 
 
 def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
@@ -103,7 +109,7 @@ def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
         restarts=max(0, group.starts - 1),
         last_trouble=group.last_trouble,
         last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
-        last_log=getattr(group, "last_log", ()),
+        last_log=group.last_log,
         running=metrics.running,
         waiting=metrics.waiting,
         kv_cache_use=metrics.kv_cache_use,

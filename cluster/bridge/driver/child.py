@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from cluster.bridge.driver.event_writer import EventWriter
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
-from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import (
     ORDER,
     Alive,
@@ -33,6 +32,7 @@ from cluster.bridge.protocol import (
 from cluster.bridge.state.logs import remove_log
 from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
+from cluster.process_table import end_with_parent
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16

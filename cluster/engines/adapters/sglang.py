@@ -23,8 +23,8 @@ _FIRST = {  # first release that has an option
     "--attn-dp-size": "0.5.22",
 }
 _KEY_VARIABLE = "CLUSTERVIEW_SERVER_KEY"
-# Other users of a node can read a command line, but not another user's environment. There is no variable for the
-# option, so it is added to the arguments inside the process.
+# Other users of a node can read a command line, but not another user's environment. No variable sets this option,
+# so it is added to the arguments inside the process.
 _WITH_KEY = (
     "import os, runpy, sys; "
     f"sys.argv[1:] += ['--api-key', os.environ.pop('{_KEY_VARIABLE}')]; "
