@@ -22,6 +22,7 @@ from cluster.bridge.protocol import (
     Alive,
     CalibrateOrder,
     DeployOrder,
+    DescribeOrder,
     LogsOrder,
     PromptOrder,
     Reply,
@@ -116,6 +117,10 @@ class RaySession:
         """Measure what links and GPUs achieve, on GPUs that are free; takes up to a few minutes."""
         order_id, future = self._open_order()
         return self._send(order_id, encode(CalibrateOrder(order_id=order_id, title=self._title)), future)
+
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DescribeOrder(order_id=order_id, name=name)), future)
 
     def close(self) -> None:
         with self._lock:

@@ -26,6 +26,8 @@ class Target(FrozenModel):
     simulate: str | None = None
     start: bool = True
     """Whether to start an embedded cluster that does not run yet."""
+    engine_pythons: dict[str, str] = {}
+    """Engine -> interpreter on the nodes that has it; one that is left out is in the nodes' own Python."""
 
 
 class DeployOrder(FrozenModel):
@@ -77,8 +79,17 @@ class CalibrateOrder(FrozenModel):
     """Of the cluster, as the session calls it."""
 
 
+class DescribeOrder(FrozenModel):
+    """Read the order of a running deployment; the reply's result is a DeploymentSpec."""
+
+    kind: Literal["describe"] = "describe"
+    order_id: int
+    name: str
+
+
 Order = Annotated[
-    DeployOrder | StopOrder | PromptOrder | LogsOrder | CalibrateOrder, Field(discriminator="kind")
+    DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
+    Field(discriminator="kind"),
 ]
 
 
@@ -97,7 +108,7 @@ class Reply(FrozenModel):
     kind: Literal["reply"] = "reply"
     order_id: int
     failure: Failure | None = None
-    result: LogPage | Calibration | None = None
+    result: LogPage | DeploymentSpec | Calibration | None = None
     """What was asked for, of an order that asks."""
 
 

@@ -33,6 +33,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def index_number(text: str) -> int:
+    """A number that counts from 0, such as a rank's."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ArgumentTypeError(f"{_shown(text)} is not a number that counts from 0")
+    return int(text)
+
+
 def port_number(text: str) -> int:
     """A TCP port that a service can be given: 1 to 65535."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
@@ -90,6 +97,20 @@ def host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", text):
         raise ArgumentTypeError(f"{_shown(text)} is not a host name; omit the scheme, port and brackets")
     return text.lower()
+
+
+def interpreter_path(text: str) -> str:
+    """The path of a Python interpreter, the same on every node."""
+    if not is_interpreter_path(text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} is not the absolute path of an interpreter; write it like /opt/engine/bin/python"
+        )
+    return text
+
+
+def is_interpreter_path(text: str) -> bool:
+    """Return whether a text can be the path of an interpreter on any node: absolute, printable, a file's."""
+    return text.startswith("/") and text.isprintable() and len(text) <= 4096 and not text.endswith("/")
 
 
 def version_text(text: str) -> str:

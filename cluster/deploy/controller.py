@@ -74,6 +74,10 @@ class Controller:
         """Drain, free every GPU, and end this actor."""
         self._stopping.set()
 
+    def order(self) -> DeploymentSpec:
+        """Return the order that this controller carries out."""
+        return self._spec
+
     def log(self, replica: int, member: int, first: int, most: int) -> LogPage:
         """Return lines of the server of one member (node) of a replica; first -20 means the last 20.
 

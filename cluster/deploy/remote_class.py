@@ -18,7 +18,7 @@ def remote_class(ray: Any, actor: type, concurrency_groups: tuple[tuple[str, int
     remote = ray.remote(**groups)(actor) if concurrency_groups else ray.remote(actor)
     # A private attribute: without it the export has a random key, which costs memory but works.
     with contextlib.suppress(AttributeError, ImportError, TypeError):
-        from ray._raylet import PythonFunctionDescriptor
+        from ray._raylet import PythonFunctionDescriptor  # type: ignore[attr-defined]
 
         described = remote.__ray_metadata__.actor_creation_function_descriptor
         remote.__ray_metadata__.actor_creation_function_descriptor = PythonFunctionDescriptor(

@@ -14,6 +14,8 @@ from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.engines.adapter import EngineMetrics
+from cluster.engines.startup import of_replica
+from cluster.planner.layout import Layout
 
 
 def status_of(
@@ -27,7 +29,7 @@ def status_of(
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
     traffic: Mapping[int, Any] = getattr(router, "traffic", {})
-    replicas = tuple(_replica_status(group, traffic.get(group.replica)) for group in groups)
+    replicas = tuple(_replica_status(group, traffic.get(group.replica), spec.layout) for group in groups)
     return DeploymentStatus(
         name=spec.name,
         model=spec.model.name,
@@ -48,6 +50,7 @@ def status_of(
         simulated=spec.simulated,
         scale=spec.model.scale,
         engine=spec.engine,
+        is_server=spec.server is not None,
         weights=spec.model.weights,
         remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
@@ -96,8 +99,9 @@ def _reports(group: ReplicaGroup) -> list[RankReport]:
     return [process.report for process in group.processes]
 
 
-def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
+def _replica_status(group: ReplicaGroup, traffic: Any, layout: Layout) -> ReplicaStatus:
     reports = _reports(group)
+    facts = facts_of(reports)
     figures = reports[0].figures
     metrics = figures.metrics or EngineMetrics()
     return ReplicaStatus(
@@ -115,7 +119,7 @@ def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
         kv_cache_use=metrics.kv_cache_use,
         prefix_hit_rate=hit_rate(metrics),
         proven_age_s=figures.proven_age_s,
-        startup=facts_of(reports),
+        startup=None if facts is None else of_replica(facts, layout.attention_ranks),
     )
 
 

@@ -58,7 +58,7 @@ class LogNews:
     """Why a restart cannot help: an option, a package or a model that this engine does not take.
 
     It counts when the process ends before it has served: an engine may survive an error that it logs, and
-    text of requests can get into the log of one that serves.
+    once it serves, the words of requests can get into its log.
     """
 
 

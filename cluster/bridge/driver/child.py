@@ -22,6 +22,7 @@ from cluster.bridge.protocol import (
     Alive,
     CalibrateOrder,
     DeployOrder,
+    DescribeOrder,
     LogsOrder,
     Order,
     Reply,
@@ -32,6 +33,7 @@ from cluster.bridge.protocol import (
 from cluster.bridge.state.logs import remove_log
 from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
+from cluster.deploy.spec import DeploymentSpec
 from cluster.process_table import end_with_parent
 from cluster.streams import print_to_log
 
@@ -94,10 +96,12 @@ def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Futu
     writer.send(reply)
 
 
-def _result_of(order: Order, place: RayPlace) -> LogPage | Calibration | None:
+def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | Calibration | None:
     """Carry an order out; returns what it asks for."""
     if isinstance(order, LogsOrder):
         return place.logs(order.name, order.replica, order.member, order.first, order.most)
+    if isinstance(order, DescribeOrder):
+        return place.describe(order.name)
     if isinstance(order, CalibrateOrder):
         return place.calibrate(order.title)
     if isinstance(order, DeployOrder):

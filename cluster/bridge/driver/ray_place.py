@@ -15,7 +15,7 @@ from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
-from cluster.bridge.driver.read_log import read_log
+from cluster.bridge.driver.read_controller import read_log, read_order
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -33,7 +33,8 @@ from cluster.calibration.result import Calibration
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.order_check import check_order
-from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
+from cluster.deploy.preflight import NodeVerdict, checked_spec
+from cluster.deploy.preflight_questions import needs_of
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
@@ -85,7 +86,7 @@ class RayPlace:
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
         self._send_progress("joining the cluster", None)
         self._ray = enter(address, ship_package=ship_package)
-        self._discovery = Discovery(self._ray)
+        self._discovery = Discovery(self._ray, self._target.engine_pythons)
         self._deployments = Deployments(self._ray, self._send)
         self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
@@ -190,6 +191,10 @@ class RayPlace:
     def calibrate(self, title: str) -> Calibration:
         """Measure the GPUs that are free now."""
         return calibrate(self._ray, self.look(), title, lambda text: self._send_progress(text, None))
+
+    def describe(self, name: str) -> DeploymentSpec:
+        assert self._deployments is not None
+        return read_order(name, self._deployments.controller(name))
 
     def leave(self) -> None:
         if self._ray is not None:

@@ -30,7 +30,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 def test_the_app_dry_run_and_deploy_share_their_options() -> None:
     assert options_of(build_parser()) >= SHARED
     assert options_of(verbs()["deploy"]) >= SHARED
-    assert set(verbs()) >= {"deploy", "status", "stop", "load", "snapshot", "doctor"}
+    assert set(verbs()) >= {"deploy", "status", "logs", "stop", "load", "report", "snapshot", "doctor"}
     assert all(isinstance(verb, OneLineParser) for verb in verbs().values())
 
 
@@ -67,7 +67,6 @@ def test_a_request_from_options() -> None:
     assert (request.objective, request.engine, request.concurrency) == ("latency", "sglang", 7)
     assert request.engine_asked and not request_from(parse_arguments([])).engine_asked
     assert request_from(parse_arguments([])).engine == "vllm"
-    assert request_from(parse_arguments([]), "builtin").engine == "builtin"
 
 
 def test_dtype_changes_the_model() -> None:
