@@ -21,6 +21,7 @@ from cluster.bridge.protocol import (
     ANSWER,
     Alive,
     DeployOrder,
+    DescribeOrder,
     LogsOrder,
     PromptOrder,
     Reply,
@@ -109,6 +110,10 @@ class RaySession:
             order_id=order_id, name=name, replica=replica, member=member, first=first, most=most
         )
         return self._send(order_id, encode(order), future)
+
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DescribeOrder(order_id=order_id, name=name)), future)
 
     def close(self) -> None:
         with self._lock:

@@ -55,6 +55,10 @@ class FileSession:
         """Refuse."""
         return _refused()
 
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        """Refuse."""
+        return _refused()
+
     def close(self) -> None:
         """Nothing was started."""
 

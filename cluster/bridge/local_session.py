@@ -125,6 +125,10 @@ class LocalSession:
             return _nothing_deployed()
         return self._ray.logs(name, replica, member, first, most)
 
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        """Read the order of a deployment of the local Ray."""
+        return self._ray.describe(name) if self._ray is not None else _nothing_deployed()
+
     def close(self) -> None:
         """End the probe and leave Ray; deployments stay."""
         with self._lock:

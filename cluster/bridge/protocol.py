@@ -67,7 +67,17 @@ class LogsOrder(FrozenModel):
     most: int = 1000
 
 
-Order = Annotated[DeployOrder | StopOrder | PromptOrder | LogsOrder, Field(discriminator="kind")]
+class DescribeOrder(FrozenModel):
+    """Read the order of a running deployment; the reply's result is a DeploymentSpec."""
+
+    kind: Literal["describe"] = "describe"
+    order_id: int
+    name: str
+
+
+Order = Annotated[
+    DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder, Field(discriminator="kind")
+]
 
 
 class Failure(FrozenModel):
@@ -85,7 +95,7 @@ class Reply(FrozenModel):
     kind: Literal["reply"] = "reply"
     order_id: int
     failure: Failure | None = None
-    result: LogPage | None = None
+    result: LogPage | DeploymentSpec | None = None
     """What was asked for, of an order that asks."""
 
 

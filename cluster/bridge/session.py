@@ -47,5 +47,8 @@ class Session(Protocol):
         empty where nothing was written since; its note says why where nothing ever will be.
         """
 
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        """Read the order that a running deployment carries out."""
+
     def close(self) -> None:
         """End what this session started, except deployments. Safe to call twice."""

@@ -33,6 +33,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def index_number(text: str) -> int:
+    """A number that counts from 0, such as a rank's."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ArgumentTypeError(f"{_shown(text)} is not a number that counts from 0")
+    return int(text)
+
+
 def port_number(text: str) -> int:
     """A TCP port that a service can be given: 1 to 65535."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:

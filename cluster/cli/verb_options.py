@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from cluster.cli.load_options import load_options
 from cluster.cli.option_types import (
     host_name,
+    index_number,
     port_number,
+    positive_int,
     short_name,
     some_text,
 )
@@ -80,6 +83,35 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _logs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=short_name, help="name of the deployment")
+    parser.add_argument(
+        "--replica", type=index_number, default=None, metavar="N", help="only this replica (default: all)"
+    )
+    parser.add_argument(
+        "--rank",
+        type=index_number,
+        default=None,
+        metavar="N",
+        help="only the server that runs this rank of the replica (default replica: 0)",
+    )
+    parser.add_argument(
+        "--node", type=some_text, default=None, metavar="NAME", help="only the servers on this node"
+    )
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=positive_int,
+        default=100,
+        metavar="N",
+        help="lines to print from the end of each log (default: 100)",
+    )
+    parser.add_argument(
+        "-f", "--follow", action="store_true", default=False, help="print new lines until the deployment ends"
+    )
+    add_source(parser)
+
+
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
@@ -94,14 +126,18 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",
     "status": "show deployments, ranks and throughput",
+    "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
+    "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
 VERB_OPTIONS = {
     "deploy": _deploy_options,
     "status": _status_options,
+    "logs": _logs_options,
     "stop": _stop_options,
+    "load": load_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }

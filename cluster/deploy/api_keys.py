@@ -26,12 +26,19 @@ def hashed_keys(
 
     Empty when no key is given anywhere. BadInput says which source holds no usable key, never the key.
     """
+    return tuple(dict.fromkeys(hash_key(key) for key in given_keys(keys, file, environment)))
+
+
+def given_keys(
+    keys: Sequence[str] = (), file: str | None = None, environment: Mapping[str, str] = os.environ
+) -> list[str]:
+    """Return the keys themselves, from the same sources as `hashed_keys`: a client has to send one."""
     found = [_checked(key, "--api-key") for key in keys]
     if file is not None:
         found += _keys_in(Path(file).expanduser())
     if not found and API_KEY_VARIABLE in environment:
         found = [_checked(environment[API_KEY_VARIABLE], API_KEY_VARIABLE)]
-    return tuple(dict.fromkeys(hash_key(key) for key in found))
+    return found
 
 
 def _keys_in(path: Path) -> list[str]:

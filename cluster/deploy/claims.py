@@ -1,8 +1,8 @@
 """Claim exactly the GPUs of a plan.
 
 Ray hands out GPUs by number of its own choosing, and only a process already placed can tell which it got. So
-one-GPU placement groups are opened on the node, each with a rank's process in it, until the wanted GPUs are
-among them; the others are given back. The processes stay: they become the ranks.
+one-GPU placement groups are opened on the node, each with a process in it, until the wanted GPUs are among
+them; the others are given back. The processes stay: they become the ranks, or one of them a node's agent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cluster.deploy.names import GROUP_PREFIX, group_prefix
 from cluster.deploy.stuck import StuckWatch, Suspicion
@@ -21,12 +21,11 @@ _LOOK_S = 0.2
 _COMING_FREE_S = 15.0
 _UNPLACED_S = 10.0
 _NODE_ID_LABEL = "ray.io/node-id"
-RANK_TITLE = "ray::RankActor"
 
 
 @dataclass
 class Slot:
-    """A placement group of one GPU and the rank process in it."""
+    """A placement group of one GPU and the process in it, if any."""
 
     group: Any
     actor: Any
@@ -37,8 +36,15 @@ class Slot:
     watch: StuckWatch | None = None
 
 
-MakeActor = Callable[[Any], Any]
-"""Makes a rank actor in a placement group."""
+class MakesActors(Protocol):
+    """What makes the processes of slots."""
+
+    @property
+    def title(self) -> str:
+        """How the command line of such a process starts."""
+
+    def make(self, ray: Any, group: Any) -> Any:
+        """Return an actor in a placement group of one GPU."""
 
 
 def slots_to_open(wanted: Collection[int], held: Collection[int], num_free: int) -> int:
@@ -56,13 +62,13 @@ class NodeClaim:
         deployment: str,
         node_id: str,
         node_name: str,
-        make_actor: MakeActor,
+        kind: MakesActors,
         *,
         is_called_off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ray, self._deployment = ray, deployment
         self._node_id, self._node_name = node_id, node_name
-        self._make_actor, self._is_called_off = make_actor, is_called_off
+        self._kind, self._is_called_off = kind, is_called_off
         self._slots: list[Slot] = []
 
     def take(self, wanted: Collection[int], deadline_s: float) -> dict[int, Slot]:
@@ -119,8 +125,8 @@ class NodeClaim:
             name=f"{group_prefix(self._deployment)}{self._node_name}/{secrets.token_hex(4)}",
             lifetime="detached",
         )
-        actor = self._make_actor(group)
-        watch = StuckWatch(self._ray, RANK_TITLE, Suspicion(hung_s=None))
+        actor = self._kind.make(self._ray, group)
+        watch = StuckWatch(self._ray, self._kind.title, Suspicion(hung_s=None))
         self._slots.append(Slot(group, actor, actor.where.remote(), time.monotonic(), watch=watch))
 
     def _hear(self) -> bool:

@@ -13,11 +13,11 @@ import threading
 import time
 from typing import Any
 
+from cluster.deploy.actor_kind import actor_kind
 from cluster.deploy.claims import NodeClaim, groups_of, remove_groups
 from cluster.deploy.lifecycle import Action, deployment_state, next_action
+from cluster.deploy.log_page import LogPage
 from cluster.deploy.own_pause import OwnPause
-from cluster.deploy.rank_actor import CONCURRENCY, RankActor
-from cluster.deploy.rank_report import REPORTS
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router_link import RouterLink
@@ -25,7 +25,7 @@ from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import Poster, read_status
 from cluster.deploy.status_of import status_of
-from cluster.errors import ClusterviewError
+from cluster.errors import BadInput, ClusterviewError
 
 _CLAIM_S = 60.0
 _BUSY_LOOK_S = 0.2
@@ -34,6 +34,8 @@ _FAILED_LOOK_PAUSE_S = 2.0
 _MOST_FAILED_LOOKS = 5
 _DRAIN_S = 10.0
 _ORDERLY_S = 3.0
+_SERVERS_END_S = 20.0
+"""A server may take its patience to end, and its guard a few seconds to end the rest."""
 _FREE_S = 20.0
 
 
@@ -44,9 +46,7 @@ class Controller:
         import ray
 
         self._ray, self._spec = ray, spec
-        self._groups = [
-            ReplicaGroup(ray, spec, number, self._make_rank) for number in range(spec.layout.num_replicas)
-        ]
+        self._groups = [ReplicaGroup(ray, spec, number) for number in range(spec.layout.num_replicas)]
         self._router = RouterLink(ray, spec)
         self._failure: str | None = None
         self._stopping = threading.Event()
@@ -74,6 +74,19 @@ class Controller:
         """Drain, free every GPU, and end this actor."""
         self._stopping.set()
 
+    def order(self) -> DeploymentSpec:
+        """Return the order that this controller carries out."""
+        return self._spec
+
+    def log(self, replica: int, member: int, first: int, most: int) -> LogPage:
+        """Return lines of the server of one member (node) of a replica; first -20 means the last 20.
+
+        Of a server that has ended, its last lines. Raises BadInput for a replica or a member there is not.
+        """
+        if not 0 <= replica < len(self._groups):
+            raise BadInput(f"there is no replica {replica}", f"Choose one from 0 to {len(self._groups) - 1}")
+        return self._groups[replica].log(member, first, most)
+
     def router(self) -> Any:
         """Return the router's actor; None if there is none."""
         return self._router.actor
@@ -86,12 +99,12 @@ class Controller:
             return DeploymentState.STARTING, trouble
         if state is DeploymentState.STARTING and not self._claimed:
             return state, "claiming its GPUs"
-        trouble = self._silent_rank() or self._silent_raylet()
+        trouble = self._silent_process() or self._silent_raylet()
         if state is DeploymentState.READY and trouble:
             return DeploymentState.DEGRADED, trouble
         return state, reason
 
-    def _silent_rank(self) -> str:
+    def _silent_process(self) -> str:
         for group in self._groups:
             if silence := group.silence():
                 return f"replica {group.replica}: {silence}"
@@ -131,27 +144,15 @@ class Controller:
                 self._spec.name,
                 node_id,
                 places[0].node_name,
-                self._make_rank,
+                actor_kind(self._spec),
                 is_called_off=self._stopping.is_set,
             )
             slots = claim.take([place.gpu_index for place in places], until_s - time.monotonic())
             with self._lock:
-                for held in (rank for group in self._groups for rank in group.ranks):
-                    if held.place.node_id == node_id:
-                        held.slot = slots[held.place.gpu_index]
+                for process in (process for group in self._groups for process in group.processes):
+                    if process.node_id == node_id:
+                        process.take(self._ray, slots)
         self._claimed = True
-
-    def _make_rank(self, group: Any) -> Any:
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        actor = self._ray.remote(concurrency_groups={REPORTS: 1})(RankActor).options(
-            num_cpus=0,
-            num_gpus=1,
-            max_restarts=0,
-            max_concurrency=CONCURRENCY,
-            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0),
-        )
-        return actor.remote()
 
     def _look_safely(self) -> float:
         """Check the deployment; an occasional failed call to Ray does not end a serving deployment."""
@@ -194,8 +195,8 @@ class Controller:
         """Do not count others as silent for the time that this process itself was paused."""
         with self._lock:
             for group in self._groups:
-                for rank in group.ranks:
-                    rank.asked_at_s += paused_s
+                for process in group.processes:
+                    process.asked_at_s += paused_s
         self._router.forgive(paused_s)
 
     def _fail(self, reason: str) -> None:
@@ -224,7 +225,7 @@ class Controller:
         self._ray.kill(myself, no_restart=True)
 
     def _await_orderly_end(self) -> None:
-        until_s = time.monotonic() + _ORDERLY_S
+        until_s = time.monotonic() + (_ORDERLY_S if self._spec.server is None else _SERVERS_END_S)
         while time.monotonic() < until_s:
             with self._lock:
                 views = [group.look() for group in self._groups]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cluster.deploy.rank_report import DEADLINES_S, RankReport, RankStep
+from cluster.deploy.rank_report import RankReport, RankStep, deadline_of
 from cluster.deploy.status import DeploymentState
 
 MOST_RESTARTS = 5
@@ -32,6 +32,11 @@ class GroupView:
     """One replica's group as the controller observes it. No ranks: none were started."""
 
     ranks: tuple[RankReport, ...] = ()
+    """One per process: a rank, or all ranks of a node that one server runs."""
+    names: tuple[str, ...] = ()
+    """What messages call the processes; without any: 'rank 0', 'rank 1' ..."""
+    leader_speaks: bool = False
+    """Engine servers: only the leader knows when all members have loaded."""
     proven: bool = False
     proving: bool = False
     told_to_meet: bool = False
@@ -64,7 +69,7 @@ def next_action(group: GroupView) -> Decision:
         return Decision(Action.GIVE_UP if last else Action.RESTART, reason)
     if _all_in(group, RankStep.STARTED) and not group.told_to_meet:
         return Decision(Action.MEET)
-    if _all_in(group, RankStep.LOADED) and not group.told_to_warm_up:
+    if _has_loaded(group) and not group.told_to_warm_up:
         return Decision(Action.WARM_UP)
     if _all_in(group, RankStep.RUNNING) and not group.proven and not group.proving:
         return Decision(Action.PROVE)
@@ -75,6 +80,10 @@ def _all_in(group: GroupView, step: RankStep) -> bool:
     return all(rank.step is step for rank in group.ranks)
 
 
+def _has_loaded(group: GroupView) -> bool:
+    return group.ranks[0].step is RankStep.RUNNING if group.leader_speaks else _all_in(group, RankStep.LOADED)
+
+
 def _trouble(group: GroupView) -> tuple[RankReport, str] | None:
     """Return the rank that ended the group and why: the cause, not the ranks that failed with it."""
     failed = [
@@ -83,12 +92,17 @@ def _trouble(group: GroupView) -> tuple[RankReport, str] | None:
     if failed:
         # The rank that failed first is the cause; the others noticed.
         number, rank = max(failed, key=lambda pair: (pair[1].permanent, pair[1].age_s))
-        return rank, f"rank {number}: {rank.reason or 'ended'}"
+        return rank, f"{_name(group, number)}: {rank.reason or 'ended'}"
     for number, rank in enumerate(group.ranks):
-        deadline_s = DEADLINES_S.get(rank.step)
+        deadline_s = deadline_of(rank)
         if deadline_s is not None and rank.age_s > deadline_s:
-            return rank, f"rank {number}: {rank.step} for more than {deadline_s:.0f} s {rank.reason}".rstrip()
+            words = f"{rank.step} for more than {deadline_s:.0f} s {rank.reason}".rstrip()
+            return rank, f"{_name(group, number)}: {words}"
     return None
+
+
+def _name(group: GroupView, number: int) -> str:
+    return group.names[number] if group.names else f"rank {number}"
 
 
 def pause_s(restarts: int) -> float:

@@ -23,16 +23,20 @@ def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
 
 def news_of(group: ReplicaGroup, ready: bool, spec: DeploymentSpec) -> ReplicaNews:
     """Return the report on a replica; `ready`: requests may go there."""
-    report = group.ranks[0].report
-    states = tuple(str(shown_state(rank.report.step, proven=group.proven)) for rank in group.ranks)
+    figures = group.lead.report.figures
+    states = tuple(
+        str(shown_state(process.report.step, proven=group.proven))
+        for process in group.processes
+        for _ in process.places
+    )
     return ReplicaNews(
         replica=group.replica,
         start=group.starts,
         leader=group.leader,
         ready=ready,
-        stats=_stats(report.figures, states, spec.max_num_seqs),
-        endpoint=report.endpoint,
-        api_key=getattr(group, "api_key", None),
+        stats=_stats(figures, states, spec.max_num_seqs),
+        endpoint=group.endpoint,
+        api_key=group.api_key,
         draining=bool(getattr(group, "draining", False)),
     )
 

@@ -56,8 +56,9 @@ class RankActor:
         """Return the node and the GPU indices that Ray gave this process."""
         return self._node_id, self._gpu_indices
 
-    def become(self, spec: DeploymentSpec, place: RankPlace) -> None:
-        """Start as the rank at `place`."""
+    def become(self, spec: DeploymentSpec, places: tuple[RankPlace, ...]) -> None:
+        """Start as the rank at the only one of `places`."""
+        (place,) = places
         threading.Thread(target=self._live, args=(spec, place), name="rank", daemon=True).start()
 
     def open_meeting(self) -> str:

@@ -97,3 +97,10 @@ class RankReport:
     """Base URL of an engine process that takes requests (the leader's)."""
     log_tail: tuple[str, ...] = ()
     """Last lines of a failed engine process, cleaned."""
+    deadline_s: float | None = None
+    """Seconds in this step after which it is given up, where that differs from DEADLINES_S."""
+
+
+def deadline_of(report: RankReport) -> float | None:
+    """Return the seconds in its step after which a process is given up; None: no limit."""
+    return DEADLINES_S.get(report.step) if report.deadline_s is None else report.deadline_s

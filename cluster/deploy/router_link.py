@@ -11,6 +11,7 @@ from typing import Any
 from cluster.deploy.lifecycle import STEADY_S, pause_s
 from cluster.deploy.listen_address import shown_host
 from cluster.deploy.news_of import news_of, serving_replicas
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.replica_group import ReplicaGroup, process_ended
 from cluster.deploy.replica_news import ReplicaNews
 from cluster.deploy.router.traffic import TrafficFigures
@@ -53,7 +54,7 @@ class RouterLink:
 
         context = self._ray.get_runtime_context()
         strategy = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-        options = self._ray.remote(RouterActor).options(
+        options = remote_class(self._ray, RouterActor).options(
             num_cpus=0, num_gpus=0, max_concurrency=_CONCURRENT_CALLS, scheduling_strategy=strategy
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)

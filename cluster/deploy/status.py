@@ -152,6 +152,8 @@ class DeploymentStatus(FromAnyVersion):
     simulated: bool = False
     scale: CleanStr | None = None
     engine: EngineInUse | None = None
+    is_server: bool = False
+    """The engine runs as processes of its own, with logs and metrics, instead of inside the rank actors."""
     weights: Literal["checkpoint", "dummy"] | None = None
     """Read from a checkpoint, or made up; None while the controller has not answered."""
     remarks: tuple[CleanStr, ...] = ()

@@ -6,13 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.deploy.held_process import HeldProcess
 from cluster.deploy.measured import facts_of, measured_of
-from cluster.deploy.rank_report import DEADLINES_S, EngineFigures, RankReport, shown_state
-from cluster.deploy.replica_group import HeldRank, ReplicaGroup
+from cluster.deploy.rank_report import EngineFigures, RankReport, deadline_of, shown_state
+from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router_link import RouterLink
-from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.engines.adapter import EngineMetrics
+from cluster.engines.startup import of_replica
+from cluster.planner.layout import Layout
 
 
 def status_of(
@@ -26,7 +29,7 @@ def status_of(
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
     traffic: Mapping[int, Any] = getattr(router, "traffic", {})
-    replicas = tuple(_replica_status(group, traffic.get(group.replica)) for group in groups)
+    replicas = tuple(_replica_status(group, traffic.get(group.replica), spec.layout) for group in groups)
     return DeploymentStatus(
         name=spec.name,
         model=spec.model.name,
@@ -36,12 +39,18 @@ def status_of(
         reason=reason,
         age_s=age_s,
         endpoint=router.endpoint,
-        ranks=tuple(_rank_status(rank, group) for group in groups for rank in group.ranks),
+        ranks=tuple(
+            _rank_status(place, process, group)
+            for group in groups
+            for process in group.processes
+            for place in process.places
+        ),
         replicas=replicas,
         tokens_per_s=sum(replica.tokens_per_s for replica in replicas),
         simulated=spec.simulated,
         scale=spec.model.scale,
         engine=spec.engine,
+        is_server=spec.server is not None,
         weights=spec.model.weights,
         remarks=(*spec.remarks, *other_port(spec.router_port, router.endpoint)),
         predicted_tokens_per_s=spec.predicted_tokens_per_s,
@@ -67,8 +76,8 @@ def other_port(asked: int, endpoint: str | None) -> tuple[str, ...]:
     return (f"port {asked} was taken: the router listens on {endpoint.rpartition(':')[2]}",)
 
 
-def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
-    place, report = rank.place, rank.now()
+def _rank_status(place: RankPlace, process: HeldProcess, group: ReplicaGroup) -> RankStatus:
+    report = process.now()
     return RankStatus(
         replica=place.replica,
         stage=place.stage,
@@ -81,17 +90,18 @@ def _rank_status(rank: HeldRank, group: ReplicaGroup) -> RankStatus:
         reason=report.reason,
         progress=report.progress,
         age_s=report.age_s,
-        deadline_s=DEADLINES_S.get(report.step),
-        memory_used_bytes=report.figures.memory_used_bytes,
+        deadline_s=deadline_of(report),
+        memory_used_bytes=report.figures.memory_by_gpu.get(place.gpu_uuid, report.figures.memory_used_bytes),
     )
 
 
 def _reports(group: ReplicaGroup) -> list[RankReport]:
-    return [rank.report for rank in group.ranks]
+    return [process.report for process in group.processes]
 
 
-def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
+def _replica_status(group: ReplicaGroup, traffic: Any, layout: Layout) -> ReplicaStatus:
     reports = _reports(group)
+    facts = facts_of(reports)
     figures = reports[0].figures
     metrics = figures.metrics or EngineMetrics()
     return ReplicaStatus(
@@ -103,13 +113,13 @@ def _replica_status(group: ReplicaGroup, traffic: Any) -> ReplicaStatus:
         restarts=max(0, group.starts - 1),
         last_trouble=group.last_trouble,
         last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
-        last_log=getattr(group, "last_log", ()),
+        last_log=group.last_log,
         running=metrics.running,
         waiting=metrics.waiting,
         kv_cache_use=metrics.kv_cache_use,
         prefix_hit_rate=hit_rate(metrics),
         proven_age_s=figures.proven_age_s,
-        startup=facts_of(reports),
+        startup=None if facts is None else of_replica(facts, layout.attention_ranks),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -224,6 +225,6 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
         return "the connection was closed before the answer was complete"
     cause = getattr(error, "os_error", None) or error
-    return clean(
-        (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).lower(), _LONGEST_REASON
-    )
+    number = getattr(cause, "errno", None)
+    text = os.strerror(number) if isinstance(number, int) and number > 0 else str(cause)
+    return clean(text.lower() or type(cause).__name__, _LONGEST_REASON)

@@ -41,7 +41,8 @@ def spread_of(values: Sequence[float], percents: Sequence[float] = ()) -> Spread
         return None
     ascending = sorted(values)
     p50, p90, p99 = (percentile(ascending, percent) for percent in (50, 90, 99))
-    more = {f"p{percent:g}": percentile(ascending, percent) for percent in percents}
+    others = [percent for percent in percents if percent not in (50, 90, 99)]
+    more = {f"p{percent:g}": percentile(ascending, percent) for percent in others}
     return Spread(
         count=len(ascending),
         mean=math.fsum(ascending) / len(ascending),

@@ -8,21 +8,22 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster.frozen import FromAnyVersion
+from cluster.load.defaults import BURSTINESS, INPUT_TOKENS, NUM_PROMPTS, OUTPUT_TOKENS
 
 
 class LoadMix(FromAnyVersion):
     """How many requests, how long, and when they are sent."""
 
-    num_prompts: Annotated[int, Field(ge=1)] = 100
+    num_prompts: Annotated[int, Field(ge=1)] = NUM_PROMPTS
     request_rate: Annotated[float, Field(gt=0)] | None = None
     """Requests per second; None: all at once, as many in flight as max_concurrency allows."""
-    burstiness: Annotated[float, Field(gt=0)] = 1.0
+    burstiness: Annotated[float, Field(gt=0)] = BURSTINESS
     """Shape of the gamma distribution of the intervals: 1 is a Poisson process, less comes in bursts."""
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most requests in flight; None: no limit."""
-    random_input_len: Annotated[int, Field(ge=0)] = 1024
+    random_input_len: Annotated[int, Field(ge=0)] = INPUT_TOKENS
     """Tokens of a prompt, besides the shared prefix."""
-    random_output_len: Annotated[int, Field(ge=1)] = 128
+    random_output_len: Annotated[int, Field(ge=1)] = OUTPUT_TOKENS
     random_range_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Lengths are drawn evenly from length x (1 - ratio) to length x (1 + ratio)."""
     random_prefix_len: Annotated[int, Field(ge=0)] = 0

@@ -89,7 +89,7 @@ class LoadResult(FromAnyVersion):
     """Why there is no prediction."""
 
     def error_of(self, figure: Literal["throughput", "ttft", "tpot", "e2e"]) -> float | None:
-        """Return (predicted - measured) / measured of a mean; None where it has no meaning.
+        """Return measured / predicted - 1 of a mean; None where it has no meaning.
 
         A simulated cluster runs a small stand-in on the CPU, and the prediction is of the planned model.
         """
@@ -105,4 +105,5 @@ class LoadResult(FromAnyVersion):
         value, measured = pairs[figure]
         if value is None or not measured:
             return None
-        return (value if isinstance(value, float) else value.value) / measured - 1
+        planned = value if isinstance(value, float) else value.value
+        return measured / planned - 1 if planned else None

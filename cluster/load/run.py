@@ -32,7 +32,7 @@ class Now:
     failed: int
     in_flight: int
     tokens_per_s: float
-    """Over the last seconds."""
+    """Over the last seconds, a chunk of an answer counted as one token."""
     ttft_s: float | None
     tpot_s: float | None
     e2e_s: float | None
@@ -106,7 +106,7 @@ class LoadRun:
         """Return how far the test is."""
         done, (ttft_s, tpot_s, e2e_s) = len(self.answered), self._sums
         return Now(
-            elapsed_s=time.perf_counter() - self._began_s,
+            elapsed_s=time.perf_counter() - self._began_s if self._began_s else 0.0,
             wanted=self.mix.num_prompts,
             sent=self.sent,
             done=done,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.process_table import processes_with
 from cluster.bridge.state.records import ClusterRecord, read_record, read_records
 from cluster.cli.session_view import SessionView
+from cluster.process_table import processes_with
 from tests.cluster.probe.fake_library import build_fake_nvml
 from tests.ray.support import SPEC, START_S, processes_of, wait_until
 

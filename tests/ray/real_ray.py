@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from cluster.bridge.process_table import descendants, end_processes
+from cluster.process_table import descendants, end_processes
 from tests.ray.other_python import python_without
 from tests.ray.support import processes_of, wait_until
 

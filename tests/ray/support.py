@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.bridge.process_table import processes_titled
 from cluster.bridge.state.records import ClusterRecord
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.layout import Layout
+from cluster.process_table import processes_titled
 
 SPEC = "2x4xA100-80GB"
 ENGINE = EngineInUse(name="builtin", version="0.1.0", planned_for="vllm 0.14.0")

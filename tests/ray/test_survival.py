@@ -15,11 +15,11 @@ from typing import IO
 import pytest
 
 from cluster.bridge.open_session import open_session
-from cluster.bridge.process_table import processes_with
 from cluster.bridge.state.folder import state_path
 from cluster.bridge.state.logs import log_path
 from cluster.bridge.state.records import read_record, read_records
 from cluster.cli.session_view import SessionView
+from cluster.process_table import processes_with
 from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, pids_of_actor, processes_of, wait_until

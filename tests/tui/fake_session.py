@@ -65,6 +65,9 @@ class FakeSession:
             future.set_result(answer)
         return future
 
+    def describe(self, name: str) -> Future[DeploymentSpec]:
+        raise NotImplementedError
+
     def close(self) -> None:
         self.closed = True
 

@@ -6,19 +6,13 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from cluster.deploy.spec import FULL_SIZE
-from cluster.deploy.status import (
-    SERVING,
-    DeploymentState,
-    DeploymentStatus,
-    RankState,
-    ReplicaStatus,
-)
-from cluster.units import NOT_AVAILABLE
-from tui.format import age, fit, gib, rate
-from tui.glyphs import CROSS, OK, ROLE_PLANNED, TROUBLE
+from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus, RankState
+from tui.format import age
+from tui.glyphs import CROSS, OK, ROLE_PLANNED
 from tui.styles import Styles
+from tui.widgets.measured_text import measured_forms
 from tui.widgets.rank_text import ROW_WIDTH, rank_cells, rank_rows
+from tui.widgets.replica_rows import last_log_lines, replica_lines, server_lines, shortened
 
 _STATE_STYLE = {
     DeploymentState.STARTING: "accent",
@@ -29,37 +23,45 @@ _STATE_STYLE = {
     DeploymentState.FAILED: "bad",
 }
 
-_RATE_WORDS = {
-    False: (("measured", "predicted, full load"), ("measured", "predicted")),
-    True: (
-        ("measured, scaled model", "predicted, full load"),
-        ("measured, scaled model", "predicted"),
-        ("measured, scaled", "predicted"),
-    ),
-}
-"""Labels of the rates, of a full-size and of a scaled model; the longest that fits is used."""
-
 
 def deployment_lines(
     status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles, room: int = 1000
 ) -> list[Text]:
-    """Draw one deployment, with as much of its ranks as fits into `room` lines.
+    """Draw one deployment, with as much of its figures, log and ranks as fits into `room` lines.
 
     `used_bytes` is what NVML reads, by uuid of the GPU.
     """
-    lines = [title_line(status, styles), *_remarks(status, styles)]
-    if status.replicas or status.predicted_tokens_per_s is not None:
-        lines.extend(measured_lines(status, used_bytes, width, styles))
-    parts = [lines, _replica_lines(status, width, styles)]
-    forms = _rank_forms(status, width, styles)
-    for ranks, gap in ((forms[0], 1), *((form, 0) for form in forms)):
-        shown = [part for part in (*parts, ranks) if part]
-        if sum(map(len, shown)) + gap * (len(shown) - 1) <= room:
-            break
-    drawn = list(shown[0])
-    for part in shown[1:]:
+    head, replicas = (
+        [title_line(status, styles), *_remarks(status, styles)],
+        replica_lines(status, width, styles),
+    )
+    forms, ranks = _figure_forms(status, used_bytes, width, styles), _rank_forms(status, width, styles)
+    least = len(head) + len(forms[-1]) + len(replicas) + len(ranks[-1])
+    log = shortened(last_log_lines(status, styles), room - least)
+    for figures in forms:
+        # Two lines of figures belong to the head; a table stands by itself.
+        first = [head + figures] if figures is forms[-1] else [head, figures]
+        for rank_lines, gap in ((ranks[0], 1), *((form, 0) for form in ranks)):
+            shown = [part for part in (*first, log, replicas, rank_lines) if part]
+            if sum(map(len, shown)) + gap * (len(shown) - 1) <= room:
+                return _joined(shown, gap)
+    return _joined(shown, gap)
+
+
+def _joined(parts: list[list[Text]], gap: int) -> list[Text]:
+    drawn = list(parts[0])
+    for part in parts[1:]:
         drawn.extend([Text("", end="")] * gap + part)
     return drawn
+
+
+def _figure_forms(
+    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles
+) -> list[list[Text]]:
+    failed = status.is_server and status.state is DeploymentState.FAILED
+    if failed or (not status.replicas and status.predicted_tokens_per_s is None):
+        return [[]]
+    return measured_forms(status, used_bytes, width, styles)
 
 
 def _rank_forms(status: DeploymentStatus, width: int, styles: Styles) -> list[list[Text]]:
@@ -67,19 +69,13 @@ def _rank_forms(status: DeploymentStatus, width: int, styles: Styles) -> list[li
     if not status.ranks:
         return [[]]
     rows = [rank_rows(status, styles)] if width >= ROW_WIDTH else []
-    all_ready = all(rank.state is RankState.READY for rank in status.ranks)
-    cells = rank_cells(status, width, styles)
-    return [*rows, *([cells] if rows or not all_ready else []), *([[]] if all_ready else [])]
-
-
-def _replica_lines(status: DeploymentStatus, width: int, styles: Styles) -> list[Text]:
-    if not any(replica.ready for replica in status.replicas):
-        return []
-    columns = _replica_columns(width)
-    return [
-        _replica_heading(columns, styles),
-        *(replica_line(one, columns, styles) for one in status.replicas),
-    ]
+    if all(rank.state is RankState.READY for rank in status.ranks):
+        return [*rows, *([rank_cells(status, width, styles)] if rows else []), []]
+    if status.is_server:
+        # One line says where a server is, and its ranks with it; a failure stands in the head as well.
+        servers = server_lines(status, styles)
+        return [servers, []] if status.state is DeploymentState.FAILED else [servers]
+    return [*rows, rank_cells(status, width, styles)]
 
 
 def title_line(status: DeploymentStatus, styles: Styles) -> Text:
@@ -116,90 +112,3 @@ def _what_runs(status: DeploymentStatus, styles: Styles) -> Text:
     dummy = "DUMMY WEIGHTS " if status.weights == "dummy" else ""
     line = Text(dummy, styles.warning, no_wrap=True, end="")
     return line.append(f"engine {status.engine.text}", styles.muted)
-
-
-def _rate_line(status: DeploymentStatus, measured: str, after: str, predicted: str, styles: Styles) -> Text:
-    line = Text(f"{'rate':<9}", styles.muted, no_wrap=True, end="")
-    line.append(fit(measured, 12, "right"), styles.strong).append(f" {after}", styles.muted)
-    if status.predicted_tokens_per_s is not None:
-        band = status.predicted_tokens_per_s
-        line.append(f"   {rate(band.value)} ({rate(band.low)}–{rate(band.high)})", styles.plain)
-        line.append(f" {predicted}", styles.muted)
-    return line
-
-
-def measured_lines(
-    status: DeploymentStatus, used_bytes: Mapping[str, int], width: int, styles: Styles
-) -> list[Text]:
-    """Draw predicted and measured figures side by side: rate, and memory of the fullest GPU."""
-    scaled = status.simulated and status.scale not in (None, FULL_SIZE)
-    serves = any(replica.ready for replica in status.replicas)
-    measured = f"{rate(status.tokens_per_s)} tok/s" if serves else NOT_AVAILABLE
-    forms = (_rate_line(status, measured, *words, styles) for words in _RATE_WORDS[scaled])
-    rates = next((line for line in forms if line.cell_len <= width), None)
-    if rates is None:
-        rates = _rate_line(status, measured, *_RATE_WORDS[False][-1], styles)
-    lines = [rates]
-    pairs = [
-        (used_bytes[uuid], planned)
-        for uuid, planned in status.planned_bytes_by_gpu.items()
-        if uuid in used_bytes
-    ]
-    if pairs:
-        used, planned = max(pairs)
-        memory = Text(f"{'memory':<9}", styles.muted, no_wrap=True, end="")
-        memory.append(fit(f"{gib(used)} GiB", 12, "right"), styles.strong)
-        source = "simulated" if status.simulated else "measured"
-        memory.append(f" {source}, fullest GPU   ", styles.muted)
-        memory.append(f"{gib(planned)} GiB", styles.plain).append(" predicted", styles.muted)
-        lines.append(memory)
-    return lines
-
-
-_REPLICA_CELLS = 14
-_REPLICA_COLUMNS = (
-    ("requests", 10),
-    ("in flight", 11),
-    ("tok/s", 8),
-    ("all-reduces/token", 19),
-    ("% of time", 12),
-    ("restarts", 10),
-)
-
-
-def _replica_columns(width: int) -> dict[str, int]:
-    """Return the columns that fit a width, whole ones only."""
-    columns, used = {}, _REPLICA_CELLS
-    for name, cells in _REPLICA_COLUMNS:
-        used += cells
-        if used > width:
-            break
-        columns[name] = cells
-    return columns
-
-
-def _replica_heading(columns: Mapping[str, int], styles: Styles) -> Text:
-    line = Text(fit("replica", _REPLICA_CELLS), styles.muted, no_wrap=True, end="")
-    for name, cells in columns.items():
-        line.append(fit(name, cells, "right"))
-    return line
-
-
-def replica_line(replica: ReplicaStatus, columns: Mapping[str, int], styles: Styles) -> Text:
-    """Draw a replica: requests, rate, all-reduces per token and their share of the time."""
-    line = Text(no_wrap=True, end="")
-    line.append(fit(f"R{replica.replica}", 5), styles.replica(replica.replica))
-    word, style = (f"{OK} ready", styles.good) if replica.ready else (f"{TROUBLE} waiting", styles.warning)
-    line.append(fit(word, _REPLICA_CELLS - 5), style)
-    count, share = replica.all_reduces_per_token, replica.all_reduce_share
-    cells = (
-        f"{replica.requests_total:,}",
-        f"{replica.in_flight:,}",
-        rate(replica.tokens_per_s),
-        NOT_AVAILABLE if count is None else f"{count:,.0f}",
-        NOT_AVAILABLE if share is None else f"{share:.0%}",
-        f"{replica.restarts:,}",
-    )
-    for text, size in zip(cells, columns.values(), strict=False):
-        line.append(fit(text, size, "right"), styles.plain)
-    return line

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from cluster.bridge.driver.event_writer import EventWriter
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
-from cluster.bridge.process_table import end_with_parent
 from cluster.bridge.protocol import (
     ORDER,
     Alive,
     DeployOrder,
+    DescribeOrder,
     LogsOrder,
     Order,
     Reply,
@@ -31,6 +31,8 @@ from cluster.bridge.protocol import (
 )
 from cluster.bridge.state.logs import remove_log
 from cluster.deploy.log_page import LogPage
+from cluster.deploy.spec import DeploymentSpec
+from cluster.process_table import end_with_parent
 from cluster.streams import print_to_log
 
 _ORDERS_AT_ONCE = 16
@@ -92,10 +94,12 @@ def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Futu
     writer.send(reply)
 
 
-def _result_of(order: Order, place: RayPlace) -> LogPage | None:
+def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | None:
     """Carry an order out; returns what it asks for."""
     if isinstance(order, LogsOrder):
         return place.logs(order.name, order.replica, order.member, order.first, order.most)
+    if isinstance(order, DescribeOrder):
+        return place.describe(order.name)
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
     elif isinstance(order, StopOrder):

@@ -13,7 +13,7 @@ from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
-from cluster.bridge.driver.read_log import read_log
+from cluster.bridge.driver.read_controller import read_log, read_order
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -183,6 +183,10 @@ class RayPlace:
     def logs(self, name: str, replica: int, member: int, first: int, most: int) -> LogPage:
         assert self._deployments is not None
         return read_log(name, self._deployments.controller(name), replica, member, first, most)
+
+    def describe(self, name: str) -> DeploymentSpec:
+        assert self._deployments is not None
+        return read_order(name, self._deployments.controller(name))
 
     def leave(self) -> None:
         if self._ray is not None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.bridge.process_table import end_descendants
 from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, remove_temp_dir
 from cluster.inventory import Cluster as Inventory
+from cluster.process_table import end_descendants
 
 NAME_LABEL = "clusterview.io/node"
 GPU_TYPE_LABEL = "clusterview.io/simulated-gpu"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from cluster.bridge.process_table import adopt_orphans, end_with_parent
+from cluster.process_table import adopt_orphans, end_with_parent
 
 _STOPPED_FOR_S = 1.0
 _MOST_STOPS = 3

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from cluster.bridge.keeper.clients import KeeperClients
 from cluster.bridge.keeper.embedded import EmbeddedCluster
-from cluster.bridge.process_table import reap_orphans
 from cluster.bridge.state.losses import note_deployments
 from cluster.deploy.names import CONTROLLER_PREFIX
+from cluster.process_table import reap_orphans
 
 UNWANTED = "no session is waiting for it"
 

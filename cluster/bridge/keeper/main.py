@@ -30,7 +30,6 @@ from cluster.bridge.keeper.embedded import (
 from cluster.bridge.keeper.guard import await_guarded, start_guarded
 from cluster.bridge.keeper.in_use import UNWANTED, HeadEnded, wait_until_unneeded, watch_start
 from cluster.bridge.keeper.reviver import Reviver
-from cluster.bridge.process_table import end_descendants
 from cluster.bridge.state.logs import log_path, open_keeper_log, remove_log
 from cluster.bridge.state.losses import deployments_on, note_loss
 from cluster.bridge.state.records import (
@@ -44,6 +43,7 @@ from cluster.bridge.state.records import (
 from cluster.bridge.state.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import ClusterviewError, system_failed
+from cluster.process_table import end_descendants
 from cluster.streams import print_to_log
 
 _LOCK_TRIES = 10

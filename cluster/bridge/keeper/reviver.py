@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.bridge.process_table import descendants
 from cluster.deploy.process_state import ProcessState, end_process, examine, state_of
 from cluster.deploy.raylet_watch import speaks_grpc
+from cluster.process_table import descendants
 
 _LOOK_S = 1.0
 _STOPPED_S = 2.0

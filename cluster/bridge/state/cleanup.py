@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cluster.bridge.process_table import descendants, end_all, processes_titled, processes_with
 from cluster.bridge.state.temp_dir import TEMP_DIR_VARIABLE, TEMP_PREFIX, is_our_temp_dir, remove_temp_dir
+from cluster.process_table import descendants, end_all, processes_titled, processes_with
 
 
 def clean_up(temp_dir: str) -> None:

@@ -8,7 +8,6 @@ import re
 import secrets
 from pathlib import Path
 
-from cluster.bridge.process_table import process_exists
 from cluster.bridge.state.folder import (
     create_marked,
     existing_state_dir,
@@ -19,6 +18,7 @@ from cluster.bridge.state.folder import (
     state_path,
 )
 from cluster.errors import SystemFailed
+from cluster.process_table import process_exists
 
 _MARK = b"clusterview log 1\n"
 _SESSION_LOG = re.compile(r"bridge-([0-9]{1,10})-[0-9a-f]{8}\.log")

@@ -14,7 +14,6 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from cluster.bridge.process_table import process_exists
 from cluster.bridge.state.cleanup import clean_up
 from cluster.bridge.state.folder import (
     create_marked,
@@ -30,6 +29,7 @@ from cluster.bridge.state.losses import deployments_on, is_our_loss, note_loss
 from cluster.bridge.state.measurements import is_our_measurement
 from cluster.errors import SystemFailed, system_failed
 from cluster.frozen import FrozenModel
+from cluster.process_table import process_exists
 
 LOCAL_KEY = "local"
 _RECORD, _ENDING, _LOCK, _DRAFT = ".json", ".ending", ".lock", ".draft"

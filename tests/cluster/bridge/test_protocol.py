@@ -14,6 +14,7 @@ from cluster.bridge.protocol import (
     ANSWER,
     ORDER,
     DeployOrder,
+    DescribeOrder,
     LogsOrder,
     PromptOrder,
     Reply,
@@ -37,10 +38,13 @@ CLUSTER = parse_cluster_spec("2x4xA100-80GB,1x8xL4", "simulated")
         DeployOrder(order_id=1, spec=order(CLUSTER, "n", [[(0, 0), (0, 1)]])),
         StopOrder(order_id=2, name="line\nbreak"),
         PromptOrder(order_id=3, name="n", prompt_id="p", text='"{\n\x1b', max_tokens=4),
+        DescribeOrder(order_id=5, name="n"),
         LogsOrder(order_id=4, name="n", replica=1, member=2, first=-20, most=100),
     ],
 )
-def test_orders_survive_the_pipe(message: DeployOrder | StopOrder | PromptOrder | LogsOrder) -> None:
+def test_orders_survive_the_pipe(
+    message: DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder,
+) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1 and ORDER.validate_json(line) == message
 
@@ -50,6 +54,7 @@ def test_orders_survive_the_pipe(message: DeployOrder | StopOrder | PromptOrder 
     [
         Reply(order_id=1),
         Reply(order_id=2, result=LogPage(replica=0, first=7, lines=("a", "", "é\u2028"), start=2)),
+        Reply(order_id=3, result=order(CLUSTER, "n", [[(0, 0), (0, 1)]])),
         Progress(message="m", fraction=0.5),
         ClusterSeen(cluster=CLUSTER),
         TokenSeen(prompt_id="p", text="é\u2028x"),

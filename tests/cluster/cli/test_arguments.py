@@ -30,7 +30,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 def test_the_app_dry_run_and_deploy_share_their_options() -> None:
     assert options_of(build_parser()) >= SHARED
     assert options_of(verbs()["deploy"]) >= SHARED
-    assert set(verbs()) == {"deploy", "status", "stop", "snapshot", "doctor"}
+    assert set(verbs()) >= {"deploy", "status", "logs", "stop", "load", "report", "snapshot", "doctor"}
     assert all(isinstance(verb, OneLineParser) for verb in verbs().values())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.bridge.process_table import processes_with
+from cluster.process_table import processes_with
 from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 
 SIMULATED = ("--simulate", "1x2xL4", "--model", "llama-3.1-8b")

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.deploy import claims
+from cluster.deploy.actor_kind import ActorKind
 from cluster.deploy.claims import NodeClaim, Slot, slots_to_open
+from cluster.deploy.rank_actor import RankActor
 from cluster.errors import DeployFailed
 
 
@@ -31,7 +33,7 @@ class LedgerClaim(NodeClaim):
     """A claim whose slots come from the ledger instead of placement groups."""
 
     def __init__(self, ledger: Ledger) -> None:
-        super().__init__(None, "d", "id", "node-1", lambda group: None)
+        super().__init__(None, "d", "id", "node-1", ActorKind(RankActor))
         self._ledger = ledger
 
     def _num_free(self) -> int:

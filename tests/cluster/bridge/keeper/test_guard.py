@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.process_table import processes_with
+from cluster.process_table import processes_with
 from tests.ray.support import wait_until
 
 MARK = "CLUSTERVIEW_TEST_MARK"
@@ -19,7 +19,7 @@ MARK = "CLUSTERVIEW_TEST_MARK"
 SCRIPT = """
 import os, pathlib, signal, subprocess, sys, time
 from cluster.bridge.keeper.guard import await_guarded, start_guarded
-from cluster.bridge.process_table import end_descendants
+from cluster.process_table import end_descendants
 
 STUBBORN = "trap '' TERM; setsid sleep 600 & sleep 600"
 

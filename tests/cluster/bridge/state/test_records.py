@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bridge.process_table import descendants, end_processes, processes_with
 from cluster.bridge.state.folder import check_usable, state_dir, state_path, state_root
 from cluster.bridge.state.logs import new_session_log, remove_log, remove_old_session_logs
 from cluster.bridge.state.records import (
@@ -32,6 +31,7 @@ from cluster.bridge.state.records import (
 from cluster.bridge.state.temp_dir import new_temp_dir, remove_temp_dir
 from cluster.cli.unknown_files import describe_foreign
 from cluster.errors import BadInput, SystemFailed
+from cluster.process_table import descendants, end_processes, processes_with
 
 KEY = "2x4xA100-80GB,1x8xL4"
 

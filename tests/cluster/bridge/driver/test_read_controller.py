@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.bridge.driver.read_log import MOST_LINES, read_log
+from cluster.bridge.driver.read_controller import MOST_LINES, read_log, read_order
 from cluster.deploy.log_page import LogPage
 from cluster.errors import Unreachable
 
@@ -61,5 +61,12 @@ def test_an_error_of_the_controller_is_one_line() -> None:
 
 
 def test_a_controller_without_logs_says_so() -> None:
-    with pytest.raises(Unreachable, match="keeps no logs"):
+    with pytest.raises(Unreachable, match="no log of n: it was started by a version"):
         read_log("n", SimpleNamespace(), 0, 0, 0, 5)
+
+
+def test_an_order_comes_back_as_it_is() -> None:
+    asked = SimpleNamespace(order=SimpleNamespace(remote=lambda: "the order"))
+    assert read_order("n", asked) == "the order"  # type: ignore[comparison-overlap]
+    with pytest.raises(Unreachable, match="no order of n"):
+        read_order("n", SimpleNamespace())

@@ -1,0 +1,1 @@
+"""What the fake vLLM and the fake SGLang share: processes, HTTP server, answers. Standard library only."""
