@@ -112,6 +112,12 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=short_name, help="name of the deployment")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    add_source(parser)
+
+
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
@@ -129,6 +135,7 @@ SUMMARIES = {
     "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
+    "report": "write a deployment's measurements as a row of evidence that can be contributed",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -138,6 +145,7 @@ VERB_OPTIONS = {
     "logs": _logs_options,
     "stop": _stop_options,
     "load": load_options,
+    "report": _report_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }
