@@ -107,7 +107,11 @@ async def test_tab_shows_the_next_server() -> None:
         assert "from the first" not in text and "R1 node-1 (2 of 2)" in text
 
 
-async def test_a_text_is_found_from_the_end_and_the_next_match_wraps() -> None:
+async def test_a_text_is_found_from_the_end_and_the_next_match_wraps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The pilot waits after each key until no message is left.
+    monkeypatch.setattr(logs_screen, "_LOOK_S", 5.0)
     servers = Servers()
     servers.log[0].write(*numbered(100), "CUDA out of memory", *numbered(100), "cuda error", *numbered(50))
     async with opened(servers.app, (80, 24)) as pilot:
