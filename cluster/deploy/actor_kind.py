@@ -8,6 +8,7 @@ from typing import Any
 from cluster.deploy.node_agent import NodeAgent
 from cluster.deploy.rank_actor import CONCURRENCY, RankActor
 from cluster.deploy.rank_report import REPORTS
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.spec import DeploymentSpec
 
 
@@ -26,7 +27,7 @@ class ActorKind:
         """Start an actor in a placement group of one GPU."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        remote = ray.remote(concurrency_groups={REPORTS: 1})(self.actor).options(
+        remote = remote_class(ray, self.actor, ((REPORTS, 1),)).options(
             num_cpus=0,
             num_gpus=1,
             max_restarts=0,

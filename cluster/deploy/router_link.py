@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.deploy.lifecycle import STEADY_S, pause_s
-from cluster.deploy.rank_report import shown_state
+from cluster.deploy.listen_address import shown_host
+from cluster.deploy.news_of import news_of, serving_replicas
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.replica_group import ReplicaGroup, process_ended
-from cluster.deploy.router.replica_pool import ReplicaStats
-from cluster.deploy.router_actor import ReplicaNews, RouterActor
+from cluster.deploy.replica_news import ReplicaNews
+from cluster.deploy.router.traffic import TrafficFigures
+from cluster.deploy.router_actor import RouterActor
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import RouterStatus
 from cluster.deploy.stuck import SAID_S, StuckWatch, Suspicion
@@ -31,11 +34,13 @@ class RouterLink:
         self._ray, self._spec = ray, spec
         self.actor: Any = None
         self.endpoint: str | None = None
+        self.traffic: dict[int, TrafficFigures] = {}
+        """Of users, by replica, as the router last reported it; empty until it has."""
         self._port = spec.router_port
         self._serving: Any = None
         self._update: Any = None
         self._asked_at_s = 0.0
-        self._last_news: list[tuple[int, int, bool]] = []
+        self._last_news: list[tuple[Any, ...]] = []
         self._watch = StuckWatch(ray, f"ray::{RouterActor.__name__}", Suspicion(hung_s=_START_S))
         self._ended_at_s: float | None = None
         self._restarts = self._quick_restarts = 0
@@ -49,11 +54,11 @@ class RouterLink:
 
         context = self._ray.get_runtime_context()
         strategy = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-        options = self._ray.remote(RouterActor).options(
+        options = remote_class(self._ray, RouterActor).options(
             num_cpus=0, num_gpus=0, max_concurrency=_CONCURRENT_CALLS, scheduling_strategy=strategy
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
-        self._update, self._last_news, self._ended_at_s = None, [], None
+        self._update, self._last_news, self._ended_at_s, self.traffic = None, [], None, {}
         self._watch.forget()
         self._watch.suspicion.hung_s = _START_S
         self._serving = self.actor.serve.remote(self._port)
@@ -96,23 +101,25 @@ class RouterLink:
             self._replace("its process could not be killed")
             return
         serving = serving_replicas(groups)
-        key = [(group.replica, group.starts, group.replica in serving) for group in groups]
+        self._tell([news_of(group, group.replica in serving, self._spec) for group in groups])
+
+    def _tell(self, news: list[ReplicaNews]) -> None:
+        key = [(one.replica, one.start, one.ready, one.draining, one.endpoint) for one in news]
         late = time.monotonic() - self._asked_at_s > _TELL_S
         if self.endpoint is not None and self._update is None and (late or key != self._last_news):
-            self._update = self.actor.update.remote(
-                [_news(group, group.replica in serving) for group in groups]
-            )
+            self._update = self.actor.update.remote(news)
             self._asked_at_s, self._last_news = time.monotonic(), key
 
     def _take_answers(self) -> None:
         if self._serving is not None and self._is_ready(self._serving):
             serving, self._serving = self._serving, None
             self._port = self._ray.get(serving)
-            self.endpoint = f"http://127.0.0.1:{self._port}"
+            host = shown_host(self._spec.router_host, self._ray.util.get_node_ip_address())
+            self.endpoint = f"http://{host}:{self._port}"
             self._watch.suspicion.hung_s = _HUNG_S
         if self._update is not None and self._is_ready(self._update):
             update, self._update = self._update, None
-            self._ray.get(update)
+            self.traffic = self._ray.get(update)
 
     def _look_at_silence(self) -> bool:
         """Follow up a silence; True when the process was ended in vain. Otherwise its open call fails.
@@ -165,36 +172,3 @@ class RouterLink:
         if self.actor is not None:
             self._ray.kill(self.actor, no_restart=True)
             self.actor = self.endpoint = None
-
-
-def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
-    """Return the replicas that requests go to: those that answer, else all that are ready.
-
-    A moment's silence may mean nothing: no reason to refuse what no other replica can take.
-    """
-    proven = {group.replica for group in groups if group.proven}
-    return {group.replica for group in groups if group.proven and not group.silence()} or proven
-
-
-def _news(group: ReplicaGroup, ready: bool) -> ReplicaNews:
-    figures = group.lead.report.figures
-    states = tuple(
-        str(shown_state(process.report.step, proven=group.proven))
-        for process in group.processes
-        for _ in process.places
-    )
-    return ReplicaNews(
-        replica=group.replica,
-        start=group.starts,
-        leader=group.leader,
-        ready=ready,
-        endpoint=group.endpoint,
-        api_key=group.api_key,
-        stats=ReplicaStats(
-            requests_total=figures.requests_total,
-            output_tokens_total=figures.output_tokens_total,
-            all_reduces_per_token=figures.all_reduces_per_token,
-            all_reduce_share=figures.all_reduce_share,
-            rank_states=states,
-        ),
-    )

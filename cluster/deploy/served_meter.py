@@ -30,14 +30,18 @@ class ServedMeter:
 
     def count_token(self) -> None:
         """Count a token on its way to a user."""
+        self.count_tokens(1)
+
+    def count_tokens(self, more: int) -> None:
+        """Count tokens that arrive together."""
         now_s = self._clock()
         with self._lock:
-            self.output_tokens_total += 1
+            self.output_tokens_total += more
             if self._slots and now_s - self._slots[-1][0] < _SLOT_S:
                 began_s, count = self._slots.pop()
-                self._slots.append((began_s, count + 1))
+                self._slots.append((began_s, count + more))
             else:
-                self._slots.append((now_s, 1))
+                self._slots.append((now_s, more))
 
     def tokens_per_s(self) -> float:
         """Return the tokens of the last seconds over the time since the first of them."""

@@ -13,6 +13,9 @@ from cluster.planner.request import LONG_DTYPES
 from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.stage_split import own_split
 
+_QUANTIZATION = {"bnb": "bitsandbytes", "nf4": "bitsandbytes"}
+"""Short names of methods that engines know by one name only."""
+
 
 def server_launch(
     plan: Plan, candidate: Candidate, *, device: Device = "cuda", extra_args: Sequence[str] = ()
@@ -39,7 +42,7 @@ def server_launch(
         decode_context_parallel=request.decode_context_parallel,
         layers_per_stage=_layers_per_stage(engine, candidate),
         dtype=_long(request.dtype),
-        quantization=request.quantization,
+        quantization=_QUANTIZATION.get(request.quantization or "", request.quantization),
         kv_cache_dtype=_long(request.kv_cache_dtype),
         max_model_len=launch.max_model_len,
         max_num_seqs=launch.max_num_seqs,

@@ -25,6 +25,14 @@ def missing_option(engine: str, options: Iterable[str], version: str, first: Fir
     return f"{engine} {version} has no {missing}: install {engine} {first[missing]} or newer on the nodes"
 
 
+def gone_value(engine: str, value: str | None, version: str, last: FirstVersions) -> str:
+    """Return in one line that a release no longer takes a value, by the first release without it; else ''."""
+    since = last.get(value or "")
+    if since is None or not _at_least(version, since):
+        return ""
+    return f"{engine} {version} no longer takes {value}: it was removed in {since}, so choose another method"
+
+
 def _at_least(version: str, since: str) -> bool:
     try:
         have = parse_version(version)

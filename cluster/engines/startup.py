@@ -57,8 +57,8 @@ class LogNews:
     permanent_error: str = ""
     """Why a restart cannot help: an option, a package or a model that this engine does not take.
 
-    It counts when the process ends before it has served: an engine may survive an error that it logs, and once
-    it serves, the words of requests can get into its log.
+    It counts when the process ends before it has served: an engine may survive an error that it logs, and
+    once it serves, the words of requests can get into its log.
     """
 
 

@@ -17,6 +17,7 @@ def _request(path: str, body: bytes) -> bytes:
     lines = (
         f"POST /v1/{path} HTTP/1.1",
         "host: localhost",
+        "content-type: application/json",
         "connection: close",
         f"content-length: {len(body)}",
     )
@@ -56,7 +57,10 @@ async def _hold(port: int, data: bytes) -> None:
 
 
 def _tiny_chunks() -> bytes:
-    head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"transfer-encoding: chunked\r\n\r\n"
+    )
     return head + b"1\r\nx\r\n" * 200_000
 
 

@@ -19,6 +19,7 @@ from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
 from cluster.deploy.own_pause import OwnPause
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import read_status, remove_status
@@ -151,7 +152,7 @@ class Deployments:
 
         # Ray often ignores soft affinity; without its head a cluster is lost anyway.
         node_id, _ = self.router_node()
-        options = self._ray.remote(Controller).options(
+        options = remote_class(self._ray, Controller).options(
             name=controller_name(spec.name),
             lifetime="detached",
             num_cpus=0,

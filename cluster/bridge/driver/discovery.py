@@ -8,6 +8,7 @@ from typing import Any
 from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
 from cluster.bridge.driver.other_jobs import ForeignClaims
 from cluster.bridge.driver.watched_node import WatchedNode, watch
+from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading
@@ -104,7 +105,7 @@ class Discovery:
     def _start_probe(self, watched: WatchedNode) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        actor = self._ray.remote(NodeProbe).options(
+        actor = remote_class(self._ray, NodeProbe).options(
             num_cpus=0,
             num_gpus=0,
             max_restarts=-1,

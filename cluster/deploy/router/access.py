@@ -23,9 +23,11 @@ class AccessRules:
     """What a request must satisfy. Keys are held as SHA-256 hex digests only."""
 
     api_key_sha256: tuple[str, ...] = ()
-    """Any one of these keys gives access to /v1; empty: no key is needed."""
+    """Any one of these keys gives access; empty: no key is needed."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that clients may use besides the loopback ones, in lower case."""
+    beyond_loopback: bool = False
+    """The router can be reached from other machines: under any address, and /metrics needs the key too."""
 
     def refusal(self, path: str, headers: Headers) -> ApiError | None:
         """Return why a request is refused; None when it is allowed."""
@@ -40,18 +42,33 @@ class AccessRules:
             return ApiError(
                 403, "requests from web pages of other sites are not allowed", code="foreign_origin"
             )
-        if self.api_key_sha256 and (path == "/v1" or path.startswith("/v1/")):
-            return self._key_refusal(headers.get("authorization"))
+        if self.api_key_sha256 and path not in self._open_paths():
+            return self._key_refusal(headers)
         return None
+
+    def may_see_details(self, headers: Headers) -> bool:
+        """Return whether a client may see more of an open path than a status: from here, or with a key."""
+        return not self.beyond_loopback or self._key_refusal(headers) is None
+
+    def _open_paths(self) -> tuple[str, ...]:
+        # As in vLLM: health probes and scrapers have no key.
+        return ("/health",) if self.beyond_loopback else ("/health", "/metrics")
 
     def _is_own(self, host: str) -> bool:
         # The port is ignored: it proves nothing, and it differs through an ssh tunnel.
         name = _without_port(host.lower())
-        return name == "localhost" or name in self.allowed_hosts or _is_loopback(name)
+        if name == "localhost" or name in self.allowed_hosts:
+            return True
+        address = _address(name)
+        # DNS rebinding needs a name: a page cannot make its own name an address.
+        return address is not None and (address.is_loopback or self.beyond_loopback)
 
-    def _key_refusal(self, authorization: str | None) -> ApiError | None:
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+    def _key_refusal(self, headers: Headers) -> ApiError | None:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            # Where clients of Anthropic's API put it.
+            key = headers.get("x-api-key", "")
+        if not key.strip():
             return ApiError(401, "send the API key as 'Authorization: Bearer KEY'", code="missing_api_key")
         digest = hash_key(key.strip())
         # Compare with every key, each in constant time, so that timing reveals nothing.
@@ -91,8 +108,8 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _is_loopback(name: str) -> bool:
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return ipaddress.ip_address(name)
     except ValueError:
-        return False
+        return None

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from cluster.deploy.router.api_errors import ApiError, unavailable
-from cluster.deploy.router.dispatch import Dispatcher, Route
+from cluster.deploy.router.balancer import Route
+from cluster.deploy.router.dispatch import Dispatcher
 from cluster.deploy.router.replica_pool import FinishReason, ReplicaError, SamplingParams
 from cluster.deploy.router.stop_strings import StopMatcher
 from cluster.deploy.router.tokenizer_protocols import Detokenizer

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from cluster.deploy.router.answers import TextChunk, text_chunks, whole_answer
 from cluster.deploy.router.api_errors import ApiError, unavailable
+from cluster.deploy.router.balancer import Route
 from cluster.deploy.router.chat_completions import ChatWriter
-from cluster.deploy.router.dispatch import Dispatcher, Route
-from cluster.deploy.router.health import HealthCheck, health_body
+from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.metrics import RouterMetrics
 from cluster.deploy.router.prepare import Kind, Prepared, check_model
 from cluster.deploy.router.preparer import Preparer
 from cluster.deploy.router.replica_pool import ReplicaError
@@ -23,7 +24,6 @@ from cluster.deploy.router.text_completions import CompletionWriter
 from cluster.deploy.router.tokenizer_protocols import Detokenizer
 
 _CLIENT_CLOSED_REQUEST = 499
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REPLICA_HEADER = "x-clusterview-replica"
 """Response header that names the replica that answered."""
@@ -33,9 +33,9 @@ class Handlers:
     """The handlers of one deployment."""
 
     def __init__(
-        self, dispatcher: Dispatcher, health: HealthCheck, tokenizer: Detokenizer, preparer: Preparer
+        self, dispatcher: Dispatcher, metrics: RouterMetrics, tokenizer: Detokenizer, preparer: Preparer
     ) -> None:
-        self._dispatcher, self._health, self._tokenizer = dispatcher, health, tokenizer
+        self._dispatcher, self._metrics, self._tokenizer = dispatcher, metrics, tokenizer
         self._preparer, self.bodies = preparer, BodyReader(preparer.limits)
         self._model_name = preparer.settings.model_name
         self._max_model_len = preparer.settings.max_model_len
@@ -58,15 +58,6 @@ class Handlers:
         check_model(request.path_params["model"], self._model_name)
         return JSONResponse(self._model())
 
-    async def health(self, request: Request) -> Response:
-        """GET /health."""
-        status, body = health_body(await self._health.check())
-        return JSONResponse(body, status_code=status)
-
-    async def metrics(self, request: Request) -> Response:
-        """GET /metrics."""
-        return Response(self._dispatcher.metrics.text(), headers={"content-type": _METRICS_TYPE})
-
     async def _serve(self, request: Request, kind: Kind, writer: ResponseWriter) -> Response:
         try:
             async with self.bodies.read(request) as body:
@@ -74,7 +65,7 @@ class Handlers:
                 prepared = await unless_client_leaves(request.receive, work)
             return await self._answer(request, prepared, writer)
         except (ClientLeft, ClientDisconnect):
-            self._dispatcher.metrics.client_left()
+            self._metrics.client_left()
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
     async def _answer(self, request: Request, prepared: Prepared, writer: ResponseWriter) -> Response:
@@ -88,7 +79,7 @@ class Handlers:
         # Wait for the first token before the status line is sent, so that a failure can still be a 503.
         first = await unless_client_leaves(request.receive, _next(chunks))
         events = _events(first, chunks, writer, num_prompt, prepared.include_usage)
-        return EventStream(events, self._dispatcher.metrics.client_left, _headers(route))
+        return EventStream(events, self._metrics.client_left, _headers(route))
 
     def _head(self, prefix: str) -> ResponseHead:
         return ResponseHead(new_id(prefix), unix_time(), self._model_name)

@@ -1,13 +1,14 @@
-"""The health check: sends one token through all ranks of every ready replica."""
+"""The health check of all replicas: each engine's own proof that it answers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from cluster.deploy.router.dispatch import Dispatcher
-from cluster.deploy.router.replica_pool import Replica, ReplicaError
+from cluster.deploy.router.balancer import Balancer
+from cluster.deploy.router.replica_pool import BalancedReplica, ReplicaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class ReplicaHealth:
 class HealthCheck:
     """Checks all replicas concurrently. Callers that arrive during a check share its result."""
 
-    def __init__(self, dispatcher: Dispatcher, deadline_s: float, clock: Callable[[], float]) -> None:
-        self._dispatcher, self._deadline_s, self._clock = dispatcher, deadline_s, clock
+    def __init__(self, balancer: Balancer[Any], deadline_s: float, clock: Callable[[], float]) -> None:
+        self._balancer, self._deadline_s, self._clock = balancer, deadline_s, clock
         self._running: asyncio.Task[list[ReplicaHealth]] | None = None
 
     async def check(self) -> list[ReplicaHealth]:
@@ -35,22 +36,22 @@ class HealthCheck:
         return await asyncio.shield(self._running)
 
     async def _check_all(self) -> list[ReplicaHealth]:
-        replicas = self._dispatcher.pool.replicas()
+        replicas = self._balancer.pool.replicas()
         return list(await asyncio.gather(*(self._check(replica) for replica in replicas)))
 
-    async def _check(self, replica: Replica) -> ReplicaHealth:
+    async def _check(self, replica: BalancedReplica) -> ReplicaHealth:
         if not replica.ready:
             return ReplicaHealth(replica.name, ready=False, healthy=False, reason=_why_not_ready(replica))
         began_s = self._clock()
         reason = await self._failure(replica)
         if reason is not None:
-            self._dispatcher.eject(replica.name, reason)
+            self._balancer.eject(replica.name)
         took_s = self._clock() - began_s
         return ReplicaHealth(
             replica.name, ready=True, healthy=reason is None, reason=reason, duration_s=took_s
         )
 
-    async def _failure(self, replica: Replica) -> str | None:
+    async def _failure(self, replica: BalancedReplica) -> str | None:
         try:
             # The replica is given the same deadline; this one applies even if it ignores that.
             await asyncio.wait_for(replica.health(self._deadline_s), 1.1 * self._deadline_s)
@@ -63,7 +64,7 @@ class HealthCheck:
         return None
 
 
-def _why_not_ready(replica: Replica) -> str:
+def _why_not_ready(replica: BalancedReplica) -> str:
     states = replica.stats().rank_states
     return f"ranks are {', '.join(sorted(set(states)))}" if states else "not ready"
 

@@ -1,26 +1,35 @@
-"""The Prometheus metrics of the router and its replicas."""
+"""What the router counts: Prometheus metrics, and the traffic figures for screens and `status`."""
 
 from __future__ import annotations
 
-from collections import Counter as CountOf
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from cluster.deploy.router.replica_pool import ReplicaPool
+from cluster.deploy.router.replica_metrics import PREFIX, ReplicaCollector
+from cluster.deploy.router.replica_pool import BalancedReplica, ReplicaPool
+from cluster.deploy.router.traffic import ReplicaTraffic
+from cluster.deploy.router.vllm_metrics import VllmNames
 
 _FIRST_TOKEN_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _NEXT_TOKEN_BUCKETS_S = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
-_PREFIX = "clusterview"
+_WHOLE_ANSWER_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_REASONS = ("stop", "length", "abort", "error")
 
 
 class RouterMetrics:
     """The counters of one router, in its own registry."""
 
-    def __init__(self, pool: ReplicaPool) -> None:
+    def __init__(
+        self,
+        pool: ReplicaPool[BalancedReplica],
+        model_name: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.registry = CollectorRegistry()
+        self._clock = clock
+        self._traffic: dict[str, ReplicaTraffic] = {}
         self._requests = self._counter("requests", "Requests sent to a replica.")
         self._failures = self._counter("replica_failures", "Times a replica failed and was paused.")
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens sent to a replica.")
@@ -35,31 +44,72 @@ class RouterMetrics:
             "Time between two tokens of one answer (ITL).",
             _NEXT_TOKEN_BUCKETS_S,
         )
+        self._whole_answer = self._histogram(
+            "e2e_request_latency_seconds",
+            "Time from sending a request to a replica to the end of its answer.",
+            _WHOLE_ANSWER_BUCKETS_S,
+        )
+        self._finished = self._counter("request_success", "Complete answers.", "finished_reason")
         self._responses = Counter(
-            "responses", "Responses by HTTP status.", ("status",), namespace=_PREFIX, registry=self.registry
+            "responses", "Responses by HTTP status.", ("status",), namespace=PREFIX, registry=self.registry
         )
         self._cancelled = Counter(
-            "cancelled", "Requests whose client disconnected.", namespace=_PREFIX, registry=self.registry
+            "cancelled", "Requests whose client disconnected.", namespace=PREFIX, registry=self.registry
         )
-        self.registry.register(_ReplicaCollector(pool))
+        replicas = ReplicaCollector(pool)
+        observed = (self._prompt_tokens, self._output_tokens, self._finished)
+        histograms = (self._first_token, self._next_token, self._whole_answer)
+        self.registry.register(replicas)
+        self.registry.register(VllmNames(model_name, pool, (*observed, *histograms)))
 
-    def _counter(self, name: str, documentation: str) -> Counter:
-        return Counter(name, documentation, ("replica",), namespace=_PREFIX, registry=self.registry)
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        names = ("replica", *labels)
+        return Counter(name, documentation, names, namespace=PREFIX, registry=self.registry)
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(
-            name, documentation, ("replica",), namespace=_PREFIX, registry=self.registry, buckets=buckets
+            name, documentation, ("replica",), namespace=PREFIX, registry=self.registry, buckets=buckets
         )
 
-    def request_began(self, replica: str, num_prompt_tokens: int) -> None:
-        """Count a request sent to a replica, and its prompt tokens."""
+    def traffic(self, replica: str) -> ReplicaTraffic:
+        """Return the users' traffic of a replica since its processes started."""
+        if replica not in self._traffic:
+            self._traffic[replica] = ReplicaTraffic(self._clock)
+        return self._traffic[replica]
+
+    def forget(self, replica: str) -> None:
+        """Start the traffic of a replica anew: its processes are others. Prometheus' counters go on."""
+        self._traffic.pop(replica, None)
+
+    def request_began(self, replica: str) -> None:
+        """Count a request sent to a replica."""
         self._requests.labels(replica).inc()
-        self._prompt_tokens.labels(replica).inc(num_prompt_tokens)
+        self.traffic(replica).served.count_request()
+
+    def prompt_tokens(self, replica: str, count: int) -> None:
+        """Count the prompt tokens of a request."""
+        self._prompt_tokens.labels(replica).inc(count)
 
     def token_came(self, replica: str, since_s: float, *, first: bool) -> None:
         """Count a token, and record the time since the request (`first`) or since the previous token."""
-        self._output_tokens.labels(replica).inc()
+        self.more_tokens(replica, 1)
         (self._first_token if first else self._next_token).labels(replica).observe(since_s)
+        if first:
+            self.traffic(replica).ttft_s.add(since_s)
+
+    def more_tokens(self, replica: str, count: int) -> None:
+        """Count tokens of which it is not known when each of them came."""
+        self._output_tokens.labels(replica).inc(count)
+        self.traffic(replica).served.count_tokens(count)
+
+    def request_finished(self, replica: str, reason: str, duration_s: float) -> None:
+        """Count a complete answer, by vLLM's finish reasons; one that ends with a tool call has stopped."""
+        self._finished.labels(replica, reason if reason in _REASONS else "stop").inc()
+        self._whole_answer.labels(replica).observe(duration_s)
+
+    def tpot(self, replica: str, value_s: float) -> None:
+        """Record the mean time per output token of a complete answer."""
+        self.traffic(replica).tpot_s.add(value_s)
 
     def replica_failed(self, replica: str) -> None:
         """Count a failure of a replica."""
@@ -76,39 +126,3 @@ class RouterMetrics:
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _ReplicaCollector(Collector):
-    """Reads the replicas at each scrape, so that replicas that no longer exist are not reported."""
-
-    def __init__(self, pool: ReplicaPool) -> None:
-        self._pool = pool
-
-    def describe(self) -> Iterator[Metric]:
-        return iter(())
-
-    def collect(self) -> Iterator[Metric]:
-        ready = _gauge("replica_ready", "1 when a replica accepts requests.", "replica")
-        in_flight = _gauge("requests_in_flight", "Requests in flight on a replica.", "replica")
-        share = _gauge("all_reduce_share", "Fraction of decode time spent in all-reduces.", "replica")
-        per_token = _gauge("all_reduces_per_token", "All-reduces per decoded token.", "replica")
-        ranks = _gauge("ranks", "Ranks by state.", "replica", "state")
-        generated = CounterMetricFamily(
-            f"{_PREFIX}_replica_output_tokens", "Tokens generated by a replica.", labels=["replica"]
-        )
-        for replica in self._pool.replicas():
-            labels, stats = [replica.name], replica.stats()
-            ready.add_metric(labels, float(replica.ready))
-            in_flight.add_metric(labels, replica.in_flight)
-            generated.add_metric(labels, stats.output_tokens_total)
-            if stats.all_reduce_share is not None:
-                share.add_metric(labels, stats.all_reduce_share)
-            if stats.all_reduces_per_token is not None:
-                per_token.add_metric(labels, stats.all_reduces_per_token)
-            for state, count in sorted(CountOf(stats.rank_states).items()):
-                ranks.add_metric([replica.name, state], count)
-        yield from (ready, in_flight, share, per_token, ranks, generated)
-
-
-def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{_PREFIX}_{name}", documentation, labels=labels)

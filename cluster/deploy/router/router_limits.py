@@ -26,7 +26,7 @@ class BodyLimits:
 
     max_bytes: int
     max_values: int
-    """JSON values (numbers, strings, lists, objects) in one body."""
+    """JSON values (numbers, strings, lists, objects) in one body that the router itself reads."""
     small_bytes: int = 64 * 1024
     """Largest body that counts as small, which is never queued behind large ones."""
     max_in_flight_bytes: int = 64 * MIB
@@ -40,6 +40,10 @@ def body_limits(max_model_len: int) -> BodyLimits:
         max_bytes=max(_SMALLEST_BODY_LIMIT, min(_LARGEST_BODY_LIMIT, wanted)),
         max_values=_SPARE_VALUES + _VALUES_PER_TOKEN * max_model_len,
     )
+
+
+PROXY_BODIES = BodyLimits(max_bytes=64 * MIB, max_values=0, max_in_flight_bytes=256 * MIB)
+"""Of requests that an engine's server reads: images and audio come as text within the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,11 @@ class ConnectionLimits:
     """Unread bytes of an answer that the router buffers, and about as much again in the kernel."""
 
 
-def connection_limits() -> ConnectionLimits:
-    """Return the limits on this machine. Raises the soft limit on open files if the hard limit allows it."""
+def connection_limits(files_per_client: int = 1) -> ConnectionLimits:
+    """Return the limits on this machine. Raises the soft limit on open files if the hard limit allows it.
+
+    `files_per_client` is 2 where each client may need a connection to an engine's server as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -86,5 +93,5 @@ def connection_limits() -> ConnectionLimits:
         soft = wanted
     if soft == resource.RLIM_INFINITY:
         return ConnectionLimits()
-    room = max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, soft - _OTHER_FILES))
-    return ConnectionLimits(max_connections=room)
+    room = (soft - _OTHER_FILES) // files_per_client
+    return ConnectionLimits(max_connections=max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, room)))

@@ -11,6 +11,7 @@ import uvicorn
 
 from cluster.deploy.router.connections import BoundedProtocol
 from cluster.deploy.router.router_limits import ConnectionLimits
+from cluster.errors import BadInput
 
 _TICKS_PER_LOOK = 5
 
@@ -45,13 +46,35 @@ class RouterServer(uvicorn.Server):  # type: ignore[misc]
 
 
 def listening_socket(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
-    """Return a socket bound to `port`, or to any free port if it is taken or 0."""
-    listener = socket.socket()
+    """Return a socket bound to `port`, or to any free port if it is taken or 0.
+
+    Raises BadInput when this machine does not have the address `host`.
+    """
+    try:
+        family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+    except OSError as error:
+        raise _no_such_address(host) from error
+    listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Inherited by every connection: unread data piles up in the router, where the deadline can see it.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
     try:
-        listener.bind((host, port))
-    except OSError:
-        listener.bind((host, 0))
+        _bind(listener, where)
+    except OSError as error:
+        listener.close()
+        raise _no_such_address(host) from error
     return listener
+
+
+def _bind(listener: socket.socket, where: tuple[Any, ...]) -> None:
+    try:
+        listener.bind(where)
+    except OSError:
+        listener.bind((where[0], 0, *where[2:]))
+
+
+def _no_such_address(host: str) -> BadInput:
+    message = f"the router cannot listen on {host}: its node does not have this address"
+    return BadInput(message, "Use --host 0.0.0.0, or an address of the cluster's head node")

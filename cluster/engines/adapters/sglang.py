@@ -23,8 +23,8 @@ _FIRST = {  # first release that has an option
     "--attn-dp-size": "0.5.22",
 }
 _KEY_VARIABLE = "CLUSTERVIEW_SERVER_KEY"
-# Other users of a node can read a command line, but not another user's environment. There is no variable for the
-# option, so it is added to the arguments inside the process.
+# Other users of a node can read a command line, but not the environment of a process of another user. No
+# variable sets this option, so it is added to the arguments inside the process.
 _WITH_KEY = (
     "import os, runpy, sys; "
     f"sys.argv[1:] += ['--api-key', os.environ.pop('{_KEY_VARIABLE}')]; "
@@ -56,6 +56,7 @@ _LOG = (  # of all releases since 0.4.6; the first rule whose text is in a line 
 )
 _PERMANENT = (
     ": error: ",  # of the option parser
+    ": No module named sglang",  # of the interpreter
     " are not supported for now",
     "does not recognize this architecture",
     "contains custom code which must be executed",
@@ -104,8 +105,10 @@ class Sglang:
                 "SGLang divides pipeline stages over nodes before attention ranks, unlike the planned ranks: "
                 "choose a layout without PP"
             )
+        if launch.kv_cache_dtype == "float16":
+            return "SGLang has no float16 KV cache for models of another dtype: leave out --kv-cache-dtype"
         options = (arg for member in members for arg in _options(launch, member, version))
-        return missing_option(self.name, options, version, _FIRST)
+        return missing_option("SGLang", options, version, _FIRST)
 
     def command(self, launch: ServerLaunch, member: Member, version: str, python: str) -> Command:
         """Return the command that starts a member with this interpreter."""

@@ -11,7 +11,7 @@ from cluster.engines.adapter import EngineMetrics, ProofRequest
 from cluster.engines.answers import completion_proof, has_completion_token
 from cluster.engines.launch import Command, Member, ServerLaunch
 from cluster.engines.log_rules import LogRule, permanent_error, read_by_rules, split_line, word_after
-from cluster.engines.options import given, has_option, missing_option
+from cluster.engines.options import given, gone_value, has_option, missing_option
 from cluster.engines.prometheus import read_prometheus
 from cluster.engines.startup import LogNews, StartupFacts, StartupPhase
 
@@ -25,7 +25,10 @@ _FIRST = {  # first release that has an option
     "--kv-cache-memory-bytes": "0.10.2",
     "--nnodes": "0.11.1",
     "--device-ids": "0.24.0",
+    "--kv-cache-dtype bfloat16": "0.11.0",
+    "--kv-cache-dtype float16": "0.18.0",
 }
+_GONE = {"ptpc_fp8": "0.19.0", "bitsandbytes": "0.28.0"}  # first release without a method of quantization
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 """Several servers share the cores of a machine: none may bind its threads to them."""
 
@@ -72,6 +75,7 @@ _LOG = (  # of all releases since 0.5; the first rule whose text is in a line co
 _VERSION_AFTER = ("LLM engine (version ", "LLM engine (v", "API server version ")
 _PERMANENT = (
     ": error: ",  # of the option parser
+    ": No module named vllm",  # of the interpreter
     "Value error, ",  # of a check of the options
     " are not supported for now",
     "does not recognize this architecture",
@@ -94,7 +98,6 @@ _PERMANENT_EXCEPTIONS = (
     "ImportError: ",
     "ModuleNotFoundError: ",
     "importlib.metadata.PackageNotFoundError: ",
-    "/usr/bin/python: No module named ",
 )
 _METRICS = {
     "running": ("vllm:num_requests_running",),
@@ -131,8 +134,10 @@ class Vllm:
 
     def refusal(self, launch: ServerLaunch, members: tuple[Member, ...], version: str) -> str:
         """Return in one line why this version cannot run these members; '' if it can."""
-        options = (arg for member in members for arg in _options(launch, member, version))
-        return missing_option(self.name, options, version, _FIRST)
+        options = [arg for member in members for arg in _options(launch, member, version)]
+        options.append(f"--kv-cache-dtype {launch.kv_cache_dtype}")
+        gone = gone_value("vLLM", launch.quantization, version, _GONE)
+        return gone or missing_option("vLLM", options, version, _FIRST)
 
     def command(self, launch: ServerLaunch, member: Member, version: str, python: str) -> Command:
         """Return the command that starts a member with this interpreter."""

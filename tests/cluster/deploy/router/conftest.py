@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cluster.deploy.router.dispatch import Dispatcher
+from cluster.deploy.router.balancer import Balancer
 from cluster.deploy.router.http_app import make_app
 from cluster.deploy.router.prepare import Settings
 from cluster.deploy.router.preparer import Preparer
@@ -41,10 +41,10 @@ class Served:
     client: httpx.AsyncClient
 
     @property
-    def dispatcher(self) -> Dispatcher:
-        dispatcher = self.app.state.dispatcher
-        assert isinstance(dispatcher, Dispatcher)
-        return dispatcher
+    def balancer(self) -> Balancer[Any]:
+        balancer = self.app.state.balancer
+        assert isinstance(balancer, Balancer)
+        return balancer
 
     async def complete(self, prompt: Any = "abc", **fields: Any) -> httpx.Response:
         """Ask for a completion."""
@@ -84,7 +84,8 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
             members = replicas or (EchoReplica("0"),)
             app = make_router(members, clock=clock, **options)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+            json_type = {"content-type": "application/json"}
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=json_type)
             stack.push_async_callback(client.aclose)
             return Served(app, members, client)
 
@@ -94,13 +95,13 @@ async def serve(clock: Clock) -> AsyncIterator[Serve]:
 @pytest.fixture
 async def listen() -> AsyncIterator[Callable[..., Any]]:
     """Build a router with its own server on a free loopback port; returns its base URL."""
-    servers: list[tuple[_Server, asyncio.Task[None]]] = []
+    servers: list[tuple[RunningServer, asyncio.Task[None]]] = []
 
     async def build(*replicas: EchoReplica, limits: ConnectionLimits | None = None, **options: Any) -> str:
         limits = limits or ConnectionLimits()
         sock = listening_socket("127.0.0.1", 0, limits)
         app = make_router(replicas, **options)
-        server = _Server(app, limits, preparer().limits.max_bytes)
+        server = RunningServer(app, limits, preparer().limits.max_bytes)
         servers.append((server, asyncio.create_task(server.serve(sockets=[sock]))))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -119,7 +120,9 @@ def make_router(replicas: tuple[EchoReplica, ...], **options: Any) -> Starlette:
     return make_app(EchoPool(*replicas), tokenizer=ByteTokenizer(), **options)
 
 
-class _Server(RouterServer):  # type: ignore[misc]
+class RunningServer(RouterServer):  # type: ignore[misc]
+    """The server of a router, without signal handlers of its own."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

@@ -41,7 +41,9 @@ def completion(prompt: Any = "abc", **fields: Any) -> bytes:
 
 def head(*lines: str) -> bytes:
     """Return the headers of a request for a completion."""
-    return "\r\n".join(["POST /v1/completions HTTP/1.1", "host: localhost", *lines, "", ""]).encode()
+    return "\r\n".join(
+        ["POST /v1/completions HTTP/1.1", "host: localhost", "content-type: application/json", *lines, "", ""]
+    ).encode()
 
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -13,7 +13,7 @@ from cluster.deploy.api_keys import hash_key
 from cluster.deploy.router.access import AccessRules
 from tests.cluster.deploy.router.conftest import MODEL, Serve
 from tests.cluster.deploy.router.echo import EchoReplica
-from tests.cluster.deploy.router.raw import answer_of, connect
+from tests.cluster.deploy.router.raw import answer_of, connect, head
 from tests.cluster.deploy.router.test_bad_requests import check_error
 
 Listen = Callable[..., Any]
@@ -118,7 +118,7 @@ async def test_health_and_metrics_need_no_key(serve: Serve, path: str) -> None:
 
 async def test_the_key_is_asked_for_before_the_body(listen: Listen) -> None:
     reader, writer = await connect(await listen(EchoReplica("0"), rules=KEYS))
-    writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n")
+    writer.write(head("content-length: 900000"))
     assert (await reader.readline()).split()[1] == b"401"
     writer.close()
 

@@ -150,5 +150,6 @@ async def test_no_field_of_any_type_crashes_the_router(path: str, fields: dict[s
     good = {"model": MODEL, "prompt": "a", "messages": [{"role": "user", "content": "a"}]}
     body = json.dumps({**good, **fields})
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.post(f"/v1/{path}", content=body)
+        headers = {"content-type": "application/json"}
+        answer = await client.post(f"/v1/{path}", content=body, headers=headers)
     assert answer.status_code in (200, 400)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.deploy.router.conftest import MODEL
 from tests.cluster.deploy.router.echo import EchoReplica
+from tests.cluster.deploy.router.raw import head
 
 Listen = Callable[..., Any]
 PATIENCE_S = 30.0
@@ -28,8 +29,7 @@ async def ask(url: str, **fields: Any) -> tuple[asyncio.StreamReader, asyncio.St
     body = json.dumps({"model": MODEL, "prompt": "x" * 150, "max_tokens": 50, **fields}).encode()
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
+    writer.write(head(f"content-length: {len(body)}") + body)
     await writer.drain()
     return reader, writer
 

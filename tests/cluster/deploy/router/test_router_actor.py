@@ -32,7 +32,7 @@ def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RouterActor]:
     )
     actor = RouterActor(spec, 0, "")
     yield actor
-    actor._preparer.close()
+    actor._front._preparer.close()
 
 
 async def test_a_prompt_that_cannot_be_answered_says_why(actor: RouterActor) -> None:
@@ -43,7 +43,7 @@ async def test_a_prompt_that_cannot_be_answered_says_why(actor: RouterActor) -> 
 
 
 async def test_the_orders_key_and_hosts_apply(actor: RouterActor) -> None:
-    transport = httpx.ASGITransport(actor._app)
+    transport = httpx.ASGITransport(actor._front.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://llm.example") as client:
         assert (await client.get("/v1/models")).status_code == 401
         answer = await client.get("/v1/models", headers={"authorization": "Bearer a-key"})

@@ -41,7 +41,7 @@ async def test_idle_replicas_take_turns(serve: Serve) -> None:
     served = serve(EchoReplica("0"), EchoReplica("1"))
     answered = [(await served.complete()).headers[REPLICA_HEADER] for _ in range(4)]
     assert answered == ["0", "1", "0", "1"]
-    assert [served.dispatcher.counts(name).requests_total for name in "01"] == [2, 2]
+    assert [served.balancer.counts(name).requests_total for name in "01"] == [2, 2]
 
 
 async def test_requests_that_others_sent_to_a_replica_count_too(serve: Serve) -> None:
@@ -122,7 +122,7 @@ async def test_a_rejected_request_is_not_a_failure_of_the_replica(serve: Serve) 
     answer = await served.complete()
     assert answer.status_code == 400
     assert "no such prompt" in answer.json()["error"]["message"]
-    assert served.dispatcher.counts("0").failures_in_a_row == 0
+    assert served.balancer.counts("0").failures_in_a_row == 0
 
 
 async def test_a_full_deployment_says_429(serve: Serve) -> None:
@@ -138,7 +138,7 @@ async def test_a_full_deployment_says_429(serve: Serve) -> None:
 async def test_draining_refuses_new_requests_and_waits_for_running_ones(serve: Serve) -> None:
     served = serve(EchoReplica("0"))
     tasks = await held(served, 1)
-    drained = asyncio.create_task(served.dispatcher.drain(deadline_s=10.0))
+    drained = asyncio.create_task(served.balancer.drain(deadline_s=10.0))
     await asyncio.sleep(0)
     answer = await served.complete()
     assert answer.status_code == 503
@@ -151,7 +151,7 @@ async def test_draining_refuses_new_requests_and_waits_for_running_ones(serve: S
 async def test_draining_gives_up_at_its_deadline(serve: Serve, clock: Clock) -> None:
     served = serve(EchoReplica("0"))
     tasks = await held(served, 1)
-    drained = asyncio.create_task(served.dispatcher.drain(deadline_s=10.0))
+    drained = asyncio.create_task(served.balancer.drain(deadline_s=10.0))
     await asyncio.sleep(0)
     clock.now_s += 11.0
     assert not await drained
