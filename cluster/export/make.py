@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cluster.catalog.engine_version import is_cpu_build
 from cluster.engines.from_plan import server_launch
+from cluster.engines.launch import Device
 from cluster.errors import BadInput
 from cluster.export.format import ExportFormat
 from cluster.export.target import make_target
@@ -51,5 +53,6 @@ def export(plan: Plan, candidate: Candidate, format: ExportFormat) -> ExportedFi
             f"{format.name} starts {format.engine}, but the plan is for {plan.engine_name}",
             f"Plan with --engine {format.engine}",
         )
-    target = make_target(plan, candidate, server_launch(plan, candidate))
+    device: Device = "cpu" if is_cpu_build(plan.engine_version) else "cuda"
+    target = make_target(plan, candidate, server_launch(plan, candidate, device=device))
     return ExportedFile(f"{target.name}.{format.name}.{format.extension}", format.render(target))
