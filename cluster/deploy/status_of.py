@@ -115,6 +115,7 @@ def _replica_status(group: ReplicaGroup, traffic: TrafficFigures | None, layout:
         last_trouble=group.last_trouble,
         last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
         last_log=group.last_log,
+        draining=group.draining,
         running=metrics.running,
         waiting=metrics.waiting,
         kv_cache_use=metrics.kv_cache_use,
