@@ -115,7 +115,6 @@ def test_a_server_over_two_nodes_restarts_as_one(view: SessionView, ray: RealRay
     victims = {
         "the follower's server": lambda: [follower.pid],
         "the leader's agent": lambda: agents(ray, "gpu-a"),
-        "a guard": lambda: guards_of(ray, "gpu-b"),
         "a worker": lambda: [engine_processes(python, "worker")[0].pid],
     }
     for restarts, (what, find) in enumerate(victims.items()):
@@ -130,10 +129,6 @@ def test_a_server_over_two_nodes_restarts_as_one(view: SessionView, ray: RealRay
 
 def agents(ray: RealRay, node: str) -> list[int]:
     return [pid for pid, command in ray.pids(node).items() if command.startswith("ray::NodeAgent")]
-
-
-def guards_of(ray: RealRay, node: str) -> list[int]:
-    return [pid for pid, command in ray.pids(node).items() if "server/guard.py" in command]
 
 
 def test_health_without_tokens_is_not_ready(view: SessionView, python: Path) -> None:
