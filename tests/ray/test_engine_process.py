@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cluster.bridge.open_session import open_session
@@ -52,6 +53,16 @@ def num_gpus(cluster: Cluster) -> int:
     return sum(len(node.gpus) for node in cluster.nodes)
 
 
+def ask(view: SessionView, name: str) -> str:
+    """Return the text of three tokens."""
+    status = view.find(name)
+    assert status is not None and status.endpoint is not None
+    body = {"model": "tiny", "prompt": "hello", "max_tokens": 3}
+    answer = httpx.post(f"{status.endpoint}/v1/completions", json=body, timeout=START_S)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
 def is_measured(row: ReplicaStatus) -> bool:
     return row.proven_age_s is not None and (row.running, row.waiting) == (0, 0)
 
@@ -81,6 +92,10 @@ def test_two_servers_from_start_to_stop(view: SessionView, python: Path) -> None
         added = ("RAY_", "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "PYTHONBREAKPOINT")
         assert not [name for name in one.env if name.startswith(added)]
 
+    # A user's request goes through the router, and is told apart from proofs.
+    assert ask(view, "pair") == " t0 t1 t2"
+    assert view.wait(lambda: sum(row.requests_total for row in view.find("pair").replicas) == 1, START_S)  # type: ignore[union-attr]
+
     page = view.session.logs("pair", 1, 0, -1000, 1000).result(START_S)
     assert any("Application startup complete" in line for line in page.lines)
     assert all(line.isprintable() and "\x1b" not in line for line in page.lines)
@@ -92,6 +107,7 @@ def test_two_servers_from_start_to_stop(view: SessionView, python: Path) -> None
     other = [one.pid for one in of_gpu(python, "", "1")]
     kill([victim.pid])
     assert awaited(view, "pair", "degraded").replicas[1].ready
+    assert ask(view, "pair") == " t0 t1 t2"
     row = restarted(view, "pair", 0, 0)
     assert "server on gpu-a: ended by SIGKILL" in row.last_trouble
     assert len(row.last_log) == 20

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cluster.deploy.rank_report import EngineFigures, RankStep
-from cluster.deploy.server.calls import Background, ServerDoor, generate_token, listens, read_metrics
+from cluster.deploy.server.calls import (
+    Background,
+    ServerBusy,
+    ServerDoor,
+    generate_token,
+    listens,
+    read_metrics,
+)
 from cluster.deploy.server.environment import server_environment
 from cluster.deploy.server.gpu_memory import GpuMemory
 from cluster.deploy.server.guard import CANNOT_START
@@ -24,6 +31,7 @@ from cluster.errors import BadInput, ClusterviewError, DeployFailed
 SILENT_S = 1800.0
 """Seconds without output after which a server that has not started is given up: weights may come slowly."""
 _CALL_S = 2.0
+_BUSY_S = 1.0
 _MEMORY_EVERY_S = 5.0
 
 
@@ -96,9 +104,17 @@ class RunningServer:
             self._memory_by_gpu = self._memory.held_by(self._process.pids(), self._member.gpu_uuids)
 
     def prove(self, deadline_s: float) -> None:
-        """Generate one token, or raise DeployFailed."""
-        self._generate(deadline_s)
-        self._pulse.proven()
+        """Generate one token, or raise DeployFailed; a server that is busy is asked again."""
+        until_s = time.monotonic() + deadline_s
+        while True:
+            try:
+                self._generate(until_s - time.monotonic())
+            except ServerBusy:
+                if time.monotonic() + _BUSY_S > until_s:
+                    raise
+                time.sleep(_BUSY_S)
+            else:
+                return self._pulse.proven()
 
     def _generate(self, deadline_s: float) -> None:
         generate_token(self._door, self._adapter, self._served_name, deadline_s)
