@@ -154,8 +154,12 @@ def test_health_without_tokens_is_not_ready(view: SessionView, python: Path) -> 
     control(python, dead_rank=True)
     seen = awaited(view, "liar", "starting")
     assert "HTTP 500" in seen.replicas[0].last_trouble
+    # The next start listens, but is never ready.
+    assert view.wait(lambda: view.find("liar").replicas[0].restarts == 2, START_S)  # type: ignore[union-attr]
+    row = view.find("liar").replicas[0]  # type: ignore[union-attr]
+    assert "HTTP 500" in row.last_trouble and len(row.last_log) == 20
     control(python, dead_rank=False)
-    restarted(view, "liar", 0, 0)
+    restarted(view, "liar", 0, 1)
     stopped(view, "liar", python)
 
 
