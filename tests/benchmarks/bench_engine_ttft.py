@@ -70,7 +70,7 @@ async def _measure(cluster: EngineCluster, own: Place, router: Place) -> None:
 
 
 async def _ttft_ms(client: aiohttp.ClientSession, place: Place) -> float:
-    """Return the milliseconds until a stream's first event."""
+    """Return the milliseconds until the first event of a stream."""
     body = {"model": "model", "prompt": "hello", "max_tokens": 2, "stream": True}
     began_s = time.perf_counter()
     async with client.post(f"{place.url}/v1/completions", json=body, headers=place.headers) as answer:
