@@ -64,9 +64,7 @@ async def _measure(cluster: EngineCluster, own: Place, router: Place) -> None:
     good = sum(count == TOKENS for count in ended)
     errors = sorted({repr(one)[:80] for one in ended if one != TOKENS})
     pace = f"{took_s:.1f} s, at the engine's pace {TOKENS * PACE_S:.1f} s"
-    print(
-        f"{STREAMS} streams of {TOKENS} tokens: {good} complete, {STREAMS - good} with errors {errors}, {pace}"
-    )
+    print(f"{STREAMS} streams of {TOKENS} tokens: {good} complete, the others {errors}; {pace}")
 
 
 async def _ttft_ms(client: aiohttp.ClientSession, place: Place) -> float:
