@@ -52,6 +52,8 @@ def why_disabled(action: str, now: KeyContext) -> str:
         return _why_not_deploy(now)
     if action == "apply_fix":
         return _why_not_fix(now)
+    if action == "export":
+        return _why_not_export(now)
     if action == "stop":
         return _why_not_stop(now)
     if action == "prompt":
@@ -79,10 +81,24 @@ def _why_not_deploy(now: KeyContext) -> str:
         return f"{now.assumed_stopped} is using the GPUs of this plan. Press x to stop it."
     if candidate is None:
         return "There is no layout to deploy."
-    if not candidate.feasible:
-        why = candidate.rejections[0].message if candidate.rejections else candidate.why
-        return f"{candidate.label} is rejected: {why}"
-    return now.not_runnable
+    return _why_rejected(candidate) or now.not_runnable
+
+
+def _why_rejected(candidate: Candidate) -> str:
+    if candidate.feasible:
+        return ""
+    why = candidate.rejections[0].message if candidate.rejections else candidate.why
+    return f"{candidate.label} is rejected: {why}"
+
+
+def _why_not_export(now: KeyContext) -> str:
+    if now.plan is None:
+        return "There is no plan yet."
+    if now.plan.request.workload != "inference":
+        return f"A plan for {now.plan.request.workload} cannot be exported."
+    if now.candidate is None:
+        return "There is no layout to export."
+    return _why_rejected(now.candidate)
 
 
 def _why_not_fix(now: KeyContext) -> str:

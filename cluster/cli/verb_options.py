@@ -14,6 +14,7 @@ from cluster.cli.option_types import (
     some_text,
 )
 from cluster.cli.options import add_output, add_plan, add_source
+from cluster.export.names import format_names
 
 
 def _deploy_options(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +129,24 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", required=True, choices=format_names(), help="what to write: " + ", ".join(format_names())
+    )
+    parser.add_argument(
+        "--layout",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="export the Nth best layout that fits (default: 1, the recommended one)",
+    )
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    parser.add_argument("--force", action="store_true", default=False, help="replace the output file")
+    parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    add_source(parser)
+    add_plan(parser)
+
+
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add_output(parser, top=False)
@@ -138,6 +157,7 @@ SUMMARIES = {
     "status": "show deployments, ranks and throughput",
     "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
+    "export": "write a plan as commands or manifests to start it elsewhere",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
@@ -147,6 +167,7 @@ VERB_OPTIONS = {
     "status": _status_options,
     "logs": _logs_options,
     "stop": _stop_options,
+    "export": _export_options,
     "load": load_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,

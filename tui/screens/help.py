@@ -19,6 +19,7 @@ KEYS = (
     ("w", "change the workload: tokens, limits, degrees, options"),
     ("c", "why: data and tensor parallelism with your numbers"),
     ("d", "deploy the highlighted layout (asks first)"),
+    ("e", "export the highlighted layout as commands or manifests"),
     ("f", "apply a fix for the highlighted layout and replan"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
