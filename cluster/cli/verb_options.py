@@ -94,6 +94,14 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _calibrate_options(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    add_output(parser, top=False)
+    parser.add_argument(
+        "--show", action="store_true", default=False, help="list what was measured before, measure nothing"
+    )
+
+
 def _logs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", type=short_name, help="name of the deployment")
     parser.add_argument(
@@ -126,6 +134,9 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    parser.add_argument(
+        "--no-calibration", action="store_true", help="leave out rates measured by `clusterview calibrate`"
+    )
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
 
 
@@ -159,6 +170,7 @@ SUMMARIES = {
     "stop": "stop a deployment and free its GPUs",
     "export": "write a plan as commands or manifests to start it elsewhere",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
+    "calibrate": "measure what links and GPUs achieve, for every later plan of this cluster",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -169,6 +181,7 @@ VERB_OPTIONS = {
     "stop": _stop_options,
     "export": _export_options,
     "load": load_options,
+    "calibrate": _calibrate_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }
