@@ -37,6 +37,12 @@ class ClusterGone(Unreachable):
     """An embedded cluster is no longer running, so nothing runs on it."""
 
 
+class NothingFits(ClusterviewError):
+    """No layout fits, so there is nothing to carry on with."""
+
+    exit_status = 1
+
+
 class DeployFailed(ClusterviewError):
     """A deployment could not be started or ended in failure."""
 
@@ -62,7 +68,7 @@ _HINTS = {
 }
 # Errors in the name that was given, not of the machine.
 _NAME_IS_WRONG = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
+    {errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
 )
 
 

@@ -11,7 +11,7 @@ from tui.fixes import applicable_fixes
 from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
-_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "replan")
+_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "logs", "replan")
 INTERRUPTED = "The connection to the cluster is down. This works again once it is back."
 
 
@@ -26,7 +26,7 @@ class KeyContext:
     candidate: Candidate | None = None
     """The highlighted layout."""
     not_runnable: str = ""
-    """Why the built-in engine cannot run the highlighted layout."""
+    """Why the highlighted layout cannot be deployed, although it fits."""
     assumed_stopped: str = ""
     """Names of deployments that the plan assumes are stopped."""
     deployment: DeploymentStatus | None = None
@@ -52,10 +52,14 @@ def why_disabled(action: str, now: KeyContext) -> str:
         return _why_not_deploy(now)
     if action == "apply_fix":
         return _why_not_fix(now)
+    if action == "export":
+        return _why_not_export(now)
     if action == "stop":
         return _why_not_stop(now)
     if action == "prompt":
         return _why_not_prompt(now)
+    if action == "logs":
+        return _why_no_logs(now.deployment)
     if action == "toggle_panel" and now.num_panels > 1:
         return "The plan and the deployments are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
@@ -79,10 +83,24 @@ def _why_not_deploy(now: KeyContext) -> str:
         return f"{now.assumed_stopped} is using the GPUs of this plan. Press x to stop it."
     if candidate is None:
         return "There is no layout to deploy."
-    if not candidate.feasible:
-        why = candidate.rejections[0].message if candidate.rejections else candidate.why
-        return f"{candidate.label} is rejected: {why}"
-    return now.not_runnable
+    return _why_rejected(candidate) or now.not_runnable
+
+
+def _why_rejected(candidate: Candidate) -> str:
+    if candidate.feasible:
+        return ""
+    why = candidate.rejections[0].message if candidate.rejections else candidate.why
+    return f"{candidate.label} is rejected: {why}"
+
+
+def _why_not_export(now: KeyContext) -> str:
+    if now.plan is None:
+        return "There is no plan yet."
+    if now.plan.request.workload != "inference":
+        return f"A plan for {now.plan.request.workload} cannot be exported."
+    if now.candidate is None:
+        return "There is no layout to export."
+    return _why_rejected(now.candidate)
 
 
 def _why_not_fix(now: KeyContext) -> str:
@@ -115,3 +133,13 @@ def _why_not_prompt(now: KeyContext) -> str:
     if status.state is DeploymentState.STARTING:
         return f"{status.name} is still starting. It answers prompts once it is ready."
     return f"{status.name} is {status.state} and cannot answer prompts."
+
+
+def _why_no_logs(status: DeploymentStatus | None) -> str:
+    if status is None:
+        return "There is no deployment whose log can be shown."
+    if not status.ranks:
+        return f"The controller of {status.name} has not answered yet."
+    if not status.is_server:
+        return "The built-in engine has no log: it runs inside Ray's workers, whose logs are Ray's."
+    return ""

@@ -27,7 +27,7 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     """Plan and print: text, or JSON with --json. Returns 0 when a layout was found, 1 when none fits."""
     request = request_from(arguments)
     cluster = cluster_from(arguments)
-    _check_live(arguments, cluster)
+    check_live(arguments, cluster)
     model = model_from(arguments)
     check_lengths(request, model)
 
@@ -67,7 +67,7 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
     return _this_machine(demo=arguments.demo)
 
 
-def _check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
+def check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
     """For a running cluster: report nodes that could not be read; BadInput if there is no GPU at all."""
     if cluster.source != "ray" or arguments.cluster is not None:
         return
@@ -83,7 +83,9 @@ def _this_machine(demo: bool) -> Cluster:
 
     found = read_cluster()
     if found.num_gpus:
-        return found
+        from cluster.bridge.calibrations import calibrated
+
+        return calibrated(found)
     example = read_defaults().simulated_cluster
     if demo:
         return _simulated(example)

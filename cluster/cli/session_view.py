@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
+from typing import TypeVar
 
 from cluster.bridge.events import (
     ClusterSeen,
@@ -26,10 +27,14 @@ from cluster.errors import Unreachable
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
+ResultT = TypeVar("ResultT")
+
 LOOK_S = 75.0
 """How long joining may take: Ray itself gives up after 60 s on a machine outside the cluster."""
 PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
+ENGINES_S = 25.0
+"""How long the nodes may take to look up their engines."""
 _SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
@@ -109,6 +114,12 @@ class SessionView:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
         return _with_late(*self._read)
 
+    def cluster_with_engines(self) -> Cluster:
+        """Return the settled cluster once its nodes have looked up their engines, or have had time to."""
+        self.settled_cluster()
+        self.wait(lambda: self._read is not None and _engines_known(self._read[0]), ENGINES_S)
+        return self.settled_cluster()
+
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""
         self.wait(lambda: self.deployments is not None, timeout_s)
@@ -128,6 +139,13 @@ def _all_answered(cluster: Cluster, readings: tuple[NodeReading, ...]) -> bool:
     )
 
 
+def _engines_known(cluster: Cluster) -> bool:
+    """True when every node that could run a deployment has said which engines it has."""
+    return cluster.simulated or not any(
+        node.gpus and node.engines is None and not node.error for node in cluster.nodes
+    )
+
+
 def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     """Return the cluster with an error on each node whose readings cannot be trusted now."""
     late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
@@ -140,10 +158,10 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     return cluster.model_copy(update={"nodes": nodes})
 
 
-def finish(future: Future[None], timeout_s: float) -> None:
-    """Wait for a request; raises its error, or Unreachable after the timeout."""
+def finish(future: Future[ResultT], timeout_s: float) -> ResultT:
+    """Wait for a request and return its result; raises its error, or Unreachable after the timeout."""
     try:
-        future.result(timeout_s)
+        return future.result(timeout_s)
     except TimeoutError:
         raise Unreachable(f"no response within {timeout_s:.0f} s") from None
 

@@ -14,6 +14,7 @@ from cluster.cli.option_types import (
     some_text,
 )
 from cluster.cli.options import add_output, add_plan, add_source
+from cluster.export.names import format_names
 
 
 def _deploy_options(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +28,27 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
         "--no-wait", action="store_true", default=False, help="return once the deployment is accepted"
     )
     parser.add_argument(
-        "--port",
-        type=port_number,
+        "--engine-arg",
+        action="append",
         default=None,
-        metavar="N",
-        help="router port (default: any free port)",
+        metavar="ARG",
+        help="pass one more argument to the engine's server: --engine-arg=--trust-remote-code",
     )
     _add_access(parser)
 
 
 def _add_access(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("endpoint access")
+    group.add_argument(
+        "--host",
+        type=host_name,
+        default=None,
+        metavar="HOST",
+        help="address that the router listens on (default: 127.0.0.1); any other needs an API key",
+    )
+    group.add_argument(
+        "--port", type=port_number, default=None, metavar="N", help="router port (default: any free port)"
+    )
     group.add_argument(
         "--api-key",
         action="append",
@@ -83,6 +94,14 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _calibrate_options(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    add_output(parser, top=False)
+    parser.add_argument(
+        "--show", action="store_true", default=False, help="list what was measured before, measure nothing"
+    )
+
+
 def _logs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", type=short_name, help="name of the deployment")
     parser.add_argument(
@@ -112,10 +131,37 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=short_name, help="name of the deployment")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    add_source(parser)
+
+
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    parser.add_argument(
+        "--no-calibration", action="store_true", help="leave out rates measured by `clusterview calibrate`"
+    )
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+
+
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", required=True, choices=format_names(), help="what to write: " + ", ".join(format_names())
+    )
+    parser.add_argument(
+        "--layout",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="export the Nth best layout that fits (default: 1, the recommended one)",
+    )
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    parser.add_argument("--force", action="store_true", default=False, help="replace the output file")
+    parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    add_source(parser)
+    add_plan(parser)
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +175,9 @@ SUMMARIES = {
     "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
+    "calibrate": "measure what links and GPUs achieve, for every later plan of this cluster",
+    "report": "write a deployment's measurements as a row of evidence that can be contributed",
+    "export": "write a plan as commands or manifests to start it elsewhere",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -138,6 +187,9 @@ VERB_OPTIONS = {
     "logs": _logs_options,
     "stop": _stop_options,
     "load": load_options,
+    "calibrate": _calibrate_options,
+    "report": _report_options,
+    "export": _export_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }

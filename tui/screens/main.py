@@ -11,7 +11,6 @@ from typing import ClassVar
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from cluster.bridge.events import Progress
 from cluster.planner.fixes.text import describe_fix
@@ -32,6 +31,7 @@ from tui.messages import (
 from tui.orders import Orders
 from tui.planning import Planning
 from tui.question import Question
+from tui.screens.dialog_keys import DialogKeys
 from tui.screens.main_dialogs import MainDialogs
 from tui.screens.main_keys import MAIN_KEYS
 from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels
@@ -41,7 +41,7 @@ _LONG_S = 3.0
 """A plan that takes longer is announced on the status line."""
 
 
-class MainScreen(Screen[None]):
+class MainScreen(DialogKeys):
     """Map above or left, plan below or right."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
@@ -59,7 +59,8 @@ class MainScreen(Screen[None]):
         """What a fix was applied for, until it is planned."""
 
     @property
-    def _dialogs(self) -> MainDialogs:
+    def dialogs(self) -> MainDialogs:
+        """What opens dialogs over this screen."""
         return MainDialogs(self.app, self.app_context, self.planning, self.panels)
 
     def compose(self) -> ComposeResult:
@@ -145,11 +146,11 @@ class MainScreen(Screen[None]):
 
     def show_notice(self, title: str, message: str, hint: str = "") -> None:
         """Show a dialog with a message."""
-        self._dialogs.notice(title, message, hint)
+        self.dialogs.notice(title, message, hint)
 
     async def confirm(self, confirmation: Confirmation) -> bool:
         """Ask the user; False unless they agree."""
-        return await self._dialogs.confirm(confirmation)
+        return await self.dialogs.confirm(confirmation)
 
     def show_plan(self) -> None:
         """Show the latest plan, or why there is none."""
@@ -230,16 +231,12 @@ class MainScreen(Screen[None]):
         self.panels.map.next_density()
 
     @work(group="dialog", exclusive=True)
-    async def action_find_node(self) -> None:
-        await self._dialogs.find_node()
-
-    @work(group="dialog", exclusive=True)
     async def action_pick_model(self) -> None:
-        self._ask(await self._dialogs.pick_model())
+        self._ask(await self.dialogs.pick_model())
 
     @work(group="dialog", exclusive=True)
     async def action_workload(self) -> None:
-        self._ask(await self._dialogs.change_workload())
+        self._ask(await self.dialogs.change_workload())
 
     @work(group="dialog", exclusive=True)
     async def action_apply_fix(self) -> None:
@@ -247,7 +244,7 @@ class MainScreen(Screen[None]):
         plan, candidate = self.planning.plan, self.panels.candidate
         if plan is None or candidate is None:
             return
-        fix = await self._dialogs.pick_fix(candidate, applicable_fixes(candidate, plan.request))
+        fix = await self.dialogs.pick_fix(candidate, applicable_fixes(candidate, plan.request))
         if fix is not None:
             request = fix.asked(self.planning.question.request)
             self._ask(Question(self.planning.models, request), fix.layout or candidate.layout)
@@ -267,20 +264,6 @@ class MainScreen(Screen[None]):
         deployment = self.panels.deployment
         if deployment is not None and await self.orders.confirm_stop(deployment):
             self.run_worker(self.orders.stop(deployment.name), group="order")
-
-    def action_help(self) -> None:
-        self._dialogs.help()
-
-    def action_explain(self) -> None:
-        self._dialogs.explain()
-
-    def action_details(self) -> None:
-        self._dialogs.details()
-
-    def action_prompt(self) -> None:
-        """Open a conversation with the selected deployment."""
-        if self.panels.deployment is not None:
-            self._dialogs.prompt(self.panels.deployment)
 
     def action_reconnect(self) -> None:
         """Join the cluster again after its session was lost."""

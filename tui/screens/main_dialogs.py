@@ -6,19 +6,24 @@ from collections.abc import Sequence
 
 from textual.app import App
 
-from cluster.deploy.status import DeploymentStatus
+from cluster.export.format import ExportFormat
+from cluster.export.make import ExportedFile
 from cluster.planner.fixes.fix import Fix
 from cluster.planner.result import Candidate
+from tui.background import in_background
 from tui.confirmations import Confirmation, prompt_remark
 from tui.context import AppContext
+from tui.exports import all_formats, export_of
 from tui.planning import Planning
 from tui.question import Question
 from tui.screens.candidate_detail import CandidateDetail
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.explain import ExplainScreen
+from tui.screens.export import ExportScreen
 from tui.screens.find import FindScreen
 from tui.screens.fix_picker import FixPicker
 from tui.screens.help import HelpScreen
+from tui.screens.logs import LogsScreen
 from tui.screens.main_panels import MainPanels
 from tui.screens.model_picker import ModelPicker
 from tui.screens.notice import NoticeScreen
@@ -64,6 +69,18 @@ class MainDialogs:
             return next(iter(fixes), None)
         return await self._app.push_screen_wait(FixPicker(candidate.label, fixes))
 
+    async def export(self) -> None:
+        """Show the highlighted layout as commands and manifests."""
+        plan, candidate, ask = self._planning.plan, self._panels.candidate, self._context.setup.plan
+        if plan is None or candidate is None:
+            return
+        formats = await in_background(all_formats)
+
+        def prepare(format: ExportFormat) -> ExportedFile:
+            return export_of(plan, candidate, format, ask)
+
+        await self._app.push_screen_wait(ExportScreen(candidate.label, formats, plan.engine_name, prepare))
+
     def help(self) -> None:
         """Show the help page."""
         self._app.push_screen(HelpScreen())
@@ -81,8 +98,14 @@ class MainDialogs:
         if plan is not None and candidate is not None:
             self._app.push_screen(CandidateDetail(plan, candidate))
 
-    def prompt(self, deployment: DeploymentStatus) -> None:
-        """Open a conversation with a deployment."""
-        context = self._context
-        remark = prompt_remark(deployment)
-        self._app.push_screen(PromptScreen(context.session, deployment.name, context.store, remark))
+    def logs(self) -> None:
+        """Show what the engine of the selected deployment writes."""
+        if self._panels.deployment is not None:
+            self._app.push_screen(LogsScreen(self._context, self._panels.deployment))
+
+    def prompt(self) -> None:
+        """Open a conversation with the selected deployment."""
+        context, deployment = self._context, self._panels.deployment
+        if deployment is not None:
+            remark = prompt_remark(deployment)
+            self._app.push_screen(PromptScreen(context.session, deployment.name, context.store, remark))

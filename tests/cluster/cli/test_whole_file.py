@@ -74,3 +74,40 @@ def test_a_file_that_may_not_be_written_is_not_replaced(
     with pytest.raises(SystemFailed, match="Permission denied"):
         write_whole(tmp_path / "c.json", "new")
     assert (tmp_path / "c.json").read_text() == "old"
+
+
+def test_a_new_file_never_replaces_one(tmp_path: Path) -> None:
+    path, dangling = tmp_path / "c.json", tmp_path / "link.json"
+    write_whole(path, "first", may_replace=False)
+    dangling.symlink_to(tmp_path / "nowhere")
+    for there in (path, dangling):
+        with pytest.raises(BadInput, match="File exists"):
+            write_whole(there, "second", may_replace=False)
+    assert path.read_text() == "first" and not (tmp_path / "nowhere").exists()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json", "link.json"]
+
+
+def test_a_file_made_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.json"
+    link = Path.hardlink_to
+
+    def late(self: Path, target: Path) -> None:
+        self.write_text("theirs")
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", late)
+    with pytest.raises(BadInput, match="File exists"):
+        write_whole(path, "ours", may_replace=False)
+    assert path.read_text() == "theirs" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_filesystem_without_hard_links_gets_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "c.json"
+    write_whole(path, "text", may_replace=False)
+    assert path.read_text() == "text" and list(tmp_path.iterdir()) == [path]
