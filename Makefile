@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-gpu check format bench fuzz evidence corpus screenshots test-snapshot-update clean
+.PHONY: help setup run test test-fast test-gpu gpu-wheels test-vllm check format bench fuzz evidence corpus screenshots test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -58,6 +58,22 @@ test-fast: $(VENV)/.test ## the quick tests, in under a minute: no Ray cluster, 
 
 test-gpu: $(VENV)/.test ## the tests that need an NVIDIA GPU
 	@$(BIN)/python -m pytest -m gpu -p no:cacheprovider $(ARGS)
+	@$(BIN)/python -m tests.gpu.alone.checks
+
+# For a GPU machine without Ray and without a package index: copy the repository and gpu-wheels/ there, and run
+#   python3 tests/gpu/alone/start.py gpu-wheels
+gpu-wheels: $(VENV)/.test ## a folder of wheels for the GPU checks on a bare machine (tests/gpu/alone)
+	@$(BIN)/python tests/gpu/alone/wheels.py gpu-wheels
+
+# vLLM in its build for CPUs, in an environment of its own; CLUSTERVIEW_VLLM_PYTHON names another one that has it.
+test-vllm: $(VENV)/.test ## the tests that start the real vLLM, on CPUs (installs it once: 4 GB)
+ifdef CLUSTERVIEW_VLLM_PYTHON
+	@$(BIN)/python -m pytest -m vllm -p no:cacheprovider tests/vllm $(ARGS)
+else
+	@$(PYTHON) tests/vllm/install.py .venv-vllm $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+	@CLUSTERVIEW_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python \
+	  $(BIN)/python -m pytest -m vllm -p no:cacheprovider tests/vllm $(ARGS)
+endif
 
 check: $(VENV)/.check ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

@@ -84,8 +84,10 @@ class Node(FrozenModel):
     """Rate of the node's fastest network link per direction where known."""
     error: CleanStr | None = None
     """Why the node's GPUs could not be read."""
-    engines: Annotated[dict[CleanStr, CleanStr], Field(max_length=100)] = {}
-    """Engines installed on the node, by name, with their version; empty also where nobody looked."""
+    engines: Annotated[dict[CleanStr, CleanStr], Field(max_length=100)] | None = None
+    """Engines that can be started on the node, by name, with their version; None: nobody has looked yet."""
+    engines_error: CleanStr | None = None
+    """Why some of its engines could not be looked up: an interpreter that is missing or does not answer."""
 
     @model_validator(mode="after")
     def _gpus_differ(self) -> Self:

@@ -36,6 +36,7 @@ SLOW = frozenset(
         "corpus",
         "e2e",
         "evidence",
+        "fake_engine",
         "fuzz",
         "gpu",
         "packaging",
@@ -51,6 +52,7 @@ SLOW = frozenset(
         "tui/test_real_terminal.py",
         "tui/test_snapshots.py",
         "tui/test_terminals.py",
+        "vllm",
     }
 )
 

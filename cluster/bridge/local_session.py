@@ -6,11 +6,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from cluster.bridge.client import RaySession
+from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -47,8 +48,11 @@ class LocalSession:
         *,
         make_ray: Callable[[], Session] | None = None,
         make_probe: Callable[..., ProbeProcess] = ProbeProcess,
+        engine_pythons: Mapping[str, str] | None = None,
     ) -> None:
-        self._make_ray = make_ray or (lambda: RaySession(Target(), TITLE))
+        target = Target(engine_pythons=dict(engine_pythons or {}))
+        self._make_ray = make_ray or (lambda: RaySession(target, TITLE))
+        self._engines = EngineLookup(target.engine_pythons)
         self._make_probe = make_probe
         self._listener: Listener = lambda event: None
         self._emitting = threading.Lock()
@@ -74,6 +78,7 @@ class LocalSession:
     def start(self, listener: Listener) -> None:
         """Watch this machine; where an earlier deployment keeps a local Ray alive, join it."""
         self._listener = listener
+        self._engines.start()
         threading.Thread(target=self._begin, name="local-session", daemon=True).start()
 
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
@@ -195,6 +200,7 @@ class LocalSession:
         with self._lock:
             if self._ray_cluster is not None or self._probe is None:
                 return
+        node = self._engines.added_to(node)
         still = _without_what_moves(node)
         if still != self._seen:
             self._seen = still

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cluster.bridge.client import RaySession
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import check_ray_address
@@ -11,9 +13,12 @@ from cluster.errors import BadInput
 from cluster.text import clean
 
 
-def open_session(*, address: str | None, simulate: str | None) -> Session:
+def open_session(
+    *, address: str | None, simulate: str | None, engine_pythons: Mapping[str, str] | None = None
+) -> Session:
     """Return a session, not yet started: Ray at `address`, a simulated cluster, or (neither) this machine.
 
+    `engine_pythons` maps engines to interpreters on the nodes, where they are not in the nodes' own Python.
     Raises BadInput for a spec that does not parse or is too large to simulate. No network is touched.
     """
     if address is not None and simulate is not None:
@@ -22,16 +27,17 @@ def open_session(*, address: str | None, simulate: str | None) -> Session:
         key = simulated_key(simulate)
         return RaySession(Target(simulate=key), f"simulated {key}")
     if address is not None:
-        return ray_session(address)
+        return ray_session(address, engine_pythons)
     from cluster.bridge.local_session import LocalSession
 
-    return LocalSession()
+    return LocalSession(engine_pythons=engine_pythons)
 
 
-def ray_session(address: str) -> RaySession:
+def ray_session(address: str, engine_pythons: Mapping[str, str] | None = None) -> RaySession:
     """Return a session, not yet started, on the Ray cluster at `address`; BadInput where it cannot be one."""
     check_ray_address(address)
-    return RaySession(Target(address=address), f"ray {clean(address, 80)}")
+    target = Target(address=address, engine_pythons=dict(engine_pythons or {}))
+    return RaySession(target, f"ray {clean(address, 80)}")
 
 
 def simulated_key(spec: str) -> str:

@@ -25,6 +25,8 @@ class Target(FrozenModel):
     simulate: str | None = None
     start: bool = True
     """Whether to start an embedded cluster that does not run yet."""
+    engine_pythons: dict[str, str] = {}
+    """Engine -> interpreter on the nodes that has it; one that is left out is in the nodes' own Python."""
 
 
 class DeployOrder(FrozenModel):

@@ -7,7 +7,14 @@ import json
 import signal
 
 from cluster.cli.ask_user import confirmed
-from cluster.cli.deploy_plan import CheckedOptions, check_options, describe_weights, order_from, plan_on
+from cluster.cli.deploy_plan import (
+    CheckedOptions,
+    check_options,
+    describe_interpreter,
+    describe_weights,
+    order_from,
+    plan_on,
+)
 from cluster.cli.deployment_json import deployment_json
 from cluster.cli.last_log import print_last_log
 from cluster.cli.progress_lines import ProgressLines
@@ -44,26 +51,30 @@ def run(arguments: argparse.Namespace) -> int:
     options = check_options(arguments, simulated=arguments.simulate is not None)
     address = ray_address_from(arguments)
     if address is None:
-        _check_this_python()
-    session = open_session(address=address, simulate=arguments.simulate)
+        _check_this_python(runs_builtin=arguments.simulate is not None)
+    session = open_session(
+        address=address, simulate=arguments.simulate, engine_pythons=options.engine_pythons
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with SessionView(session) as view:
         spec = _make_order(arguments, options, view)
+        if address is None and spec.server is None:
+            _check_this_python(runs_builtin=True)
         if not _confirmed(arguments, spec):
             say("nothing was deployed")
             return 0
         return _order(arguments, view, spec)
 
 
-def _check_this_python() -> None:
-    """On this machine the ranks run in this Python: look at it before a cluster is started for nothing."""
+def _check_this_python(*, runs_builtin: bool) -> None:
+    """Router and built-in ranks on this machine run in this Python: look before Ray starts for nothing."""
     from cluster.deploy.preflight import check_python_here
 
-    check_python_here()
+    check_python_here(runs_builtin=runs_builtin)
 
 
 def _make_order(arguments: argparse.Namespace, options: CheckedOptions, view: SessionView) -> DeploymentSpec:
-    cluster = view.settled_cluster()
+    cluster = view.cluster_with_engines()
     taken = [status.name for status in view.settled_deployments()]
     # Before the plan: the GPUs of that deployment would be what it names as missing.
     check_name(arguments.name, taken)
@@ -71,7 +82,7 @@ def _make_order(arguments: argparse.Namespace, options: CheckedOptions, view: Se
     order = order_from(arguments, options, plan, taken)
     candidate, spec = order.candidate, order.spec
     say(f"{plan.model.name}: {candidate.label} {candidate.why}".rstrip())
-    say(f"engine {spec.engine.text}; {describe_weights(spec)}")
+    say(f"engine {spec.engine.text}{describe_interpreter(spec)}; {describe_weights(spec)}")
     for note in (*candidate.notes, *spec.remarks):
         say(f"note: {note}")
     return spec

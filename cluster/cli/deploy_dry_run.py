@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cluster.bridge.session import Session
-from cluster.cli.deploy_plan import check_options, order_from, plan_on
+from cluster.cli.deploy_plan import CheckedOptions, check_options, order_from, plan_on
 from cluster.cli.dry_run import most_in_json
 from cluster.cli.print_order import order_lines, order_to_json
 from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.session_view import SessionView, finish, say
 from cluster.deploy.preflight import NodeVerdict, verdicts_here, verdicts_not_checked
+from cluster.deploy.server_commands import ServerCommand, server_commands
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
@@ -43,16 +44,17 @@ def run_deploy_dry_run(arguments: argparse.Namespace) -> int:
     described = planning_cluster_from(arguments)
     simulated = arguments.simulate is not None or (described is not None and described.simulated)
     options = check_options(arguments, simulated=simulated)
-    with _look(arguments, described) as looked:
+    with _look(arguments, described, options) as looked:
         plan = plan_on(arguments, options, looked.cluster, looked.title)
         try:
             spec = order_from(arguments, options, plan, looked.taken).spec
         except DeployFailed as error:
-            _print(arguments, plan, None, (), "")
+            _print(arguments, plan, None, (), "", ())
             say(error.one_line())
             return 1
         verdicts = looked.preflight(spec)
-    _print(arguments, plan, spec, verdicts, looked.note)
+    commands = server_commands(spec, {node.node_id: node.address or node.name for node in plan.cluster.nodes})
+    _print(arguments, plan, spec, verdicts, looked.note, commands)
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
 
@@ -62,25 +64,28 @@ def _print(
     spec: DeploymentSpec | None,
     verdicts: tuple[NodeVerdict, ...],
     note: str,
+    commands: tuple[ServerCommand, ...],
 ) -> None:
     if arguments.json:
         from cluster.cli.print_json import print_json
 
-        print_json(plan, arguments.top or most_in_json(plan), order_to_json(spec, verdicts, note))
+        print_json(plan, arguments.top or most_in_json(plan), order_to_json(spec, verdicts, note, commands))
         return
     from cluster.cli.print_plan import print_plan
 
     print_plan(plan)
     if spec is not None:
-        print("\n".join(order_lines(spec, verdicts, note)))
+        print("\n".join(order_lines(spec, verdicts, note, commands)))
 
 
 @contextmanager
-def _look(arguments: argparse.Namespace, described: Cluster | None) -> Iterator[Looked]:
+def _look(
+    arguments: argparse.Namespace, described: Cluster | None, options: CheckedOptions
+) -> Iterator[Looked]:
     if described is not None:
         yield Looked(clean(arguments.cluster, 80), described, (), verdicts_not_checked, _DESCRIBED)
         return
-    session = _session(arguments)
+    session = _session(arguments, options)
     if session is None:
         from cluster.cluster_spec import parse_cluster_spec
 
@@ -88,12 +93,12 @@ def _look(arguments: argparse.Namespace, described: Cluster | None) -> Iterator[
         yield Looked(f"simulated {arguments.simulate}", cluster, (), verdicts_here, _NOT_RUNNING)
         return
     with SessionView(session) as view:
-        cluster = view.settled_cluster()
+        cluster = view.cluster_with_engines()
         taken = tuple(status.name for status in view.settled_deployments())
         yield Looked(session.title, cluster, taken, lambda spec: _preflight(view, spec))
 
 
-def _session(arguments: argparse.Namespace) -> Session | None:
+def _session(arguments: argparse.Namespace, options: CheckedOptions) -> Session | None:
     """Return a session that starts no cluster; None for a simulated cluster that does not run."""
     if arguments.simulate is not None:
         from cluster.cli.known_clusters import running_sessions
@@ -101,7 +106,8 @@ def _session(arguments: argparse.Namespace) -> Session | None:
         return next((session for _, session in running_sessions(arguments)), None)
     from cluster.bridge import open_session
 
-    return open_session(address=ray_address_from(arguments), simulate=None)
+    address = ray_address_from(arguments)
+    return open_session(address=address, simulate=None, engine_pythons=options.engine_pythons)
 
 
 def _preflight(view: SessionView, spec: DeploymentSpec) -> tuple[NodeVerdict, ...]:

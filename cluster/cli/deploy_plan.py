@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,13 +11,22 @@ from dataclasses import dataclass
 from cluster.catalog.model_spec import ModelSpec
 from cluster.cli.defaults import read_defaults
 from cluster.cli.ray_inventory import check_has_gpus, say_troubles
-from cluster.cli.resolve import check_lengths, model_from, request_from
+from cluster.cli.resolve import check_lengths, engine_pythons_from, model_from, request_from
 from cluster.cli.session_view import say
-from cluster.deploy.api_keys import hashed_keys
-from cluster.deploy.order import BUILTIN, OrderTerms, check_request, choose_candidate, make_order
+from cluster.deploy.api_keys import API_KEY_VARIABLE, hashed_keys
+from cluster.deploy.order import (
+    BUILTIN,
+    LOOPBACK,
+    OrderTerms,
+    check_request,
+    choose_candidate,
+    choose_engine,
+    make_order,
+    why_not_runnable,
+)
 from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import BadInput
 from cluster.inventory import Cluster
-from cluster.planner.request import EngineName
 from cluster.planner.result import Candidate, Plan
 
 
@@ -26,6 +36,8 @@ class CheckedOptions:
 
     model: ModelSpec
     api_key_sha256: tuple[str, ...]
+    engine_pythons: dict[str, str]
+    """Engine -> interpreter on the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +59,31 @@ def check_options(arguments: argparse.Namespace, *, simulated: bool) -> CheckedO
     model = model_from(arguments)
     check_lengths(request, model)
     keys = hashed_keys(arguments.api_key or (), arguments.api_key_file)
+    _check_host(arguments.host, keys)
     if arguments.top is not None and not arguments.dry_run:
         say("--top has no effect here: it sets how many layouts --dry-run prints")
     if arguments.model is None:
         say(f"no --model given, deploying {read_defaults().models[0]}")
-    return CheckedOptions(model, keys)
+    return CheckedOptions(model, keys, engine_pythons_from(arguments))
+
+
+def _check_host(host: str | None, keys: tuple[str, ...]) -> None:
+    if host is not None and not keys and not _is_loopback(host):
+        raise BadInput(
+            f"--host {host} lets other machines reach the endpoint, which needs an API key",
+            f"Set {API_KEY_VARIABLE} or --api-key-file FILE, or leave out --host",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def plan_on(arguments: argparse.Namespace, options: CheckedOptions, cluster: Cluster, title: str) -> Plan:
-    """Plan for the engine that was named; without one for vLLM where stand-ins run, else for our own.
+    """Plan for the engine that would run: the one that was named, else what the nodes have.
 
     `title` names the cluster in the BadInput that says that it has no GPU.
     """
@@ -64,9 +92,10 @@ def plan_on(arguments: argparse.Namespace, options: CheckedOptions, cluster: Clu
     example = read_defaults().simulated_cluster
     check_has_gpus(cluster, title, f"Try --simulate {example} or --address HOST:PORT")
     say_troubles(cluster)
-    # On a simulated cluster a stand-in runs for any model, so the plan may be for any engine.
-    engine: EngineName = "vllm" if cluster.simulated else BUILTIN
-    return plan(cluster, options.model, request_from(arguments, engine))
+    choice = choose_engine(request_from(arguments), cluster, options.model)
+    if choice.said and choice.request.engine != BUILTIN:  # the order says why the built-in engine runs
+        say(choice.said)
+    return plan(cluster, options.model, choice.request)
 
 
 def order_from(
@@ -78,16 +107,28 @@ def order_from(
     """
     candidate = choose_candidate(plan)
     if plan.recommended is not None and candidate.layout != plan.recommended.layout:
-        say(f"{plan.recommended.label} would be better, but the built-in engine does not support it")
+        error = why_not_runnable(plan, plan.recommended)
+        reason = f": {error.message.removeprefix(f'{plan.recommended.label}: ')}" if error else ""
+        say(f"{plan.recommended.label} would be better, but cannot be deployed{reason}")
     terms = OrderTerms(
         created_at_s=time.time(),
         taken_names=taken,
         name=arguments.name,
+        router_host=arguments.host or LOOPBACK,
         router_port=arguments.port or 0,
         api_key_sha256=options.api_key_sha256,
         allowed_hosts=tuple(arguments.allowed_host or ()),
+        engine_pythons=options.engine_pythons,
+        engine_args=tuple(arguments.engine_arg or ()),
     )
     return PlannedOrder(plan, candidate, make_order(plan, candidate, terms))
+
+
+def describe_interpreter(spec: DeploymentSpec) -> str:
+    """Say which interpreter on the nodes runs the engine's servers; '' for the built-in engine."""
+    if spec.server is None:
+        return ""
+    return f", with {spec.server.python}" if spec.server.python else ", with each node's own Python"
 
 
 def describe_weights(spec: DeploymentSpec) -> str:

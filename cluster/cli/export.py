@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def _request(arguments: argparse.Namespace, format: ExportFormat) -> PlanRequest
             f"--format {format.name} starts {format.engine}, so it cannot be planned for {arguments.engine}",
             "Omit --engine",
         )
-    return request_for(format, request_from(arguments, format.engine))
+    return request_for(format, replace(request_from(arguments), engine=format.engine))
 
 
 def _layout(answer: Plan, number: int) -> Candidate:

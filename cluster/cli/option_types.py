@@ -99,6 +99,20 @@ def host_name(text: str) -> str:
     return text.lower()
 
 
+def interpreter_path(text: str) -> str:
+    """The path of a Python interpreter, the same on every node."""
+    if not is_interpreter_path(text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} is not the absolute path of an interpreter; write it like /opt/engine/bin/python"
+        )
+    return text
+
+
+def is_interpreter_path(text: str) -> bool:
+    """Return whether a text can be the path of an interpreter on any node: absolute, printable, a file's."""
+    return text.startswith("/") and text.isprintable() and len(text) <= 4096 and not text.endswith("/")
+
+
 def version_text(text: str) -> str:
     """A version as engines print theirs: 0.11.0, 0.10.1.1+cu128, 0.14.0.dev0+g439368496."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", text):

@@ -9,6 +9,7 @@ from cluster.cli.option_types import (
     byte_count,
     cluster_words,
     fraction,
+    interpreter_path,
     milliseconds,
     positive_int,
     short_name,
@@ -104,9 +105,18 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workload", choices=("inference", "training"), default="inference", help="kind of workload"
     )
-    group.add_argument("--engine", choices=engine_names(), default=None, help="inference engine to plan for")
+    group.add_argument(
+        "--engine", choices=engine_names(), default=None, help="inference engine to plan for and to deploy"
+    )
     group.add_argument(
         "--engine-version", type=version_text, metavar="V", help="engine version, such as 0.11.0"
+    )
+    group.add_argument(
+        "--engine-python",
+        type=interpreter_path,
+        metavar="PATH",
+        help="Python interpreter on the nodes that has the engine (default: the one that runs Ray there; the "
+        "config file can name one too)",
     )
 
 

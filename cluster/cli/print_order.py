@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cluster.cli.deploy_plan import describe_weights
+from cluster.cli.deploy_plan import describe_interpreter, describe_weights
 from cluster.cli.style import style_for_stdout
 from cluster.deploy.preflight import NodeVerdict
+from cluster.deploy.server_commands import ServerCommand
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.planner.layout_json import layout_to_json, placement_to_json
 from cluster.units import count_of, format_gib
@@ -15,10 +16,15 @@ from cluster.units import count_of, format_gib
 Json = dict[str, Any]
 
 
-def order_to_json(spec: DeploymentSpec | None, verdicts: Sequence[NodeVerdict], note: str) -> Json:
+def order_to_json(
+    spec: DeploymentSpec | None,
+    verdicts: Sequence[NodeVerdict],
+    note: str,
+    commands: Sequence[ServerCommand] = (),
+) -> Json:
     """Return what a dry run of a deployment adds to the plan; `note` says why nodes were not asked."""
     return {
-        "order": None if spec is None else _order(spec),
+        "order": None if spec is None else {**_order(spec), "commands": [_command(one) for one in commands]},
         "preflight": [verdict.model_dump(mode="json") for verdict in verdicts],
         "preflight_note": note or None,
     }
@@ -50,19 +56,36 @@ def _order(spec: DeploymentSpec) -> Json:
     }
 
 
-def order_lines(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str) -> Iterator[str]:
-    """Yield the order and the preflight line by line."""
+def _command(one: ServerCommand) -> Json:
+    return {
+        "replica": one.replica,
+        "member": one.member,
+        "node": one.node_name,
+        "env": one.command.env,
+        "argv": list(one.command.argv),
+    }
+
+
+def order_lines(
+    spec: DeploymentSpec, verdicts: Sequence[NodeVerdict], note: str, commands: Sequence[ServerCommand] = ()
+) -> Iterator[str]:
+    """Yield the order, the servers' commands and the preflight line by line."""
     style = style_for_stdout()
     yield ""
     yield style.bold(f"Deployment {spec.name}: {spec.label} on {count_of(len(spec.ranks), 'GPU')}")
     scale = f", SIMULATED, {spec.model.scale}" if spec.simulated else ""
     yield f"  model   {spec.model.name}, {describe_weights(spec)}{scale}"
-    yield f"  engine  {spec.engine.text}"
+    yield f"  engine  {spec.engine.text}{describe_interpreter(spec)}"
     sequences = count_of(spec.max_num_seqs, "sequence")
     yield f"  limits  {sequences} of {spec.max_model_len:,} tokens per replica, {spec.dtype}"
-    yield f"  router  127.0.0.1, {f'port {spec.router_port}' if spec.router_port else 'a free port'}"
+    port = f"port {spec.router_port}" if spec.router_port else "a free port"
+    yield f"  router  {spec.router_host}, {port}"
     yield from (f"  note    {remark}" for remark in spec.remarks)
     yield from (f"  {_describe_rank(place)}" for place in spec.ranks)
+    if commands:
+        yield ""
+        yield style.bold("Commands, one per server (with free ports when deployed)")
+        yield from (f"  {one.node_name}: {one.text}" for one in commands)
     yield ""
     yield style.bold("Preflight")
     if note:
@@ -85,4 +108,5 @@ def _verdict_lines(verdict: NodeVerdict) -> Iterator[str]:
         return
     packages = ", ".join(f"{name} {version}" for name, version in verdict.packages.items())
     python = f": Python {verdict.python_version} ({verdict.python}), {packages}" if verdict.python else ""
-    yield f"node {verdict.node}: {verdict.state}{python}"
+    engine = f"; engine {verdict.engine} ({verdict.engine_python})" if verdict.engine else ""
+    yield f"node {verdict.node}: {verdict.state}{python}{engine}"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
 from cluster.errors import BadInput
-from cluster.planner.request import EngineName, PlanRequest
+from cluster.planner.request import PlanRequest
 
 if TYPE_CHECKING:
     from cluster.catalog.model_spec import ModelSpec
     from cluster.inventory import Cluster
 
 DEFAULT_TOP = 8
+_DEFAULTS = PlanRequest()
 _DTYPES = {
     "auto": None,
     "bf16": "bf16",
@@ -28,7 +29,7 @@ _DTYPES = {
 }
 
 
-def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vllm") -> PlanRequest:
+def request_from(arguments: argparse.Namespace) -> PlanRequest:
     """Return the request that the options describe."""
     return PlanRequest(
         tp=arguments.tp,
@@ -52,12 +53,30 @@ def request_from(arguments: argparse.Namespace, default_engine: EngineName = "vl
         ttft_s=None if arguments.ttft_ms is None else arguments.ttft_ms / 1000,
         tpot_s=None if arguments.tpot_ms is None else arguments.tpot_ms / 1000,
         workload=arguments.workload,
-        engine=arguments.engine or default_engine,
+        engine=arguments.engine or _DEFAULTS.engine,
         engine_asked=arguments.engine is not None,
         engine_version=arguments.engine_version,
         load_format=arguments.load_format,
         top=arguments.top or DEFAULT_TOP,
     )
+
+
+def engine_pythons_from(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return engine -> interpreter on the nodes: --engine-python, else what the config file says.
+
+    Raises BadInput for a config file that cannot be read, and for an interpreter of the built-in engine.
+    """
+    from cluster.cli.config_file import read_engine_pythons
+    from cluster.engines.adapter import adapter_names
+
+    python, engine = arguments.engine_python, arguments.engine
+    if python is not None and engine is not None and engine not in adapter_names():
+        raise BadInput(
+            f"--engine-python is for {' and '.join(adapter_names())}, not for {engine}",
+            "Leave it out: the built-in engine runs in the Python of the cluster's nodes",
+        )
+    chosen = {} if python is None else dict.fromkeys([engine] if engine else adapter_names(), python)
+    return {**read_engine_pythons(), **chosen}
 
 
 def model_from(arguments: argparse.Namespace) -> ModelSpec:
@@ -70,7 +89,7 @@ def model_from(arguments: argparse.Namespace) -> ModelSpec:
 
 def check_lengths(request: PlanRequest, model: ModelSpec) -> None:
     """Raise BadInput when lengths that were given do not fit one sequence; defaults are shortened later."""
-    longest, usual = request.max_model_len or model.max_position, PlanRequest()
+    longest, usual = request.max_model_len or model.max_position, _DEFAULTS
     given = {
         f"--{axis}-tokens": asked
         for axis, asked, default in (

@@ -30,6 +30,8 @@ LOOK_S = 75.0
 """How long joining may take: Ray itself gives up after 60 s on a machine outside the cluster."""
 PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
+ENGINES_S = 25.0
+"""How long the nodes may take to look up their engines."""
 _SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
@@ -109,6 +111,12 @@ class SessionView:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
         return _with_late(*self._read)
 
+    def cluster_with_engines(self) -> Cluster:
+        """Return the settled cluster once its nodes have looked up their engines, or have had time to."""
+        self.settled_cluster()
+        self.wait(lambda: self._read is not None and _engines_known(self._read[0]), ENGINES_S)
+        return self.settled_cluster()
+
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""
         self.wait(lambda: self.deployments is not None, timeout_s)
@@ -125,6 +133,13 @@ def _all_answered(cluster: Cluster, readings: tuple[NodeReading, ...]) -> bool:
     return bool(readings) and not any(
         reading.state == "stale" or (reading.state == "hung" and reading.node_id not in seen)
         for reading in readings
+    )
+
+
+def _engines_known(cluster: Cluster) -> bool:
+    """True when every node that could run a deployment has said which engines it has."""
+    return cluster.simulated or not any(
+        node.gpus and node.engines is None and not node.error for node in cluster.nodes
     )
 
 

@@ -28,17 +28,27 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
         "--no-wait", action="store_true", default=False, help="return once the deployment is accepted"
     )
     parser.add_argument(
-        "--port",
-        type=port_number,
+        "--engine-arg",
+        action="append",
         default=None,
-        metavar="N",
-        help="router port (default: any free port)",
+        metavar="ARG",
+        help="pass one more argument to the engine's server: --engine-arg=--trust-remote-code",
     )
     _add_access(parser)
 
 
 def _add_access(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("endpoint access")
+    group.add_argument(
+        "--host",
+        type=host_name,
+        default=None,
+        metavar="HOST",
+        help="address that the router listens on (default: 127.0.0.1); any other needs an API key",
+    )
+    group.add_argument(
+        "--port", type=port_number, default=None, metavar="N", help="router port (default: any free port)"
+    )
     group.add_argument(
         "--api-key",
         action="append",

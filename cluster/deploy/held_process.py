@@ -35,6 +35,8 @@ class HeldProcess:
     heard_at_s: float = 0.0
     last_log: tuple[str, ...] = ()
     """The last lines of its server that failed last."""
+    last_log_first: int = 0
+    """Number of the first of these lines, counted from that server's start."""
 
     @property
     def node_id(self) -> str:
@@ -62,7 +64,14 @@ class HeldProcess:
 
     def hear(self, report: RankReport) -> None:
         self.report, self.heard_at_s = report, time.monotonic()
-        self.last_log = report.log_tail or self.last_log
+        if report.log_tail:
+            self.last_log, self.last_log_first = report.log_tail, report.log_first
+
+    def last_page(self, first: int, most: int) -> tuple[int, tuple[str, ...]]:
+        """Return number and text of the lines kept of the server that failed, as `ServerLog.page` does."""
+        lines, kept_first = self.last_log, self.last_log_first
+        start = max(0, first - kept_first if first >= 0 else len(lines) + first)
+        return kept_first + start, lines[start:][: max(0, most)]
 
     def silent_s(self) -> float:
         """Return for how long an answer is overdue; 0 if none is."""

@@ -10,12 +10,13 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.meeting import Meeting, open_meeting
 from cluster.deploy.network import interface_of
 from cluster.deploy.permanent import describe_with_node, is_permanent
-from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
+from cluster.deploy.rank_report import RankReport, RankStep
 from cluster.deploy.server.running import RunningServer
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.engines.adapter import load_adapter
@@ -24,6 +25,8 @@ from cluster.engines.members import members_of
 from cluster.errors import BadInput, DeployFailed
 
 _LOOK_S = 0.2
+_FAILED_LINES = 200
+"""Last lines that a report brings of a server that has failed: its traceback, and what led to it."""
 
 
 class NodeAgent:
@@ -73,16 +76,15 @@ class NodeAgent:
         server = self._server
         if server is None:
             return RankReport(step, age_s, reason, permanent=self._permanent)
-        return RankReport(
-            step=step,
-            age_s=age_s,
-            reason=reason,
-            progress=None if step in (RankStep.RUNNING, RankStep.FAILED) else server.startup.progress,
-            permanent=self._permanent,
-            figures=server.figures() if step is not RankStep.FAILED else EngineFigures(),
-            facts=server.startup.facts,
+        report = RankReport(step, age_s, reason, permanent=self._permanent, facts=server.startup.facts)
+        if step is RankStep.FAILED:
+            first, lines = server.log.page(-_FAILED_LINES, _FAILED_LINES)
+            return replace(report, log_tail=lines, log_first=first)
+        return replace(
+            report,
+            progress=None if step is RankStep.RUNNING else server.startup.progress,
+            figures=server.figures(),
             endpoint=server.endpoint if step is RankStep.RUNNING else None,
-            log_tail=server.log.tail() if step is RankStep.FAILED else (),
             deadline_s=server.deadline_s(step, age_s),
         )
 
@@ -106,7 +108,8 @@ class NodeAgent:
 
     def _live(self, spec: DeploymentSpec) -> None:
         try:
-            self._go_to(RankStep.STARTED, "waiting for the other nodes")
+            others = {place.node_id for place in spec.ranks if place.replica == self._places[0].replica}
+            self._go_to(RankStep.STARTED, "waiting for the other nodes" if len(others) > 1 else "starting")
             self._may_start.wait()
             if not self._stopping.is_set():
                 self._server = server = self._make_server(spec)
@@ -117,10 +120,8 @@ class NodeAgent:
                 self._server.end()
             self._go_to(RankStep.STOPPED)
         except BaseException as error:
-            server_error = self._server.permanent_error() if self._server is not None else ""
-            self._permanent = bool(server_error) or is_permanent(error)
-            reason = describe_with_node(error, self._places[0].node_name)
-            self._go_to(RankStep.FAILED, f"{server_error} ({reason})" if server_error else reason)
+            self._permanent = is_permanent(error)
+            self._go_to(RankStep.FAILED, describe_with_node(error, self._places[0].node_name))
             if self._server is not None:
                 self._server.end()
 

@@ -1,4 +1,4 @@
-"""Whether the nodes of an order have what it needs: what to check, and what the answers mean."""
+"""Whether the nodes of an order have what it needs: what their answers mean."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pydantic import AfterValidator
 
 from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion, look_at_node
 from cluster.deploy.preflight_lines import problems_of, revision_problem, tokenizer_problem
+from cluster.deploy.preflight_questions import ROUTER_PACKAGES, needs_of
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import DeployFailed
 from cluster.frozen import FrozenModel
 from cluster.text import CleanStr, clean
 
-ROUTER_PACKAGES = ("starlette", "uvicorn", "prometheus_client")
-_TOKENIZER_PACKAGES = ("tokenizers", "jinja2")
 _LONGEST_LINE = 1000
 _BYTES = "the checkpoint has no tokenizer.json: a prompt is encoded as one token per byte"
 
@@ -36,48 +35,12 @@ class NodeVerdict(FrozenModel):
     weights_folder: Line | None = None
     revision: CleanStr | None = None
     has_tokenizer: bool = False
+    engine: CleanStr | None = None
+    """Version of the engine that is installed; null for the built-in engine, and where it is missing."""
+    engine_python: Line | None = None
+    """Interpreter that was asked for the engine."""
     problems: tuple[Line, ...] = ()
     """One line per problem: what is missing, and how to get it."""
-
-
-def needs_of(spec: DeploymentSpec, router_node: tuple[str, str]) -> tuple[NodeNeeds, ...]:
-    """Return what each node of the order needs; `router_node` is (id, name) of the node of the router."""
-    names = dict.fromkeys((place.node_id, place.node_name) for place in spec.ranks)
-    has_ranks = {node_id for node_id, _ in names}
-    if router_node[0] not in has_ranks:
-        names[router_node] = None
-    return tuple(
-        NodeNeeds(
-            node_id,
-            name,
-            _question(spec, node_id in has_ranks, node_id == router_node[0]),
-            node_id in has_ranks,
-        )
-        for node_id, name in names
-    )
-
-
-def _question(spec: DeploymentSpec, has_ranks: bool, has_router: bool) -> NodeQuestion:
-    return NodeQuestion(
-        packages=_packages(spec, has_ranks, has_router),
-        imports_torch=has_ranks and spec.device == "cuda",
-        folder=spec.model.path,
-        hub_id=spec.model.hub_id,
-        revision=spec.model.revision,
-        checks_weights=has_ranks,
-        port=spec.router_port if has_router else 0,
-    )
-
-
-def _packages(spec: DeploymentSpec, has_ranks: bool, has_router: bool) -> tuple[str, ...]:
-    """Return what is imported on a node. Plain `ray`, without [default], comes without pydantic."""
-    from_checkpoint = spec.model.weights == "checkpoint"
-    packages = ["pydantic"]
-    if has_ranks:
-        packages += ["torch", "safetensors"] if from_checkpoint else ["torch"]
-    if has_router:
-        packages += [*ROUTER_PACKAGES, *(_TOKENIZER_PACKAGES if from_checkpoint else ())]
-    return tuple(packages)
 
 
 def verdict_on(needs: NodeNeeds, facts: NodeFacts) -> NodeVerdict:
@@ -93,6 +56,8 @@ def verdict_on(needs: NodeNeeds, facts: NodeFacts) -> NodeVerdict:
         weights_folder=facts.weights_folder,
         revision=facts.revision,
         has_tokenizer=facts.has_tokenizer,
+        engine=facts.engine_version,
+        engine_python=facts.engine_python or None,
         problems=problems,
     )
 
@@ -115,9 +80,13 @@ def _with_ray(needs: NodeNeeds) -> NodeNeeds:
     return replace(needs, question=question)
 
 
-def check_python_here() -> None:
-    """Raise DeployFailed when this Python lacks a package that ranks and router on this machine need."""
-    facts = look_at_node(NodeQuestion(("ray", "torch", *ROUTER_PACKAGES)))
+def check_python_here(*, runs_builtin: bool) -> None:
+    """Raise DeployFailed when this Python lacks a package that is needed on this machine.
+
+    `runs_builtin`: the ranks run in it too, not in the Python of another engine.
+    """
+    torch = ("torch",) if runs_builtin else ()
+    facts = look_at_node(NodeQuestion(("ray", *torch, *ROUTER_PACKAGES)))
     problems = tuple(problems_of(NodeNeeds("", "this machine", NodeQuestion(()), False), facts))
     if problems:
         raise DeployFailed("; ".join(problems).removeprefix("node "), "Nothing was started")
@@ -143,10 +112,15 @@ def agreed(verdicts: Sequence[NodeVerdict], needs: Sequence[NodeNeeds]) -> tuple
         problem = ""
         if one.has_ranks and len(revisions) > 1:
             problem = revision_problem(one, revisions)
-        elif not one.has_ranks and has_tokenizer and not verdict.has_tokenizer and verdict.state == "ok":
+        elif _needs_tokenizer(one) and has_tokenizer and not verdict.has_tokenizer and verdict.state == "ok":
             problem = tokenizer_problem(one)
         judged.append(_with_problem(verdict, problem) if problem else verdict)
     return tuple(judged)
+
+
+def _needs_tokenizer(needs: NodeNeeds) -> bool:
+    """True for a node without ranks whose router tokenizes, as the built-in engine's does."""
+    return not needs.has_ranks and bool(needs.question.folder or needs.question.hub_id)
 
 
 def _with_problem(verdict: NodeVerdict, problem: str) -> NodeVerdict:
@@ -162,6 +136,9 @@ def checked_spec(spec: DeploymentSpec, verdicts: Sequence[NodeVerdict]) -> Deplo
     ranks_on = {place.node_id for place in spec.ranks}
     loaded = [verdict for verdict in verdicts if verdict.node_id in ranks_on]
     revision = next((verdict.revision for verdict in loaded if verdict.revision), None)
+    if spec.server is not None:
+        launch = spec.server.launch.model_copy(update={"revision": revision})
+        return spec.model_copy(update={"server": spec.server.model_copy(update={"launch": launch})})
     without = spec.model.weights == "checkpoint" and not any(verdict.has_tokenizer for verdict in loaded)
     model = spec.model.model_copy(update={"revision": revision, "without_tokenizer": without})
     remarks = (*spec.remarks, _BYTES) if without else spec.remarks

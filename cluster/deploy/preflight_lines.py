@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.deploy.node_check import NodeFacts, NodeNeeds, NodeQuestion
+from cluster.deploy.preflight_engine import engine_problems
 from cluster.packages import install_command
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DUMMY = "or use --load-format dummy for random weights"
 
 
 def problems_of(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
     """Yield a line for each thing that keeps the deployment from running on this node."""
-    for problem in (*_package_problems(facts), *_other_problems(needs, facts)):
+    engine = engine_problems(needs.question, facts) if needs.question.engine is not None else ()
+    for problem in (*_package_problems(facts), *engine, *_other_problems(needs, facts)):
         yield f"node {needs.name}: {problem}"
 
 
@@ -34,7 +37,13 @@ def _other_problems(needs: NodeNeeds, facts: NodeFacts) -> Iterator[str]:
     if needs.has_ranks and facts.weights_problem:
         yield _weights_problem(needs.question, facts)
     if facts.port_taken:
-        yield f"port {needs.question.port} is taken. Choose another --port, or leave it out for a free one"
+        yield f"{_port(needs.question)}. Choose another --port, or leave it out for a free one"
+
+
+def _port(question: NodeQuestion) -> str:
+    if question.host in LOOPBACK:
+        return f"port {question.port} is taken"
+    return f"port {question.port} is taken at {question.host}, or that is not an address of the node"
 
 
 def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:

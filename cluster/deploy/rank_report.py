@@ -97,6 +97,8 @@ class RankReport:
     """Base URL of an engine process that takes requests (the leader's)."""
     log_tail: tuple[str, ...] = ()
     """Last lines of a failed engine process, cleaned."""
+    log_first: int = 0
+    """Number of the first of these lines, counted from the start of the process."""
     deadline_s: float | None = None
     """Seconds in this step after which it is given up, where that differs from DEADLINES_S."""
 

@@ -19,6 +19,8 @@ from cluster.errors import BadInput
 PROOF_S = 60.0
 SERVER_PROOF_S = 300.0
 """The first request of an engine's server may still compile kernels."""
+LOG_LINES = 20
+"""Lines of a failed server that a status shows."""
 _LOG_S = 5.0
 _NO_LOG = "the built-in engine runs inside its ranks and writes no log of its own"
 _ENDED = "its server has ended; these are its last lines"
@@ -39,6 +41,8 @@ class ReplicaGroup:
         self.proven = False
         self.api_key: str | None = None
         """Key of the leader's server at this start; None for the built-in engine."""
+        self.draining = False
+        """It takes no new requests."""
         self._ray, self._spec = ray, spec
         self._running = False
         self._meeting: Any = None
@@ -155,8 +159,8 @@ class ReplicaGroup:
         if self._spec.server is None:
             return page.model_copy(update={"note": _NO_LOG})
         if process.actor is None:
-            lines = process.last_log[-first:] if first < 0 else process.last_log[first : first + most]
-            return page.model_copy(update={"lines": lines, "note": _ENDED})
+            start, lines = process.last_page(first, most)
+            return page.model_copy(update={"first": start, "lines": lines, "note": _ENDED})
         answer = self._ray.get(process.actor.log.remote(first, most), timeout=_LOG_S)
         return page.model_copy(update={"first": answer.first, "lines": answer.lines, "note": answer.note})
 
@@ -184,7 +188,8 @@ class ReplicaGroup:
             except Exception as error:
                 process.hear(RankReport(RankStep.FAILED, reason=process_ended(error)))
             process.asked = None
-            self.last_log = process.report.log_tail or self.last_log
+            if process.report.log_tail:
+                self.last_log = process.report.log_tail[-LOG_LINES:]
         self._look_at_silence(process)
         if process.asked is None and process.report.step is not RankStep.FAILED:
             # Answered beside everything else: many proofs of health at once must not look like silence.

@@ -45,7 +45,7 @@ def _problem(folder: Path) -> str:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         return f"{len(missing)} of {len(names)} weight files are missing from {folder} ({missing[0]})"
-    return next((problem for name in names if (problem := _file_problem(folder / name))), "")
+    return next((problem for name in names if (problem := file_problem(folder / name))), "")
 
 
 def shard_names(folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def shard_names(folder: Path) -> list[str]:
     return names
 
 
-def _file_problem(path: Path) -> str:
+def file_problem(path: Path) -> str:
     """Return why a safetensors file cannot be read or is shorter than its header says; '' when it is fine."""
     if not os.access(path, os.R_OK):
         return f"{path} cannot be read (no permission)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +34,21 @@ def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def find_cached(
-    hub_id: str, revision: str | None = None, cache: Path | None = None, *, with_weights: bool = True
+    hub_id: str,
+    revision: str | None = None,
+    cache: Path | None = None,
+    *,
+    with_weights: bool = True,
+    check: Callable[[Path], str] | None = None,
 ) -> CachedModel:
     """Return the complete snapshot of `hub_id`, at `revision` if one is given.
 
     Without a revision this is `main` if that is complete, else the newest complete one: reading only a config
     from the hub moves `main` to a snapshot without weights. `with_weights=False` asks for a tokenizer only,
-    which is all that a router needs.
+    which is all that a router needs. `check` says what a snapshot lacks for another engine than the built-in.
     """
-    cache, check = cache or hub_cache(), checkpoint_problem if with_weights else tokenizer_problem
+    cache = cache or hub_cache()
+    check = check or (checkpoint_problem if with_weights else tokenizer_problem)
     try:
         snapshots = list(_snapshots(cache / f"models--{hub_id.replace('/', '--')}", revision))
     except OSError as error:

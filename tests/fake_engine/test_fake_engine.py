@@ -114,6 +114,13 @@ def test_it_refuses_an_unknown_option_as_argparse_does(python: Path) -> None:
     assert "error: unrecognized arguments: --tensor-parallel" in server.log.read_text()
 
 
+def test_an_older_release_refuses_what_came_later(python: Path) -> None:
+    set_version(python, "0.10.2")
+    server = Started(python, free_port(), "-tp", "1", "--nnodes", "1")
+    assert server.process.wait(PATIENCE_S) == 2
+    assert "error: unrecognized arguments: --nnodes" in server.log.read_text()
+
+
 def test_it_asks_for_its_key(python: Path) -> None:
     server = Started(python, free_port(), env={"VLLM_API_KEY": "another"})
     server.wait_listening()

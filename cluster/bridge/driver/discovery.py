@@ -20,8 +20,8 @@ _DEAD_SHOWN_S = 60.0
 class Discovery:
     """Looks at all nodes each time it is asked; keyed by Ray's NodeID, since names and addresses repeat."""
 
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
+    def __init__(self, ray: Any, engine_pythons: dict[str, str]) -> None:
+        self._ray, self._engine_pythons = ray, engine_pythons
         self._nodes: dict[str, WatchedNode] = {}
         self._foreign = ForeignClaims()
 
@@ -111,7 +111,7 @@ class Discovery:
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(watched.node_id, soft=False),
         )
-        return actor.remote(watched.node_id, watched.name, watched.labels)
+        return actor.remote(watched.node_id, watched.name, watched.labels, self._engine_pythons)
 
     def _gather(self) -> None:
         pending = {w.pending: w for w in self._nodes.values() if w.pending is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.keeper.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
 from cluster.inventory import Node
 from cluster.probe.simulated import SimulatedGpus
@@ -35,7 +36,9 @@ def simulated_node(node_id: str, labels: dict[str, str]) -> Node:
 class NodeProbe:
     """Reads one node. On a real one NVML runs in a process of its own, with a deadline."""
 
-    def __init__(self, node_id: str, name: str, labels: dict[str, str]) -> None:
+    def __init__(
+        self, node_id: str, name: str, labels: dict[str, str], engine_pythons: dict[str, str]
+    ) -> None:
         self._name, self._domain = name, labels.get(DOMAIN_LABEL)
         self._simulation: SimulatedGpus | None = None
         self._probe: Any = None
@@ -45,6 +48,8 @@ class NodeProbe:
         else:
             from cluster.probe.watch import ProbeProcess
 
+            self._engines = EngineLookup(engine_pythons)
+            self._engines.start()
             self._probe = ProbeProcess(node_id, name)
             self._probe.start()
             self._probe.wait_first(10.0)
@@ -56,7 +61,7 @@ class NodeProbe:
         """
         if self._simulation is None:
             node, reading = self._probe.latest()
-            return node, reading, time.time()
+            return self._engines.added_to(node), reading, time.time()
         self._put(loads)
         node = self._simulation.node(self._name, nvlink_domain=self._domain)
         return node, self._simulation.reading(), time.time()

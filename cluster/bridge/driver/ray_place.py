@@ -30,7 +30,8 @@ from cluster.bridge.state.records import LOCAL_KEY
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.order_check import check_order
-from cluster.deploy.preflight import NodeVerdict, checked_spec, needs_of
+from cluster.deploy.preflight import NodeVerdict, checked_spec
+from cluster.deploy.preflight_questions import needs_of
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentState
@@ -82,7 +83,7 @@ class RayPlace:
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
         self._send_progress("joining the cluster", None)
         self._ray = enter(address, ship_package=ship_package)
-        self._discovery = Discovery(self._ray)
+        self._discovery = Discovery(self._ray, self._target.engine_pythons)
         self._deployments = Deployments(self._ray, self._send)
         self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()

@@ -1,21 +1,24 @@
-"""Make an order: which model runs, on which GPUs, with how much KV cache, and under which name."""
+"""Make an order: what runs, on which GPUs, with how much KV cache, and under which name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from cluster.deploy.order.choose import running_dtype, running_model
-from cluster.deploy.order.engine import engine_for, judged_for_builtin
+from cluster.deploy.order.choose import running_dtype, running_model, running_server
+from cluster.deploy.order.engine import engine_for, runs_servers
 from cluster.deploy.order.limits import limits_for
-from cluster.deploy.order.remarks import remarks_on
-from cluster.deploy.spec import DeploymentSpec, RankPlace
+from cluster.deploy.order.predict import predicted_for
+from cluster.deploy.order.ranks import rank_places
+from cluster.deploy.order.remarks import remarks_on, server_remarks
+from cluster.deploy.spec import DeploymentSpec, ServerPlan
 from cluster.errors import BadInput
-from cluster.planner.layout import Placement
 from cluster.planner.result import Candidate, Plan
 
 LONGEST_NAME = 40
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +31,85 @@ class OrderTerms:
     """Names of the deployments that exist."""
     name: str | None = None
     """None: a free name made from the model's."""
+    router_host: str = LOOPBACK
+    """Address that the router listens on."""
     router_port: int = 0
-    """Loopback port of the router; 0: a free one."""
+    """Port of the router; 0: a free one."""
     api_key_sha256: tuple[str, ...] = ()
     """Digests of the keys that the endpoint takes; empty: it asks for none."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that the router answers to besides the loopback ones."""
+    engine_pythons: Mapping[str, str] = field(default_factory=dict)
+    """Engine -> interpreter on the nodes that has it; an engine that is left out is in the nodes' Python."""
+    engine_args: tuple[str, ...] = ()
+    """Further arguments for the engine's server."""
 
 
 def make_order(plan: Plan, candidate: Candidate, terms: OrderTerms) -> DeploymentSpec:
-    """Turn a layout of `plan` into an order for the built-in engine. Pure.
+    """Turn a layout of `plan` into an order for the engine that the plan is for. Pure.
 
-    Raises DeployFailed for a layout that is not feasible for the engine that runs it, BadInput for a name
-    that is taken and for an option, a layout or a model that the built-in engine does not run.
+    On a simulated cluster the built-in engine runs a stand-in. Raises DeployFailed for a layout that is not
+    feasible, BadInput for a name that is taken, for an engine that is not installed on the layout's nodes,
+    and for an option, a layout or a model that the engine does not run.
     """
     check_name(terms.name, terms.taken_names)
-    simulated = plan.cluster.simulated
-    model = running_model(plan, candidate)
-    limits = limits_for(plan, candidate, model.max_position, running_dtype(plan))
-    if not simulated:
-        candidate = judged_for_builtin(plan, candidate, limits)
-    cache_tokens, estimate = None if simulated else limits.cache_tokens, candidate.estimate
+    fields = (
+        _of_servers(plan, candidate, terms) if runs_servers(plan) else _of_builtin(plan, candidate, terms)
+    )
+    estimate = candidate.estimate
     return DeploymentSpec(
         name=terms.name or free_name(plan.model.name, terms.taken_names),
-        model=model.source,
         layout=candidate.layout,
-        ranks=tuple(
-            _rank_place(candidate, place, cache_tokens, model.has_planned_layers)
-            for place in candidate.placement
-        ),
         engine=engine_for(plan),
-        device="cpu" if simulated else "cuda",
-        dtype=limits.dtype,
-        max_model_len=limits.max_model_len,
-        max_num_seqs=limits.max_num_seqs,
-        simulated=simulated,
+        simulated=plan.cluster.simulated,
         created_at_s=terms.created_at_s,
         predicted_tokens_per_s=estimate.throughput_tokens_per_s if estimate else None,
+        router_host=terms.router_host,
         router_port=terms.router_port,
         api_key_sha256=terms.api_key_sha256,
         allowed_hosts=terms.allowed_hosts,
-        remarks=remarks_on(plan, candidate, limits),
+        **fields,
     )
+
+
+def _of_servers(plan: Plan, candidate: Candidate, terms: OrderTerms) -> dict[str, Any]:
+    """Return the fields of an order whose replicas are servers of the engine."""
+    server = running_server(plan, candidate, terms.engine_args)
+    launch = server.launch
+    return {
+        "model": server.model,
+        "server": ServerPlan(launch=launch, python=terms.engine_pythons.get(plan.engine_name)),
+        "ranks": rank_places(candidate, has_planned_layers=True),
+        "device": launch.device,
+        "dtype": running_dtype(plan),
+        "max_model_len": launch.max_model_len or plan.model.max_position,
+        "max_num_seqs": launch.max_num_seqs or 0,
+        "predicted": predicted_for(plan, candidate),
+        "remarks": server_remarks(plan, terms.engine_args),
+    }
+
+
+def _of_builtin(plan: Plan, candidate: Candidate, terms: OrderTerms) -> dict[str, Any]:
+    """Return the fields of an order whose ranks run the built-in engine."""
+    if terms.engine_args:
+        raise BadInput(
+            "--engine-arg is for an engine that runs as a server, the built-in engine has no arguments",
+            "Leave it out, or deploy with another --engine",
+        )
+    simulated = plan.cluster.simulated
+    model = running_model(plan, candidate)
+    limits = limits_for(plan, candidate, model.max_position, running_dtype(plan))
+    cache_tokens = None if simulated else limits.cache_tokens
+    return {
+        "model": model.source,
+        "ranks": rank_places(candidate, cache_tokens, has_planned_layers=model.has_planned_layers),
+        "device": "cpu" if simulated else "cuda",
+        "dtype": limits.dtype,
+        "max_model_len": limits.max_model_len,
+        "max_num_seqs": limits.max_num_seqs,
+        "predicted": predicted_for(plan, candidate, None if simulated else limits),
+        "remarks": remarks_on(plan, candidate, limits),
+    }
 
 
 def check_name(name: str | None, taken: Collection[str]) -> None:
@@ -87,39 +127,3 @@ def free_name(model_name: str, taken: Collection[str]) -> str:
         number += 1
         name = f"{base}-{number}"
     return name
-
-
-def _rank_place(
-    candidate: Candidate, place: Placement, cache_tokens: int | None, has_planned_layers: bool
-) -> RankPlace:
-    return RankPlace(
-        replica=place.replica,
-        stage=place.stage,
-        rank=place.rank,
-        node_id=place.node,
-        node_name=place.node_name,
-        gpu_index=place.gpu_index,
-        gpu_uuid=place.gpu_uuid,
-        planned_bytes=_planned_bytes(candidate, place.stage, cache_tokens),
-        layers=_layers(candidate, place.stage) if has_planned_layers else None,
-    )
-
-
-def _layers(candidate: Candidate, stage: int) -> tuple[int, int] | None:
-    """Return the layers of a stage as planned: uneven if memory or the model's ends need it."""
-    if len(candidate.stages) < 2:
-        return None
-    planned = candidate.stages[stage]
-    return planned.first, planned.end
-
-
-def _planned_bytes(candidate: Candidate, stage: int, cache_tokens: int | None) -> int | None:
-    """Return what the rank will hold: the whole plan, or the plan with a cache of `cache_tokens`."""
-    by_stage = candidate.memory_by_stage
-    memory = by_stage[stage] if stage < len(by_stage) else candidate.memory_per_gpu
-    if memory is None:
-        return None
-    if cache_tokens is None or not candidate.kv_cache_tokens:
-        return memory.total_bytes
-    cache_share = min(1.0, cache_tokens / candidate.kv_cache_tokens)
-    return memory.fixed_bytes + round(cache_share * memory.kv_cache_bytes)

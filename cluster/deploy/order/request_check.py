@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.catalog.engine_catalog import load_engine
-from cluster.deploy.order.engine import BUILTIN
+from cluster.deploy.engine_choice import BUILTIN
+from cluster.deploy.order.engine import check_engine_asked
 from cluster.errors import BadInput
 from cluster.planner.launch import DTYPE_BYTES
 from cluster.planner.request import PlanRequest
@@ -16,31 +17,19 @@ _AUTOMATIC = ("auto", "none")
 def check_request(request: PlanRequest, *, simulated: bool, dtype: str | None = None) -> None:
     """Raise BadInput for every requested option that would not be honored; none is silently ignored.
 
-    On a simulated cluster a stand-in runs, so options of memory and speed may shape the plan alone
-    (`planned_only` names them). An engine that cannot be started is refused there too. `dtype` is what the
-    ranks compute in, None while the model is not known.
+    On a simulated cluster a stand-in runs, so the engine and options of memory and speed may shape the plan
+    alone (`remarks_on` names them). An engine that cannot be started is refused there too. `dtype` is what
+    the ranks compute in, None while the model is not known.
     """
-    _check_engine(request)
+    check_engine_asked(request)
     if request.workload == "training":
         raise BadInput("training can be planned but not deployed", "Plan with --dry-run")
-    ignored = () if simulated else planned_only(request, dtype)
+    carries_out_all = simulated or request.engine != BUILTIN
+    ignored = () if carries_out_all else planned_only(request, dtype)
     if ignored:
         raise BadInput(
             f"the built-in engine does not support {' and '.join(ignored)}",
             "Leave that out, or plan with it: clusterview --dry-run",
-        )
-
-
-def _check_engine(request: PlanRequest) -> None:
-    if request.engine_asked and request.engine != BUILTIN:
-        raise BadInput(
-            f"only the built-in engine can be deployed, not {request.engine}",
-            f"Deploy with --engine {BUILTIN}, or plan: clusterview --dry-run --engine {request.engine}",
-        )
-    if request.engine_version is not None:
-        raise BadInput(
-            f"the built-in engine can only be deployed in this version, not {request.engine_version}",
-            "Deploy without --engine-version, or plan with it: clusterview --dry-run",
         )
 
 

@@ -61,12 +61,6 @@ def _stand_in(plan: Plan, origin: ModelOrigin, layout: Layout) -> ModelSource:
 def _real(plan: Plan, origin: ModelOrigin) -> ModelSource:
     """Return the model as planned: from a folder or the nodes' hub caches, or dummy if requested."""
     name, config = plan.model.name, dict(origin.config)
-    if plan.model.quantization is not None and "quantization_config" not in config:
-        raise BadInput(
-            f"{name} is planned with {plan.model.quantization.method} weights, which the built-in engine "
-            "does not support",
-            "Deploy the unquantized model, or plan with --dry-run",
-        )
     if plan.request.load_format == _DUMMY:
         return ModelSource(name=name, config=config)
     if origin.folder is not None:

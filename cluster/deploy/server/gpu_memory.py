@@ -20,11 +20,6 @@ class GpuMemory:
         if self._is_started:
             self._probe.start()
 
-    def pids(self) -> tuple[int, ...]:
-        """Return the processes that read NVML."""
-        pid = self._probe.pid
-        return () if pid is None else (pid,)
-
     def held_by(self, pids: Collection[int], uuids: Collection[str]) -> dict[str, int]:
         """Return GPU uuid -> bytes that these processes hold there, for GPUs where NVML says so."""
         if not self._is_started:

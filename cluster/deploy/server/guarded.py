@@ -9,33 +9,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cluster.deploy.server import guard
-from cluster.process_table import adopt_orphans, descendants, end_all, processes_with
+from cluster.process_table import descendants, end_all, processes_with
 
 MARK = "CLUSTERVIEW_SERVER"
-"""Variable in the environment of a guard and its server that names whose they are."""
+"""Variable in the environment of the guards and the server that names whose they are."""
 PATIENCE_S = 10.0
 """Seconds that a server gets to end by itself."""
-_GUARD_ENDS_S = 8.0
+_GUARDS_END_S = 8.0
+"""Seconds that the guards get beyond that."""
 _READ_BYTES = 1 << 16
 _LOOK_S = 0.1
 
 
 class GuardedServer:
-    """One server process, its guard and all their descendants."""
+    """One server process, its guards and all their descendants."""
 
     def __init__(
-        self,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        on_output: Callable[[bytes], None],
-        spared: Callable[[], Collection[int]] = tuple,
+        self, argv: Sequence[str], env: Mapping[str, str], on_output: Callable[[bytes], None]
     ) -> None:
-        """`spared` returns children of this process that are no part of the server."""
-        adopt_orphans()
-        self._spared = spared
+        """Start it; `env` must hold MARK with a value that no other running server has."""
+        self._mark = env[MARK]
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(PATIENCE_S), *argv],
             stdin=subprocess.PIPE,
@@ -51,42 +47,32 @@ class GuardedServer:
 
     @property
     def guard_pid(self) -> int:
+        """The outer guard."""
         return self._guard.pid
 
     def pids(self) -> list[int]:
-        """Return the server's processes."""
+        """Return the inner guard and the server's processes."""
         return descendants(self._guard.pid)
 
-    def how_it_ended(self) -> str | None:
-        """Return in words how the server ended; None while it runs."""
-        status = self._guard.poll()
-        if status is None:
-            return None
-        self._reader.join(1.0)
-        return describe_end(status)
-
-    @property
-    def could_not_start(self) -> bool:
-        """Whether there was nothing to run: a missing file, or one that may not be run."""
-        return self._guard.poll() == guard.CANNOT_START
+    def exit_status(self) -> int | None:
+        """Return the guards' exit status, see `describe_end`; None while the server runs."""
+        if self._guard.poll() is not None:
+            # What the server wrote last is often on its way still.
+            self._reader.join(1.0)
+        return self._guard.returncode
 
     def end(self) -> None:
-        """End the server, orderly if it obeys, and return when nothing of it is left."""
+        """End the server, in order if it obeys, and return when nothing of it is left."""
         assert self._guard.stdin is not None
         with contextlib.suppress(OSError):
             self._guard.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             self._guard.send_signal(signal.SIGCONT)
-        try:
-            self._guard.wait(PATIENCE_S + _GUARD_ENDS_S)
-        except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait(_GUARD_ENDS_S)
-        self.end_orphans()
-
-    def end_orphans(self) -> None:
-        """End what the guard left, which happens only if it was killed: this process adopted it."""
-        end_all(lambda: [pid for pid in descendants(os.getpid()) if pid not in self._spared()])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._guard.wait(PATIENCE_S + _GUARDS_END_S)
+        # Only if the outer guard was killed, or does not end, is anything left.
+        end_earlier(self._mark, lambda: self._guard.poll() is None)
+        self._guard.wait()
 
     def _read(self, on_output: Callable[[bytes], None]) -> None:
         assert self._guard.stdout is not None
@@ -100,10 +86,16 @@ def describe_end(status: int) -> str:
     """Return a guard's exit status in words."""
     if status < 0:
         return f"its guard was ended by {_signal_name(-status)}"
-    if status > 128 and (name := _signal_name(status - 128)):
+    if was_signalled(status):
+        name = _signal_name(status - 128)
         hint = " (by the kernel, if the machine ran out of memory: see dmesg)" if name == "SIGKILL" else ""
-        return f"its server was ended by {name}{hint}"
-    return f"its server ended with exit status {status}"
+        return f"ended by {name}{hint}"
+    return f"ended with exit status {status}"
+
+
+def was_signalled(status: int) -> bool:
+    """Whether a signal ended the server or its guard, so that its last line says nothing about the cause."""
+    return status < 0 or (status > 128 and bool(_signal_name(status - 128)))
 
 
 def _signal_name(number: int) -> str:
@@ -116,11 +108,11 @@ def _signal_name(number: int) -> str:
 def end_earlier(mark: str, is_called_off: Callable[[], bool]) -> bool:
     """Wait for the end of an earlier server with this mark, then end it by force; True if there was one.
 
-    Its guard ends it, but that may take its patience; until then it holds the GPUs' memory.
+    Its guards end it, but that may take its patience; until then it holds the GPUs' memory.
     """
     if not processes_with(MARK, mark):
         return False
-    until_s = time.monotonic() + PATIENCE_S + _GUARD_ENDS_S
+    until_s = time.monotonic() + PATIENCE_S + _GUARDS_END_S
     while processes_with(MARK, mark) and time.monotonic() < until_s and not is_called_off():
         time.sleep(_LOOK_S)
     end_all(lambda: _with_descendants(processes_with(MARK, mark)))

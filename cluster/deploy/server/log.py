@@ -11,7 +11,6 @@ from cluster.deploy.log_page import LONGEST_LINE
 from cluster.text import clean
 
 KEPT_LINES = 2000
-TAIL_LINES = 20
 _LONGEST_BYTES = 4 * LONGEST_LINE
 _ENDS = re.compile(rb"(\r?\n|\r(?!\n))")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
@@ -75,6 +74,8 @@ class ServerLog:
             lines = tuple(self._lines)[start - oldest :][: max(0, most)]
         return start, lines
 
-    def tail(self) -> tuple[str, ...]:
-        """Return the last lines."""
-        return self.page(-TAIL_LINES, TAIL_LINES)[1]
+    @property
+    def last_line(self) -> str:
+        """The last line; '' before the first."""
+        with self._lock:
+            return self._lines[-1] if self._lines else ""

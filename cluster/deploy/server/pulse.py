@@ -51,6 +51,11 @@ class Pulse:
         self._proven_at_s, self._num_failures = time.monotonic(), 0
         self._num_proofs += 1
 
+    @property
+    def waits_for(self) -> str:
+        """What a server that listens still lacks; '' once a token was generated."""
+        return "" if self._proven_at_s is not None else "waiting for its first token"
+
     def beat(self) -> str | None:
         """Take in what came and ask again; returns why the server must be given up, or None."""
         now_s = time.monotonic()

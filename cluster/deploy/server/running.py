@@ -11,14 +11,15 @@ from cluster.deploy.rank_report import EngineFigures, RankStep
 from cluster.deploy.server.calls import Background, ServerDoor, generate_token, listens, read_metrics
 from cluster.deploy.server.environment import server_environment
 from cluster.deploy.server.gpu_memory import GpuMemory
-from cluster.deploy.server.guarded import GuardedServer, end_earlier
+from cluster.deploy.server.guard import CANNOT_START
+from cluster.deploy.server.guarded import GuardedServer, describe_end, end_earlier, was_signalled
 from cluster.deploy.server.log import ServerLog
 from cluster.deploy.server.pulse import Pulse, late_after_s
 from cluster.deploy.server.startup_watch import StartupWatch
 from cluster.deploy.spec import DeploymentSpec
 from cluster.engines.adapter import EngineAdapter, EngineMetrics
 from cluster.engines.launch import Command, Member
-from cluster.errors import BadInput, DeployFailed
+from cluster.errors import BadInput, ClusterviewError, DeployFailed
 
 SILENT_S = 1800.0
 """Seconds without output after which a server that has not started is given up: weights may come slowly."""
@@ -54,21 +55,18 @@ class RunningServer:
         """Start the process, once an earlier one of this replica has ended."""
         end_earlier(self._mark, is_called_off)
         env = server_environment(os.environ, self._command, self._adapter.cleans, self._mark)
-        self._process = GuardedServer(self._command.argv, env, self.log.feed, self._memory.pids)
+        self._process = GuardedServer(self._command.argv, env, self.log.feed)
 
     def look(self, *, has_loaded: bool) -> tuple[RankStep, str]:
         """Return the step the server is in, with the reason; DeployFailed when it has ended or must go."""
         assert self._process is not None
-        ended = self._process.how_it_ended()
-        if ended is not None:
-            if self._process.could_not_start:
-                raise BadInput(f"{self._command.argv[0]} cannot be run")
-            raise DeployFailed(self._with_last_line(ended))
+        if (status := self._process.exit_status()) is not None:
+            raise self._ended(status)
         self._look_at_memory()
         if self._is_up or self._came_up(has_loaded):
             if self._member.is_leader and (trouble := self._pulse.beat()):
                 raise DeployFailed(trouble)
-            return RankStep.RUNNING, ""
+            return RankStep.RUNNING, self._pulse.waits_for if self._member.is_leader else ""
         if self.startup.silent_s() > SILENT_S:
             raise DeployFailed(f"{self.startup.phase}: it has written nothing for {SILENT_S:.0f} s")
         return self.startup.step, f"{self.startup.phase}"
@@ -83,10 +81,14 @@ class RunningServer:
             self._is_up = has_loaded
         return self._is_up
 
-    def _with_last_line(self, ended: str) -> str:
-        """Return how it ended together with its last line, which most often names the cause."""
-        last = next(reversed(self.log.tail()), "")
-        return f"{ended}: {last}" if last else ended
+    def _ended(self, status: int) -> ClusterviewError:
+        """Return the error for a server that has ended; BadInput if it would end so again."""
+        how, last = describe_end(status), self.log.last_line
+        # What a server that has served wrote may be a user's text.
+        if self.startup.permanent_error and not self._is_up:
+            return BadInput(f"{self.startup.permanent_error} ({how})")
+        words = f"{how}: {last}" if last and not was_signalled(status) else how
+        return BadInput(words) if status == CANNOT_START else DeployFailed(words)
 
     def _look_at_memory(self) -> None:
         if self._process is not None and time.monotonic() - self._memory_at_s > _MEMORY_EVERY_S:
@@ -103,10 +105,6 @@ class RunningServer:
 
     def _measure(self) -> EngineMetrics | None:
         return read_metrics(self._door, self._adapter, _CALL_S)
-
-    def permanent_error(self) -> str:
-        """Return why a restart cannot help, as the log says it; '' if it does not."""
-        return self.startup.permanent_error
 
     def deadline_s(self, step: RankStep, age_s: float) -> float | None:
         """Return after how many seconds in this step the server is given up, if it writes nothing more."""

@@ -67,7 +67,6 @@ def test_a_request_from_options() -> None:
     assert (request.objective, request.engine, request.concurrency) == ("latency", "sglang", 7)
     assert request.engine_asked and not request_from(parse_arguments([])).engine_asked
     assert request_from(parse_arguments([])).engine == "vllm"
-    assert request_from(parse_arguments([]), "builtin").engine == "builtin"
 
 
 def test_dtype_changes_the_model() -> None:

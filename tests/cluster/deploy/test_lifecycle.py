@@ -42,6 +42,13 @@ def group(*steps: RankStep, **fields: object) -> GroupView:
         (group(RankStep.RUNNING, RankStep.RUNNING), Action.PROVE),
         (group(RankStep.RUNNING, RankStep.RUNNING, proving=True), Action.WAIT),
         (RUNNING, Action.WAIT),
+        (group(RankStep.LOADED, RankStep.LOADED, leader_speaks=True), Action.WAIT),
+        (group(RankStep.RUNNING, RankStep.LOADING, leader_speaks=True), Action.WARM_UP),
+        (group(RankStep.RUNNING, RankStep.LOADING, leader_speaks=True, told_to_warm_up=True), Action.WAIT),
+        (
+            group(RankStep.RUNNING, RankStep.RUNNING, leader_speaks=True, told_to_warm_up=True),
+            Action.PROVE,
+        ),
         (group(RankStep.FAILED, RankStep.RUNNING), Action.RESTART),
         (group(RankStep.FAILED, RankStep.RUNNING, restarts=MOST_RESTARTS), Action.GIVE_UP),
         (GroupView(given_up="no"), Action.WAIT),
@@ -72,6 +79,15 @@ def test_every_step_on_the_way_has_a_deadline(step: RankStep) -> None:
     decision = next_action(seen)
     assert decision.action is Action.RESTART
     assert f"more than {DEADLINES_S[step]:.0f} s" in decision.reason
+
+
+def test_a_process_may_state_its_own_deadline() -> None:
+    slow = RankReport(RankStep.STARTED, age_s=500.0, deadline_s=1800.0)
+    seen = GroupView(ranks=(slow,), names=("server on gpu-a",), told_to_meet=True)
+    assert next_action(seen).action is Action.WAIT
+    late = next_action(replace(seen, ranks=(replace(slow, age_s=1801.0),)))
+    assert late.action is Action.RESTART
+    assert late.reason == "server on gpu-a: started for more than 1800 s"
 
 
 def test_only_running_has_no_deadline() -> None:

@@ -12,7 +12,6 @@ import pytest
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.order import OrderTerms, make_order
-from cluster.deploy.order.choose import runs_layout
 from cluster.deploy.order.make import free_name
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec, ModelSource
 from cluster.errors import BadInput, DeployFailed
@@ -83,15 +82,31 @@ def test_on_real_gpus_the_model_keeps_its_shapes_and_the_cache_fits_the_plan() -
     assert candidate.memory_per_gpu.fixed_bytes < held <= candidate.memory_per_gpu.total_bytes
 
 
-def test_on_real_gpus_an_order_is_held_against_the_engine_that_runs_it() -> None:
-    """A plan for another engine gives layout and GPUs; the memory expected is the built-in engine's."""
-    answer, candidate = planned("llama-3.1-8b", "vllm", REAL, tp=2, pp=1, dp=2)
+def test_an_order_holds_what_the_plan_predicts_with_the_cache_that_is_taken() -> None:
+    answer, candidate = planned("llama-3.1-8b", cluster=REAL, tp=2, pp=1, concurrency=8)
     spec = ordered(answer, candidate)
-    limits = {"max_model_len": spec.max_model_len, "max_num_seqs": spec.max_num_seqs}
-    own = ordered(*planned("llama-3.1-8b", cluster=REAL, tp=2, pp=1, dp=2, **limits))
-    assert [rank.planned_bytes for rank in spec.ranks] == [rank.planned_bytes for rank in own.ranks]
-    assert spec.predicted_tokens_per_s == own.predicted_tokens_per_s
-    assert [rank.gpu_uuid for rank in spec.ranks] == [place.gpu_uuid for place in candidate.placement]
+    memory, predicted = candidate.memory_per_gpu, spec.predicted
+    assert memory is not None and candidate.estimate is not None
+    assert predicted.kv_cache_tokens == spec.max_num_seqs * spec.max_model_len
+    assert predicted.max_concurrency == spec.max_num_seqs
+    assert (
+        predicted.weights_bytes == memory.weights_bytes
+        and predicted.non_torch_bytes == memory.non_torch_bytes
+    )
+    assert predicted.total_bytes == memory.fixed_bytes + (predicted.kv_cache_bytes or 0)
+    assert predicted.total_bytes == spec.ranks[0].planned_bytes
+    assert predicted.ttft_s == candidate.estimate.ttft_s and predicted.tpot_s == candidate.estimate.tpot_s
+    assert predicted.throughput_tokens_per_s == spec.predicted_tokens_per_s
+    assert (predicted.input_tokens, predicted.output_tokens, predicted.concurrency) == (1024, 512, 8)
+
+
+def test_on_a_simulated_cluster_the_prediction_is_for_the_model_at_full_scale() -> None:
+    answer, candidate = planned("llama-3.1-70b", "vllm", tp=4, pp=1)
+    predicted, memory = ordered(answer, candidate).predicted, candidate.memory_per_gpu
+    assert memory is not None and predicted.total_bytes == memory.total_bytes
+    assert predicted.kv_cache_tokens == candidate.kv_cache_tokens
+    assert candidate.estimate is not None
+    assert predicted.concurrency == candidate.estimate.batch * candidate.layout.num_replicas
 
 
 def test_stages_hold_the_layers_that_were_planned() -> None:
@@ -123,23 +138,12 @@ def test_a_layout_that_is_not_feasible_cannot_be_ordered() -> None:
     assert refused.value.hint
 
 
-def test_a_model_that_the_engine_does_not_run_is_refused_on_real_gpus() -> None:
-    """On a simulated cluster a stand-in runs and says so; on real GPUs that would be a lie."""
-    answer, _ = planned("Qwen/Qwen3-30B-A3B", "vllm", REAL, ep=1)
-    candidate = next(item for item in answer.candidates if runs_layout(item, simulated=False))
-    with pytest.raises(BadInput):
-        ordered(answer, candidate)
-    scaled = ordered(*planned("Qwen/Qwen3-30B-A3B", "vllm", ep=1))
-    assert scaled.model.scale is not None and "stand-in" in scaled.model.scale
-
-
-def test_expert_parallel_layouts_run_only_as_stand_ins() -> None:
-    answer, candidate = planned("Qwen/Qwen3-30B-A3B", "vllm", REAL, tp=2, ep=2)
-    assert candidate.layout.ep == 2
-    with pytest.raises(BadInput, match="does not support expert parallelism"):
-        ordered(answer, candidate)
-    stand_in = ordered(*planned("Qwen/Qwen3-30B-A3B", "vllm", tp=2, ep=2))
-    assert stand_in.layout == candidate.layout
+def test_a_stand_in_runs_layouts_that_the_builtin_engine_does_not() -> None:
+    """On a simulated cluster it says that it is one; on real GPUs that would be a lie."""
+    answer, candidate = planned("Qwen/Qwen3-30B-A3B", "vllm", tp=2, ep=2)
+    stand_in = ordered(answer, candidate)
+    assert stand_in.layout == candidate.layout and stand_in.layout.ep == 2 and stand_in.server is None
+    assert stand_in.model.scale is not None and "stand-in" in stand_in.model.scale
 
 
 @pytest.mark.parametrize(
@@ -220,12 +224,6 @@ def test_a_model_that_was_never_loaded_cannot_be_ordered() -> None:
     unread = replace(answer, model=replace(answer.model, origin=None))
     with pytest.raises(BadInput, match="has no known source"):
         ordered(unread, candidate)
-
-
-def test_weights_that_are_quantized_on_paper_do_not_run_unquantized() -> None:
-    answer, candidate = planned("llama-3.1-8b-awq", "vllm", ONE_GPU, tp=1, pp=1, dp=1)
-    with pytest.raises(BadInput, match="planned with awq weights"):
-        ordered(answer, candidate)
 
 
 def test_a_simulated_cluster_has_no_weights_to_load_but_small_ones(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ CARRIED_OUT = {"tp", "pp", "dp", "ep", "max_model_len", "max_num_seqs", "gpu_mem
 CARRIED_OUT |= {"enforce_eager", "kv_cache_memory_bytes", "load_format"}
 CHOOSES_THE_LAYOUT = {"input_tokens", "output_tokens", "concurrency", "objective", "ttft_s", "tpot_s", "top"}
 REFUSED: dict[str, tuple[Any, str]] = {
-    "engine": ("sglang", "only the built-in engine can be deployed, not sglang"),
+    "engine": ("tensorrt-llm", "tensorrt-llm can be planned for but not deployed"),
     "engine_version": ("0.11.0", "not 0.11.0"),
     "workload": ("training", "training can be planned but not deployed"),
 }
@@ -54,23 +54,29 @@ def test_refused_everywhere(name: str, simulated: bool) -> None:
 @pytest.mark.parametrize("name", PLANNED_ONLY)
 def test_refused_on_real_gpus_and_said_on_simulated_ones(name: str) -> None:
     value, told = PLANNED_ONLY[name]
-    request = PlanRequest(**{name: value})
+    request = PlanRequest(engine="builtin", **{name: value})
     with pytest.raises(BadInput, match=told) as refused:
         check_request(request, simulated=False)
     assert "--dry-run" in refused.value.hint
     check_request(request, simulated=True)
+    check_request(PlanRequest(**{name: value}), simulated=False)  # the engine's own server carries it out
     assert told in planned_only(request, "fp32")[0]
 
 
 def test_more_memory_than_the_engine_takes_is_refused() -> None:
-    check_request(PlanRequest(gpu_memory_utilization=0.5), simulated=False)
+    check_request(PlanRequest(engine="builtin", gpu_memory_utilization=0.5), simulated=False)
     with pytest.raises(BadInput, match=r"--gpu-memory-utilization 0.97 \(maximum 0.9\)"):
-        check_request(PlanRequest(gpu_memory_utilization=0.97), simulated=False)
+        check_request(PlanRequest(engine="builtin", gpu_memory_utilization=0.97), simulated=False)
+    check_request(PlanRequest(gpu_memory_utilization=0.97), simulated=False)
 
 
 def test_what_the_engine_does_anyway_may_be_asked_for() -> None:
     request = PlanRequest(
-        enforce_eager=True, kv_cache_dtype="bf16", max_num_batched_tokens=512, quantization="auto"
+        engine="builtin",
+        enforce_eager=True,
+        kv_cache_dtype="bf16",
+        max_num_batched_tokens=512,
+        quantization="auto",
     )
     check_request(request, simulated=False)
     check_request(request, simulated=False, dtype="bf16")
@@ -78,17 +84,10 @@ def test_what_the_engine_does_anyway_may_be_asked_for() -> None:
         check_request(request, simulated=False, dtype="fp16")
 
 
-def test_an_engine_that_is_only_a_default_is_no_wish() -> None:
-    check_request(PlanRequest(engine="vllm"), simulated=False)
-
-
 def test_an_engine_chosen_in_the_form_is_a_wish() -> None:
     base = PlanRequest()
     assert not request_from_form(form_values(base), base).engine_asked
-    chosen = request_from_form({**form_values(base), "engine": "sglang"}, base)
-    assert chosen.engine_asked
-    with pytest.raises(BadInput, match="not sglang"):
-        check_request(chosen, simulated=True)
+    assert request_from_form({**form_values(base), "engine": "sglang"}, base).engine_asked
 
 
 def planned(simulated: bool = False, **request: Any) -> Plan:
@@ -123,6 +122,8 @@ def test_a_stand_in_says_what_only_the_plan_takes_into_account() -> None:
         "the stand-in computes in fp32 (requested: fp16)",
         "the plan uses --kv-cache-dtype fp8; the stand-in does not",
     )
+    asked = ordered(simulated=True, engine="vllm", engine_asked=True, max_model_len=1024)
+    assert asked.remarks == ("a simulated cluster has no GPUs for vllm: the built-in engine runs a stand-in",)
 
 
 def test_the_size_of_the_cache_holds_and_a_smaller_one_is_said() -> None:
@@ -133,7 +134,7 @@ def test_the_size_of_the_cache_holds_and_a_smaller_one_is_said() -> None:
 
 
 def test_which_engine_runs_and_which_was_planned_for_is_in_the_order() -> None:
-    answer = planned(engine="vllm")
+    answer = planned(simulated=True, engine="vllm")
     assert answer.recommended is not None
     engine = make_order(answer, answer.recommended, OrderTerms(created_at_s=0.0)).engine
     assert engine.name == "builtin" and engine.version and not engine.is_as_planned

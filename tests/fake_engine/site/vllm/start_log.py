@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from fake_server.figures import GIB, Figures, read_config
 from fake_server.log import Printer, say
 
-NUM_STEPS = 12
+NUM_STEPS = 13
 _SHARDS = 4
 
 
@@ -65,6 +65,7 @@ def loading(
     )
     yield lambda: _profiled(out, options, made)
     yield lambda: _captured(out, options, made)
+    yield lambda: _used(out, options, made)
     yield lambda: out.info(
         "core.py",
         f"init engine (profile, create kv cache, warmup model) took {spent_s:.2f} s (compilation: 0.10 s)",
@@ -109,6 +110,25 @@ def _captured(out: Printer, options: argparse.Namespace, made: Figures) -> None:
     os.write(2, b"\n")
     out.info(
         "gpu_model_runner.py", f"Graph capturing finished in 5 secs, took {made.graph_bytes / GIB:.2f} GiB"
+    )
+
+
+def _used(out: Printer, options: argparse.Namespace, made: Figures) -> None:
+    """The line that sums up the memory; with a fixed cache size there is none."""
+    if options.kv_cache_memory_bytes is not None:
+        return
+    consumed, peak = made.weights_bytes + made.non_torch_bytes, made.activation_bytes
+    graphs = 0 if options.enforce_eager else made.graph_bytes
+    budget = made.kv_cache_bytes + consumed + peak
+    free = budget / options.gpu_memory_utilization
+    out.info(
+        "gpu_worker.py",
+        f"Free memory on device ({free / GIB:.2f}/{free / GIB:.2f} GiB) on startup. Desired GPU memory "
+        f"utilization is ({options.gpu_memory_utilization}, {budget / GIB:.2f} GiB). Actual usage is "
+        f"{consumed / GIB:.2f} GiB for consumed memory (weights + non-torch), {peak / GIB:.2f} GiB for peak "
+        f"activation, and {graphs / GIB:.2f} GiB for CUDAGraph memory. Replace gpu_memory_utilization config "
+        f"with `--kv-cache-memory={made.kv_cache_bytes}` ({made.kv_cache_bytes / GIB:.2f} GiB) to fit into "
+        f"requested memory. Current kv cache memory in use is {made.kv_cache_bytes / GIB:.2f} GiB.",
     )
 
 
