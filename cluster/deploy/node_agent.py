@@ -143,11 +143,14 @@ class NodeAgent:
 
     def _member(self, spec: DeploymentSpec, meeting: Meeting) -> tuple[Member, tuple[Member, ...]]:
         assert spec.server is not None
-        replica = self._places[0].replica
-        places = [place.placement for place in spec.ranks if place.replica == replica]
-        members = members_of(places, spec.server.launch)
-        uuids = tuple(place.gpu_uuid for place in self._places)
-        mine = next(member for member in members if member.gpu_uuids == uuids)
+        mine = self._places[0]
+        ranks = sorted(
+            (place for place in spec.ranks if place.replica == mine.replica),
+            key=lambda place: (place.stage, place.rank),
+        )
+        members = members_of([place.placement for place in ranks], spec.server.launch)
+        nodes = list(dict.fromkeys(place.node_id for place in ranks))
+        member = members[nodes.index(mine.node_id)]
         update = {
             "address": self._address,
             "interface": interface_of(self._address),
@@ -156,7 +159,7 @@ class NodeAgent:
             "master_port": meeting.master_port,
             "api_key": meeting.api_key,
         }
-        return mine.model_copy(update=update), members
+        return member.model_copy(update=update), members
 
     def _go_to(self, step: RankStep, reason: str = "") -> None:
         with self._lock:
