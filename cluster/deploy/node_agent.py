@@ -6,7 +6,7 @@ controller treats both alike; `report` says where the server is between its firs
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import threading
 import time
@@ -129,10 +129,11 @@ class NodeAgent:
         assert spec.server is not None and self._meeting is not None
         member, members = self._member(spec, self._meeting)
         adapter = load_adapter(spec.engine.name)
-        python = spec.server.python or sys.executable
-        if not os.access(python, os.X_OK):
+        asked_python = spec.server.python or sys.executable
+        python = shutil.which(asked_python)
+        if python is None:
             raise BadInput(
-                f"{python} is not on node {self._places[0].node_name}, or may not be run",
+                f"{asked_python} is not on node {self._places[0].node_name}, or may not be run",
                 "Name a Python that has the engine on every node with --engine-python",
             )
         if refusal := adapter.refusal(spec.server.launch, members, spec.engine.version):
