@@ -83,7 +83,9 @@ def _this_machine(demo: bool) -> Cluster:
 
     found = read_cluster()
     if found.num_gpus:
-        return found
+        from cluster.bridge.calibrations import calibrated
+
+        return calibrated(found)
     example = read_defaults().simulated_cluster
     if demo:
         return _simulated(example)
