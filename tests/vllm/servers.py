@@ -38,7 +38,9 @@ class Engine:
         """Run `clusterview` as a user of this cluster does."""
         return subprocess.run(
             [sys.executable, "-m", "tui", *arguments],
-            env=self.ray.user_environment(HF_HUB_OFFLINE="1"),
+            env=self.ray.user_environment(
+                HF_HUB_OFFLINE="1", CLUSTERVIEW_STATE_DIR=f"{self.ray.folder}/state"
+            ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
