@@ -23,7 +23,7 @@ class RouterActor:
         self._host = spec.router_host
         rules = AccessRules(spec.api_key_sha256, spec.allowed_hosts, not is_loopback(spec.router_host))
         self._front = _front(spec, rules)
-        self._front.pool.on_new_start = self._forget
+        self._front.pool.on_new_start = self._front.balancer.forget
         self._serving: asyncio.Task[None] | None = None
         self._controller = ControllerWatch(controller_pid, gcs_address)
 
@@ -52,10 +52,6 @@ class RouterActor:
         """Yield the answer to a prompt piece by piece, each with the replica it comes from."""
         async for piece in self._front.prompt(text, max_tokens):
             yield piece
-
-    def _forget(self, replica: str) -> None:
-        self._front.balancer.forget(replica)
-        self._front.balancer.metrics.forget(replica)
 
     def _traffic(self, replica: str) -> TrafficFigures:
         balancer = self._front.balancer

@@ -24,7 +24,8 @@ _MEETING_PORT = 29500
 
 def vllm_image(target: ExportTarget) -> Noted:
     """Return the image of the planned version."""
-    image = _IMAGE.format(version=target.plan.engine_version)
+    # An image's tag has no local part: 0.32.0+cu129 is published as v0.32.0.
+    image = _IMAGE.format(version=target.plan.engine_version.partition("+")[0])
     return Noted(image, "placeholder: the published image of this release, or your own")
 
 

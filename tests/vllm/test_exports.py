@@ -1,7 +1,7 @@
 """The engines themselves take what is exported, and refuse what is spoiled. Needs their environments.
 
-CLUSTERVIEW_VLLM_PYTHON is an interpreter that has vLLM, CLUSTERVIEW_RAY_LLM_PYTHON one that has ray[serve]
-too (by default the same), CLUSTERVIEW_SGLANG_PYTHONPATH the folders that add SGLang to the first.
+CLUSTERVIEW_VLLM_PYTHON is an interpreter with vLLM, CLUSTERVIEW_RAY_LLM_PYTHON one with ray[serve] as well
+(by default the same), CLUSTERVIEW_SGLANG_PYTHONPATH the folders that add SGLang to the first.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ class Balancer(Generic[ReplicaT]):
         self.metrics.replica_failed(name)
 
     def forget(self, name: str) -> None:
-        """Forget the failures of a replica whose processes are new."""
+        """Forget the failures and the traffic of a replica whose processes are new."""
+        self.metrics.forget(name)
         counts = self.counts(name)
         counts.failures_in_a_row, counts.ejected_until_s = 0, 0.0
 

@@ -255,7 +255,7 @@ def test_a_model_folder_is_mounted_where_it_is_read() -> None:
 )
 def test_names_from_outside_stay_what_they_are(name: str, format_name: str, tmp_path: Path) -> None:
     found = renamed(planned("one GPU", "ray-serve" if format_name == "kuberay" else format_name), name)
-    if "\n" in name and format_name in ("lws", "compose"):
+    if "\n" in name:
         with pytest.raises(BadInput, match="control characters"):
             exported_from(found, format_name)
         return

@@ -12,6 +12,7 @@ from cluster.deploy.router.proxy.answer_reader import EVENT_STREAM, AnswerReader
 from cluster.deploy.router.proxy.headers import RawHeaders, headers_to_client
 from cluster.deploy.router.proxy.paths import asks_for_answer
 from cluster.deploy.router.proxy.server_replica import ForwardedRequest, ServerReplica
+from cluster.deploy.router.replica_pool import ReplicaError
 from cluster.deploy.router.request_watch import RequestWatch
 
 _SERVER_FAILED = frozenset({500, 502, 503})
@@ -58,6 +59,8 @@ class Exchange:
         self._response = await self._replica.send(request)
         self._stack.callback(self._response.close)
         self.status = self._response.status
+        if self.status < 200:
+            raise ReplicaError(f"its server answered with status {self.status}")
         self.headers = headers_to_client(self._response.raw_headers)
         if watch is not None and self.status == 200:
             self._reader = reader_for(self._content_type(), watch)
@@ -70,11 +73,20 @@ class Exchange:
             if self._reader is not None:
                 self._reader.feed(piece)
             yield piece
-            piece = await self._read()
+            try:
+                piece = await self._read()
+            except ReplicaError:
+                self.pause_replica()
+                raise
         if self._reader is not None:
             self._reader.end()
         if self.status < 500:
             self._balancer.answered(self._replica.name)
+
+    def pause_replica(self) -> None:
+        """Send no requests to this server for a while, unless its processes are known to be gone anyway."""
+        if not self._replica.is_abandoned:
+            self._balancer.eject(self._replica.name)
 
     def close(self) -> None:
         """End the exchange. A complete answer's connection is kept for the next request."""

@@ -44,8 +44,7 @@ class Forwarder:
         try:
             await exchange.begin(request)
         except ReplicaError as error:
-            assert route.replica is not None
-            self.balancer.eject(route.replica)
+            exchange.pause_replica()
             route.last_failure = str(error)
             return False
         except TooSlow as error:

@@ -7,6 +7,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -46,6 +47,7 @@ class ServerReplica:
     def __init__(self, news: ReplicaNews) -> None:
         self._news = news
         self._session: aiohttp.ClientSession | None = None
+        self._responses: WeakSet[aiohttp.ClientResponse] = WeakSet()
         self._open = 0
         self._broken: str | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -67,6 +69,11 @@ class ServerReplica:
     def in_flight(self) -> int:
         return self._open
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its processes are gone; others may have taken its name."""
+        return self._broken is not None
+
     def stats(self) -> ReplicaStats:
         return self._news.stats
 
@@ -77,6 +84,9 @@ class ServerReplica:
     def abandon(self, reason: str) -> None:
         """Fail every open request: the processes behind this replica are gone."""
         self._broken = reason
+        # Closing the session fails requests that wait for a head, but does not wake those that read a body.
+        for response in list(self._responses):
+            response.close()
         if self._session is not None:
             self._closing = asyncio.ensure_future(self._session.close())
 
@@ -100,13 +110,15 @@ class ServerReplica:
         if self._broken is not None or endpoint is None:
             raise ReplicaError(self._broken or "its server does not listen yet")
         with self.errors():
-            return await self._connections().request(
+            response = await self._connections().request(
                 request.method,
                 URL(endpoint.rstrip("/") + request.target, encoded=True),
                 headers=headers_to_server(request.headers, self._news.api_key),
                 data=_payload(request.body),
                 allow_redirects=False,
             )
+        self._responses.add(response)
+        return response
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:

@@ -80,6 +80,7 @@ async def proxy() -> AsyncIterator[MakeProxy]:
             pool = ReportedPool(ServerReplica)
             pool.update(news)
             app = make_proxy_app(pool, model_name=MODEL, **options)
+            pool.on_new_start = app.state.balancer.forget
             url = await _listen(stack, app)
             client = httpx.AsyncClient(base_url=url, timeout=60)
             stack.push_async_callback(client.aclose)
