@@ -10,6 +10,7 @@ from cluster.bridge.events import ClusterSeen
 from cluster.bridge.session import Listener
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
 
@@ -43,7 +44,11 @@ class FileSession:
         """Refuse."""
         return _refused()
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
         """Refuse."""
         return _refused()
 
