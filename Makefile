@@ -71,7 +71,7 @@ ifdef CLUSTERVIEW_VLLM_PYTHON
 	@$(BIN)/python -m pytest -m vllm -p no:cacheprovider tests/vllm $(ARGS)
 else
 	@$(PYTHON) tests/vllm/install.py .venv-vllm $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
-	@CLUSTERVIEW_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python \
+	@CLUSTERVIEW_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python CLUSTERVIEW_SGLANG_PYTHONPATH=$(CURDIR)/.venv-vllm/sglang \
 	  $(BIN)/python -m pytest -m vllm -p no:cacheprovider tests/vllm $(ARGS)
 endif
 

@@ -99,16 +99,25 @@ class Node(FrozenModel):
 
 
 class MeasuredLink(FrozenModel):
-    """An all-reduce measured on this cluster: alpha-beta model of one kind of link."""
+    """An all-reduce measured on this cluster: seconds = latency + 2 (n - 1) / n x bytes / bandwidth."""
 
     scope: Literal["node", "cross_node"]
     num_ranks: Annotated[int, Field(ge=2, le=MOST_GPUS, strict=True)]
     latency_s: Latency
     bandwidth_bytes_per_s: Rate
+    """What nccl-tests call bus bandwidth."""
+    kind: Literal["nvlink", "nvlink_domain", "pcie", "network"] | None = None
+    """The link it went over; None: whichever the groups of this scope use."""
+    gpu_type: CleanStr | None = None
+    """None: it holds for every type."""
+    library: Literal["nccl", "gloo"] | None = None
+    """What it was measured with. NCCL's rings leave an engine's own kernels for small messages as they are;
+    None: it stands for those too."""
 
 
 class MeasuredRate(FrozenModel):
-    """Rates measured on this cluster for one GPU type: large matrix products, and sequential memory reads."""
+    """Rates measured on this cluster for one GPU type: of large matrix products, and of streaming weights
+    from memory into a product of few rows."""
 
     gpu_type: CleanStr
     memory_bytes_per_s: Rate | None = None
@@ -126,6 +135,8 @@ class Cluster(FrozenModel):
     """Unix time of the readings; None for a spec."""
     measured_links: Annotated[tuple[MeasuredLink, ...], FailFast(), Field(max_length=10_000)] = ()
     measured_rates: Annotated[tuple[MeasuredRate, ...], FailFast(), Field(max_length=10_000)] = ()
+    measured_at_s: UnixTime | None = None
+    """Unix time of the oldest of these measurements; None: nobody said."""
 
     @model_validator(mode="after")
     def _nodes_differ(self) -> Self:
@@ -139,6 +150,10 @@ class Cluster(FrozenModel):
     @property
     def num_gpus(self) -> int:
         return sum(len(node.gpus) for node in self.nodes)
+
+    def without_measurements(self) -> Cluster:
+        """Return the cluster as if nothing had been measured on it."""
+        return self.model_copy(update={"measured_links": (), "measured_rates": (), "measured_at_s": None})
 
 
 def repeated(values: Iterable[Hashable]) -> Hashable | None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Candidate, Plan
+from cluster.text import clean
 from cluster.units import GIB, count_of, format_gib
 from tui.format import memory_of, throughput_band
 
 _MAX_NODES = 6
+_LONGEST_COMMAND = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
         ("memory", f"{_memory(spec, candidate)} on the fullest GPU"),
         ("weights", weights_of(spec)),
         ("engine", spec.engine.text),
+        *_server_rows(spec),
     ]
     if spec.predicted_tokens_per_s is not None:
         rows.append(("expected", throughput_band(spec.predicted_tokens_per_s)))
@@ -47,6 +50,20 @@ def confirm_deploy(spec: DeploymentSpec, candidate: Candidate) -> Confirmation:
         remark = f"SIMULATED cluster: real actors and collectives, on CPUs.{scale}"
     rows.extend(("note", remark) for remark in spec.remarks)
     return Confirmation(f"Deploy {spec.name}?", tuple(rows), yes="Deploy", remark=remark)
+
+
+def _server_rows(spec: DeploymentSpec) -> tuple[tuple[str, str], ...]:
+    """Describe how an engine's own servers are started; () for the built-in engine."""
+    if spec.server is None:
+        return ()
+    # Imports the adapters, which nothing else on the screen needs.
+    from cluster.deploy.server_commands import server_commands
+
+    commands = server_commands(spec, {})
+    more = len(commands) - 1
+    also = f"\nand {count_of(more, 'more server')} like it" if more else ""
+    python = spec.server.python or "the one that runs Ray on each node"
+    return ("python", python), ("command", clean(commands[0].text, _LONGEST_COMMAND) + also)
 
 
 def weights_of(spec: DeploymentSpec) -> str:

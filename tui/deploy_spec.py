@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec
@@ -18,12 +19,17 @@ def load_order_code() -> None:
     import cluster.deploy.order  # noqa: F401
 
 
-def order_now(plan: Plan, candidate: Candidate, taken_names: tuple[str, ...]) -> DeploymentSpec:
+def order_now(
+    plan: Plan,
+    candidate: Candidate,
+    taken_names: tuple[str, ...],
+    engine_pythons: Mapping[str, str] = MappingProxyType({}),
+) -> DeploymentSpec:
     """Turn a layout into an order, with the time and the API key of this moment."""
     from cluster.deploy.api_keys import hashed_keys
     from cluster.deploy.order import OrderTerms, make_order
 
-    terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys())
+    terms = OrderTerms(time.time(), taken_names, api_key_sha256=hashed_keys(), engine_pythons=engine_pythons)
     return make_order(plan, candidate, terms)
 
 
@@ -35,7 +41,7 @@ def engine_of(plan: Plan) -> EngineInUse:
 
 
 def not_runnable(plan: Plan | None, candidate: Candidate | None) -> str:
-    """Say why the built-in engine cannot run a feasible layout; '' where nothing is known against it."""
+    """Say why a feasible layout cannot be deployed; '' where nothing is known against it."""
     from cluster.deploy.order import why_not_runnable
 
     if plan is None or candidate is None or not candidate.feasible:

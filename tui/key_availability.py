@@ -11,7 +11,7 @@ from tui.fixes import applicable_fixes
 from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
-_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "replan")
+_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "logs", "replan")
 INTERRUPTED = "The connection to the cluster is down. This works again once it is back."
 
 
@@ -26,7 +26,7 @@ class KeyContext:
     candidate: Candidate | None = None
     """The highlighted layout."""
     not_runnable: str = ""
-    """Why the built-in engine cannot run the highlighted layout."""
+    """Why the highlighted layout cannot be deployed, although it fits."""
     assumed_stopped: str = ""
     """Names of deployments that the plan assumes are stopped."""
     deployment: DeploymentStatus | None = None
@@ -58,6 +58,8 @@ def why_disabled(action: str, now: KeyContext) -> str:
         return _why_not_stop(now)
     if action == "prompt":
         return _why_not_prompt(now)
+    if action == "logs":
+        return _why_no_logs(now.deployment)
     if action == "toggle_panel" and now.num_panels > 1:
         return "The plan and the deployments are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
@@ -131,3 +133,13 @@ def _why_not_prompt(now: KeyContext) -> str:
     if status.state is DeploymentState.STARTING:
         return f"{status.name} is still starting. It answers prompts once it is ready."
     return f"{status.name} is {status.state} and cannot answer prompts."
+
+
+def _why_no_logs(status: DeploymentStatus | None) -> str:
+    if status is None:
+        return "There is no deployment whose log can be shown."
+    if not status.ranks:
+        return f"The controller of {status.name} has not answered yet."
+    if not status.is_server:
+        return "The built-in engine has no log: it runs inside Ray's workers, whose logs are Ray's."
+    return ""

@@ -6,6 +6,7 @@ import argparse
 import gc
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
@@ -30,11 +31,13 @@ def open_app(arguments: argparse.Namespace) -> int:
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
     require("textual")
+    from cluster.cli.resolve import engine_pythons_from
     from tui.planner.process import PlannerProcess
 
     planner = PlannerProcess()
     try:
-        session, setup = choose_session(arguments), make_setup(arguments, planner)
+        pythons = engine_pythons_from(arguments)
+        session, setup = choose_session(arguments, pythons), make_setup(arguments, pythons, planner)
         # After our own imports, beside the first picture: earlier it delays that, later the first plan.
         planner.start()
         return run_screen(session, setup)
@@ -42,8 +45,11 @@ def open_app(arguments: argparse.Namespace) -> int:
         planner.close()
 
 
-def choose_session(arguments: argparse.Namespace) -> Session:
-    """Build the session that the arguments name: a saved cluster, Ray, a simulation or this machine."""
+def choose_session(arguments: argparse.Namespace, engine_pythons: dict[str, str]) -> Session:
+    """Build the session that the arguments name: a saved cluster, Ray, a simulation or this machine.
+
+    `engine_pythons` maps engines to their interpreters on the nodes.
+    """
     from cluster.bridge import open_session
     from cluster.cli.resolve import planning_cluster_from, ray_address_from
 
@@ -53,7 +59,9 @@ def choose_session(arguments: argparse.Namespace) -> Session:
         from cluster.text import clean
 
         return FileSession(described, clean(arguments.cluster, 80))
-    return open_session(address=ray_address_from(arguments), simulate=arguments.simulate)
+    return open_session(
+        address=ray_address_from(arguments), simulate=arguments.simulate, engine_pythons=engine_pythons
+    )
 
 
 def open_simulated() -> Session:
@@ -63,9 +71,12 @@ def open_simulated() -> Session:
     return open_session(address=None, simulate=read_defaults().simulated_cluster)
 
 
-def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
+def make_setup(
+    arguments: argparse.Namespace, engine_pythons: dict[str, str], planner: PlannerProcess
+) -> Setup:
     """Collect what the app is opened with; `planner` answers its questions."""
     from cluster.cli.resolve import request_from
+    from tui.deploy_spec import order_now
     from tui.glyphs import wants_ascii
     from tui.setup import Example, Setup
 
@@ -74,8 +85,9 @@ def make_setup(arguments: argparse.Namespace, planner: PlannerProcess) -> Setup:
         models=(arguments.model,) if arguments.model else defaults.models,
         request=request_from(arguments),
         plan=planner,
+        make_spec=partial(order_now, engine_pythons=engine_pythons),
         address_options=("--address", arguments.address) if arguments.address else (),
-        reopen=lambda: choose_session(arguments),
+        reopen=lambda: choose_session(arguments, engine_pythons),
         ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
         examples=tuple(Example(model, cluster) for model, cluster in defaults.examples),
         open_simulated=open_simulated,

@@ -67,7 +67,6 @@ FIELDS = (
 )
 
 OPTIONS = (
-    "engine_version",
     "dtype",
     "quantization",
     "kv_cache_dtype",
@@ -78,7 +77,8 @@ OPTIONS = (
     "max_num_batched_tokens",
     "enforce_eager",
 )
-"""Attributes of a request that the summary writes as options where they are not the defaults."""
+"""Attributes of a request that the summary writes as options where they are not the defaults. The engine and
+its version are always written."""
 
 
 def options_set(request: PlanRequest) -> Options:

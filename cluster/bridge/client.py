@@ -20,6 +20,7 @@ from cluster.bridge.limits import allow_open_files
 from cluster.bridge.protocol import (
     ANSWER,
     Alive,
+    CalibrateOrder,
     DeployOrder,
     DescribeOrder,
     LogsOrder,
@@ -35,6 +36,7 @@ from cluster.bridge.protocol import (
 from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
 from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
+from cluster.calibration.result import Calibration
 from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
@@ -110,6 +112,11 @@ class RaySession:
             order_id=order_id, name=name, replica=replica, member=member, first=first, most=most
         )
         return self._send(order_id, encode(order), future)
+
+    def calibrate(self) -> Future[Calibration]:
+        """Measure what links and GPUs achieve, on GPUs that are free; takes up to a few minutes."""
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(CalibrateOrder(order_id=order_id, title=self._title)), future)
 
     def describe(self, name: str) -> Future[DeploymentSpec]:
         order_id, future = self._open_order()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from cluster.bridge.calibrations import calibrated
 from cluster.bridge.client import RaySession
 from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.events import (
@@ -253,7 +254,7 @@ def _without_what_moves(node: Node) -> Node:
 
 
 def _cluster(node: Node) -> Cluster:
-    return Cluster(source="nvml" if node.gpus else "none", nodes=(node,), taken_at_s=time.time())
+    return calibrated(Cluster(source="nvml" if node.gpus else "none", nodes=(node,), taken_at_s=time.time()))
 
 
 def _chain(inner: Future[None], outer: Future[None]) -> None:

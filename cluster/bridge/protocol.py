@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
+from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
@@ -69,6 +70,15 @@ class LogsOrder(FrozenModel):
     most: int = 1000
 
 
+class CalibrateOrder(FrozenModel):
+    """Measure the free GPUs; the reply's result is a Calibration."""
+
+    kind: Literal["calibrate"] = "calibrate"
+    order_id: int
+    title: str
+    """Of the cluster, as the session calls it."""
+
+
 class DescribeOrder(FrozenModel):
     """Read the order of a running deployment; the reply's result is a DeploymentSpec."""
 
@@ -78,7 +88,8 @@ class DescribeOrder(FrozenModel):
 
 
 Order = Annotated[
-    DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder, Field(discriminator="kind")
+    DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
+    Field(discriminator="kind"),
 ]
 
 
@@ -97,7 +108,7 @@ class Reply(FrozenModel):
     kind: Literal["reply"] = "reply"
     order_id: int
     failure: Failure | None = None
-    result: LogPage | DeploymentSpec | None = None
+    result: LogPage | DeploymentSpec | Calibration | None = None
     """What was asked for, of an order that asks."""
 
 

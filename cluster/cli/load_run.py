@@ -9,12 +9,15 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from cluster.cli.load_target import LoadTarget
 from cluster.cli.load_view import REDRAWN_S, LoadView
 from cluster.cli.session_view import say
+from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput, ClusterviewError, DeployFailed
 from cluster.load.endpoint import Endpoint, RequestFailed, find_endpoint, largest_id, new_http_session, send
 from cluster.load.figures import spread_of
@@ -48,7 +51,7 @@ async def measure(order: Order) -> LoadResult:
     async with new_http_session(headers) as http:
         endpoint = await find_endpoint(http, order.target.base_url, order.model)
         _check_lengths(order.mix, endpoint)
-        predicted, why_not = await asyncio.to_thread(_predicted, order, endpoint.max_model_len)
+        predicted, why_not = await asyncio.to_thread(_predicted, order)
         last_id = await largest_id(http, endpoint)
         say(f"{order.target.name}: {order.mix.text}; one request first, which is not counted")
         await _warm_up(http, order.mix, endpoint, last_id)
@@ -103,23 +106,29 @@ async def _run(run: LoadRun, http: aiohttp.ClientSession, title: str) -> bool:
             loop.remove_signal_handler(number)
 
 
-def _predicted(order: Order, max_model_len: int | None) -> tuple[LoadPrediction | None, str]:
+def _predicted(order: Order) -> tuple[LoadPrediction | None, str]:
     """Return the prediction for the mix, or why there is none."""
     from cluster.catalog.models import load_model
     from cluster.load.predict import Served, from_plan, predict
 
-    status, cluster = order.target.status, order.target.cluster
+    status, cluster, spec = order.target.status, order.target.cluster, order.target.spec
     if status is None or cluster is None:
         return None, "only a deployment of clusterview has a plan; this is a URL"
     try:
         if status.layout is None:
             return from_plan(status), "its controller does not state the layout"
-        model = load_model(status.model, None, None)
-        longest = None if status.simulated else max_model_len
-        found = predict(Served(status, cluster, model, longest), order.mix)
+        launch = spec.server.launch if spec is not None and spec.server is not None else None
+        model = load_model(_model_name(status, spec), None, launch.quantization if launch else None)
+        found = predict(Served(status, cluster, model, launch), order.mix)
         return found or from_plan(status), "its layout does not fit its GPUs with these lengths"
     except ClusterviewError as error:
         return from_plan(status), error.one_line()
+
+
+def _model_name(status: DeploymentStatus, spec: DeploymentSpec | None) -> str:
+    """Return what names the model's config: its folder on this machine where there is one."""
+    path = spec.model.path if spec is not None else None
+    return path if path is not None and Path(path).is_dir() else status.model
 
 
 def _summary(order: Order, run: LoadRun, began_at_s: float) -> LoadResult:

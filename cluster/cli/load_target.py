@@ -8,12 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from cluster.cli.known_clusters import running_sessions
-from cluster.cli.session_view import SessionView, say
+from cluster.cli.session_view import SessionView, finish, say
 from cluster.cli.status import unknown_deployment
+from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import SERVING, DeploymentStatus
 from cluster.errors import BadInput, ClusterGone, ClusterviewError, DeployFailed
 from cluster.inventory import Cluster
 from cluster.text import clean
+
+_DESCRIBE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class LoadTarget:
     title: str = ""
     status: DeploymentStatus | None = None
     cluster: Cluster | None = None
+    spec: DeploymentSpec | None = None
+    """The deployment's order; None where its controller did not answer."""
 
     @property
     def name(self) -> str:
@@ -96,4 +101,13 @@ def _only(
         where = " and ".join(view.session.title for view, _ in found)
         raise BadInput(f"{name} runs on {where}", "Say which with --address or --simulate")
     view, status = found[0]
-    return LoadTarget(status.endpoint or "", view.session.title, status, view.settled_cluster())
+    cluster, spec = view.settled_cluster(), _order_of(view, status.name)
+    return LoadTarget(status.endpoint or "", view.session.title, status, cluster, spec)
+
+
+def _order_of(view: SessionView, name: str) -> DeploymentSpec | None:
+    try:
+        return finish(view.session.describe(name), _DESCRIBE_S)
+    except ClusterviewError as error:
+        say(f"the order of {name} is not known ({error.message}): predicted with the engine's default limits")
+        return None

@@ -84,6 +84,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="weights to deploy: the checkpoint's (auto, safetensors) or random ones (dummy)",
     )
+    group.add_argument(
+        "--no-calibration", action="store_true", help="ignore rates measured by `clusterview calibrate`"
+    )
     group.add_argument("--kv-cache-dtype", choices=KV_CACHE_DTYPES, metavar="D", help="auto, bf16, fp8 ...")
     _add_workload(parser)
 

@@ -57,6 +57,7 @@ def request_from(arguments: argparse.Namespace) -> PlanRequest:
         engine_asked=arguments.engine is not None,
         engine_version=arguments.engine_version,
         load_format=arguments.load_format,
+        no_calibration=arguments.no_calibration,
         top=arguments.top or DEFAULT_TOP,
     )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
+from typing import TypeVar
 
 from cluster.bridge.events import (
     ClusterSeen,
@@ -25,6 +26,8 @@ from cluster.deploy.status import DeploymentStatus
 from cluster.errors import Unreachable
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
+
+ResultT = TypeVar("ResultT")
 
 LOOK_S = 75.0
 """How long joining may take: Ray itself gives up after 60 s on a machine outside the cluster."""
@@ -155,10 +158,10 @@ def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     return cluster.model_copy(update={"nodes": nodes})
 
 
-def finish(future: Future[None], timeout_s: float) -> None:
-    """Wait for a request; raises its error, or Unreachable after the timeout."""
+def finish(future: Future[ResultT], timeout_s: float) -> ResultT:
+    """Wait for a request and return its result; raises its error, or Unreachable after the timeout."""
     try:
-        future.result(timeout_s)
+        return future.result(timeout_s)
     except TimeoutError:
         raise Unreachable(f"no response within {timeout_s:.0f} s") from None
 

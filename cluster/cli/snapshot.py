@@ -15,6 +15,8 @@ def run(arguments: argparse.Namespace) -> int:
     from cluster.snapshot import dump_cluster, save_cluster
 
     cluster = cluster_from(arguments)
+    if arguments.no_calibration:
+        cluster = cluster.without_measurements()
     if cluster.source == "ray" and arguments.cluster is None:
         from cluster.cli.ray_inventory import say_troubles
 

@@ -94,6 +94,14 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _calibrate_options(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    add_output(parser, top=False)
+    parser.add_argument(
+        "--show", action="store_true", default=False, help="list what was measured before, measure nothing"
+    )
+
+
 def _logs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", type=short_name, help="name of the deployment")
     parser.add_argument(
@@ -123,9 +131,18 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=short_name, help="name of the deployment")
+    parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+    add_source(parser)
+
+
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
+    parser.add_argument(
+        "--no-calibration", action="store_true", help="leave out rates measured by `clusterview calibrate`"
+    )
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
 
 
@@ -157,8 +174,10 @@ SUMMARIES = {
     "status": "show deployments, ranks and throughput",
     "logs": "print what the engine of a deployment wrote, and follow it",
     "stop": "stop a deployment and free its GPUs",
-    "export": "write a plan as commands or manifests to start it elsewhere",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
+    "calibrate": "measure what links and GPUs achieve, for every later plan of this cluster",
+    "report": "write a deployment's measurements as a row of evidence that can be contributed",
+    "export": "write a plan as commands or manifests to start it elsewhere",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -167,8 +186,10 @@ VERB_OPTIONS = {
     "status": _status_options,
     "logs": _logs_options,
     "stop": _stop_options,
-    "export": _export_options,
     "load": load_options,
+    "calibrate": _calibrate_options,
+    "report": _report_options,
+    "export": _export_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }

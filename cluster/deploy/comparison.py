@@ -105,7 +105,7 @@ def _predicted(status: DeploymentStatus, name: str) -> float | Band | None:
 
 def _why_incomparable(status: DeploymentStatus, name: str) -> str:
     if status.simulated and status.scale not in (None, FULL_SIZE):
-        return f"a scaled-down model runs ({status.scale})"
+        return "a scaled-down model runs"
     if status.simulated:
         return "it runs on the CPU"
     if name not in LOAD_FIGURES:

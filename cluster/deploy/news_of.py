@@ -37,7 +37,7 @@ def news_of(group: ReplicaGroup, ready: bool, spec: DeploymentSpec) -> ReplicaNe
         stats=_stats(figures, states, spec.max_num_seqs),
         endpoint=group.endpoint,
         api_key=group.api_key,
-        draining=bool(getattr(group, "draining", False)),
+        draining=group.draining,
     )
 
 

@@ -11,6 +11,8 @@ from cluster.engines.adapter import load_adapter
 from cluster.units import MIB
 
 ROUTER_PACKAGES = ("starlette", "uvicorn", "prometheus_client")
+PROXY_PACKAGES = ("h11", "aiohttp", "yarl")
+"""What the router needs besides to pass requests on to an engine's own servers."""
 _TOKENIZER_PACKAGES = ("tokenizers", "jinja2")
 SHARED_BYTES_PER_RANK = 128 * MIB
 """Room in /dev/shm, for NCCL and the engines' queues, of each rank that shares a node with others of its
@@ -34,7 +36,7 @@ def _server_question(spec: DeploymentSpec, node_id: str, has_router: bool) -> No
     """Return what the nodes of an engine's own servers need. The router passes requests on as they are."""
     assert spec.server is not None
     launch, port = spec.server.launch, spec.router_port if has_router else 0
-    packages = ("pydantic", *ROUTER_PACKAGES) if has_router else ("pydantic",)
+    packages = ("pydantic", *ROUTER_PACKAGES, *PROXY_PACKAGES) if has_router else ("pydantic",)
     if all(place.node_id != node_id for place in spec.ranks):
         return NodeQuestion(packages=packages, host=spec.router_host, port=port)
     is_folder = launch.model.startswith("/")

@@ -22,8 +22,10 @@ SERVER_PROOF_S = 300.0
 LOG_LINES = 20
 """Lines of a failed server that a status shows."""
 _LOG_S = 5.0
+_AGENT_SAYS_S = 5.0
 _NO_LOG = "the built-in engine runs inside its ranks and writes no log of its own"
 _ENDED = "its server has ended; these are its last lines"
+_NOT_STARTED = "its server has not started yet"
 
 
 class ReplicaGroup:
@@ -47,6 +49,8 @@ class ReplicaGroup:
         self._running = False
         self._meeting: Any = None
         self._proof: Any = None
+        self._failed_proof: tuple[str, float] | None = None
+        """Why the group was not proven, and since when."""
         self._told_to_meet = self._told_to_warm_up = False
         self._start_after_s = 0.0
         self._proven_at_s = 0.0
@@ -82,6 +86,7 @@ class ReplicaGroup:
                 self._hear(process)
             self._await_meeting()
             self._await_proof()
+            self._follow_failed_proof()
         if self.proven and self.restarts and time.monotonic() - self._proven_at_s > STEADY_S:
             self.restarts = 0
         return self.view()
@@ -93,7 +98,7 @@ class ReplicaGroup:
             names=tuple(process.name for process in self.processes) if self._running else (),
             leader_speaks=self._spec.server is not None,
             proven=self.proven,
-            proving=self._proof is not None,
+            proving=self._proof is not None or self._failed_proof is not None,
             told_to_meet=self._told_to_meet,
             told_to_warm_up=self._told_to_warm_up,
             restarts=self.restarts,
@@ -124,7 +129,7 @@ class ReplicaGroup:
     def end(self, reason: str) -> None:
         """Kill every process; the GPUs stay claimed."""
         self._running = self.proven = False
-        self._meeting = self._proof = self.api_key = None
+        self._meeting = self._proof = self._failed_proof = self.api_key = None
         self._note(reason)
         for process in self.processes:
             if process.actor is not None:
@@ -158,9 +163,10 @@ class ReplicaGroup:
         )
         if self._spec.server is None:
             return page.model_copy(update={"note": _NO_LOG})
-        if process.actor is None:
+        if not self._running:
             start, lines = process.last_page(first, most)
-            return page.model_copy(update={"first": start, "lines": lines, "note": _ENDED})
+            note = _ENDED if self.starts else _NOT_STARTED
+            return page.model_copy(update={"first": start, "lines": lines, "note": note})
         answer = self._ray.get(process.actor.log.remote(first, most), timeout=_LOG_S)
         return page.model_copy(update={"first": answer.first, "lines": answer.lines, "note": answer.note})
 
@@ -226,9 +232,16 @@ class ReplicaGroup:
         try:
             self._ray.get(proof)
         except Exception as error:
-            self._fail(process_ended(error))
+            self._failed_proof = (process_ended(error), time.monotonic())
             return
         self.proven, self._proven_at_s = True, time.monotonic()
+
+    def _follow_failed_proof(self) -> None:
+        """Give up a group without a token. A server's agent says so itself, with the server's last lines."""
+        if self._failed_proof is not None:
+            reason, since_s = self._failed_proof
+            if self._spec.server is None or time.monotonic() - since_s > _AGENT_SAYS_S:
+                self._fail(reason)
 
     def _fail(self, reason: str) -> None:
         self.lead.hear(RankReport(RankStep.FAILED, reason=reason))

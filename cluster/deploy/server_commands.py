@@ -10,7 +10,9 @@ from cluster.deploy.order.server import replica_members
 from cluster.deploy.spec import DeploymentSpec
 from cluster.engines.adapter import load_adapter
 from cluster.engines.launch import Command
+from cluster.text import clean
 
+_LONGEST_TEXT = 20_000
 _HTTP_PORT, _MASTER_PORT = 8000, 29500
 _PORTS_APART = 16
 """Between the meeting ports of replicas: an engine may take the next few, too."""
@@ -27,9 +29,9 @@ class ServerCommand:
 
     @property
     def text(self) -> str:
-        """The command as a shell takes it, with its variables before it."""
+        """The command as a shell takes it, with its variables before it; cleaned, so that it can be shown."""
         env = [f"{name}={shlex.quote(value)}" for name, value in self.command.env.items()]
-        return " ".join([*env, shlex.join(self.command.argv)])
+        return clean(" ".join([*env, shlex.join(self.command.argv)]), _LONGEST_TEXT)
 
 
 def server_commands(spec: DeploymentSpec, addresses: Mapping[str, str]) -> tuple[ServerCommand, ...]:

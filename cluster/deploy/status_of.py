@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cluster.deploy.held_process import HeldProcess
 from cluster.deploy.measured import facts_of, measured_of
 from cluster.deploy.rank_report import EngineFigures, RankReport, deadline_of, shown_state
 from cluster.deploy.replica_group import ReplicaGroup
+from cluster.deploy.router.traffic import TrafficFigures
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
@@ -28,7 +29,7 @@ def status_of(
     controller_restarts: int,
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
-    traffic: Mapping[int, Any] = getattr(router, "traffic", {})
+    traffic = router.traffic
     replicas = tuple(_replica_status(group, traffic.get(group.replica), spec.layout) for group in groups)
     return DeploymentStatus(
         name=spec.name,
@@ -99,7 +100,7 @@ def _reports(group: ReplicaGroup) -> list[RankReport]:
     return [process.report for process in group.processes]
 
 
-def _replica_status(group: ReplicaGroup, traffic: Any, layout: Layout) -> ReplicaStatus:
+def _replica_status(group: ReplicaGroup, traffic: TrafficFigures | None, layout: Layout) -> ReplicaStatus:
     reports = _reports(group)
     facts = facts_of(reports)
     figures = reports[0].figures
@@ -114,6 +115,7 @@ def _replica_status(group: ReplicaGroup, traffic: Any, layout: Layout) -> Replic
         last_trouble=group.last_trouble,
         last_trouble_age_s=time.monotonic() - group.last_trouble_at_s if group.last_trouble else None,
         last_log=group.last_log,
+        draining=group.draining,
         running=metrics.running,
         waiting=metrics.waiting,
         kv_cache_use=metrics.kv_cache_use,
@@ -123,13 +125,13 @@ def _replica_status(group: ReplicaGroup, traffic: Any, layout: Layout) -> Replic
     )
 
 
-def _served(figures: EngineFigures, traffic: Any) -> dict[str, Any]:
+def _served(figures: EngineFigures, traffic: TrafficFigures | None) -> dict[str, Any]:
     """Return what was served to users.
 
     The built-in engine counts requests and tokens where they leave it, and survives a restart of the router;
     an engine's server counts its own health checks too, so the router's counts hold for it.
     """
-    counted: Any = figures if traffic is None or figures.metrics is None else traffic
+    counted = figures if traffic is None or figures.metrics is None else traffic
     return {
         "requests_total": counted.requests_total,
         "in_flight": counted.in_flight,

@@ -24,12 +24,16 @@ _MEETING_PORT = 29500
 
 def vllm_image(target: ExportTarget) -> Noted:
     """Return the image of the planned version."""
-    image = _IMAGE.format(version=target.plan.engine_version)
+    # An image's tag has no local part: 0.32.0+cu129 is published as v0.32.0.
+    image = _IMAGE.format(version=target.plan.engine_version.partition("+")[0])
     return Noted(image, "placeholder: the published image of this release, or your own")
 
 
 def refuse_other_vendors(target: ExportTarget, format_name: str) -> None:
     """Raise BadInput where the layout has GPUs that the published CUDA images do not run on."""
+    if target.launch.device == "cpu":
+        version = f"{target.plan.engine_name} {target.plan.engine_version}"
+        raise BadInput(f"{format_name} gives GPUs to its containers, and {version} runs on CPUs")
     specs = ((kind, gpu_spec(kind)) for kind in target.gpu_types)
     other = next((kind for kind, spec in specs if spec is not None and spec.vendor != "nvidia"), None)
     if other is not None:

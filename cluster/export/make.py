@@ -12,6 +12,7 @@ from cluster.export.format import ExportFormat
 from cluster.export.target import make_target
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
+from cluster.text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +55,14 @@ def export(plan: Plan, candidate: Candidate, format: ExportFormat) -> ExportedFi
             f"Plan with --engine {format.engine}",
         )
     device: Device = "cpu" if is_cpu_build(plan.engine_version) else "cuda"
-    target = make_target(plan, candidate, server_launch(plan, candidate, device=device))
+    launch = server_launch(plan, candidate, device=device)
+    _refuse_control_characters(launch.model)
+    _refuse_control_characters(launch.served_name)
+    target = make_target(plan, candidate, launch)
     return ExportedFile(f"{target.name}.{format.name}.{format.extension}", format.render(target))
+
+
+def _refuse_control_characters(name: str) -> None:
+    """Raise BadInput for a name that a terminal would obey or that breaks a line once it is pasted."""
+    if clean(name, len(name) + 1) != name:
+        raise BadInput(f"the name '{clean(name, 80)}' has control characters", "Rename the model's folder")

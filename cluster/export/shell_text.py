@@ -19,9 +19,10 @@ def shell_text(target: ExportTarget) -> str:
     text = [f"# {clean(line, 400)}" for line in lines]
     servers_at: Counter[str] = Counter()
     for replica in target.replicas:
-        leader = replica.nodes[0]
-        text += ["", *_replica_lines(target, replica, servers_at[leader.node_id])]
-        servers_at[leader.node_id] += 1
+        # Nodes that share an address share its ports.
+        machine = replica.nodes[0].address or replica.nodes[0].node_id
+        text += ["", *_replica_lines(target, replica, servers_at[machine])]
+        servers_at[machine] += 1
     return "\n".join(text) + "\n"
 
 

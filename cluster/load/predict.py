@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.catalog.model_spec import ModelSpec
 from cluster.deploy.status import DeploymentStatus
+from cluster.engines.launch import ServerLaunch
 from cluster.inventory import Cluster, Gpu
 from cluster.load.mix import LoadMix
 from cluster.load.result import LoadPrediction
@@ -24,7 +26,8 @@ class Served:
     status: DeploymentStatus
     cluster: Cluster
     model: ModelSpec
-    max_model_len: int | None = None
+    launch: ServerLaunch | None = None
+    """What its servers were started with; None: the built-in engine, or not known."""
 
 
 def predict(served: Served, mix: LoadMix) -> LoadPrediction | None:
@@ -70,7 +73,7 @@ def _estimate(served: Served, own: Cluster, mix: LoadMix, in_flight: int) -> Est
         pp=layout.pp,
         dp=layout.dp,
         ep=layout.ep,
-        max_model_len=served.max_model_len,
+        **_limits(served.launch),
         input_tokens=max(1, mix.input_tokens),
         output_tokens=mix.random_output_len,
         concurrency=in_flight,
@@ -81,6 +84,24 @@ def _estimate(served: Served, own: Cluster, mix: LoadMix, in_flight: int) -> Est
     same = (one for one in found.candidates if one.layout == layout and one.feasible)
     candidate: Candidate | None = next(same, None)
     return candidate.estimate if candidate else None
+
+
+def _limits(launch: ServerLaunch | None) -> dict[str, Any]:
+    """Return the options that the servers were started with; the others are the engine's defaults."""
+    if launch is None:
+        return {}
+    fp8_cache = (launch.kv_cache_dtype or "").startswith("fp8")
+    return {
+        "max_model_len": launch.max_model_len,
+        "max_num_seqs": launch.max_num_seqs,
+        "max_num_batched_tokens": launch.max_num_batched_tokens,
+        "gpu_memory_utilization": launch.gpu_memory_utilization,
+        "kv_cache_memory_bytes": launch.kv_cache_memory_bytes,
+        "enforce_eager": launch.enforce_eager,
+        "decode_context_parallel": launch.decode_context_parallel,
+        "quantization": launch.quantization,
+        "kv_cache_dtype": "fp8" if fp8_cache else None,
+    }
 
 
 def _prediction(

@@ -27,7 +27,7 @@ from cluster.planner.result import Candidate, Plan
 from cluster.planner.search.context import Context
 from cluster.planner.search.run import SearchResult, search_and_name_holders
 from cluster.planner.traffic import fit_lengths
-from cluster.planner.workload import build_notes, context_notes, format_notes
+from cluster.planner.workload import build_notes, calibration_notes, context_notes, format_notes
 
 
 def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
@@ -37,8 +37,10 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     not exist; a model that fits nowhere is a Plan without a recommendation.
     """
     engine = load_engine(request.engine, request.engine_version)
+    if request.no_calibration:
+        cluster = cluster.without_measurements()
     lengths, notes = fit_lengths(request, model)
-    notes += format_notes(model, engine, request) + context_notes(request)
+    notes += format_notes(model, engine, request) + context_notes(request) + calibration_notes(cluster)
     survey = survey_cluster(cluster)
     notes += build_notes((pool.spec for pool in survey.pools), engine)
     context = Context(cluster, survey, model, engine, request, lengths, notes)

@@ -52,6 +52,8 @@ class PlanRequest:
     engine_version: str | None = None
     load_format: LoadFormat = "auto"
     """Weights of a deployment, as in vLLM: the checkpoint's, or 'dummy' for random ones."""
+    no_calibration: bool = False
+    """Ignore what was measured on the cluster, and plan with the built-in constants."""
     top: int = 8
 
     @property

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from cluster.catalog.engine_profile import EngineProfile
 from cluster.catalog.engine_version import parse_version
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
+from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
+from cluster.units import count_of
+
+_DAY_S = 24 * 3600.0
 
 
 def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ...]:
@@ -22,6 +27,17 @@ def build_notes(gpus: Iterable[GpuSpec], engine: EngineProfile) -> tuple[str, ..
     return (
         f"published builds of {engine.name} {engine.version} have no kernels for {named}: build from source",
     )
+
+
+def calibration_notes(cluster: Cluster) -> tuple[str, ...]:
+    """Return a note on rates that were measured on this cluster, with their date and age."""
+    at_s = cluster.measured_at_s
+    if at_s is None:
+        return ()
+    day = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d")
+    days = int(((cluster.taken_at_s or at_s) - at_s) // _DAY_S)
+    age = f" ({count_of(days, 'day')} ago)" if days > 0 else ""
+    return (f"uses rates measured on {day}{age}; --no-calibration ignores them",)
 
 
 def context_notes(request: PlanRequest) -> tuple[str, ...]:

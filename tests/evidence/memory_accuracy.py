@@ -9,7 +9,7 @@ from cluster.planner.memory import kv_cache_tokens, replica_memory, with_ranks
 from cluster.units import GIB
 from tests.evidence.figures import Miss, summary
 from tests.evidence.models import EvidenceModels
-from tests.evidence.rows import Row, named_rows
+from tests.evidence.rows import REPORTS, Row, named_rows
 from tests.evidence.setups import Setup, read_setup
 
 _PARTS = ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")
@@ -29,7 +29,7 @@ def memory_accuracy(folder: Path) -> MemoryAccuracy:
     """Plan every start of the folder's logs whose model and layout are known."""
     models = EvidenceModels(folder)
     found = MemoryAccuracy([], [], [], [])
-    for name, row in named_rows(folder, "startup_logs*.jsonl"):
+    for name, row in named_rows(folder, "startup_logs*.jsonl", REPORTS):
         setup = read_setup(row, models, folder)
         if setup is None:
             continue

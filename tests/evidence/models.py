@@ -38,6 +38,8 @@ class EvidenceModels:
     def find_row(self, row: Row, dtype: str | None = None) -> ModelSpec | None:
         """Return the model of a row, by name and quantization if the alias file has that pair."""
         name = row.get("model")
+        if isinstance(row.get("config"), dict):
+            return _read_config(row["config"], str(name), dtype, row.get("quant"))
         said = str(row.get("quant") or row.get("dtype_quant") or "")
         if f"{name} {said}" in self._aliases:
             return self.find(f"{name} {said}", dtype)
@@ -64,12 +66,7 @@ class EvidenceModels:
         config = alias.get("fields") or self._config(alias.get("config", ""))
         if config is None:
             return None
-        whole = expanded({**config, **alias.get("patch", {})})
-        method = None if "quantization_config" in whole or "hf_quant_config" in whole else quantization
-        try:
-            return model_from_config(whole, name, "evidence", dtype, method)
-        except ClusterviewError:
-            return None
+        return _read_config(expanded({**config, **alias.get("patch", {})}), name, dtype, quantization)
 
     def _config(self, name: str) -> Row | None:
         """Return the catalog's config of a name, else the evidence's own, else that of the bare name."""
@@ -81,6 +78,15 @@ class EvidenceModels:
             return self._configs[name]
         known = resolve(re.sub(r"\(.*?\)", "", name).strip())
         return load_config(known) if known else None
+
+
+def _read_config(config: Row, name: str, dtype: str | None, quantization: str | None) -> ModelSpec | None:
+    """Return the model of a config; `quantization` applies where the config states none."""
+    method = None if "quantization_config" in config or "hf_quant_config" in config else quantization
+    try:
+        return model_from_config(config, name, "evidence", dtype, method)
+    except ClusterviewError:
+        return None
 
 
 def _method(said: str) -> str | None:

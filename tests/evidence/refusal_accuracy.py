@@ -11,7 +11,7 @@ from cluster.planner.rule import Rule
 from cluster.planner.rules import graphs_rejection, layout_rejections, memory_rejections
 from tests.evidence.memory_accuracy import utilization_of
 from tests.evidence.models import EvidenceModels
-from tests.evidence.rows import Row, named_rows
+from tests.evidence.rows import REPORTS, Row, named_rows
 from tests.evidence.setups import Setup, read_setup
 
 RULES_OF_CATEGORY = {
@@ -84,7 +84,7 @@ def rejections(setup: Setup) -> tuple[Rejection, ...]:
 def false_refusals(folder: Path, models: EvidenceModels) -> list[str]:
     """Return the starts that succeeded and that the planner refuses."""
     lines = []
-    for name, row in named_rows(folder, "startup_logs*.jsonl"):
+    for name, row in named_rows(folder, "startup_logs*.jsonl", REPORTS):
         setup = read_setup(row, models, folder) if _started(row) else None
         if setup is None:
             continue

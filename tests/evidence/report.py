@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from tests.evidence.rows import left_out_lines
+
 Section = Callable[[Path], list[str]]
 
 SECTIONS = (
@@ -33,4 +35,4 @@ def report(folder: Path) -> list[str]:
             lines += [*section(folder), ""]
         except FileNotFoundError as error:
             lines += [f"{name.replace('_', ' ')}: left out, {error.filename} is not there", ""]
-    return lines
+    return lines + left_out_lines(folder)

@@ -20,10 +20,31 @@ def read_rows(folder: Path, name: str) -> list[Row]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def named_rows(folder: Path, pattern: str) -> list[tuple[str, Row]]:
-    """Return (title in the tables, row) for every row of the files that match a pattern."""
+REPORTS = "reports*.jsonl"
+"""Rows that `clusterview report` wrote."""
+
+
+def made_up(row: Row) -> str:
+    """Return why a row is no evidence: it ran on simulated GPUs, or with random weights; '' if it is."""
+    if row.get("simulated"):
+        return "SIMULATED"
+    return "DUMMY WEIGHTS" if row.get("dummy_weights") else ""
+
+
+def named_rows(folder: Path, *patterns: str) -> list[tuple[str, Row]]:
+    """Return (title in the tables, row) for every row of evidence in the files that match a pattern."""
+    return [(name, row) for name, row in _all_rows(folder, *patterns) if not made_up(row)]
+
+
+def left_out_lines(folder: Path) -> list[str]:
+    """Return a line for each row that is marked as no evidence."""
+    reasons = ((name, made_up(row)) for name, row in _all_rows(folder, "*.jsonl"))
+    return [f"left out: {name.strip()}: {reason}" for name, reason in reasons if reason]
+
+
+def _all_rows(folder: Path, *patterns: str) -> list[tuple[str, Row]]:
     named = []
-    for path in sorted(folder.glob(pattern)):
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         for number, row in enumerate(read_rows(folder, path.name), start=1):
             layout = f"TP={row.get('tp')}" + (f" PP={row['pp']}" if row.get("pp", 1) > 1 else "")
             gpu = f" on {row['gpu']}" if row.get("gpu") else ""

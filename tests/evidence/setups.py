@@ -105,7 +105,7 @@ def _engine_version(row: Row, folder: Path) -> str | None:
         return LAST_BEFORE_V1
     # A build between releases already runs models that the next one brings.
     between = _BUILD.search(str(row.get("version", "")))
-    return f"{version}+build" if version and between else version
+    return f"{version}.dev0" if version and between else version
 
 
 def _version_of_day(row: Row, folder: Path) -> str | None:
@@ -137,6 +137,7 @@ def _request(row: Row) -> PlanRequest:
         max_num_seqs=row.get("max_num_seqs"),
         max_num_batched_tokens=row.get("max_num_batched_tokens"),
         gpu_memory_utilization=row.get("gpu_memory_utilization"),
+        kv_cache_memory_bytes=row.get("kv_cache_memory_bytes"),
         dtype=_dtype(row),
         kv_cache_dtype=row.get("kv_cache_dtype"),
         enforce_eager=bool(row.get("enforce_eager", False)),
@@ -176,4 +177,6 @@ def _total_bytes(row: Row, gpu: GpuSpec | None) -> int | None:
     if logged:
         # The log has CUDA's total; NVML's is larger by what the driver keeps.
         return int(logged * GIB + DRIVER_RESERVED_BYTES)
+    if "gpu_memory_total_bytes" in row:
+        return int(row["gpu_memory_total_bytes"])
     return gpu.memory_bytes if gpu else None

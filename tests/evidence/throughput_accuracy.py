@@ -12,7 +12,7 @@ from cluster.catalog.timing_spec import load_timing
 from tests.evidence import hardware_accuracy
 from tests.evidence.bands import Ratio
 from tests.evidence.figures import Miss, summary
-from tests.evidence.rows import named_rows
+from tests.evidence.rows import REPORTS, named_rows
 from tests.evidence.throughput_cases import Answer, Planner, Question
 from tests.evidence.throughput_rows import Measured, read_measured
 
@@ -66,12 +66,14 @@ def title_of(question: Question) -> str:
 def read_cases(folder: Path) -> tuple[tuple[Case, ...], tuple[tuple[str, int], ...]]:
     """Return the rows that can be compared, and (reason, count) of those that cannot."""
     planner, cases, left_out = Planner(folder), [], Counter[str]()
-    for name, row in named_rows(folder, "throughput*.jsonl"):
+    for name, row in named_rows(folder, "throughput*.jsonl", REPORTS):
         measured = read_measured(name.split(" ", 1)[0], row, planner.conversations)
         if isinstance(measured, str):
             left_out[measured] += 1
             continue
         question = measured.question
+        if "config" in row:
+            planner.learn(question.model, row["config"])
         answer = planner.answer(question)
         if answer is None:
             left_out[f"no config known for {question.model}"] += 1
@@ -112,6 +114,8 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("TTFT at a request rate", "ttft", ("rate",), None),
     ("served bursts of equal lengths, throughput", "throughput", ("burst",), None),
     ("served bursts of equal lengths, TPOT", "tpot", ("burst",), None),
+    ("served at a fixed concurrency, throughput", "throughput", ("steady",), None),
+    ("served at a fixed concurrency, TPOT", "tpot", ("steady",), None),
     ("conversations all at once (not steady)", "throughput", ("conversations",), None),
 )
 

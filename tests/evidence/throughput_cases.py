@@ -66,6 +66,10 @@ class Planner:
         self.conversations: tuple[int, ...] = tuple(self.aliases.get("conversation_input_tokens", ()))
         self._models: dict[tuple[str, str, str], ModelSpec | None] = {}
 
+    def learn(self, name: str, config: Row) -> None:
+        """Take in the config of a model that a row brings with it."""
+        self._configs[name] = config
+
     def model(self, name: str, engine: str, dtype: str) -> ModelSpec | None:
         """Return the model as a checkpoint of that dtype describes it; None if unknown."""
         key = (name, engine, dtype)

@@ -23,8 +23,8 @@ class Measured:
 
     question: Question
     kind: str
-    """'offline', 'batch 1', 'rate' (serving at a rate), 'burst' (serving, all requests at the start) or
-    'conversations' (a burst whose lengths vary widely)."""
+    """'offline', 'batch 1', 'rate' (serving at a rate), 'burst' (serving, all requests at the start),
+    'conversations' (a burst whose lengths vary widely) or 'steady' (serving, a fixed number in flight)."""
     throughput_tokens_per_s: float | None = None
     """Output tokens per second."""
     tpot_s: float | None = None
@@ -119,6 +119,37 @@ def _serving(name: str, row: Row) -> Measured | str:
     )
 
 
+def _reported(name: str, row: Row) -> Measured | str:
+    """Read a row of `clusterview report`, whose load test says what was sent."""
+    if "output_tok_s" not in row:
+        return "clusterview report: no load test in it"
+    requests, most = int(row["requests"]), row.get("max_concurrency_of_load")
+    kind = "rate" if "request_rate" in row else "steady" if most and requests >= 2 * most else "burst"
+    in_flight = {"rate": round(row["mean_in_flight"]), "steady": most, "burst": requests}[kind]
+    request = PlanRequest(
+        input_tokens=max(1, round(row["total_input_tokens"] / requests)),
+        output_tokens=max(1, round(row["total_generated_tokens"] / requests)),
+        concurrency=max(1, in_flight),
+        engine=row["engine"],
+        max_model_len=row.get("max_model_len"),
+        max_num_seqs=row.get("max_num_seqs"),
+        max_num_batched_tokens=row.get("max_num_batched_tokens"),
+        gpu_memory_utilization=row.get("gpu_memory_utilization"),
+    )
+    degrees = {axis: row.get(axis, 1) for axis in ("tp", "pp", "dp", "ep")}
+    layout = Layout(**degrees, dp_attention=bool(row.get("dp_attention")))
+    # The row brings its own config: the model's name alone may mean another one elsewhere.
+    model, dtype = f"{row['model']} of {name}", str(row.get("dtype", "")).upper()
+    question = Question(name, model, dtype, row["gpu"], row["engine"], row["version"], layout, request)
+    return Measured(
+        question,
+        kind,
+        throughput_tokens_per_s=None if kind == "rate" else row["output_tok_s"],
+        tpot_s=row["mean_tpot_ms"] / 1e3 if "mean_tpot_ms" in row else None,
+        ttft_s=row["mean_ttft_ms"] / 1e3 if kind == "rate" and "mean_ttft_ms" in row else None,
+    )
+
+
 def _flag(command: str, name: str) -> int | None:
     """Return the number that a command passes for an option."""
     found = re.search(rf"--(?:{name})[ =](\d+)", command)
@@ -144,4 +175,5 @@ _READERS: dict[str, Callable[[str, Row], Measured | str]] = {
     "offline_max_throughput": _offline,
     "batch1_generation_speed": _batch1,
     "serving_benchmark": _serving,
+    "clusterview_report": _reported,
 }

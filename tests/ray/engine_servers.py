@@ -41,6 +41,7 @@ def server_order(
         "engine": ENGINE,
         "server": ServerPlan(launch=launch, python=str(python)),
         "simulated": False,
+        "device": "cuda",
     }
     places = [[(numbers[node], index) for node, index in replica] for replica in gpus]
     return order(cluster, name, places, **{**fields, **changes})

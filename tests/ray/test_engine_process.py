@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cluster.bridge.open_session import open_session
@@ -52,6 +53,16 @@ def num_gpus(cluster: Cluster) -> int:
     return sum(len(node.gpus) for node in cluster.nodes)
 
 
+def ask(view: SessionView, name: str) -> str:
+    """Return the text of three tokens."""
+    status = view.find(name)
+    assert status is not None and status.endpoint is not None
+    body = {"model": "tiny", "prompt": "hello", "max_tokens": 3}
+    answer = httpx.post(f"{status.endpoint}/v1/completions", json=body, timeout=START_S)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
 def is_measured(row: ReplicaStatus) -> bool:
     return row.proven_age_s is not None and (row.running, row.waiting) == (0, 0)
 
@@ -81,6 +92,10 @@ def test_two_servers_from_start_to_stop(view: SessionView, python: Path) -> None
         added = ("RAY_", "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "PYTHONBREAKPOINT")
         assert not [name for name in one.env if name.startswith(added)]
 
+    # A user's request goes through the router, and is told apart from proofs.
+    assert ask(view, "pair") == " t0 t1 t2"
+    assert view.wait(lambda: sum(row.requests_total for row in view.find("pair").replicas) == 1, START_S)  # type: ignore[union-attr]
+
     page = view.session.logs("pair", 1, 0, -1000, 1000).result(START_S)
     assert any("Application startup complete" in line for line in page.lines)
     assert all(line.isprintable() and "\x1b" not in line for line in page.lines)
@@ -92,6 +107,7 @@ def test_two_servers_from_start_to_stop(view: SessionView, python: Path) -> None
     other = [one.pid for one in of_gpu(python, "", "1")]
     kill([victim.pid])
     assert awaited(view, "pair", "degraded").replicas[1].ready
+    assert ask(view, "pair") == " t0 t1 t2"
     row = restarted(view, "pair", 0, 0)
     assert "server on gpu-a: ended by SIGKILL" in row.last_trouble
     assert len(row.last_log) == 20
@@ -115,7 +131,6 @@ def test_a_server_over_two_nodes_restarts_as_one(view: SessionView, ray: RealRay
     victims = {
         "the follower's server": lambda: [follower.pid],
         "the leader's agent": lambda: agents(ray, "gpu-a"),
-        "a guard": lambda: guards_of(ray, "gpu-b"),
         "a worker": lambda: [engine_processes(python, "worker")[0].pid],
     }
     for restarts, (what, find) in enumerate(victims.items()):
@@ -132,10 +147,6 @@ def agents(ray: RealRay, node: str) -> list[int]:
     return [pid for pid, command in ray.pids(node).items() if command.startswith("ray::NodeAgent")]
 
 
-def guards_of(ray: RealRay, node: str) -> list[int]:
-    return [pid for pid, command in ray.pids(node).items() if "server/guard.py" in command]
-
-
 def test_health_without_tokens_is_not_ready(view: SessionView, python: Path) -> None:
     """/health answers 200 all the time."""
     assert view.cluster is not None
@@ -143,8 +154,12 @@ def test_health_without_tokens_is_not_ready(view: SessionView, python: Path) -> 
     control(python, dead_rank=True)
     seen = awaited(view, "liar", "starting")
     assert "HTTP 500" in seen.replicas[0].last_trouble
+    # The next start listens, but is never ready.
+    assert view.wait(lambda: view.find("liar").replicas[0].restarts == 2, START_S)  # type: ignore[union-attr]
+    row = view.find("liar").replicas[0]  # type: ignore[union-attr]
+    assert "HTTP 500" in row.last_trouble and len(row.last_log) == 20
     control(python, dead_rank=False)
-    restarted(view, "liar", 0, 0)
+    restarted(view, "liar", 0, 1)
     stopped(view, "liar", python)
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen
 from cluster.catalog.engine_catalog import load_engine
-from cluster.catalog.model_spec import ModelOrigin
 from cluster.cli.status_lines import status_lines
+from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.spec import DeploymentSpec, ModelSource
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
 from cluster.planner.request import PlanRequest
-from cluster.planner.result import Plan
+from tests.cluster.deploy.order.engines_on import with_engines
 from tests.tui.builders import (
     make_cluster,
     make_deployment,
@@ -29,7 +29,8 @@ from tests.tui.builders import (
 from tests.tui.conftest import make_app, opened, screen_text, settle
 from tests.tui.fake_session import FakeSession
 from tui.confirmations import confirm_deploy
-from tui.deploy_spec import not_runnable, order_now
+from tui.deploy_spec import engine_of, not_runnable, order_now
+from tui.planner.by_name import plan_with_catalog
 from tui.scene import live_roles
 from tui.styles import Styles
 from tui.themes import DARK
@@ -96,8 +97,8 @@ async def test_the_header_shows_dummy_weights_on_real_gpus(weights: str, shown: 
 
 def test_the_key_rejects_what_the_command_rejects() -> None:
     plan = make_plan(make_cluster())
-    asked = replace(plan.request, engine="sglang", engine_asked=True)
-    with pytest.raises(BadInput, match="only the built-in engine can be deployed, not sglang"):
+    asked = replace(plan.request, engine="tensorrt-llm", engine_asked=True)
+    with pytest.raises(BadInput, match="tensorrt-llm can be planned for but not deployed"):
         order_now(replace(plan, request=asked), plan.candidates[0], ())
 
 
@@ -112,31 +113,50 @@ async def test_the_plan_says_which_engine_it_is_for_and_which_one_runs_it() -> N
         assert "for vllm 0.11.0" in screen_text(pilot.app) and "runs on" not in screen_text(pilot.app)
 
 
-def plan_of_a_mixture(cluster: Cluster, name: str, request: PlanRequest) -> Plan:
-    plan = make_plan(cluster, name, request)
-    config = {"architectures": ["SomeMoeForCausalLM"], "model_type": "some_moe"}
-    origin = ModelOrigin(name, config, hub_id="org/some-moe")
-    return replace(plan, model=replace(plan.model, origin=origin))
+def without_engines(cluster: Cluster) -> Cluster:
+    return with_engines(cluster, {}, error="/opt/vllm/bin/python does not exist")
 
 
-async def test_what_the_builtin_engine_cannot_run_is_said_before_the_dialog() -> None:
-    """A plan for another engine may be for a model that the built-in one does not run."""
-    session = FakeSession(opening_events(make_cluster(simulated=False)))
-    app = make_app(session=session, plan=plan_of_a_mixture)
+async def test_an_engine_that_the_nodes_lack_is_said_before_the_dialog() -> None:
+    session = FakeSession(opening_events(without_engines(make_cluster(simulated=False))))
+    app = make_app(session=session)
     async with opened(app, (120, 40)) as pilot:
-        assert "d cannot deploy this" in screen_text(app) and "SomeMoeForCausalLM" in screen_text(app)
+        assert "d cannot deploy this: vllm is not installed on node-0, node-1" in screen_text(app)
         await pilot.press("d")
         await settle(pilot)
         assert app.screen is app.main_screen
-        assert "SomeMoeForCausalLM" in screen_text(app).splitlines()[-2]
+        assert "vllm is not installed on node-0" in screen_text(app).splitlines()[-2]
         assert session.orders == []
 
 
 def test_a_layout_that_was_refused_says_no_more_than_its_refusal() -> None:
-    plan = plan_of_a_mixture(make_cluster(simulated=False), "m", PlanRequest())
-    assert "SomeMoe" in not_runnable(plan, plan.candidates[0])
+    plan = make_plan(without_engines(make_cluster(simulated=False)))
+    assert "(/opt/vllm/bin/python does not exist)" in not_runnable(plan, plan.candidates[0])
     refused = next(candidate for candidate in plan.candidates if not candidate.feasible)
     assert not_runnable(plan, refused) == not_runnable(plan, None) == ""
+
+
+def test_the_screen_plans_for_the_engine_that_runs() -> None:
+    """The same choice as for `clusterview deploy`: what is installed on the nodes, in that version."""
+    cluster = parse_cluster_spec("1x2xA100-80GB", "spec")
+    for engines, expected in (({"vllm": "0.30.0"}, "vllm 0.30.0"), ({}, "builtin 0.1.0")):
+        plan = plan_with_catalog(with_engines(cluster, engines), "llama-3.1-8b", PlanRequest())
+        assert f"{plan.engine_name} {plan.engine_version}" == expected
+        assert engine_of(plan).is_as_planned and not not_runnable(plan, plan.recommended)
+
+
+def test_the_dialog_shows_interpreter_and_command_of_the_servers() -> None:
+    cluster = with_engines(parse_cluster_spec("2x4xA100-80GB", "spec"), {"vllm": "0.32.0"})
+    plan = plan_with_catalog(cluster, "llama-3.1-70b", PlanRequest(tp=4, pp=1))
+    assert plan.recommended is not None
+    spec = order_now(plan, plan.recommended, (), {"vllm": "/opt/vllm/bin/python"})
+    rows = dict(confirm_deploy(spec, plan.recommended).rows)
+    assert rows["engine"] == "vllm 0.32.0" and rows["python"] == "/opt/vllm/bin/python"
+    assert "vllm serve meta-llama/Llama-3.1-70B" in rows["command"]
+    assert rows["command"].endswith("\nand 1 more server like it")
+    assert rows["memory"].startswith("73.2 GiB")
+    own = dict(confirm_deploy(order_now(plan, plan.recommended, ()), plan.recommended).rows)
+    assert own["python"] == "the one that runs Ray on each node"
 
 
 def test_the_deployment_of_an_older_version_shows_all_numbers_of_its_ranks() -> None:

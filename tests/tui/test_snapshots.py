@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen
+from cluster.deploy.log_page import LogPage
+from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Node
 from cluster.units import GIB
 from tests.tui.builders import (
@@ -19,6 +21,8 @@ from tests.tui.builders import (
     opening_events,
 )
 from tests.tui.conftest import make_app, settle, until
+from tests.tui.fake_session import FakeSession
+from tests.tui.servers import LAST_LOG, failed_server, serving_server, starting_server
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (240, 70)
 
@@ -47,6 +51,18 @@ def deployed(serving: bool) -> Any:
     )
 
 
+def server(make: Callable[[Cluster], DeploymentStatus]) -> Any:
+    """An app with a deployment of an engine that runs as servers, each with a log."""
+    cluster = make_cluster(simulated=False)
+    seen = DeploymentsSeen(deployments=(make(cluster),))
+    events = (*opening_events(cluster), make_readings(cluster, int(71.6 * GIB), 60.0), seen)
+    session = FakeSession(events, title="ray 10.0.0.1:6379")
+    session.read_log = lambda replica, member, first, most: LogPage(
+        replica=replica, first=max(0, first), lines=LAST_LOG[max(0, first) :]
+    )
+    return make_app(session=session)
+
+
 def node_lost() -> Any:
     """An app with one node lost and one hung."""
     cluster = make_cluster(3, 4)
@@ -73,6 +89,10 @@ STATES: dict[str, tuple[Callable[[], Any], tuple[str, ...], tuple[tuple[int, int
     "confirm": (planned, ("d",), (SMALL,)),
     "starting": (lambda: deployed(serving=False), ("tab",), (SMALL, LARGE)),
     "serving": (lambda: deployed(serving=True), ("tab",), (SMALL, MEDIUM)),
+    "server_starting": (lambda: server(starting_server), ("tab",), (SMALL,)),
+    "server_serving": (lambda: server(serving_server), ("tab",), (SMALL, LARGE)),
+    "server_failed": (lambda: server(failed_server), ("tab",), (SMALL,)),
+    "server_log": (lambda: server(failed_server), ("l",), (SMALL,)),
     "node_lost": (node_lost, (), (SMALL, MEDIUM)),
     "empty": (empty, (), (SMALL,)),
     "why": (planned, ("c",), (SMALL, MEDIUM)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray.conftest import fake_nvml_library, state_dir  # noqa: F401
+from tests.ray.conftest import fake_nvml_library  # noqa: F401
 from tests.ray.real_ray import RealNode, RealRay
 from tests.vllm.servers import Engine, end_servers
 from tests.vllm.tiny_model import make_tiny_model
@@ -39,22 +39,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine(
     vllm_python: str,
     tiny: Path,
-    state_dir: Path,  # noqa: F811
     fake_nvml_library: Path,  # noqa: F811
 ) -> Iterator[Engine]:
     """A Ray cluster with vLLM: one node with two GPUs and two with one, by a fake NVML."""
     with RealRay(fake_nvml_library) as ray:
         ray.start_head()
         ray.start_nodes(RealNode("pair", nvml_gpus=2), RealNode("a", nvml_gpus=1), RealNode("b", nvml_gpus=1))
-        before = {name: os.environ.get(name) for name in ray.ray_environment()}
-        os.environ.update(ray.ray_environment())
         try:
             yield Engine(ray, vllm_python, tiny)
         finally:
             end_servers(tiny)
-            for name, value in before.items():
-                os.environ.pop(name, None) if value is None else os.environ.update({name: value})

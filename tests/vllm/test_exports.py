@@ -1,7 +1,7 @@
 """The engines themselves take what is exported, and refuse what is spoiled. Needs their environments.
 
-CLUSTERVIEW_VLLM_PYTHON is an interpreter that has vLLM, CLUSTERVIEW_RAY_LLM_PYTHON one that has ray[serve]
-too (by default the same), CLUSTERVIEW_SGLANG_PYTHONPATH the folders that add SGLang to the first.
+CLUSTERVIEW_VLLM_PYTHON is an interpreter with vLLM, CLUSTERVIEW_RAY_LLM_PYTHON one with ray[serve] as well
+(by default the same), CLUSTERVIEW_SGLANG_PYTHONPATH the folders that add SGLang to the first.
 """
 
 from __future__ import annotations
@@ -125,10 +125,13 @@ def test_ray_serve_llm_takes_every_configuration(ray_python: str, tmp_path: Path
     assert all(verdicts(ray_python, [{"check": "ray", "config": config} for config in spoiled]))
 
 
-def test_sglang_takes_every_line(python: str) -> None:
+def test_sglang_takes_every_line(python: str, tmp_path: Path) -> None:
     path, items = value_of("CLUSTERVIEW_SGLANG_PYTHONPATH"), list[dict[str, Any]]()
     for case in CASES:
-        items += [{"check": "sglang", "argv": words[3:]} for words in commands(case, "sglang")]
+        for _, _, _, option, _, *others in commands(case, "sglang"):
+            assert option == "--model-path"
+            folder = model_folder(case, "sglang", tmp_path)
+            items.append({"check": "sglang", "argv": [option, folder, *others]})
     assert len(items) > len(CASES) and not any(verdicts(python, items, PYTHONPATH=path))
     spoiled = {"check": "sglang", "argv": [*items[0]["argv"], "--tp-sizez", "4"]}
     assert all(verdicts(python, [spoiled], PYTHONPATH=path))

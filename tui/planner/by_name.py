@@ -13,8 +13,10 @@ PlanFunction = Callable[[Cluster, str, PlanRequest], Plan]
 
 
 def plan_with_catalog(cluster: Cluster, model_name: str, request: PlanRequest) -> Plan:
-    """Resolve a model's name or path and plan it."""
+    """Resolve a model's name or path and plan it, for the engine that a deployment here would run."""
     from cluster.catalog.models import load_model
+    from cluster.deploy.engine_choice import choose_engine
     from cluster.planner.plan import plan
 
-    return plan(cluster, load_model(model_name, request.dtype, request.quantization), request)
+    model = load_model(model_name, request.dtype, request.quantization)
+    return plan(cluster, model, choose_engine(request, cluster, model).request)

@@ -51,6 +51,7 @@ def _warm_up() -> None:
     """Import what a plan needs before the first question."""
     try:
         import cluster.catalog.models
+        import cluster.deploy.engine_choice
         import cluster.planner.plan  # noqa: F401
     except Exception:
         # The first question reports what is wrong.

@@ -33,5 +33,8 @@ class DialogKeys(Screen[None]):
     def action_details(self) -> None:
         self.dialogs.details()
 
+    def action_logs(self) -> None:
+        self.dialogs.logs()
+
     def action_prompt(self) -> None:
         self.dialogs.prompt()

@@ -62,7 +62,7 @@ class ExportScreen(Dialog[None]):
             with VerticalScroll(classes="dialog-body export-text", can_focus=False):
                 yield Static(id="export-text")
             yield Static(id="export-outcome")
-            keys = "↑↓ format   c copy   w write a file   page up, page down scroll   escape close"
+            keys = "↑↓ format   c copy   w write a file   space scroll   escape close"
             yield Static(Content(keys), classes="dialog-keys")
 
     def on_mount(self) -> None:

@@ -23,6 +23,7 @@ KEYS = (
     ("f", "apply a fix for the highlighted layout and replan"),
     ("x", "stop the selected deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
+    ("l", "read the engine's log of the selected deployment"),
     ("tab", "switch between the plan and the deployments"),
     ("n", "select the next deployment"),
     ("r", "replan with current free memory"),

@@ -18,7 +18,7 @@ from tui.context import AppContext
 from tui.log_feed import LogFeed
 from tui.screens.dialog import Dialog
 from tui.screens.find import FindScreen
-from tui.styles import Styles, joined
+from tui.styles import Styles
 from tui.widgets.log_view import LogView
 from tui.widgets.text_panel import TextPanel
 
@@ -28,7 +28,7 @@ _KEYS_OF_ONE = "↑↓ scroll   f follow   / find   n N match   esc close"
 
 
 class LogHeading(TextPanel):
-    """One line: which log this is, whether it follows, and what keeps lines from coming."""
+    """Which log this is, whether it follows, and what keeps lines from coming."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -42,7 +42,8 @@ class LogHeading(TextPanel):
 
     def draw(self, styles: Styles) -> Text:
         title, place, remark = self._parts
-        return joined((title, styles.title), (f"  {place}", styles.strong), (f"  {remark}", styles.muted))
+        line = Text().append(title, styles.title).append(f"  {place}", styles.strong)
+        return line.append(f"  {remark}", styles.muted)
 
 
 class LogsScreen(Dialog[None]):

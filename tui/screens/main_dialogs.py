@@ -23,6 +23,7 @@ from tui.screens.export import ExportScreen
 from tui.screens.find import FindScreen
 from tui.screens.fix_picker import FixPicker
 from tui.screens.help import HelpScreen
+from tui.screens.logs import LogsScreen
 from tui.screens.main_panels import MainPanels
 from tui.screens.model_picker import ModelPicker
 from tui.screens.notice import NoticeScreen
@@ -96,6 +97,11 @@ class MainDialogs:
         plan, candidate = self._planning.plan, self._panels.candidate
         if plan is not None and candidate is not None:
             self._app.push_screen(CandidateDetail(plan, candidate))
+
+    def logs(self) -> None:
+        """Show what the engine of the selected deployment writes."""
+        if self._panels.deployment is not None:
+            self._app.push_screen(LogsScreen(self._context, self._panels.deployment))
 
     def prompt(self) -> None:
         """Open a conversation with the selected deployment."""

@@ -21,6 +21,7 @@ MAIN_KEYS: list[BindingType] = [
     Binding("enter", "details", "Details", key_display="⏎"),
     Binding("w", "workload", "Workload"),
     Binding("e", "export", "Export"),
+    Binding("l", "logs", "Logs"),
     Binding("r", "replan", "Replan"),
     Binding("t", "app.next_theme", "Theme"),
     Binding("v", "next_density", "View"),

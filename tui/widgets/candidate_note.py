@@ -49,8 +49,8 @@ class CandidateNote(TextPanel):
     def show(self, candidate: Candidate | None, advice: tuple[str, ...] = (), not_runnable: str = "") -> None:
         """Show a layout.
 
-        `advice` is what would make something fit when nothing does, `not_runnable` why the built-in engine
-        cannot run this layout.
+        `advice` is what would make something fit when nothing does, `not_runnable` why the layout cannot be
+        deployed although it fits.
         """
         self._candidate, self._advice, self._not_runnable = candidate, advice, not_runnable
         self.changed()

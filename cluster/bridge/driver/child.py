@@ -20,6 +20,7 @@ from cluster.bridge.events import SessionLost
 from cluster.bridge.protocol import (
     ORDER,
     Alive,
+    CalibrateOrder,
     DeployOrder,
     DescribeOrder,
     LogsOrder,
@@ -30,6 +31,7 @@ from cluster.bridge.protocol import (
     to_failure,
 )
 from cluster.bridge.state.logs import remove_log
+from cluster.calibration.result import Calibration
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.process_table import end_with_parent
@@ -94,12 +96,14 @@ def _carry_out(order: Order, place: RayPlace, writer: EventWriter, entered: Futu
     writer.send(reply)
 
 
-def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | None:
+def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | Calibration | None:
     """Carry an order out; returns what it asks for."""
     if isinstance(order, LogsOrder):
         return place.logs(order.name, order.replica, order.member, order.first, order.most)
     if isinstance(order, DescribeOrder):
         return place.describe(order.name)
+    if isinstance(order, CalibrateOrder):
+        return place.calibrate(order.title)
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
     elif isinstance(order, StopOrder):

@@ -11,6 +11,8 @@ def is_worth_sending(sent: Cluster | None, seen: Cluster) -> bool:
     """True when nodes, GPUs, claims or health changed, or free memory moved by more than 1 % of a GPU."""
     if sent is None or len(sent.nodes) != len(seen.nodes) or sent.source != seen.source:
         return True
+    if sent.measured_at_s != seen.measured_at_s or sent.measured_links != seen.measured_links:
+        return True
     for before, after in zip(sent.nodes, seen.nodes, strict=True):
         same = before.model_copy(update={"gpus": ()}) == after.model_copy(update={"gpus": ()})
         if not same or len(before.gpus) != len(after.gpus):

@@ -42,10 +42,11 @@ def _answer(ray: Any, needs: NodeNeeds, ref: Any, until_s: float) -> NodeVerdict
             ray.cancel(ref, force=True)
         return unanswered(needs, f"no answer within {ANSWER_S:.0f} s")
     except Exception as error:
-        return unanswered(needs, _last_line(error))
+        return unanswered(needs, last_line(error))
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """Return what an error of a task or an actor says, without Ray's traceback."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1]}" if lines else type(cause).__name__

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Any
 
+from cluster.bridge.calibrations import calibrated
+from cluster.bridge.driver.calibrate import calibrate
 from cluster.bridge.driver.deployments import Deployments
 from cluster.bridge.driver.discovery import Discovery
 from cluster.bridge.driver.event_writer import Send
@@ -27,6 +29,7 @@ from cluster.bridge.keeper.embedded import canonical_spec, ray_environment
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.state.records import LOCAL_KEY
+from cluster.calibration.result import Calibration
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.order_check import check_order
@@ -112,7 +115,7 @@ class RayPlace:
         with self._look_lock:
             self._deployments.look()
             self._discovery.look(self._deployments.loads())
-            cluster = self._discovery.cluster(self._deployments.claims())
+            cluster = calibrated(self._discovery.cluster(self._deployments.claims()))
             self._readings = self._with_silent_raylets(self._discovery.readings())
             self._looked_at_s = time.monotonic()
             self._send_changes(cluster)
@@ -184,6 +187,10 @@ class RayPlace:
     def logs(self, name: str, replica: int, member: int, first: int, most: int) -> LogPage:
         assert self._deployments is not None
         return read_log(name, self._deployments.controller(name), replica, member, first, most)
+
+    def calibrate(self, title: str) -> Calibration:
+        """Measure the GPUs that are free now."""
+        return calibrate(self._ray, self.look(), title, lambda text: self._send_progress(text, None))
 
     def describe(self, name: str) -> DeploymentSpec:
         assert self._deployments is not None

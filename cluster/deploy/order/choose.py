@@ -25,7 +25,7 @@ def _runs_layout(plan: Plan, candidate: Candidate) -> bool:
     if not runs_servers(plan):
         return runs_division(candidate, plan.cluster.simulated)
     try:
-        server_for(plan, candidate)
+        server_for(plan, candidate, at_a_glance=True)
     except ClusterviewError:
         return False
     return True
@@ -45,7 +45,7 @@ def why_not_runnable(plan: Plan, candidate: Candidate) -> ClusterviewError | Non
     """
     try:
         if runs_servers(plan):
-            running_server(plan, candidate)
+            running_server(plan, candidate, at_a_glance=True)
         else:
             running_model(plan, candidate)
     except ClusterviewError as error:
@@ -65,15 +65,17 @@ def running_model(plan: Plan, candidate: Candidate) -> RunningModel:
     return choose_model(plan, candidate.layout)
 
 
-def running_server(plan: Plan, candidate: Candidate, extra_args: tuple[str, ...] = ()) -> Server:
-    """Return the servers that a layout starts.
+def running_server(
+    plan: Plan, candidate: Candidate, extra_args: tuple[str, ...] = (), *, at_a_glance: bool = False
+) -> Server:
+    """Return the servers that a layout starts; `at_a_glance` checks the first replicas only.
 
     Raises DeployFailed for a layout that is not feasible, BadInput for an engine that is not installed on its
     nodes and for a layout or an option that the engine does not take.
     """
     check_request(plan.request, simulated=False)
     _check_feasible(candidate)
-    return server_for(plan, candidate, extra_args)
+    return server_for(plan, candidate, extra_args, at_a_glance=at_a_glance)
 
 
 def running_dtype(plan: Plan) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from cluster.catalog.engine_catalog import load_engine
 from cluster.catalog.engine_version import is_same_release
-from cluster.deploy.engine_choice import BUILTIN, is_startable, named, nodes_without, versions_on
+from cluster.deploy.engine_choice import (
+    BUILTIN,
+    is_startable,
+    named,
+    nodes_with_gpus,
+    nodes_without,
+    versions_on,
+)
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.engines.adapter import adapter_names
 from cluster.errors import BadInput
@@ -50,6 +57,8 @@ def check_engine_asked(request: PlanRequest) -> None:
 def check_installed(plan: Plan, candidate: Candidate) -> None:
     """Raise BadInput unless the planned version is installed on the layout's nodes, as far as is known."""
     engine, version = plan.engine_name, plan.engine_version
+    if _is_everywhere(plan):
+        return  # without placing the ranks of a large cluster
     ids = {place.node for place in candidate.placement}
     nodes = [node for node in plan.cluster.nodes if node.node_id in ids]
     without = nodes_without(engine, nodes)
@@ -68,6 +77,15 @@ def check_installed(plan: Plan, candidate: Candidate) -> None:
             f"{engine} {version} is not installed: {other} is ({named(installed[other])})",
             f"Leave out --engine-version to plan for {other}, or install {engine} {version} there",
         )
+
+
+def _is_everywhere(plan: Plan) -> bool:
+    """Return whether nothing is known against starting the planned version on any node."""
+    engine, nodes = plan.engine_name, nodes_with_gpus(plan.cluster)
+    versions = versions_on(engine, nodes)
+    return not nodes_without(engine, nodes) and all(
+        is_same_release(found, plan.engine_version) for found in versions
+    )
 
 
 def _missing(engine: str, nodes: Sequence[Node]) -> str:

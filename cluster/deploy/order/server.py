@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 from cluster.catalog.engine_version import is_cpu_build
 from cluster.deploy.order.engine import check_installed
@@ -17,8 +17,8 @@ from cluster.errors import BadInput
 from cluster.planner.layout import Placement
 from cluster.planner.result import Candidate, Plan
 
-_REPLICAS_CHECKED = 256
-"""Replicas of one layout are alike: after this many, another one brings no other refusal."""
+_CHECKED_UP_FRONT = 16
+"""Replicas of a layout are much alike: the first ones show most refusals. An order checks all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +29,40 @@ class Server:
     model: ModelSource
 
 
-def server_for(plan: Plan, candidate: Candidate, extra_args: tuple[str, ...] = ()) -> Server:
-    """Return the servers of a layout; raises BadInput for what the installed engine cannot run."""
+def server_for(
+    plan: Plan, candidate: Candidate, extra_args: tuple[str, ...] = (), *, at_a_glance: bool = False
+) -> Server:
+    """Return the servers of a layout; raises BadInput for what the installed engine cannot run.
+
+    `at_a_glance` checks the first replicas only: a screen asks at each move of its cursor.
+    """
     check_installed(plan, candidate)
     source = _source(plan)
     device: Device = "cpu" if is_cpu_build(plan.engine_version) else "cuda"
     launch = server_launch(plan, candidate, device=device, extra_args=extra_args)
     try:
-        _check_members(plan, candidate, launch)
+        _check_members(plan, candidate, launch, _CHECKED_UP_FRONT if at_a_glance else None)
     except BadInput as error:
         raise BadInput(f"{candidate.label}: {error.message}", error.hint) from None
     return Server(launch, source)
 
 
-def _check_members(plan: Plan, candidate: Candidate, launch: ServerLaunch) -> None:
+def _check_members(plan: Plan, candidate: Candidate, launch: ServerLaunch, most: int | None) -> None:
     adapter = load_adapter(plan.engine_name)
-    for places in replicas_of(candidate.placement)[:_REPLICAS_CHECKED]:
+    for places in islice(replicas_of(candidate.placement), most):
         refused = adapter.refusal(launch, members_of(places, launch), plan.engine_version)
         if refused:
             raise BadInput(refused, "Choose another layout, or leave that option out")
 
 
-def replicas_of(placement: Sequence[Placement]) -> list[list[Placement]]:
-    """Return the places of each replica, in the order of their numbers."""
-    by_replica: dict[int, list[Placement]] = defaultdict(list)
-    for place in placement:
-        by_replica[place.replica].append(place)
-    return [places for _, places in sorted(by_replica.items())]
+def replicas_of(placement: Iterable[Placement]) -> Iterator[list[Placement]]:
+    """Yield the places of each replica in turn; those that are not consumed are not placed."""
+    for _, places in groupby(placement, key=lambda place: place.replica):
+        yield list(places)
 
 
 def replica_members(
-    placement: Sequence[Placement], launch: ServerLaunch
+    placement: Iterable[Placement], launch: ServerLaunch
 ) -> list[tuple[tuple[Member, Placement], ...]]:
     """Return the members of each replica, each with its first rank: the node that it runs on."""
     found = []

@@ -19,8 +19,13 @@ from cluster.text import clean
 _MOST_BYTES = 8 * 2**20
 _READ_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 200
+_BUSY_STATUSES = (429, 503)
 
 Result = TypeVar("Result")
+
+
+class ServerBusy(DeployFailed):
+    """The server refused the request for now, as one does whose queue is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def listens(door: ServerDoor, deadline_s: float) -> bool:
 
 
 def generate_token(door: ServerDoor, adapter: EngineAdapter, served_name: str, deadline_s: float) -> None:
-    """Have the server generate one token; DeployFailed says why none came."""
+    """Have the server generate one token; DeployFailed (ServerBusy: for now) says why none came."""
     proof = adapter.proof(served_name)
     try:
         status, body = door.ask(proof.path, deadline_s, proof.body)
@@ -77,7 +82,8 @@ def generate_token(door: ServerDoor, adapter: EngineAdapter, served_name: str, d
         raise DeployFailed(f"a request for one token failed: {error or type(error).__name__}") from error
     if status != 200:
         words = clean(body.decode("utf-8", "replace"), _SHOWN_CHARACTERS)
-        raise DeployFailed(f"a request for one token was answered with HTTP {status}: {words}")
+        kind = ServerBusy if status in _BUSY_STATUSES else DeployFailed
+        raise kind(f"a request for one token was answered with HTTP {status}: {words}")
     try:
         answer = json.loads(body)
     except ValueError:

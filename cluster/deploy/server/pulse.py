@@ -10,8 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.rank_report import EngineFigures
-from cluster.deploy.server.calls import Background
+from cluster.deploy.server.calls import Background, ServerBusy
 from cluster.engines.adapter import EngineMetrics
 
 PROOF_EVERY_S = 5.0
@@ -42,14 +43,18 @@ class Pulse:
         self._late_s = late_s
         self._proven_at_s: float | None = None
         self._num_proofs = self._num_failures = 0
-        self._try_after_s = 0.0
+        self._try_after_s, self._last_error = 0.0, ""
+        self._own_pause = OwnPause()
         self._last: EngineMetrics | None = None
         self._counts: deque[tuple[float, int]] = deque()
 
     def proven(self) -> None:
         """Record that a token was generated for a proof."""
-        self._proven_at_s, self._num_failures = time.monotonic(), 0
+        self._note_token(time.monotonic())
         self._num_proofs += 1
+
+    def _note_token(self, now_s: float) -> None:
+        self._proven_at_s, self._num_failures, self._last_error = now_s, 0, ""
 
     @property
     def waits_for(self) -> str:
@@ -58,30 +63,34 @@ class Pulse:
 
     def beat(self) -> str | None:
         """Take in what came and ask again; returns why the server must be given up, or None."""
-        now_s = time.monotonic()
+        now_s, paused_s = time.monotonic(), self._own_pause.seconds()
         self._take_metrics(now_s)
         if now_s - self._metrics.started_at_s > _METRICS_EVERY_S:
             self._metrics.start()
         if self._proven_at_s is None:
             return None  # the first proof is the controller's
-        error = self._take_proof(now_s)
-        if now_s - self._proven_at_s > PROOF_EVERY_S and now_s > self._try_after_s:
+        self._proven_at_s += paused_s
+        trouble = self._take_proof(now_s)
+        silent_s = now_s - self._proven_at_s
+        if silent_s > PROOF_EVERY_S and now_s > self._try_after_s:
             self._proof.start()
-        silent_s = now_s - max(self._proven_at_s, self._proof.started_at_s)
-        if self._proof.pending and silent_s > self._late_s:
-            return f"no token was generated for {silent_s:.0f} s, although one was asked for"
-        return error
+        if silent_s > self._late_s + PROOF_EVERY_S:
+            last = f" ({self._last_error})" if self._last_error else ""
+            return f"no token was generated for {silent_s:.0f} s, although one was asked for{last}"
+        return trouble
 
     def _take_proof(self, now_s: float) -> str | None:
+        """Return why the server must be given up; a server that is only busy gets until it is late."""
         taken = self._proof.take()
         if taken is None:
             return None
-        if taken[1] is None:
+        error = taken[1]
+        if error is None:
             self.proven()
             return None
-        self._num_failures += 1
-        self._try_after_s = now_s + _RETRY_S
-        return str(taken[1]) if self._num_failures >= _MOST_FAILURES else None
+        self._last_error, self._try_after_s = str(error), now_s + _RETRY_S
+        self._num_failures += not isinstance(error, ServerBusy)
+        return self._last_error if self._num_failures >= _MOST_FAILURES else None
 
     def _take_metrics(self, now_s: float) -> None:
         taken = self._metrics.take()
@@ -92,7 +101,7 @@ class Pulse:
             return
         count = max(0, int(self._last.output_tokens_total) - self._num_proofs)
         if self._counts and count > self._counts[-1][1] and self._proven_at_s is not None:
-            self._proven_at_s, self._num_failures = now_s, 0
+            self._note_token(now_s)
         self._counts.append((now_s, count))
         while now_s - self._counts[0][0] > _RATE_OVER_S:
             self._counts.popleft()

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cluster.deploy.rank_report import EngineFigures, RankStep
-from cluster.deploy.server.calls import Background, ServerDoor, generate_token, listens, read_metrics
+from cluster.deploy.server.calls import (
+    Background,
+    ServerBusy,
+    ServerDoor,
+    generate_token,
+    listens,
+    read_metrics,
+)
 from cluster.deploy.server.environment import server_environment
 from cluster.deploy.server.gpu_memory import GpuMemory
 from cluster.deploy.server.guard import CANNOT_START
@@ -24,6 +31,9 @@ from cluster.errors import BadInput, ClusterviewError, DeployFailed
 SILENT_S = 1800.0
 """Seconds without output after which a server that has not started is given up: weights may come slowly."""
 _CALL_S = 2.0
+_BUSY_S = 1.0
+_ENDS_S = 1.0
+_LOOK_S = 0.05
 _MEMORY_EVERY_S = 5.0
 
 
@@ -45,8 +55,8 @@ class RunningServer:
         self._pulse = Pulse(lambda: self._generate(late_s), self._measure, late_s)
         self._listens = Background(lambda: listens(self._door, _CALL_S), "listens")
         self._is_up = False
-        place = next(place for place in spec.ranks if place.gpu_uuid in member.gpu_uuids)
-        self._memory = GpuMemory(place.node_id, place.node_name)
+        self._failed_proof: str | None = None
+        self._memory = GpuMemory()
         self._memory_by_gpu: dict[str, int] = {}
         self._memory_at_s = 0.0
         self._process: GuardedServer | None = None
@@ -64,8 +74,9 @@ class RunningServer:
             raise self._ended(status)
         self._look_at_memory()
         if self._is_up or self._came_up(has_loaded):
-            if self._member.is_leader and (trouble := self._pulse.beat()):
-                raise DeployFailed(trouble)
+            trouble = self._failed_proof or (self._pulse.beat() if self._member.is_leader else None)
+            if trouble is not None:
+                raise self._given_up(trouble)
             return RankStep.RUNNING, self._pulse.waits_for if self._member.is_leader else ""
         if self.startup.silent_s() > SILENT_S:
             raise DeployFailed(f"{self.startup.phase}: it has written nothing for {SILENT_S:.0f} s")
@@ -81,11 +92,19 @@ class RunningServer:
             self._is_up = has_loaded
         return self._is_up
 
+    def _given_up(self, trouble: str) -> ClusterviewError:
+        """Return the error for a server without tokens; one that is about to end says more by how it does."""
+        assert self._process is not None
+        until_s = time.monotonic() + _ENDS_S
+        while (status := self._process.exit_status()) is None and time.monotonic() < until_s:
+            time.sleep(_LOOK_S)
+        return DeployFailed(trouble) if status is None else self._ended(status)
+
     def _ended(self, status: int) -> ClusterviewError:
         """Return the error for a server that has ended; BadInput if it would end so again."""
         how, last = describe_end(status), self.log.last_line
         # What a server that has served wrote may be a user's text.
-        if self.startup.permanent_error and not self._is_up:
+        if self.startup.permanent_error and not (self._is_up or was_signalled(status)):
             return BadInput(f"{self.startup.permanent_error} ({how})")
         words = f"{how}: {last}" if last and not was_signalled(status) else how
         return BadInput(words) if status == CANNOT_START else DeployFailed(words)
@@ -96,9 +115,23 @@ class RunningServer:
             self._memory_by_gpu = self._memory.held_by(self._process.pids(), self._member.gpu_uuids)
 
     def prove(self, deadline_s: float) -> None:
-        """Generate one token, or raise DeployFailed."""
-        self._generate(deadline_s)
+        """Generate one token; otherwise the server is given up, and DeployFailed raised."""
+        try:
+            self._generate_unless_busy(time.monotonic() + deadline_s)
+        except DeployFailed as error:
+            self._failed_proof = error.message
+            raise
         self._pulse.proven()
+
+    def _generate_unless_busy(self, until_s: float) -> None:
+        """Generate one token; a server that is busy is asked again until then."""
+        while True:
+            try:
+                return self._generate(until_s - time.monotonic())
+            except ServerBusy:
+                if time.monotonic() + _BUSY_S > until_s:
+                    raise
+            time.sleep(_BUSY_S)
 
     def _generate(self, deadline_s: float) -> None:
         generate_token(self._door, self._adapter, self._served_name, deadline_s)

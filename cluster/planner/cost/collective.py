@@ -57,19 +57,7 @@ def link_for(kind: str, ranks: int, gpu: GpuSpec, links: ReplicaLinks) -> Link:
     spec = load_links()[kind]
     nominal = _nominal_bytes_per_s(kind, gpu, links) or spec.default_bytes_per_s or gpu.pcie_bytes_per_s
     latency_s, fraction = _latency_s(spec, ranks), _fraction(spec, ranks)
-    measured = _measured(kind, ranks, links)
-    if measured is not None:
-        # If it was measured over another number of ranks, scale it the way the constants scale.
-        return Link(
-            kind=kind,
-            ranks=ranks,
-            latency_s=measured.latency_s * latency_s / _latency_s(spec, measured.num_ranks),
-            bandwidth_bytes_per_s=measured.bandwidth_bytes_per_s
-            * fraction
-            / _fraction(spec, measured.num_ranks),
-            send_latency_s=min(spec.send_latency_s, measured.latency_s),
-        )
-    return Link(
+    usual = Link(
         kind=kind,
         ranks=ranks,
         latency_s=latency_s,
@@ -77,6 +65,26 @@ def link_for(kind: str, ranks: int, gpu: GpuSpec, links: ReplicaLinks) -> Link:
         send_latency_s=spec.send_latency_s,
         one_shot_latency_s=spec.one_shot_latency_s,
         one_shot_bytes_per_s=max(1.0, nominal * spec.one_shot_fraction),
+    )
+    measured = _measured(usual, gpu, links)
+    return usual if measured is None else _as_measured(usual, spec, measured)
+
+
+def _as_measured(usual: Link, spec: LinkSpec, measured: MeasuredLink) -> Link:
+    """Return a link as it was measured; over another number of ranks, scaled the way the constants scale."""
+    own = measured.num_ranks
+    bandwidth = measured.bandwidth_bytes_per_s * _fraction(spec, usual.ranks) / _fraction(spec, own)
+    rings_alone = measured.library == "nccl"
+    faster = bandwidth / usual.bandwidth_bytes_per_s
+    return Link(
+        kind=usual.kind,
+        ranks=usual.ranks,
+        latency_s=measured.latency_s * usual.latency_s / _latency_s(spec, own),
+        bandwidth_bytes_per_s=bandwidth,
+        send_latency_s=min(spec.send_latency_s, measured.latency_s),
+        # An engine's own all-reduce of small messages goes over the same wires, and was not measured.
+        one_shot_latency_s=usual.one_shot_latency_s if rings_alone else None,
+        one_shot_bytes_per_s=max(1.0, usual.one_shot_bytes_per_s * faster) if rings_alone else 1.0,
     )
 
 
@@ -107,7 +115,12 @@ def _nominal_bytes_per_s(kind: str, gpu: GpuSpec, links: ReplicaLinks) -> float 
     return gpu.pcie_bytes_per_s
 
 
-def _measured(kind: str, ranks: int, links: ReplicaLinks) -> MeasuredLink | None:
-    scope = "cross_node" if kind == "network" else "node"
-    same = [link for link in links.measured if link.scope == scope and link.bandwidth_bytes_per_s > 0]
-    return min(same, key=lambda link: abs(link.num_ranks - ranks), default=None)
+def _measured(usual: Link, gpu: GpuSpec, links: ReplicaLinks) -> MeasuredLink | None:
+    """Return the measurement of this link over the nearest number of ranks."""
+    scope = "cross_node" if usual.kind == "network" else "node"
+    same = [
+        link
+        for link in links.measured
+        if link.scope == scope and link.kind in (None, usual.kind) and link.gpu_type in (None, gpu.type)
+    ]
+    return min(same, key=lambda link: abs(link.num_ranks - usual.ranks), default=None)

@@ -14,6 +14,7 @@ from cluster.cli import status as status_verb
 from cluster.cli.arguments import parse_arguments
 from cluster.cli.faults import guarded
 from cluster.cli.last_log import print_last_log
+from cluster.cli.progress_lines import progress_line
 from cluster.cli.status_lines import status_lines
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.predicted import Predicted
@@ -27,6 +28,8 @@ from cluster.deploy.status import (
 )
 from cluster.planner.result import Band
 from cluster.units import GIB
+from tests.tui.builders import make_cluster
+from tests.tui.servers import failed_server, serving_server, starting_server
 
 RANK = RankStatus(
     replica=0,
@@ -166,3 +169,12 @@ def test_json_has_errors_beside_predicted_and_measured(
 def assert_json_numbers(value: Any) -> None:
     """No NaN or infinity, which JSON does not have."""
     json.dumps(value, allow_nan=False)
+
+
+def test_progress_of_servers_is_in_the_words_of_their_logs() -> None:
+    cluster = make_cluster(simulated=False)
+    assert progress_line(starting_server(cluster)).endswith(
+        "is starting (1 capturing CUDA graphs 70%, 1 loading weights 40%)"
+    )
+    assert progress_line(serving_server(cluster)).endswith("is ready (2 ready)")
+    assert progress_line(failed_server(cluster)).endswith("(2 failed)")

@@ -255,7 +255,7 @@ def test_a_model_folder_is_mounted_where_it_is_read() -> None:
 )
 def test_names_from_outside_stay_what_they_are(name: str, format_name: str, tmp_path: Path) -> None:
     found = renamed(planned("one GPU", "ray-serve" if format_name == "kuberay" else format_name), name)
-    if "\n" in name and format_name in ("lws", "compose"):
+    if "\n" in name:
         with pytest.raises(BadInput, match="control characters"):
             exported_from(found, format_name)
         return
@@ -281,3 +281,11 @@ def test_gpus_of_another_vendor_are_refused(format_name: str) -> None:
     with pytest.raises(BadInput, match="MI300X"):
         exported_from(found, format_name)
     assert "vllm serve" in exported_from(found, "vllm")
+
+
+@pytest.mark.parametrize("format_name", ["kuberay", "lws", "compose"])
+def test_a_build_for_cpus_gets_no_container_with_gpus(format_name: str) -> None:
+    found = replace(planned("one GPU", "vllm"), engine_version="0.32.0+cpu")
+    with pytest.raises(BadInput, match=r"vllm 0\.32\.0\+cpu runs on CPUs"):
+        exported_from(found, format_name)
+    assert "--device-ids" not in exported_from(found, "vllm")

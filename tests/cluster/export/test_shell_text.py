@@ -47,6 +47,13 @@ def test_servers_on_one_node_have_ports_of_their_own() -> None:
     assert "# 2 independent servers: put a load balancer in front" in exported("replicas in one node", "vllm")
 
 
+def test_nodes_with_one_address_share_its_ports() -> None:
+    found = planned("TP in a node, replicas", "vllm")
+    nodes = tuple(node.model_copy(update={"address": "127.0.0.1"}) for node in found.cluster.nodes)
+    found = replace(found, cluster=found.cluster.model_copy(update={"nodes": nodes}))
+    assert [option(line, "--port") for line in lines_of(exported_from(found, "vllm"))] == ["8000", "8001"]
+
+
 def test_servers_on_different_nodes_may_have_the_same_port() -> None:
     first, second = lines_of(exported("TP in a node, replicas", "vllm"))
     assert option(first, "--port") == option(second, "--port") == "8000"
@@ -100,7 +107,7 @@ def test_a_hostile_node_name_stays_inside_its_comment_and_its_word() -> None:
 
 def test_what_a_version_lacks_is_refused_with_the_remedy() -> None:
     found = replace(planned("TP and PP over nodes", "vllm"), engine_version="0.10.0")
-    with pytest.raises(BadInput, match=r"vllm 0\.10\.0 has no --nnodes: install vllm"):
+    with pytest.raises(BadInput, match=r"vLLM 0\.10\.0 has no --nnodes: install vLLM"):
         exported_from(found, "vllm")
 
 

@@ -1,6 +1,6 @@
 """Runs the checks one after the other within a time limit, and prints one JSON object with what they found.
 
-The exit status is 0 if every check ran, 1 if one failed: the object says which and why.
+The exit status is 0 if every check ran or there is no GPU, 1 if one failed: the object says which and why.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from tests.gpu.alone.calibrate_check import check_calibrate
 from tests.gpu.alone.engine_check import check_engine
-from tests.gpu.alone.machine import Machine, find_machine
+from tests.gpu.alone.machine import Machine, NoGpu, find_machine
 from tests.gpu.alone.probe_check import check_probe
 
 LIMIT_S = 280.0
 Check = Callable[[Machine], dict[str, Any]]
-CHECKS: dict[str, Check] = {"probe": check_probe, "predicted_and_measured": check_engine}
+CHECKS: dict[str, Check] = {
+    "probe": check_probe,
+    "calibrate": check_calibrate,
+    "predicted_and_measured": check_engine,
+}
 
 
 def main() -> int:
@@ -30,7 +35,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=LIMIT_S, help="no check begins after this time")
     asked = parser.parse_args()
     began_s = time.monotonic()
-    machine = find_machine(on_cpu=asked.cpu, model=asked.model)
+    try:
+        machine = find_machine(on_cpu=asked.cpu, model=asked.model)
+    except NoGpu as error:
+        print(json.dumps({"skipped": str(error)}))
+        return 0
     results: dict[str, Any] = {"machine": machine.described()}
     for name, check in CHECKS.items():
         results[name] = _run(check, machine, asked.seconds - (time.monotonic() - began_s))

@@ -6,14 +6,16 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from cluster.calibration.apply import with_calibrations
 from cluster.catalog.models import load_model
 from cluster.deploy.order import OrderTerms, make_order
 from cluster.deploy.spec import DeploymentSpec
+from cluster.inventory import Cluster
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Band, Estimate
 from tests.gpu.alone.machine import Machine
-from tests.gpu.alone.ranks import RequestShape, run_ranks
+from tests.gpu.alone.ranks import Measured, RequestShape, run_ranks
 
 NUM_SEQS = 16
 LENGTH = 2048
@@ -22,30 +24,44 @@ SHAPE_ON_CPU = RequestShape(input_tokens=16, output_tokens=8, concurrency=4)
 
 
 def check_engine(machine: Machine) -> dict[str, Any]:
-    """Plan the model for this machine, run the recommended replica with dummy weights, compare."""
+    """Plan the model for this machine, run the recommended replica with dummy weights, compare.
+
+    With a calibration, the figures are also those of a plan that uses what was measured.
+    """
     shape = SHAPE_ON_CPU if machine.on_cpu else SHAPE
-    _, alone = _planned(machine, shape, concurrency=1)
-    spec, full = _planned(machine, shape, concurrency=shape.concurrency)
+    spec, _ = _planned(machine.cluster, machine, shape, concurrency=shape.concurrency)
     measured = run_ranks(spec, shape)
-    planned_bytes = max(place.planned_bytes or 0 for place in spec.ranks)
-    rows = {
-        "memory_bytes": _row(planned_bytes, measured.memory_bytes),
-        "ttft_s": _row(alone.ttft_s, measured.ttft_s),
-        "tpot_s": _row(alone.tpot_s, measured.tpot_s),
-        "throughput_tokens_per_s": _row(full.throughput_tokens_per_s, measured.tokens_per_s),
-    }
+    calibrated = with_calibrations(machine.cluster, machine.calibrations)
+    compared = {"as_published": machine.cluster, "as_calibrated": calibrated}
     return {
         "model": machine.model,
         "layout": spec.label,
         "weights": spec.model.weights,
         "scale": spec.model.scale,
         "requests": asdict(shape),
-        "figures": {} if machine.on_cpu else rows,
+        "figures": {}
+        if machine.on_cpu
+        else {name: _figures(cluster, machine, shape, measured) for name, cluster in compared.items()},
         "measured": asdict(measured),
     }
 
 
-def _planned(machine: Machine, shape: RequestShape, *, concurrency: int) -> tuple[DeploymentSpec, Estimate]:
+def _figures(cluster: Cluster, machine: Machine, shape: RequestShape, measured: Measured) -> dict[str, Any]:
+    """Return each figure as predicted and as measured."""
+    _, alone = _planned(cluster, machine, shape, concurrency=1)
+    spec, full = _planned(cluster, machine, shape, concurrency=shape.concurrency)
+    planned_bytes = max(place.planned_bytes or 0 for place in spec.ranks)
+    return {
+        "memory_bytes": _row(planned_bytes, measured.memory_bytes),
+        "ttft_s": _row(alone.ttft_s, measured.ttft_s),
+        "tpot_s": _row(alone.tpot_s, measured.tpot_s),
+        "throughput_tokens_per_s": _row(full.throughput_tokens_per_s, measured.tokens_per_s),
+    }
+
+
+def _planned(
+    cluster: Cluster, machine: Machine, shape: RequestShape, *, concurrency: int
+) -> tuple[DeploymentSpec, Estimate]:
     """Return the order for the recommended layout and what the plan says of its speed."""
     request = PlanRequest(
         dp=1,
@@ -58,7 +74,7 @@ def _planned(machine: Machine, shape: RequestShape, *, concurrency: int) -> tupl
         output_tokens=shape.output_tokens,
         concurrency=concurrency,
     )
-    answer = plan(machine.cluster, load_model(machine.model), request)
+    answer = plan(cluster, load_model(machine.model), request)
     best = answer.recommended
     if best is None or best.estimate is None:
         raise RuntimeError(f"{machine.model} does not fit here: {answer.advice}")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from cluster.deploy.meeting import open_meeting
-from cluster.deploy.server.calls import ServerDoor, generate_token, listens, read_metrics
+from cluster.deploy.server.calls import ServerBusy, ServerDoor, generate_token, listens, read_metrics
 from cluster.engines.adapter import load_adapter
 from cluster.errors import DeployFailed
 
@@ -77,6 +77,14 @@ def test_anything_else_is_none(door: ServerDoor, answer: tuple[int, bytes], word
     with pytest.raises(DeployFailed, match=words) as raised:
         generate_token(door, VLLM, "tiny", 10)
     assert raised.value.message.isprintable()
+
+
+@pytest.mark.parametrize(("status", "is_busy"), [(429, True), (503, True), (500, False), (400, False)])
+def test_a_full_queue_is_told_from_a_failure(door: ServerDoor, status: int, is_busy: bool) -> None:
+    Handler.answer = (status, b"")
+    with pytest.raises(DeployFailed) as raised:
+        generate_token(door, VLLM, "tiny", 10)
+    assert isinstance(raised.value, ServerBusy) == is_busy
 
 
 def test_an_answer_that_trickles_in_is_late(door: ServerDoor) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.deploy.server import pulse as pulse_module
+from cluster.deploy.server.calls import ServerBusy
 from cluster.deploy.server.pulse import Pulse, late_after_s
 from cluster.engines.adapter import EngineMetrics
 from cluster.errors import DeployFailed
@@ -35,7 +36,7 @@ class Engine:
         self.requests += 1
         self.stuck.wait(10)
         if (error := next(self.errors, "")) != "":
-            raise DeployFailed(error)
+            raise (ServerBusy if error == "busy" else DeployFailed)(error)
         self.tokens = None if self.tokens is None else self.tokens + 1
 
     def measure(self) -> EngineMetrics | None:
@@ -93,6 +94,21 @@ def test_a_server_that_stays_silent_is_given_up(engine: Engine) -> None:
     reasons: list[str] = []
     assert wait_until(lambda: bool(reason := pulse.beat()) and not reasons.append(reason or ""), 10)
     assert "although one was asked for" in reasons[0]
+
+
+def test_a_busy_server_is_not_given_up_at_once(engine: Engine) -> None:
+    pulse = proven(engine)
+    engine.errors = iter(["busy"] * 5)
+    assert wait_until(lambda: pulse.beat() is not None or engine.requests > 7, 10)
+    assert pulse.beat() is None
+
+
+def test_but_when_it_stays_so(engine: Engine) -> None:
+    pulse = proven(engine, late_s=0.3)
+    engine.errors = iter(["busy"] * 1000)
+    reasons: list[str] = []
+    assert wait_until(lambda: bool(reason := pulse.beat()) and not reasons.append(reason or ""), 10)
+    assert "although one was asked for (busy)" in reasons[0]
 
 
 def test_a_queue_is_no_silence(engine: Engine) -> None:
