@@ -57,7 +57,7 @@ def listening_socket(host: str, port: int, limits: ConnectionLimits) -> socket.s
         ]
     except OSError as error:
         raise _no_such_address(host) from error
-    # Only where the protocol is named does asyncio turn off Nagle's algorithm, which holds tokens up for 40 ms.
+    # Only where the protocol is named does asyncio turn off Nagle, which can hold up a token for 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Inherited by every connection: unread data piles up in the router, where the deadline can see it.
