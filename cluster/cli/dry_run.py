@@ -34,6 +34,9 @@ def run_dry_run(arguments: argparse.Namespace) -> int:
     from cluster.planner.plan import plan
 
     answer = plan(cluster, model, request)
+    if arguments.engine_python is not None:
+        note = "--engine-python has no effect here: only a deployment looks at the nodes' engines"
+        print(f"clusterview: {note}", file=sys.stderr)
     if arguments.model is None:
         print(f"clusterview: no --model given, planning for {model.name}", file=sys.stderr)
     if arguments.json:

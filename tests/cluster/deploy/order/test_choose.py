@@ -30,7 +30,7 @@ def test_a_layout_that_can_be_deployed_has_nothing_against_it() -> None:
     [
         ("builtin", {"kv_cache_dtype": "bf16", "dtype": "fp16"}, "does not support --kv-cache-dtype bf16"),
         ("tensorrt-llm", {}, "tensorrt-llm can be planned for but not deployed"),
-        ("vllm", {"engine_version": "0.8.5", "tp": 4, "pp": 2}, "vllm 0.8.5 has no --nnodes"),
+        ("vllm", {"engine_version": "0.8.5", "tp": 4, "pp": 2}, "0.8.5 has no --nnodes"),
     ],
 )
 def test_what_cannot_be_deployed_says_why(engine: str, request_: dict[str, Any], told: str) -> None:

@@ -21,6 +21,7 @@ from tui.workload import form_values, request_from_form
 CARRIED_OUT = {"tp", "pp", "dp", "ep", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "dtype"}
 CARRIED_OUT |= {"enforce_eager", "kv_cache_memory_bytes", "load_format"}
 CHOOSES_THE_LAYOUT = {"input_tokens", "output_tokens", "concurrency", "objective", "ttft_s", "tpot_s", "top"}
+CHOOSES_THE_LAYOUT |= {"no_calibration"}
 REFUSED: dict[str, tuple[Any, str]] = {
     "engine": ("tensorrt-llm", "tensorrt-llm can be planned for but not deployed"),
     "engine_version": ("0.11.0", "not 0.11.0"),
