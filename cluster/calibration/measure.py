@@ -17,7 +17,7 @@ from cluster.calibration.result import (
     ReduceTime,
     Spot,
 )
-from cluster.errors import ClusterviewError
+from cluster.errors import ClusterviewError, DeployFailed
 from cluster.inventory import MeasuredLink, MeasuredRate
 
 _RATES_S = 60.0
@@ -32,8 +32,8 @@ Call = tuple[str, tuple[Any, ...]]
 """Name of a method of CalibrationRank, and its arguments."""
 
 
-class WorkerFailed(Exception):
-    """A worker did not do what it was asked; its text is the reason."""
+class WorkerFailed(DeployFailed):
+    """A worker did not do what it was asked; its message is the reason."""
 
 
 class Workers(Protocol):
@@ -98,7 +98,7 @@ def _measure_rates(course: _Course, gpu_type: str) -> None:
     try:
         found = course.workers.ask(dict.fromkeys(numbers, ("rates", ())), _RATES_S)
         course.rates.append(_combined(course, gpu_type, numbers, list(found.values())))
-    except (WorkerFailed, ClusterviewError, ValueError) as error:
+    except (ClusterviewError, ValueError) as error:
         course.failed.update(numbers)
         course.skipped.append(f"rates of {gpu_type}: {error}")
 
@@ -133,7 +133,7 @@ def _measure_group(course: _Course, group: Group) -> None:
         course.progress(f"all-reduce over {where}")
         try:
             course.links.append(_reduced(course, group, min(_GROUP_S, left_s)))
-        except (WorkerFailed, ClusterviewError, ValueError) as error:
+        except (ClusterviewError, ValueError) as error:
             course.failed.update(group.members)
             course.skipped.append(f"{where}: {error}")
 

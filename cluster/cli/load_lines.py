@@ -59,9 +59,9 @@ def _table(
     rows.append(["output tokens/s", rate, *blank, predicted.get("throughput", ""), error])
     rows.append(["requests/s", f"{result.requests_per_s:,.2f}", *blank, "", ""])
     header = ["", "mean", *names, "predicted (low - high)", "measured vs predicted"]
-    if result.predicted is None:
-        return header[:-2], [row[:-2] for row in rows]
-    return header, rows
+    # Without a prediction, or with one that cannot be compared, those columns would be empty.
+    empty = 2 if result.predicted is None else 1 if result.simulated else 0
+    return header[: len(header) - empty], [row[: len(row) - empty] for row in rows]
 
 
 def _cells(spread: Spread | None, names: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ def live_lines(title: str, now: Now) -> list[str]:
         f"[{'#' * filled}{'.' * (_BAR - filled)}] {ended:,}/{now.wanted:,}{failed}"
         f"  {now.in_flight:,} in flight  {now.tokens_per_s:,.1f} tokens/s  {format_duration(now.elapsed_s)}",
         f"means so far: TTFT {format_duration(now.ttft_s)}  TPOT {format_duration(now.tpot_s)}"
-        f"  E2E {format_duration(now.e2e_s)}   Ctrl-C ends the test and prints what was measured",
+        f"  E2E {format_duration(now.e2e_s)}   Ctrl-C ends the test",
     ]
 
 

@@ -6,7 +6,7 @@ controller treats both alike; `report` says where the server is between its firs
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import threading
 import time
@@ -129,10 +129,11 @@ class NodeAgent:
         assert spec.server is not None and self._meeting is not None
         member, members = self._member(spec, self._meeting)
         adapter = load_adapter(spec.engine.name)
-        python = spec.server.python or sys.executable
-        if not os.access(python, os.X_OK):
+        asked_python = spec.server.python or sys.executable
+        python = shutil.which(asked_python)
+        if python is None:
             raise BadInput(
-                f"{python} is not on node {self._places[0].node_name}, or may not be run",
+                f"{asked_python} is not on node {self._places[0].node_name}, or may not be run",
                 "Name a Python that has the engine on every node with --engine-python",
             )
         if refusal := adapter.refusal(spec.server.launch, members, spec.engine.version):
@@ -143,11 +144,14 @@ class NodeAgent:
 
     def _member(self, spec: DeploymentSpec, meeting: Meeting) -> tuple[Member, tuple[Member, ...]]:
         assert spec.server is not None
-        replica = self._places[0].replica
-        places = [place.placement for place in spec.ranks if place.replica == replica]
-        members = members_of(places, spec.server.launch)
-        uuids = tuple(place.gpu_uuid for place in self._places)
-        mine = next(member for member in members if member.gpu_uuids == uuids)
+        mine = self._places[0]
+        ranks = sorted(
+            (place for place in spec.ranks if place.replica == mine.replica),
+            key=lambda place: (place.stage, place.rank),
+        )
+        members = members_of([place.placement for place in ranks], spec.server.launch)
+        nodes = list(dict.fromkeys(place.node_id for place in ranks))
+        member = members[nodes.index(mine.node_id)]
         update = {
             "address": self._address,
             "interface": interface_of(self._address),
@@ -156,7 +160,7 @@ class NodeAgent:
             "master_port": meeting.master_port,
             "api_key": meeting.api_key,
         }
-        return mine.model_copy(update=update), members
+        return member.model_copy(update=update), members
 
     def _go_to(self, step: RankStep, reason: str = "") -> None:
         with self._lock:

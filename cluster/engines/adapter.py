@@ -82,8 +82,12 @@ class EngineAdapter(Protocol):
 
 @cache
 def adapter_names() -> tuple[str, ...]:
-    """Return the engines that can be started as processes: one per file in `adapters/`, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(adapters.__path__)))
+    """Return the engines that can be started as processes, sorted: one per file in `adapters/`.
+
+    A name with a hyphen has an underscore in its file's name.
+    """
+    names = (module.name.replace("_", "-") for module in pkgutil.iter_modules(adapters.__path__))
+    return tuple(sorted(names))
 
 
 def load_adapter(name: str) -> EngineAdapter:

@@ -17,6 +17,7 @@ from cluster.units import GIB
 _LONGEST_READ = 4000
 _LONGEST_NUMBER = 32
 _LONGEST_HEADER = 120
+_LONGEST_PROGRAM = 60
 _COLORS = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _NUMBER = re.compile(r"-?[0-9][0-9,]{0,20}(?:\.[0-9]{1,10})?")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
@@ -91,9 +92,14 @@ def permanent_error(line: LogLine, signs: Sequence[str], starts: Sequence[str]) 
     """
     if line.level not in ("", "ERROR", "CRITICAL"):
         return ""
-    if line.body.startswith(tuple(starts)) or any(sign in line.body for sign in signs):
-        return clean(line.body)
-    return ""
+    found = line.body.startswith(tuple(starts)) or any(sign in line.body for sign in signs)
+    return clean(line.body) if found or _is_usage_error(line.body) else ""
+
+
+def _is_usage_error(body: str) -> bool:
+    """Return whether it is what Python's option parsers say: 'PROGRAM: error: ...'; compilers name a file."""
+    program, found, _ = body.partition(": error: ")
+    return bool(found) and len(program) < _LONGEST_PROGRAM and not set(program) & set("(:/")
 
 
 def _number(body: str, name: str, places: str) -> float | int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from cluster.catalog.engine_version import is_between_releases, parse_version
+from cluster.catalog.engine_version import parse_version
 from cluster.errors import BadInput
 
 FirstVersions = Mapping[str, str]
@@ -12,7 +12,7 @@ FirstVersions = Mapping[str, str]
 
 
 def has_option(option: str, version: str, first: FirstVersions) -> bool:
-    """Return whether a release has an option. A build after a release is taken for the next release."""
+    """Return whether a release has an option. A pre-release counts as its release."""
     since = first.get(option)
     return since is None or _at_least(version, since)
 
@@ -33,16 +33,24 @@ def gone_value(engine: str, value: str | None, version: str, last: FirstVersions
     return f"{engine} {version} no longer takes {value}: it was removed in {since}, so choose another method"
 
 
+def option_of_ours(extra: Iterable[str], ours: Sequence[str]) -> str:
+    """Return in one line which of the user's further arguments says where the server runs; else ''.
+
+    A name of `ours` that ends with a hyphen stands for all options that begin with it.
+    """
+    names = [one.partition("=")[0] for one in extra]
+    starts = tuple(one for one in ours if one.endswith("-"))
+    found = next((name for name in names if name in ours or name.startswith(starts)), None)
+    if found is None:
+        return ""
+    return f"{found} is set by clusterview, from the plan: leave it out of the engine's further arguments"
+
+
 def _at_least(version: str, since: str) -> bool:
     try:
-        have = parse_version(version)
+        return parse_version(version) >= parse_version(since)
     except BadInput:
         return True  # a version we cannot read is one of the future, or a private build
-    needed = parse_version(since)
-    if is_between_releases(version) and "dev" in version:
-        # 0.24.0rc1.dev5 is a build on the way to 0.24.0, 0.23.1.dev5 one after 0.23.0.
-        return have >= needed or have[:2] == needed[:2]
-    return have >= needed
 
 
 def given(option: str, value: object) -> Iterator[str]:

@@ -31,6 +31,9 @@ def vllm_image(target: ExportTarget) -> Noted:
 
 def refuse_other_vendors(target: ExportTarget, format_name: str) -> None:
     """Raise BadInput where the layout has GPUs that the published CUDA images do not run on."""
+    if target.launch.device == "cpu":
+        version = f"{target.plan.engine_name} {target.plan.engine_version}"
+        raise BadInput(f"{format_name} gives GPUs to its containers, and {version} runs on CPUs")
     specs = ((kind, gpu_spec(kind)) for kind in target.gpu_types)
     other = next((kind for kind, spec in specs if spec is not None and spec.vendor != "nvidia"), None)
     if other is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cluster.catalog.engine_version import is_cpu_build
 from cluster.engines.from_plan import server_launch
+from cluster.engines.launch import Device
 from cluster.errors import BadInput
 from cluster.export.format import ExportFormat
 from cluster.export.target import make_target
@@ -52,7 +54,8 @@ def export(plan: Plan, candidate: Candidate, format: ExportFormat) -> ExportedFi
             f"{format.name} starts {format.engine}, but the plan is for {plan.engine_name}",
             f"Plan with --engine {format.engine}",
         )
-    launch = server_launch(plan, candidate)
+    device: Device = "cpu" if is_cpu_build(plan.engine_version) else "cuda"
+    launch = server_launch(plan, candidate, device=device)
     _refuse_control_characters(launch.model)
     _refuse_control_characters(launch.served_name)
     target = make_target(plan, candidate, launch)

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+from array import array
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,7 +167,8 @@ async def _timed(
         input_tokens=_count(usage.get("prompt_tokens"), num_prompt),
         # Without a count by the endpoint, a chunk is taken for a token.
         output_tokens=_count(usage.get("completion_tokens"), len(times_s)),
-        gaps_s=tuple(after - before for before, after in itertools.pairwise(times_s)),
+        # Long tests have millions of them: eight bytes each.
+        gaps_s=array("d", (after - before for before, after in itertools.pairwise(times_s))),
     )
 
 

@@ -18,7 +18,7 @@ class Answered:
     """Until the last chunk with a token."""
     input_tokens: int
     output_tokens: int
-    gaps_s: tuple[float, ...] = ()
+    gaps_s: Sequence[float] = ()
     """Between the chunks of the answer."""
 
     @property

@@ -105,7 +105,7 @@ def _engine_version(row: Row, folder: Path) -> str | None:
         return LAST_BEFORE_V1
     # A build between releases already runs models that the next one brings.
     between = _BUILD.search(str(row.get("version", "")))
-    return f"{version}+build" if version and between else version
+    return f"{version}.dev0" if version and between else version
 
 
 def _version_of_day(row: Row, folder: Path) -> str | None:

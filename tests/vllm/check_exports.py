@@ -40,8 +40,10 @@ def check_vllm_options(item: dict[str, Any]) -> Any:
 
 
 def check_sglang(item: dict[str, Any]) -> None:
-    """Parse the arguments of the launcher."""
-    parser_of("sglang").parse_args(item["argv"])
+    """Parse the arguments of the launcher, and make the server's from them."""
+    from sglang.srt.server_args import ServerArgs
+
+    ServerArgs.from_cli_args(parser_of("sglang").parse_args(item["argv"]))
 
 
 def check_ray(item: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from cluster.process_table import descendants
 from tests.fake_engine.python import start_ticks
 from tests.ray.real_ray import RealRay
 
-START_S = 240.0
+START_S = 400.0
 PROMPT = [70, 80, 90, 100]
 NUM_TOKENS = 16
 KV_BYTES = 64 * 2**20
@@ -36,17 +36,22 @@ class Engine:
 
     def command(self, *arguments: str, timeout_s: float = START_S) -> subprocess.CompletedProcess[str]:
         """Run `clusterview` as a user of this cluster does."""
-        return subprocess.run(
+        env = self.ray.user_environment(HF_HUB_OFFLINE="1", CLUSTERVIEW_STATE_DIR=f"{self.ray.folder}/state")
+        child = subprocess.Popen(
             [sys.executable, "-m", "tui", *arguments],
-            env=self.ray.user_environment(
-                HF_HUB_OFFLINE="1", CLUSTERVIEW_STATE_DIR=f"{self.ray.folder}/state"
-            ),
+            env=env,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout_s,
-            check=False,
         )
+        try:
+            stdout, stderr = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            child.terminate()
+            said = child.communicate()[1]
+            raise AssertionError(f"{arguments[0]} took more than {timeout_s:.0f} s:\n{said}") from None
+        return subprocess.CompletedProcess(arguments, child.returncode, stdout, stderr)
 
     def deploy(self, name: str, *options: str) -> Deployed:
         """Deploy the tiny model with a KV cache of KV_BYTES per GPU, and wait until it is ready."""

@@ -1,8 +1,8 @@
 """Every command that can be made is one that the engines' own parsers and configurations take.
 
-vLLM: CLUSTERVIEW_VLLM_PYTHON names an interpreter that has it. SGLang's wheel needs a GPU to run, but its
-parser does not: CLUSTERVIEW_SGLANG_PYTHONPATH names the folders of its unpacked wheel, orjson, IPython,
-traitlets and msgspec, beside the packages of that interpreter.
+vLLM: CLUSTERVIEW_VLLM_PYTHON names an interpreter that has it. SGLang's wheel needs a GPU to run, its
+parser does not: CLUSTERVIEW_SGLANG_PYTHONPATH names the folders that hold its unpacked wheel, and orjson,
+IPython, traitlets and msgspec, beside the packages of that interpreter.
 """
 
 from __future__ import annotations

@@ -125,10 +125,13 @@ def test_ray_serve_llm_takes_every_configuration(ray_python: str, tmp_path: Path
     assert all(verdicts(ray_python, [{"check": "ray", "config": config} for config in spoiled]))
 
 
-def test_sglang_takes_every_line(python: str) -> None:
+def test_sglang_takes_every_line(python: str, tmp_path: Path) -> None:
     path, items = value_of("CLUSTERVIEW_SGLANG_PYTHONPATH"), list[dict[str, Any]]()
     for case in CASES:
-        items += [{"check": "sglang", "argv": words[3:]} for words in commands(case, "sglang")]
+        for _, _, _, option, _, *others in commands(case, "sglang"):
+            assert option == "--model-path"
+            folder = model_folder(case, "sglang", tmp_path)
+            items.append({"check": "sglang", "argv": [option, folder, *others]})
     assert len(items) > len(CASES) and not any(verdicts(python, items, PYTHONPATH=path))
     spoiled = {"check": "sglang", "argv": [*items[0]["argv"], "--tp-sizez", "4"]}
     assert all(verdicts(python, [spoiled], PYTHONPATH=path))

@@ -91,10 +91,7 @@ class RayWorkers:
             return None
 
     def _prepare(self) -> None:
-        try:
-            problems = self.ask(dict.fromkeys(range(len(self.spots)), ("prepare", ())), _READY_S)
-        except WorkerFailed as failed:
-            raise DeployFailed(f"the calibration could not start: {failed}") from None
+        problems = self.ask(dict.fromkeys(range(len(self.spots)), ("prepare", ())), _READY_S)
         lines = {f"node {self.spots[number].node_name}: {text}" for number, text in problems.items() if text}
         if lines:
             raise DeployFailed("; ".join(sorted(lines)))

@@ -56,8 +56,7 @@ class RunningServer:
         self._listens = Background(lambda: listens(self._door, _CALL_S), "listens")
         self._is_up = False
         self._failed_proof: str | None = None
-        place = next(place for place in spec.ranks if place.gpu_uuid in member.gpu_uuids)
-        self._memory = GpuMemory(place.node_id, place.node_name)
+        self._memory = GpuMemory()
         self._memory_by_gpu: dict[str, int] = {}
         self._memory_at_s = 0.0
         self._process: GuardedServer | None = None
@@ -105,7 +104,7 @@ class RunningServer:
         """Return the error for a server that has ended; BadInput if it would end so again."""
         how, last = describe_end(status), self.log.last_line
         # What a server that has served wrote may be a user's text.
-        if self.startup.permanent_error and not self._is_up:
+        if self.startup.permanent_error and not (self._is_up or was_signalled(status)):
             return BadInput(f"{self.startup.permanent_error} ({how})")
         words = f"{how}: {last}" if last and not was_signalled(status) else how
         return BadInput(words) if status == CANNOT_START else DeployFailed(words)

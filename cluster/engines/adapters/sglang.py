@@ -10,7 +10,7 @@ from cluster.engines.adapter import EngineMetrics, ProofRequest
 from cluster.engines.answers import completion_proof, has_completion_token
 from cluster.engines.launch import Command, Member, ServerLaunch
 from cluster.engines.log_rules import LogRule, permanent_error, read_by_rules, split_line
-from cluster.engines.options import given, has_option, missing_option
+from cluster.engines.options import given, has_option, missing_option, option_of_ours
 from cluster.engines.prometheus import read_prometheus
 from cluster.engines.startup import LogNews, StartupPhase
 
@@ -22,6 +22,22 @@ _FIRST = {  # first release that has an option
     "--cuda-graph-backend-decode": "0.5.20",
     "--attn-dp-size": "0.5.22",
 }
+# What the user's further arguments may not set: where the server and its ranks run, and its key.
+_OURS = [
+    "--api-key",
+    "--attn-dp-size",
+    "--base-gpu-id",
+    "--dist-init-addr",
+    "--dp-size",
+    "--host",
+    "--model-path",
+    "--nnodes",
+    "--node-rank",
+    "--port",
+    "--pp-size",
+    "--served-model-name",
+    "--tp-size",
+]
 _KEY_VARIABLE = "CLUSTERVIEW_SERVER_KEY"
 # Other users of a node can read a command line, but not the environment of a process of another user. No
 # variable sets this option, so it is added to the arguments inside the process.
@@ -55,7 +71,6 @@ _LOG = (  # of all releases since 0.4.6; the first rule whose text is in a line 
     LogRule("Uvicorn running on", StartupPhase.LISTENING),
 )
 _PERMANENT = (
-    ": error: ",  # of the option parser
     ": No module named sglang",  # of the interpreter
     " are not supported for now",
     "does not recognize this architecture",
@@ -108,7 +123,8 @@ class Sglang:
         if launch.kv_cache_dtype == "float16":
             return "SGLang has no float16 KV cache for models of another dtype: leave out --kv-cache-dtype"
         options = (arg for member in members for arg in _options(launch, member, version))
-        return missing_option("SGLang", options, version, _FIRST)
+        ours = option_of_ours(launch.extra_args, _OURS)
+        return ours or missing_option("SGLang", options, version, _FIRST)
 
     def command(self, launch: ServerLaunch, member: Member, version: str, python: str) -> Command:
         """Return the command that starts a member with this interpreter."""

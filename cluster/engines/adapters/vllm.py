@@ -11,7 +11,7 @@ from cluster.engines.adapter import EngineMetrics, ProofRequest
 from cluster.engines.answers import completion_proof, has_completion_token
 from cluster.engines.launch import Command, Member, ServerLaunch
 from cluster.engines.log_rules import LogRule, permanent_error, read_by_rules, split_line, word_after
-from cluster.engines.options import given, gone_value, has_option, missing_option
+from cluster.engines.options import given, gone_value, has_option, missing_option, option_of_ours
 from cluster.engines.prometheus import read_prometheus
 from cluster.engines.startup import LogNews, StartupFacts, StartupPhase
 
@@ -28,6 +28,23 @@ _FIRST = {  # first release that has an option
     "--kv-cache-dtype bfloat16": "0.11.0",
     "--kv-cache-dtype float16": "0.18.0",
 }
+# What the user's further arguments may not set: where the server and its ranks run, and its key.
+_OURS = [
+    "--api-key",
+    "--data-parallel-",
+    "--device-ids",
+    "--distributed-executor-backend",
+    "--headless",
+    "--host",
+    "--master-",
+    "--nnodes",
+    "--node-rank",
+    "--pipeline-parallel-size",
+    "--port",
+    "--served-model-name",
+    "--tensor-parallel-size",
+    "--uds",
+]
 _GONE = {"ptpc_fp8": "0.19.0", "bitsandbytes": "0.28.0"}  # first release without a method of quantization
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 """Several servers share the cores of a machine: none may bind its threads to them."""
@@ -74,7 +91,6 @@ _LOG = (  # of all releases since 0.5; the first rule whose text is in a line co
 )
 _VERSION_AFTER = ("LLM engine (version ", "LLM engine (v", "API server version ")
 _PERMANENT = (
-    ": error: ",  # of the option parser
     ": No module named vllm",  # of the interpreter
     "Value error, ",  # of a check of the options
     " are not supported for now",
@@ -136,8 +152,9 @@ class Vllm:
         """Return in one line why this version cannot run these members; '' if it can."""
         options = [arg for member in members for arg in _options(launch, member, version)]
         options.append(f"--kv-cache-dtype {launch.kv_cache_dtype}")
+        ours = option_of_ours(launch.extra_args, _OURS)
         gone = gone_value("vLLM", launch.quantization, version, _GONE)
-        return gone or missing_option("vLLM", options, version, _FIRST)
+        return ours or gone or missing_option("vLLM", options, version, _FIRST)
 
     def command(self, launch: ServerLaunch, member: Member, version: str, python: str) -> Command:
         """Return the command that starts a member with this interpreter."""

@@ -55,7 +55,8 @@ def _link(scope: Any, kind: Any, gpus: tuple[str, ...]) -> LinkMeasurement:
         gpu_type="L4",
         library="nccl",
     )
-    return LinkMeasurement(link=link, gpus=gpus, nodes=(), times=(), fit_error=0.0)
+    nodes = ("node-1",) if scope == "node" else ("node-1", "node-2")
+    return LinkMeasurement(link=link, gpus=gpus, nodes=nodes, times=(), fit_error=0.0)
 
 
 def kinds(cluster: Cluster) -> list[str | None]:

@@ -127,6 +127,9 @@ def test_the_program_by_release() -> None:
         ({"kv_cache_dtype": "bfloat16"}, "0.10.2", "has no --kv-cache-dtype bfloat16"),
         ({"quantization": "bitsandbytes"}, "0.32.0", "no longer takes bitsandbytes"),
         ({"decode_context_parallel": 2}, "0.10.1", "install vLLM 0.10.2 or newer"),
+        ({"extra_args": ("--max-num-seqs", "8", "--port=9")}, "0.32.0", "--port is set by clusterview"),
+        ({"extra_args": ("--master-port", "7")}, "0.32.0", "--master-port is set by clusterview"),
+        ({"extra_args": ("--api-key", "sk")}, "0.32.0", "--api-key is set by clusterview"),
         ({"num_members": 2}, "0.11.1", ""),
         ({"num_members": 2}, "0.11.1rc2.dev11+g123", ""),
         ({"num_members": 2}, "a private build", ""),
@@ -147,7 +150,8 @@ def test_vllm_refuses_what_a_release_lacks(changes: dict[str, object], version: 
         ({"pp": 2}, "0.4.6", "SGLang 0.4.6 has no --pp-size: install SGLang 0.4.7 or newer on the nodes"),
         ({"kv_cache_memory_bytes": 10}, "0.5.23", "set --gpu-memory-utilization instead"),
         ({"kv_cache_dtype": "float16"}, "0.5.23", "leave out --kv-cache-dtype"),
-        ({"pp": 2}, "0.5.23", ""),
+        ({"extra_args": ("--tp-size", "2")}, "0.5.23", "--tp-size is set by clusterview"),
+        ({"extra_args": ("--page-size", "16"), "pp": 2}, "0.5.23", ""),
     ],
 )
 def test_sglang_refuses_what_it_lacks(changes: dict[str, object], version: str, said: str) -> None:

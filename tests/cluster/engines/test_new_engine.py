@@ -24,7 +24,7 @@ LOG = (LogRule("weights: ", StartupPhase.PROFILING, {"weights_bytes": "weights: 
 
 
 class Newcomer:
-    name = "newcomer"
+    name = "newcomer-llm"
     distributions = ("newcomer-llm",)
     cleans = ("NEWCOMER_",)
 
@@ -62,7 +62,7 @@ from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
 
 print(*adapter_names())
-request = PlanRequest(tp=2, engine="newcomer")
+request = PlanRequest(tp=2, engine="newcomer-llm")
 answer = plan(parse_cluster_spec("1x2xH100"), load_model("meta-llama/Llama-3.1-8B-Instruct"), request)
 adapter, launch = load_adapter(answer.engine_name), server_launch(answer, answer.recommended)
 members = members_of(answer.recommended.placement, launch)
@@ -87,16 +87,16 @@ def test_a_file_in_each_of_two_folders_is_a_new_engine(tmp_path: Path) -> None:
     """Planned for, started and read by a copy of the package to which only these two files were added."""
     package = tmp_path / "cluster"
     shutil.copytree(ROOT / "cluster", package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "engines" / "adapters" / "newcomer.py").write_text(ADAPTER)
+    (package / "engines" / "adapters" / "newcomer_llm.py").write_text(ADAPTER)
     catalog = package / "catalog" / "engines"
     known = (catalog / "sglang.toml").read_text()
-    (catalog / "newcomer.toml").write_text(known.replace('name = "sglang"', 'name = "newcomer"'))
+    (catalog / "newcomer-llm.toml").write_text(known.replace('name = "sglang"', 'name = "newcomer-llm"'))
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.stderr == ""
     assert ran.stdout.splitlines() == [
-        "newcomer sglang vllm",
+        "newcomer-llm sglang vllm",
         "not refused",
         "newcomer -m newcomer meta-llama/Llama-3.1-8B-Instruct --tp 2",
         str(2 * 1024**3),

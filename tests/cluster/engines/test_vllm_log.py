@@ -110,6 +110,8 @@ def test_errors_that_a_restart_cannot_fix(line: str) -> None:
     [
         "WARNING 11-28 03:20:00 [x.py:1] ImportError: no module named 'nixl'; going on without it",
         "INFO 11-28 03:20:00 [x.py:1] ModuleNotFoundError: was caught",
+        "/tmp/kernel.cu(12): error: identifier is undefined",
+        "/tmp/inductor/main.c:3:5: error: unknown type name",
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
         "ValueError: Free memory on device cuda:0 (3.2/79.2 GiB) on startup is less than desired GPU memory",
         'INFO:     127.0.0.1:33108 - "GET /health HTTP/1.1" 200 OK',

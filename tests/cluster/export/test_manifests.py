@@ -281,3 +281,11 @@ def test_gpus_of_another_vendor_are_refused(format_name: str) -> None:
     with pytest.raises(BadInput, match="MI300X"):
         exported_from(found, format_name)
     assert "vllm serve" in exported_from(found, "vllm")
+
+
+@pytest.mark.parametrize("format_name", ["kuberay", "lws", "compose"])
+def test_a_build_for_cpus_gets_no_container_with_gpus(format_name: str) -> None:
+    found = replace(planned("one GPU", "vllm"), engine_version="0.32.0+cpu")
+    with pytest.raises(BadInput, match=r"vllm 0\.32\.0\+cpu runs on CPUs"):
+        exported_from(found, format_name)
+    assert "--device-ids" not in exported_from(found, "vllm")
