@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,7 +9,9 @@ from cluster.deploy.actor_kind import actor_kind
 from cluster.deploy.claims import NodeClaim, Slot
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 
-CLAIM_S = 60.0
+_CLAIM_S = 60.0
+_CLAIM_GPU_S = 10.0
+"""Seconds that claiming GPUs of one node may take, and more for each GPU: a process starts on each."""
 
 
 def claimed_nodes(
@@ -20,12 +21,12 @@ def claimed_nodes(
 
     Raises DeployFailed for a GPU that cannot be claimed; what was yielded before stays claimed.
     """
-    until_s = time.monotonic() + CLAIM_S
     for node_id, own in _by_node(places).items():
         claim = NodeClaim(
             ray, spec.name, node_id, own[0].node_name, actor_kind(spec), is_called_off=is_called_off
         )
-        yield node_id, claim.take([place.gpu_index for place in own], until_s - time.monotonic())
+        deadline_s = _CLAIM_S + _CLAIM_GPU_S * len(own)
+        yield node_id, claim.take([place.gpu_index for place in own], deadline_s)
 
 
 def _by_node(places: Iterable[RankPlace]) -> dict[str, list[RankPlace]]:

@@ -98,13 +98,20 @@ class NodeClaim:
             if self._is_called_off():
                 raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
-                raise DeployFailed(f"GPU {_named(missing)} on {self._node_name} was not claimed in time")
+                raise self._too_late(missing)
             time.sleep(_LOOK_S)
 
     def _not_had(self, missing: Collection[int]) -> DeployFailed:
         return DeployFailed(
             f"GPU {_named(missing)} on {self._node_name} is held by another Ray job",
             "Stop that job, or plan on other GPUs",
+        )
+
+    def _too_late(self, missing: Collection[int]) -> DeployFailed:
+        return DeployFailed(
+            f"GPU {_named(missing)} on {self._node_name} was not claimed in time: Ray was too slow to start "
+            "a process on it",
+            "Check the load of the node and how long its Python takes to start",
         )
 
     def _held(self) -> set[int]:
@@ -152,9 +159,14 @@ class NodeClaim:
 
     def _drop_unplaced(self, slot: Slot) -> None:
         """Give up a slot that Ray has no GPU for: another job took the free GPU meanwhile."""
-        if time.monotonic() - slot.opened_at_s > _UNPLACED_S and not slot.group.wait(0):
+        if time.monotonic() - slot.opened_at_s > _UNPLACED_S and not self._is_placed(slot):
             self.release([slot])
             self._slots.remove(slot)
+
+    def _is_placed(self, slot: Slot) -> bool:
+        """Whether Ray has reserved the GPU. The group's own `wait(0)` always says no: it does not wait."""
+        entry = self._ray.util.placement_group_table(slot.group)
+        return bool(entry.get("state") == "CREATED")
 
     def release(self, slots: Collection[Slot]) -> None:
         """Give slots back to Ray."""

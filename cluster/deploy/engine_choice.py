@@ -42,10 +42,13 @@ def choose_engine(request: PlanRequest, cluster: Cluster, model: ModelSpec) -> E
         if reason and _builtin_runs(model):
             chosen = replace(request, engine=BUILTIN)
             return EngineChoice(chosen, f"{reason}: the built-in engine is used")
-    version = _usable_version(request, versions_on(request.engine, nodes))
+    installed = versions_on(request.engine, nodes)
+    version = _usable_version(request, installed)
     if version is None:
         return EngineChoice(request)
-    said = f"planned for {request.engine} {version}, which is installed on the nodes"
+    mixed = len(installed) > 1 or nodes_without(request.engine, nodes)
+    where = named(installed[version]) if mixed else "the nodes"
+    said = f"planned for {request.engine} {version}, which is installed on {where}"
     is_usual = is_same_release(version, request.engine_version or load_engine(request.engine).version)
     return EngineChoice(replace(request, engine_version=version), "" if is_usual else said)
 

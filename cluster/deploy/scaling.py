@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.deploy.claim_order import CLAIM_S, claimed_nodes
+from cluster.deploy.claim_order import claimed_nodes
 from cluster.deploy.claims import Slot, release_slot
 from cluster.deploy.order.scale import replicas_of, without_replicas
 from cluster.deploy.order_board import post_order
@@ -26,6 +26,7 @@ from cluster.errors import BadInput, ClusterviewError, DeployFailed
 ORDERLY_S = 3.0
 SERVERS_END_S = 20.0
 """A server may take its patience to end, and its guard a few seconds to end the rest."""
+_CALLED_OFF_S = 20.0
 _ENDED = (RankStep.STOPPED, RankStep.FAILED)
 
 
@@ -183,7 +184,7 @@ class Scaling:
         """Wait for a claim under way, which is called off when the deployment ends; without the lock."""
         claim = self._claim
         if claim is not None:
-            claim.join(CLAIM_S)
+            claim.join(_CALLED_OFF_S)
 
     def status(self) -> ScalingStatus | None:
         """Return the change under way or the last one; None before the first."""

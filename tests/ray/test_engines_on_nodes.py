@@ -123,6 +123,6 @@ def test_an_engine_that_is_missing_somewhere_is_refused_in_one_line(
     arguments = ("deploy", "--address", ray.address, "--engine", "vllm", "--engine-python", str(partly))
     done = run_clusterview(*arguments, *options, "--yes", **ray.user_environment())
     assert done.returncode == 2 and done.stdout == ""
-    (line,) = [line for line in done.stderr.splitlines() if "installed on" in line]
+    (line,) = [line for line in done.stderr.splitlines() if "is not installed on" in line]
     assert f"vllm is not installed on gpu-b ({partly} is not a Python that can look up its packages" in line
     assert "no such engine here" in line and "--engine-python PATH" in line

@@ -32,4 +32,6 @@ def server_environment(
     # Engines start compilers and tools that are installed beside their interpreter.
     folder = str(PurePath(command.argv[0]).parent)
     path = ":".join(filter(None, [folder if folder != "." else "", kept.get("PATH", "")]))
-    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", **command.env, MARK: mark}
+    # setproctitle would overwrite the environment in /proc, and with it the mark.
+    ours = {"PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+    return {**kept, "PATH": path, **ours, **command.env, MARK: mark}

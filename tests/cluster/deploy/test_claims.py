@@ -79,3 +79,25 @@ def test_no_more_slots_are_opened_than_can_help() -> None:
     assert slots_to_open({2, 3}, {0, 2}, 8) == 1
     assert slots_to_open({2, 3}, {2, 3}, 8) == 0
     assert slots_to_open({2, 3}, {0, 1}, 1) == 1
+
+
+class GroupTable:
+    """What Ray says of one placement group."""
+
+    def __init__(self, state: str) -> None:
+        self.util = self
+        self._state = state
+
+    def placement_group_table(self, group: object) -> dict[str, str]:
+        return {"state": self._state}
+
+
+@pytest.mark.parametrize(("state", "is_kept"), [("CREATED", True), ("PENDING", False), ("REMOVED", False)])
+def test_a_process_that_starts_slowly_keeps_the_gpu_that_ray_has_reserved(state: str, is_kept: bool) -> None:
+    """Starting a process can take longer than placing it: a cold disk, a busy node."""
+    claim = LedgerClaim(Ledger(1, {0}, 0))
+    claim._ray = GroupTable(state)
+    slot = Slot(group=object(), actor=None, opened_at_s=-1000.0, gpu_index=0)
+    claim._slots = [slot]
+    claim._drop_unplaced(slot)
+    assert (slot in claim._slots) is is_kept

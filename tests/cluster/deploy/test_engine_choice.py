@@ -64,6 +64,11 @@ def test_of_several_versions_most_nodes_decide() -> None:
     assert engine(choose_engine(PlanRequest(), mixed, load_model(DENSE))) == ("vllm", "0.32.0")
 
 
+def test_nodes_without_the_engine_are_not_said_to_have_it() -> None:
+    choice = chosen({"vllm": "0.30.0"}, {}, engine_asked=True)
+    assert choice.said == "planned for vllm 0.30.0, which is installed on node-1"
+
+
 def test_a_version_that_cannot_be_read_is_no_version_to_plan_for() -> None:
     assert engine(chosen({"vllm": "unknown"})) == ("vllm", None)
 

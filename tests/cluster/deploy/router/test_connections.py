@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from cluster.deploy.router.router_limits import ConnectionLimits, connection_limits
+from cluster.deploy.router.server import listening_socket
 from tests.cluster.deploy.router.echo import EchoReplica
 from tests.cluster.deploy.router.raw import answer_of, completion, connect, head, until
 
@@ -154,3 +156,20 @@ def test_connections_leave_room_for_other_files(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(resource, "getrlimit", lambda _, pair=limits: pair)
         assert connection_limits().max_connections == most
         assert [pair[0] for pair in raised] == ([] if soft is None else [soft])
+
+
+async def test_small_pieces_are_sent_at_once() -> None:
+    """With Nagle's algorithm a stream's first token would wait for the client's delayed acknowledgement."""
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        accepted.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener = listening_socket("127.0.0.1", 0, ConnectionLimits())
+    server = await asyncio.start_server(serve, sock=listener)
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    assert await accepted
+    writer.close()
+    server.close()

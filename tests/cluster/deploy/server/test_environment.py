@@ -31,6 +31,7 @@ def test_what_ray_added_is_left_out_and_the_rest_stays() -> None:
         "HOME": "/tmp",
         "PATH": "/opt/engine/bin:/usr/bin",
         "PYTHONUNBUFFERED": "1",
+        "SPT_NOENV": "1",
         "ENGINE_HOST": "10.0.0.1",
         MARK: "mark",
     }
