@@ -39,9 +39,9 @@ from cluster.bridge.session import Listener
 from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
 from cluster.calibration.result import Calibration
 from cluster.deploy.api_keys import API_KEY_VARIABLE
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.packages import require

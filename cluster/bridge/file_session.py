@@ -8,9 +8,9 @@ from typing import Any
 
 from cluster.bridge.events import ClusterSeen
 from cluster.bridge.session import Listener
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
 

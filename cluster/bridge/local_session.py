@@ -26,10 +26,10 @@ from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session
 from cluster.bridge.state.records import LOCAL_KEY, read_record
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
 from cluster.calibration.result import Calibration
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
 from cluster.packages import import_failed

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from cluster.bridge.events import Event
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
 
 Listener = Callable[[Event], None]
 """Called from a thread of the session's own, one event at a time, in order."""

@@ -16,7 +16,7 @@ from cluster.cli.option_types import (
     some_text,
 )
 from cluster.cli.options import add_output, add_plan, add_source
-from cluster.deploy.status import SCALE_DRAIN_S, STOP_DRAIN_S
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.export.names import format_names
 
 

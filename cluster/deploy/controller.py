@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.deploy.claim_order import claimed_nodes
 from cluster.deploy.claims import groups_of, remove_groups
+from cluster.deploy.drain import STOP_DRAIN_S
 from cluster.deploy.lifecycle import Action, next_action
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.order.scale import replicas_of
@@ -26,7 +27,7 @@ from cluster.deploy.router_link import RouterLink
 from cluster.deploy.scaling import ORDERLY_S, SERVERS_END_S, Scaling
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.state_now import state_now
-from cluster.deploy.status import STOP_DRAIN_S, DeploymentState, DeploymentStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import Poster, read_status
 from cluster.deploy.status_of import status_of
 from cluster.errors import BadInput, ClusterviewError, DeployFailed

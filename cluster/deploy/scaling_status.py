@@ -20,3 +20,10 @@ class ScalingStatus(FromAnyVersion):
     """Why new replicas did not start, once it is over; the others have gone on serving."""
     last_log: tuple[CleanStr, ...] = ()
     """The last lines that the server of a new replica wrote before it failed."""
+
+    @property
+    def failure_note(self) -> str:
+        """A change that failed, in one line; empty while there is none to report."""
+        if not self.is_over or not self.failure:
+            return ""
+        return f"scaling from {self.before} to {self.replicas} replicas failed: {self.failure}"

@@ -39,10 +39,6 @@ class DeploymentState(StrEnum):
     FAILED = "failed"
 
 
-STOP_DRAIN_S = 30.0
-"""How long requests in flight may go on when a deployment is stopped; Kubernetes gives its pods as long."""
-SCALE_DRAIN_S = 300.0
-"""The same for a replica that is taken out: the others serve meanwhile, so there is no hurry."""
 SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
 """States in which at least one replica answers requests."""
 
