@@ -116,9 +116,9 @@ class SessionView:
 
     def cluster_with_engines(self) -> Cluster:
         """Return the settled cluster once its nodes have looked up their engines, or have had time to."""
-        self.settled_cluster()
-        self.wait(lambda: self._read is not None and _engines_known(self._read[0]), ENGINES_S)
-        return self.settled_cluster()
+        cluster = self.settled_cluster()
+        self.wait(lambda: self._read is not None and _engines_known(_with_late(*self._read)), ENGINES_S)
+        return _with_late(*self._read) if self._read is not None else cluster
 
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""
@@ -140,7 +140,7 @@ def _all_answered(cluster: Cluster, readings: tuple[NodeReading, ...]) -> bool:
 
 
 def _engines_known(cluster: Cluster) -> bool:
-    """True when every node that could run a deployment has said which engines it has."""
+    """True when every node that could run a deployment, and is not late, has said which engines it has."""
     return cluster.simulated or not any(
         node.gpus and node.engines is None and not node.error for node in cluster.nodes
     )

@@ -28,6 +28,8 @@ from cluster.deploy.status_of import status_of
 from cluster.errors import BadInput, ClusterviewError
 
 _CLAIM_S = 60.0
+_CLAIM_GPU_S = 10.0
+"""Seconds that claiming GPUs of one node may take, and more for each GPU: a process starts on each."""
 _BUSY_LOOK_S = 0.2
 _CALM_LOOK_S = 0.5
 _FAILED_LOOK_PAUSE_S = 2.0
@@ -137,7 +139,6 @@ class Controller:
         left = groups_of(self._ray, self._spec.name)
         if left:
             remove_groups(self._ray, left, _FREE_S)
-        until_s = time.monotonic() + _CLAIM_S
         for node_id, places in _by_node(self._spec).items():
             claim = NodeClaim(
                 self._ray,
@@ -147,7 +148,7 @@ class Controller:
                 actor_kind(self._spec),
                 is_called_off=self._stopping.is_set,
             )
-            slots = claim.take([place.gpu_index for place in places], until_s - time.monotonic())
+            slots = claim.take([place.gpu_index for place in places], _CLAIM_S + _CLAIM_GPU_S * len(places))
             with self._lock:
                 for process in (process for group in self._groups for process in group.processes):
                     if process.node_id == node_id:

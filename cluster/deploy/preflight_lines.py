@@ -47,16 +47,29 @@ def _port(question: NodeQuestion) -> str:
 
 
 def _weights_problem(question: NodeQuestion, facts: NodeFacts) -> str:
+    # Dummy weights replace the weights only: an engine reads config and tokenizer all the same.
+    from_checkpoint = question.checks_weights
+    otherwise = f", {_DUMMY}" if from_checkpoint else ""
     if question.hub_id is None:
         return (
-            f"{facts.weights_problem}. Give the node the whole folder under the same path, name another "
-            f"with --model FOLDER, {_DUMMY}"
+            f"{facts.weights_problem}. Give the node the whole folder under the same path, or name another "
+            f"with --model FOLDER{otherwise}"
         )
     name = question.hub_id
+    if not from_checkpoint:
+        return (
+            f"{name} {facts.weights_problem}; dummy weights need its config and tokenizer too. "
+            f"Run there: {_download_small(name)}, or name a folder with --model FOLDER"
+        )
     return (
         f"{name} {facts.weights_problem}. Run there: hf download {name} "
-        f"(older: huggingface-cli download {name}), name a folder with --model FOLDER, {_DUMMY}"
+        f"(older: huggingface-cli download {name}), name a folder with --model FOLDER{otherwise}"
     )
+
+
+def _download_small(name: str) -> str:
+    """Return the command that fetches config and tokenizer, without weights."""
+    return f"hf download {name} --include '*.json' '*.jinja'"
 
 
 def revision_problem(needs: NodeNeeds, revisions: Mapping[str, str]) -> str:
@@ -76,7 +89,7 @@ def tokenizer_problem(needs: NodeNeeds) -> str:
         missing, remedy = f"{question.folder} has none on it", "Give the node a copy under the same path"
     else:
         missing = f"{question.hub_id} is not in its hub cache"
-        remedy = f"Run there: hf download {question.hub_id} --include '*.json' '*.jinja'"
+        remedy = f"Run there: {_download_small(question.hub_id)}"
     return f"node {needs.name}: the router runs there and needs the model's tokenizer; {missing}. {remedy}"
 
 

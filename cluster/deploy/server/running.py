@@ -102,7 +102,8 @@ class RunningServer:
 
     def _ended(self, status: int) -> ClusterviewError:
         """Return the error for a server that has ended; BadInput if it would end so again."""
-        how, last = describe_end(status), self.log.last_line
+        how = describe_end(status)
+        last = self.log.last_line if self._is_up else self.startup.first_exception or self.log.last_line
         # What a server that has served wrote may be a user's text.
         if self.startup.permanent_error and not (self._is_up or was_signalled(status)):
             return BadInput(f"{self.startup.permanent_error} ({how})")

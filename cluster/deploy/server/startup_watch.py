@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from cluster.deploy.rank_report import RankStep
 from cluster.engines.startup import LogNews, StartupFacts, StartupPhase, merged
 
 _ORDER = tuple(StartupPhase)
+_EXCEPTION = re.compile(r"(?:^|\] )([A-Z]\w{0,60}(?:Error|Exception): .+)")
+"""The end of a traceback, alone on its line or after a logger's prefix."""
 _STEPS = {
     StartupPhase.STARTING: RankStep.STARTED,
     StartupPhase.LOADING: RankStep.LOADING,
@@ -30,6 +33,8 @@ class StartupWatch:
         self.progress: float | None = None
         self.facts = StartupFacts()
         self.permanent_error = ""
+        self.first_exception = ""
+        """The cause of a failure: processes that notice it log exceptions of their own."""
         self._heard_at_s = time.monotonic()
 
     @property
@@ -43,6 +48,8 @@ class StartupWatch:
     def hear(self, line: str) -> None:
         """Take in a line of output."""
         self._heard_at_s = time.monotonic()
+        if not self.first_exception and (found := _EXCEPTION.search(line)):
+            self.first_exception = found.group(1)
         try:
             news = self._read_line(line)
         except Exception:  # a fault in reading one line must not end the reading of all others

@@ -136,3 +136,23 @@ def test_without_any_gpu_the_nodes_reasons_are_the_line() -> None:
         check_has_gpus(Cluster(source="ray", nodes=(node("a", error="no driver"),)), "ray h:1", "")
     with pytest.raises(BadInput, match="it has no nodes"):
         check_has_gpus(Cluster(source="ray"), "ray h:1", "")
+
+
+def with_engine(name: str, num_gpus: int, **engines: str) -> Node:
+    return node(name, num_gpus).model_copy(update={"engines": engines})
+
+
+def engines_of(*events: Event) -> dict[str, dict[str, str] | None]:
+    with SessionView(Script(*events), shows_progress=False) as view:
+        return {one.name: one.engines for one in view.cluster_with_engines().nodes}
+
+
+def test_a_deployment_waits_until_the_nodes_know_their_engines() -> None:
+    first = (seen(node("a", 4), node("head")), read(a="ok", head="ok"))
+    later = (seen(with_engine("a", 4, vllm="0.32.0"), node("head")), read(a="ok", head="ok"))
+    assert engines_of(*first, *later) == {"a": {"vllm": "0.32.0"}, "head": None}
+
+
+def test_a_node_that_is_late_is_not_waited_for_to_know_its_engines() -> None:
+    nodes = (with_engine("a", 4), node("b", 4))
+    assert engines_of(seen(*nodes), read(a="ok", b="hung")) == {"a": {}, "b": None}

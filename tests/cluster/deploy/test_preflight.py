@@ -85,14 +85,23 @@ def test_torch_without_cuda_or_that_does_not_import_is_said() -> None:
 
 def test_missing_weights_are_said_with_the_ways_to_get_them() -> None:
     missing = facts(weights_problem="is not in the hub cache /root/hub")
-    (line,) = verdict_on(node(NodeQuestion((), hub_id="org/name")), missing).problems
+    weights = NodeQuestion((), hub_id="org/name", checks_weights=True)
+    (line,) = verdict_on(node(weights), missing).problems
     for told in ("org/name is not in the hub cache /root/hub", "hf download org/name", "--model FOLDER"):
         assert told in line
     assert "huggingface-cli download org/name" in line and "--load-format dummy" in line
     (line,) = verdict_on(
-        node(NodeQuestion((), folder="/m")), facts(weights_problem="/m does not exist")
+        node(NodeQuestion((), folder="/m", checks_weights=True)),
+        facts(weights_problem="/m does not exist"),
     ).problems
     assert line.startswith("node gpu-a: /m does not exist. ") and "--load-format dummy" in line
+
+
+def test_dummy_weights_are_not_offered_to_who_asked_for_them() -> None:
+    missing = facts(weights_problem="is not in the hub cache /root/hub")
+    (line,) = verdict_on(node(NodeQuestion((), hub_id="org/name")), missing).problems
+    assert "dummy weights need its config and tokenizer too" in line and "--load-format" not in line
+    assert "hf download org/name --include '*.json' '*.jinja'" in line
 
 
 def test_a_taken_port_is_said() -> None:

@@ -50,3 +50,14 @@ def test_a_line_that_an_adapter_cannot_read_is_passed_over() -> None:
     watched = StartupWatch(fails)
     watched.hear("a line")
     assert watched.phase is StartupPhase.STARTING
+
+
+def test_the_first_exception_is_the_cause() -> None:
+    watched = StartupWatch(lambda _: None)
+    for line in (
+        "(APIServer pid=1) WARNING [utils.py:2] errors like `OSError: [Errno 24]` may come",
+        "(Worker-0 pid=3) ERROR 11-28 04:33:59 [executor.py:953] ValueError: too little memory",
+        "RuntimeError: Engine core initialization failed. See root cause above.",
+    ):
+        watched.hear(line)
+    assert watched.first_exception == "ValueError: too little memory"

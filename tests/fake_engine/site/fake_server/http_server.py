@@ -59,6 +59,8 @@ async def listen(handler: Handler, listener: socket.socket) -> asyncio.Server:
 
     def protocol() -> asyncio.StreamReaderProtocol:
         async def serve(reader: Any, writer: asyncio.StreamWriter) -> None:
+            # asyncio does so itself only for sockets that were made with the protocol's number.
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await _serve_connection(handler, reader, writer)
 
         return asyncio.StreamReaderProtocol(_Reader(), serve)
