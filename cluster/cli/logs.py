@@ -142,8 +142,8 @@ def _say_once(reader: _Reader, message: str) -> None:
 
 
 def _nothing_comes(status: DeploymentStatus, readers: Sequence[_Reader]) -> bool:
-    """True when the servers run and have no log at all, as those of the built-in engine."""
-    return status.state is DeploymentState.READY and all(reader.tail.note for reader in readers)
+    """True for an engine that runs inside its ranks; a server that has ended is started again."""
+    return not status.is_server and all(reader.tail.note for reader in readers)
 
 
 def _say_end(name: str, status: DeploymentStatus | None) -> int:

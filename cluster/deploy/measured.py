@@ -20,6 +20,7 @@ _FROM_LOG = (
 )
 _NO_TRAFFIC = "no user traffic now"
 _NO_REQUESTS = "no request of a user was answered lately"
+_ROUNDED = "the engine's log rounds it to 0.00 GiB"
 _SIMULATED = "simulated GPUs: a stand-in runs on the CPU"
 
 
@@ -45,6 +46,10 @@ def measured_of(
     values["tpot_s"] = _mean((one.tpot_s, one.tokens_per_s) for one in replicas)
     is_ready = any(one.ready for one in replicas)
     reasons = _reasons(is_server=is_server, simulated=simulated, is_ready=is_ready)
+    for name in ("weights_bytes", "kv_cache_bytes"):
+        # No server is without them.
+        if values[name] == 0:
+            values[name], reasons[name] = None, _ROUNDED
     absent = {name: reasons[name] for name, value in values.items() if value is None}
     return Measured.model_validate({**values, "absent": absent})
 

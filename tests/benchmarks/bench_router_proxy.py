@@ -53,12 +53,17 @@ def _router(engine_port: int) -> Iterator[int]:
 
 
 async def _measure(python: Path, engine_port: int, router_port: int) -> None:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with _session() as session:
         await _one_by_one(session, engine_port, router_port)
-        control(python, tpot_s=0.05)
-        await _many(session, "engine's own port", engine_port)
-        await _many(session, "through the router", router_port)
+    control(python, tpot_s=0.05)
+    for name, port in (("engine's own port", engine_port), ("through the router", router_port)):
+        # A new session each time: a connection that was idle may be closed while it is taken.
+        async with _session() as session:
+            await _many(session, name, port)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
 
 async def _one_by_one(session: aiohttp.ClientSession, engine_port: int, router_port: int) -> None:

@@ -18,7 +18,9 @@ from cluster.errors import Unreachable
 from tests.cluster.deploy.test_log_tail import Log, numbered, rank
 
 RANKS = (rank(0, 0, 0, "gpu-a"), rank(0, 0, 1, "gpu-b"), rank(1, 0, 0, "gpu-c"), rank(1, 0, 1, "gpu-c"))
-STATUS = DeploymentStatus(name="llama", model="m", label="TP=2", state=DeploymentState.READY, ranks=RANKS)
+STATUS = DeploymentStatus(
+    name="llama", model="m", label="TP=2", state=DeploymentState.READY, ranks=RANKS, is_server=True
+)
 
 
 class FakeSession:
@@ -54,7 +56,8 @@ class FakeSession:
         if self.broken is not None:
             done.set_exception(self.broken)
         elif self.note:
-            done.set_result(LogPage(replica=replica, note=self.note))
+            start = self.log[replica, member].start
+            done.set_result(LogPage(replica=replica, note=self.note, start=start))
         else:
             done.set_result(self.log[replica, member].page(first, most))
         return done
@@ -160,6 +163,28 @@ def test_following_prints_what_comes_over_a_restart_to_the_end(
     assert printed.err == "clusterview: llama has ended\n"
 
 
+def test_following_waits_for_the_restart_of_a_server_that_has_ended(
+    session: FakeSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The deployment may still be called ready when its server's last lines are read."""
+    log = session.log[0, 0]
+    log.write("one")
+
+    def before(number: int) -> None:
+        session.note = "its server has ended" if 3 <= number < 6 else ""
+        if number == 6:
+            log.restart()
+            log.write("again")
+        if number == 10:
+            session.say()
+
+    session.before_answer = before
+    assert run("llama", "--node", "gpu-a", "--follow") == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["one", "--- the server was started again ---", "again"]
+    assert printed.err.count("its server has ended") == 1
+
+
 def test_following_a_deployment_that_fails_is_a_failure(
     session: FakeSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +198,7 @@ def test_following_a_deployment_that_fails_is_a_failure(
 def test_an_engine_without_a_log_says_where_its_output_is(
     session: FakeSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    session.status = STATUS.model_copy(update={"is_server": False})
     session.note = "the built-in engine runs inside its ranks"
     assert run("llama", "--node", "gpu-a", "--follow") == 0
     printed = capsys.readouterr()

@@ -96,3 +96,10 @@ def test_every_figure_is_a_value_or_a_reason(is_server: bool, simulated: bool) -
     measured = measured_of([], [], is_server=is_server, simulated=simulated)
     for name in FIGURES:
         assert (getattr(measured, name) is None) == bool(measured.absent.get(name)), name
+
+
+def test_a_size_that_the_log_rounds_to_nothing_is_not_measured() -> None:
+    measured = server([replica(0, startup=StartupFacts(weights_bytes=0, cuda_graph_bytes=0))])
+    assert measured.weights_bytes is None and "0.00 GiB" in measured.absent["weights_bytes"]
+    # An engine without graphs says so in its log.
+    assert measured.cuda_graph_bytes == 0

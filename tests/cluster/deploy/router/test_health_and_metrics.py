@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cluster.deploy.router.conftest import Serve, Served
+from tests.cluster.deploy.router.conftest import MODEL, Serve, Served
 from tests.cluster.deploy.router.echo import EchoReplica
 
 Sample = Callable[..., float | None]
@@ -126,3 +126,17 @@ async def test_latencies_are_measured_by_the_clock(serve: Serve, clock) -> None:
     served.replicas[0].gate.set()
     await asked
     assert (await metrics(served))("time_to_first_token_seconds_sum", replica="0") == 2.0
+
+
+async def test_metrics_of_the_built_in_engine_have_vllms_names_too(serve: Serve) -> None:
+    served = serve(EchoReplica("0"))
+    await served.complete("abc")
+    text = (await served.client.get("/metrics")).text
+    for line in (
+        f'vllm:prompt_tokens_total{{model_name="{MODEL}",replica="0"}} 3.0',
+        f'vllm:generation_tokens_total{{model_name="{MODEL}",replica="0"}} 4.0',
+        f'vllm:request_success_total{{finished_reason="stop",model_name="{MODEL}",replica="0"}} 1.0',
+        f'vllm:time_to_first_token_seconds_count{{model_name="{MODEL}",replica="0"}} 1.0',
+    ):
+        assert line in text, text
+    assert "vllm:kv_cache_usage_perc{" not in text, "what an engine does not say is left out"

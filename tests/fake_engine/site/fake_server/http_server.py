@@ -65,6 +65,8 @@ async def listen(handler: Handler, listener: socket.socket) -> asyncio.Server:
 
         return asyncio.StreamReaderProtocol(_Reader(), serve)
 
+    # As vLLM's event loop does; inherited by every connection.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=1024)
 
 
