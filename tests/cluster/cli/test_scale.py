@@ -157,7 +157,7 @@ def test_a_growth_that_failed_shows_the_last_lines_of_its_server(  # type: ignor
     ("words", "told"),
     [
         ("scale pair 0", "use clusterview stop"),
-        ("scale pair -1", "replicas"),
+        ("scale pair -1", "not a whole number"),
         ("scale pair two", "not a whole number"),
         ("scale pair", "required"),
         ("scale pair 1 --drain-timeout x", "not a number of seconds"),
