@@ -89,8 +89,11 @@ def _is_free(gpu: Gpu, kinds: set[str]) -> bool:
 
 
 def _may_have_engine(spec: DeploymentSpec, node: Node) -> bool:
-    """False where it is known that the engine, in this version, is not there; preflight asks again."""
-    if spec.server is None or node.engines is None:
+    """False where it is known that the engine, in this version, is not there; preflight asks again.
+
+    Whoever scales may have looked in another Python than the one that the deployment names.
+    """
+    if spec.server is None or spec.server.python is not None or node.engines is None:
         return True
     return node.engines.get(spec.engine.name) == spec.engine.version
 

@@ -120,6 +120,10 @@ def test_servers_start_only_where_their_engine_is() -> None:
     )
     more = grown(spec, 2, claimed(CLUSTER.model_copy(update={"nodes": nodes}), spec))
     assert {place.node_name for place in more.ranks if place.replica == 1} == {second.name}
+    # Of another interpreter nothing is known here.
+    elsewhere = spec.model_copy(update={"server": ServerPlan(launch=launch, python="/opt/vllm/bin/python")})
+    more = grown(elsewhere, 2, claimed(CLUSTER.model_copy(update={"nodes": nodes}), spec))
+    assert {place.node_name for place in more.ranks if place.replica == 1} == {first.name}
 
 
 def test_what_cannot_be_scaled_says_so() -> None:
