@@ -186,7 +186,7 @@ async def test_stop_names_what_it_stops() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert f"Stop {status.name}?" in text
-        assert "3 in flight will be aborted" in text
+        assert "3 in flight, with 30 s to finish" in text
         await pilot.press("y")
         await pilot.pause()
     assert session.orders == [("stop", status.name)]
