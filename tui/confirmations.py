@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cluster.deploy.spec import FULL_SIZE, DeploymentSpec
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
+from cluster.deploy.spec import FULL_SIZE, DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
@@ -81,8 +83,12 @@ def _memory(spec: DeploymentSpec, candidate: Candidate) -> str:
 
 def gpus_by_node(spec: DeploymentSpec) -> str:
     """List the GPUs of a spec, one line per node: 'node-0: 0 1 2 3'."""
+    return _by_node(spec.ranks)
+
+
+def _by_node(places: Iterable[RankPlace]) -> str:
     by_node: dict[str, list[int]] = defaultdict(list)
-    for place in spec.ranks:
+    for place in places:
         by_node[place.node_name].append(place.gpu_index)
     lines = [
         f"{name}: {' '.join(str(index) for index in sorted(indices))}" for name, indices in by_node.items()
@@ -100,11 +106,37 @@ def confirm_stop(status: DeploymentStatus) -> Confirmation:
         ("model", status.model),
         ("layout", status.label),
         ("GPUs", f"{count_of(len(status.ranks), 'GPU')} will be freed"),
-        ("requests", f"{in_flight:,} in flight will be aborted" if in_flight else "none in flight"),
+        ("requests", _requests(in_flight, STOP_DRAIN_S)),
     ]
     if held:
         rows.insert(3, ("memory", f"{held / GIB:,.0f} GiB planned"))
     return Confirmation(f"Stop {status.name}?", tuple(rows), yes="Stop", no="Keep")
+
+
+def _requests(in_flight: int, drain_s: float) -> str:
+    return f"{in_flight:,} in flight, with {drain_s:.0f} s to finish" if in_flight else "none in flight"
+
+
+def confirm_scale(now: DeploymentSpec, wanted: DeploymentSpec, status: DeploymentStatus) -> Confirmation:
+    """Describe which GPUs are claimed for a new replica, or which replica ends and what it still does."""
+    more = [place for place in wanted.ranks if place not in now.ranks]
+    fewer = [place for place in now.ranks if place not in wanted.ranks]
+    changed = sorted({place.replica for place in more or fewer})
+    names = ", ".join(f"R{number}" for number in changed)
+    sizes = [count_of(spec.layout.num_replicas, "replica") for spec in (now, wanted)]
+    rows = [
+        ("model", now.model.name),
+        ("layout", f"{now.label}  ({sizes[0]}) now, then {wanted.label}  ({sizes[1]})"),
+    ]
+    if more:
+        rows.append(("starts", f"{names}; the others go on serving"))
+        rows.append(("GPUs", f"{count_of(len(more), 'GPU')} will be claimed\n{_by_node(more)}"))
+        return Confirmation(f"Add a replica to {now.name}?", tuple(rows), yes="Add")
+    in_flight = sum(replica.in_flight for replica in status.replicas if replica.replica in changed)
+    rows.append(("ends", f"{names}: it takes no new requests, the others go on serving"))
+    rows.append(("requests", _requests(in_flight, SCALE_DRAIN_S)))
+    rows.append(("GPUs", f"{count_of(len(fewer), 'GPU')} will be freed\n{_by_node(fewer)}"))
+    return Confirmation(f"End a replica of {now.name}?", tuple(rows), yes="End", no="Keep")
 
 
 def prompt_remark(status: DeploymentStatus) -> str:

@@ -11,7 +11,7 @@ from tui.fixes import applicable_fixes
 from tui.store import Snapshot
 
 _NEED_A_PLAN = ("explain", "details", "move")
-_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "prompt", "logs", "replan")
+_NEED_A_CLUSTER = ("deploy", "apply_fix", "stop", "scale_up", "scale_down", "prompt", "logs", "replan")
 INTERRUPTED = "The connection to the cluster is down. This works again once it is back."
 
 
@@ -35,6 +35,8 @@ class KeyContext:
     """Name of a deployment that was submitted and is not visible yet."""
     stopping: frozenset[str] = frozenset()
     """Names of deployments that are being stopped."""
+    scaling: frozenset[str] = frozenset()
+    """Names of deployments that are being scaled."""
     num_panels: int = 1
     """How many of plan and deployments are on screen."""
 
@@ -56,6 +58,8 @@ def why_disabled(action: str, now: KeyContext) -> str:
         return _why_not_export(now)
     if action == "stop":
         return _why_not_stop(now)
+    if action in ("scale_up", "scale_down"):
+        return _why_not_scale(now, fewer=action == "scale_down")
     if action == "prompt":
         return _why_not_prompt(now)
     if action == "logs":
@@ -121,6 +125,22 @@ def _why_not_stop(now: KeyContext) -> str:
         return "There is no deployment to stop."
     if now.deployment.state is DeploymentState.STOPPING or now.deployment.name in now.stopping:
         return f"{now.deployment.name} is already stopping."
+    return ""
+
+
+def _why_not_scale(now: KeyContext, *, fewer: bool) -> str:
+    status = now.deployment
+    if status is None:
+        return "There is no deployment to scale."
+    if status.state not in SERVING:
+        return f"{status.name} is {status.state}. The number of replicas can be changed while it serves."
+    changing = status.scaling is not None and not status.scaling.is_over
+    if changing or status.name in now.scaling:
+        return f"The replicas of {status.name} are being changed already."
+    if status.layout is not None and status.layout.dp_attention:
+        return f"The attention replicas of {status.name} are one engine. Deploy it again with another DP."
+    if fewer and len(status.replicas) < 2:
+        return f"{status.name} has one replica only. Press x to stop it."
     return ""
 
 

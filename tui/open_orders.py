@@ -7,11 +7,12 @@ from tui.store import Snapshot
 
 
 class OpenOrders:
-    """Names of deployments that were submitted or are being stopped, until that is visible."""
+    """Names of deployments that were submitted, or are being stopped or scaled, until that is visible."""
 
     def __init__(self) -> None:
         self._deploying: list[str] = []
         self._stopping: set[str] = set()
+        self._scaling: set[str] = set()
 
     @property
     def ordered(self) -> str:
@@ -28,6 +29,11 @@ class OpenOrders:
         """The deployments that are being stopped."""
         return frozenset(self._stopping)
 
+    @property
+    def scaling(self) -> frozenset[str]:
+        """The deployments whose number of replicas is being changed."""
+        return frozenset(self._scaling)
+
     def deploy(self, name: str) -> None:
         """Record that a deployment was submitted."""
         self._deploying.append(name)
@@ -36,10 +42,15 @@ class OpenOrders:
         """Record that a deployment is being stopped."""
         self._stopping.add(name)
 
+    def scale(self, name: str) -> None:
+        """Record that a deployment is being scaled."""
+        self._scaling.add(name)
+
     def close(self, name: str) -> None:
         """Forget the orders for a deployment: they failed or are done."""
         self._deploying = [other for other in self._deploying if other != name]
         self._stopping.discard(name)
+        self._scaling.discard(name)
 
     def update(self, snapshot: Snapshot) -> None:
         """Drop orders whose effect is visible: the deployment has ranks, or it failed or stopped."""

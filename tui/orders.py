@@ -1,4 +1,4 @@
-"""Deploy and stop orders: confirmed once, sent once, and tracked until their effect is visible."""
+"""Deploy, scale and stop orders: confirmed once, sent once, and tracked until their effect is visible."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from collections.abc import Awaitable
 from concurrent.futures import Future
 from typing import Protocol
 
+from cluster.deploy.order.scale import first_to_end, grown, replicas_of, without_replicas
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
-from cluster.errors import ClusterviewError
+from cluster.errors import ClusterviewError, Unreachable
 from cluster.planner.result import Candidate, Plan
 from cluster.text import clean
+from cluster.units import count_of
 from tui.background import in_background
-from tui.confirmations import Confirmation, confirm_deploy, confirm_stop, no_longer_fits
+from tui.cluster_now import current_cluster
+from tui.confirmations import Confirmation, confirm_deploy, confirm_scale, confirm_stop, no_longer_fits
 from tui.context import AppContext
 from tui.key_availability import INTERRUPTED
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
 from tui.widgets.status_line import Kind
 
+_ANSWER_S = 15.0
 _SHOWS_UP_S = 10.0
 """After an accepted order: long enough for any deployment to become visible."""
 
@@ -100,6 +104,39 @@ class Orders:
         self._view.show_orders()
         self._view.say(f"Stopping {name}.")
         await self._finish(self._context.session.stop(name), f"Stopped {name}; its GPUs are free.")
+        self._close(name)
+
+    async def prepare_scale(self, status: DeploymentStatus, by: int) -> DeploymentSpec | None:
+        """Choose the GPUs of one more replica, or the one that ends, and ask; None for no change."""
+        try:
+            asked = asyncio.wrap_future(self._context.session.describe(status.name))
+            spec = await asyncio.wait_for(asked, _ANSWER_S)
+            wanted = await in_background(self._resized, spec, status, by)
+        except Exception as error:
+            late = Unreachable(f"its controller has not answered for {_ANSWER_S:.0f} s")
+            self._report(
+                f"{status.name} cannot be scaled", late if isinstance(error, TimeoutError) else error
+            )
+            return None
+        return wanted if await self._view.confirm(confirm_scale(spec, wanted, status)) else None
+
+    def _resized(self, spec: DeploymentSpec, status: DeploymentStatus, by: int) -> DeploymentSpec:
+        if by < 0:
+            return without_replicas(spec, first_to_end(status.replicas, -by))
+        cluster = current_cluster(self._context.store.snapshot)
+        if cluster is None:
+            raise Unreachable("the cluster is not known yet", "Try again in a moment")
+        return grown(spec, len(replicas_of(spec)) + by, cluster)
+
+    async def scale(self, wanted: DeploymentSpec) -> None:
+        """Change the number of replicas. The keys for it are dimmed until that is done."""
+        if self._refuse_if_disconnected():
+            return
+        name, size = wanted.name, count_of(wanted.layout.num_replicas, "replica")
+        self.open.scale(name)
+        self._view.show_orders()
+        self._view.say(f"Scaling {name} to {size}.")
+        await self._finish(self._context.session.scale(wanted), f"{name} runs {size}.")
         self._close(name)
 
     def _close(self, name: str) -> None:

@@ -26,6 +26,7 @@ from cluster.bridge.protocol import (
     LogsOrder,
     PromptOrder,
     Reply,
+    ScaleOrder,
     StopOrder,
     Target,
     encode,
@@ -38,6 +39,7 @@ from cluster.bridge.session import Listener
 from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
 from cluster.calibration.result import Calibration
 from cluster.deploy.api_keys import API_KEY_VARIABLE
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.stuck import SAID_S
@@ -95,9 +97,15 @@ class RaySession:
         order_id, future = self._open_order()
         return self._send(order_id, encode(DeployOrder(order_id=order_id, spec=spec, dry_run=True)), future)
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
         order_id, future = self._open_order()
-        return self._send(order_id, encode(StopOrder(order_id=order_id, name=name)), future)
+        order = StopOrder(order_id=order_id, name=name, drain_s=drain_s)
+        return self._send(order_id, encode(order), future)
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
+        order_id, future = self._open_order()
+        order = ScaleOrder(order_id=order_id, spec=spec, drain_s=drain_s)
+        return self._send(order_id, encode(order), future)
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         order_id, future = self._open_order()

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.bridge.events import ClusterSeen
 from cluster.bridge.session import Listener
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import BadInput
@@ -43,7 +44,11 @@ class FileSession:
         """Refuse."""
         return _refused()
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
+        """Refuse."""
+        return _refused()
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
         """Refuse."""
         return _refused()
 

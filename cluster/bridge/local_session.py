@@ -26,6 +26,7 @@ from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session
 from cluster.bridge.state.records import LOCAL_KEY, read_record
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
@@ -115,9 +116,13 @@ class LocalSession:
         except Exception as error:
             done.set_exception(error)
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
         """Stop a deployment of the local Ray."""
-        return self._ray.stop(name) if self._ray is not None else _nothing_deployed()
+        return self._ray.stop(name, drain_s) if self._ray is not None else _nothing_deployed()
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
+        """Scale a deployment of the local Ray."""
+        return self._ray.scale(spec, drain_s) if self._ray is not None else _nothing_deployed()
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         """Send a prompt to a deployment of the local Ray."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
 from cluster.calibration.result import Calibration
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
@@ -45,6 +46,16 @@ class StopOrder(FrozenModel):
     kind: Literal["stop"] = "stop"
     order_id: int
     name: str
+    drain_s: float = STOP_DRAIN_S
+
+
+class ScaleOrder(FrozenModel):
+    """Change the replicas of a running deployment to those of the order."""
+
+    kind: Literal["scale"] = "scale"
+    order_id: int
+    spec: DeploymentSpec
+    drain_s: float = SCALE_DRAIN_S
 
 
 class PromptOrder(FrozenModel):
@@ -88,7 +99,7 @@ class DescribeOrder(FrozenModel):
 
 
 Order = Annotated[
-    DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
+    DeployOrder | StopOrder | ScaleOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
     Field(discriminator="kind"),
 ]
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from cluster.bridge.events import Event
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 
@@ -34,8 +35,15 @@ class Session(Protocol):
     def check(self, spec: DeploymentSpec) -> Future[None]:
         """Check an order as `deploy` does, and start nothing; what the nodes have comes as PreflightSeen."""
 
-    def stop(self, name: str) -> Future[None]:
-        """Stop a deployment; done when its GPUs are free."""
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
+        """Stop a deployment; done when its GPUs are free. Requests in flight may go on for `drain_s`."""
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
+        """Change the replicas of a running deployment to those of `spec`, and wait until that is done.
+
+        Requests in flight with a replica that ends may go on for `drain_s`. Where new replicas do not start
+        (DeployFailed says why), the others go on serving.
+        """
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         """Send a prompt; the answer comes as TokenSeen events with this prompt_id."""

@@ -9,6 +9,7 @@ from argparse import ArgumentTypeError
 from cluster.text import clean
 
 MOST = 10**9
+_DAY_S = 86_400
 _SUFFIXES = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
 
 
@@ -31,6 +32,21 @@ def positive_int(text: str) -> int:
     if not re.fullmatch(r"\+?[0-9]{1,10}", text) or not 1 <= int(text) <= MOST:
         raise ArgumentTypeError(f"{_shown(text)} is not a whole number from 1 to {MOST:,}")
     return int(text)
+
+
+def replica_count(text: str) -> int:
+    """A number of replicas that a running deployment can have."""
+    if re.fullmatch(r"\+?0+", text):
+        raise ArgumentTypeError("0 replicas serve nothing; to end a deployment, use clusterview stop")
+    return positive_int(text)
+
+
+def drain_seconds(text: str) -> float:
+    """A time to wait in seconds, 0 to a day."""
+    value = _number(text)
+    if value is None or not 0 <= value <= _DAY_S:
+        raise ArgumentTypeError(f"{_shown(text)} is not a number of seconds from 0 to {_DAY_S:,}")
+    return value
 
 
 def index_number(text: str) -> int:

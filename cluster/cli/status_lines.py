@@ -35,6 +35,8 @@ def _what_runs(status: DeploymentStatus) -> Iterator[str]:
         dummy = "  DUMMY WEIGHTS" if status.weights == "dummy" else ""
         yield f"  engine {status.engine.text}{dummy}"
     yield from (f"  note: {remark}" for remark in status.remarks)
+    if status.scaling is not None and status.scaling.failure_note:
+        yield f"  {status.scaling.failure_note}"
 
 
 def comparison_lines(status: DeploymentStatus) -> Iterator[str]:

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not _confirmed(arguments, [_describe_status(status) for status in wanted]):
             say("nothing was stopped")
             return 0
-        _stop(found)
+        _stop(found, arguments.drain_timeout)
     _await_ends([one.key for one in found if one.key and one.wanted and one.wanted == one.running])
     return 0
 
@@ -98,12 +98,12 @@ def _describe_status(status: DeploymentStatus) -> str:
     return f"{status.name} ({', '.join(parts)})"
 
 
-def _stop(found: list[_Found]) -> None:
+def _stop(found: list[_Found], drain_s: float) -> None:
     """Stop all selected deployments even if some fail; raises the first failure at the end."""
     failures: list[Exception] = []
     for view, name in _orders(found):
         try:
-            finish(view.session.stop(name), _STOP_S)
+            finish(view.session.stop(name, drain_s), drain_s + _STOP_S)
             print(f"stopped {name}", flush=True)
         except ClusterviewError as error:
             if failures:

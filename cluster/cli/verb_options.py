@@ -6,14 +6,17 @@ import argparse
 
 from cluster.cli.load_options import load_options
 from cluster.cli.option_types import (
+    drain_seconds,
     host_name,
     index_number,
     port_number,
     positive_int,
+    replica_count,
     short_name,
     some_text,
 )
 from cluster.cli.options import add_output, add_plan, add_source
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.export.names import format_names
 
 
@@ -90,8 +93,28 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
         "--all", action="store_true", default=False, help="stop all deployments started by clusterview"
     )
     parser.add_argument("--yes", action="store_true", default=False, help="do not ask before stopping")
+    _add_drain(parser, STOP_DRAIN_S, "the deployment")
     _add_dry_run(parser, "show what would be stopped, stop nothing")
     add_source(parser)
+
+
+def _scale_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=short_name, help="name of the deployment")
+    parser.add_argument("replicas", type=replica_count, metavar="N", help="replicas it should run")
+    parser.add_argument("--yes", action="store_true", default=False, help="do not ask before replicas end")
+    _add_drain(parser, SCALE_DRAIN_S, "a replica that ends")
+    add_source(parser)
+    add_output(parser, top=False)
+
+
+def _add_drain(parser: argparse.ArgumentParser, default_s: float, whose: str) -> None:
+    parser.add_argument(
+        "--drain-timeout",
+        type=drain_seconds,
+        default=default_s,
+        metavar="S",
+        help=f"seconds that requests in flight with {whose} may go on (default: {default_s:.0f})",
+    )
 
 
 def _calibrate_options(parser: argparse.ArgumentParser) -> None:
@@ -173,6 +196,7 @@ SUMMARIES = {
     "deploy": "deploy the recommended (or pinned) layout and wait until it is ready",
     "status": "show deployments, ranks and throughput",
     "logs": "print what the engine of a deployment wrote, and follow it",
+    "scale": "change the number of replicas of a deployment while it serves",
     "stop": "stop a deployment and free its GPUs",
     "load": "send a mix of requests to a deployment, and show what it takes beside the prediction",
     "calibrate": "measure what links and GPUs achieve, for every later plan of this cluster",
@@ -185,6 +209,7 @@ VERB_OPTIONS = {
     "deploy": _deploy_options,
     "status": _status_options,
     "logs": _logs_options,
+    "scale": _scale_options,
     "stop": _stop_options,
     "load": load_options,
     "calibrate": _calibrate_options,

@@ -13,31 +13,30 @@ import threading
 import time
 from typing import Any
 
-from cluster.deploy.actor_kind import actor_kind
-from cluster.deploy.claims import NodeClaim, groups_of, remove_groups
-from cluster.deploy.lifecycle import Action, deployment_state, next_action
+from cluster.deploy.claim_order import claimed_nodes
+from cluster.deploy.claims import groups_of, remove_groups
+from cluster.deploy.drain import STOP_DRAIN_S
+from cluster.deploy.lifecycle import Action, next_action
 from cluster.deploy.log_page import LogPage
+from cluster.deploy.order.scale import replicas_of
+from cluster.deploy.order_board import order_now, remove_order
 from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router_link import RouterLink
+from cluster.deploy.scaling import ORDERLY_S, SERVERS_END_S, Scaling
 from cluster.deploy.spec import DeploymentSpec, RankPlace
-from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
+from cluster.deploy.state_now import state_now
+from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.deploy.status_board import Poster, read_status
 from cluster.deploy.status_of import status_of
-from cluster.errors import BadInput, ClusterviewError
+from cluster.errors import BadInput, ClusterviewError, DeployFailed
 
-_CLAIM_S = 60.0
-_CLAIM_GPU_S = 10.0
-"""Seconds that claiming GPUs of one node may take, and more for each GPU: a process starts on each."""
 _BUSY_LOOK_S = 0.2
 _CALM_LOOK_S = 0.5
 _FAILED_LOOK_PAUSE_S = 2.0
 _MOST_FAILED_LOOKS = 5
-_DRAIN_S = 10.0
-_ORDERLY_S = 3.0
-_SERVERS_END_S = 20.0
-"""A server may take its patience to end, and its guard a few seconds to end the rest."""
+_DRAIN_LOOK_S = 0.2
 _FREE_S = 20.0
 
 
@@ -47,16 +46,19 @@ class Controller:
     def __init__(self, spec: DeploymentSpec) -> None:
         import ray
 
-        self._ray, self._spec = ray, spec
-        self._groups = [ReplicaGroup(ray, spec, number) for number in range(spec.layout.num_replicas)]
+        spec = order_now(ray, spec)
+        self._ray, self._name = ray, spec.name
+        self._groups = [ReplicaGroup(ray, spec, number) for number in replicas_of(spec)]
         self._router = RouterLink(ray, spec)
         self._failure: str | None = None
         self._stopping = threading.Event()
+        self._drain_until_s = float("inf")
         self._claimed = False
         self._failed_looks = 0
         self._state = DeploymentState.STARTING
         self._state_since_s = time.monotonic()
         self._lock = threading.Lock()
+        self._scaling = Scaling(ray, spec, self._groups, self._lock, self._is_ending)
         self._restarts = _restarts_before(ray, spec.name)
         self._raylets = RayletWatch()
         self._own_pause = OwnPause()
@@ -70,56 +72,68 @@ class Controller:
             if state is not self._state:
                 self._state, self._state_since_s = state, time.monotonic()
             age_s = time.monotonic() - self._state_since_s
-            return status_of(self._spec, self._groups, state, reason, age_s, self._router, self._restarts)
+            return status_of(
+                self._scaling.spec,
+                self._groups,
+                state,
+                reason,
+                age_s,
+                self._router,
+                self._restarts,
+                self._scaling.status(),
+            )
 
-    def stop(self) -> None:
-        """Drain, free every GPU, and end this actor."""
+    def stop(self, drain_s: float = STOP_DRAIN_S) -> None:
+        """Let requests in flight go on for at most `drain_s`, free every GPU, and end this actor.
+
+        May be called again: the earliest deadline holds.
+        """
+        self._drain_until_s = min(self._drain_until_s, time.monotonic() + drain_s)
         self._stopping.set()
+
+    def scale(self, spec: DeploymentSpec, drain_s: float) -> int:
+        """Begin to run the replicas of `spec`, and return the number of this change; `status` follows it.
+
+        `drain_s`: how long requests in flight with a replica that ends may go on. Raises DeployFailed when
+        the deployment cannot be scaled now, BadInput for an order that does not follow from the present one.
+        """
+        if self._stopping.is_set() or self._failure is not None or not self._claimed:
+            words = "stopping" if self._stopping.is_set() else "failed" if self._failure else "starting"
+            raise DeployFailed(f"{self._name} is {words}", "A deployment is scaled while it runs")
+        return self._scaling.begin(spec, drain_s)
 
     def order(self) -> DeploymentSpec:
         """Return the order that this controller carries out."""
-        return self._spec
+        return self._scaling.spec
 
     def log(self, replica: int, member: int, first: int, most: int) -> LogPage:
         """Return lines of the server of one member (node) of a replica; first -20 means the last 20.
 
         Of a server that has ended, its last lines. Raises BadInput for a replica or a member there is not.
         """
-        if not 0 <= replica < len(self._groups):
-            raise BadInput(f"there is no replica {replica}", f"Choose one from 0 to {len(self._groups) - 1}")
-        return self._groups[replica].log(member, first, most)
+        groups = {group.replica: group for group in list(self._groups)}
+        if replica not in groups:
+            known = ", ".join(str(number) for number in groups)
+            raise BadInput(f"there is no replica {replica}", f"Its replicas: {known}")
+        return groups[replica].log(member, first, most)
 
     def router(self) -> Any:
         """Return the router's actor; None if there is none."""
         return self._router.actor
 
     def _derive_state(self) -> tuple[DeploymentState, str]:
-        views = [group.view() for group in self._groups]
-        state, reason = deployment_state(views, stopping=self._stopping.is_set(), failure=self._failure)
-        if state in SERVING and (trouble := self._router.trouble_now()):
-            # Without a router no request is answered, whatever the replicas do.
-            return DeploymentState.STARTING, trouble
-        if state is DeploymentState.STARTING and not self._claimed:
-            return state, "claiming its GPUs"
-        trouble = self._silent_process() or self._silent_raylet()
-        if state is DeploymentState.READY and trouble:
-            return DeploymentState.DEGRADED, trouble
-        return state, reason
+        return state_now(
+            self._groups,
+            self._router,
+            self._raylets,
+            self._scaling,
+            failure=self._failure,
+            is_claimed=self._claimed,
+            stop_in_s=self._drain_until_s - time.monotonic() if self._stopping.is_set() else None,
+        )
 
-    def _silent_process(self) -> str:
-        for group in self._groups:
-            if silence := group.silence():
-                return f"replica {group.replica}: {silence}"
-        return ""
-
-    def _silent_raylet(self) -> str:
-        """Return which of our nodes has a raylet that does not answer; its ranks keep running."""
-        silent = self._raylets.silent()
-        for place in self._spec.ranks:
-            if (silent_s := silent.get(place.node_id)) is not None:
-                raylet = f"the raylet of {place.node_name}"
-                return f"{raylet} has not answered for {silent_s:.0f} s; its ranks keep running"
-        return ""
+    def _is_ending(self) -> bool:
+        return self._stopping.is_set() or self._failure is not None
 
     def _run(self) -> None:
         try:
@@ -127,7 +141,7 @@ class Controller:
             while not self._stopping.wait(self._look_safely()):
                 pass
         except BaseException as error:
-            sys.stderr.write(f"controller of {self._spec.name}: {error!r}\n")
+            sys.stderr.write(f"controller of {self._name}: {error!r}\n")
             words = error.one_line() if isinstance(error, ClusterviewError) else repr(error)
             self._fail(words)
             self._stopping.wait()
@@ -136,23 +150,14 @@ class Controller:
     def _claim(self) -> None:
         """Claim every GPU of the order, or raise; GPUs held before a restart are freed first."""
         self._router.start()
-        left = groups_of(self._ray, self._spec.name)
+        left = groups_of(self._ray, self._name)
         if left:
             remove_groups(self._ray, left, _FREE_S)
-        for node_id, places in _by_node(self._spec).items():
-            claim = NodeClaim(
-                self._ray,
-                self._spec.name,
-                node_id,
-                places[0].node_name,
-                actor_kind(self._spec),
-                is_called_off=self._stopping.is_set,
-            )
-            slots = claim.take([place.gpu_index for place in places], _CLAIM_S + _CLAIM_GPU_S * len(places))
+        spec = self._scaling.spec
+        for node_id, slots in claimed_nodes(self._ray, spec, spec.ranks, self._stopping.is_set):
             with self._lock:
-                for process in (process for group in self._groups for process in group.processes):
-                    if process.node_id == node_id:
-                        process.take(self._ray, slots)
+                for group in self._groups:
+                    group.take(node_id, slots)
         self._claimed = True
 
     def _look_safely(self) -> float:
@@ -174,23 +179,31 @@ class Controller:
         self._forgive(self._own_pause.seconds())
         nodes = self._ray.nodes()
         living = {node["NodeID"] for node in nodes if node["Alive"]}
-        ours = {place.node_id for place in self._spec.ranks}
+        ours = {place.node_id for place in self._places()}
         self._raylets.take(node for node in nodes if node["NodeID"] in ours)
         with self._lock:
             for group in self._groups:
                 group.note_lost_nodes(living)
-                decision = next_action(group.look())
-                group.act(decision)
-                busy = busy or not (group.proven or group.given_up)
-                if decision.action in (Action.RESTART, Action.GIVE_UP):
-                    sys.stderr.write(f"replica {group.replica}: {decision.action}: {decision.reason}\n")
+                if group.has_gpus and not group.draining:
+                    self._decide(group)
+                busy = busy or group.draining or not (group.proven or group.given_up)
+            self._scaling.look(self._router.drained)
             gave_up = all(group.given_up for group in self._groups)
         self._router.keep(self._groups)
         self.status()  # records since when the state holds, even if nobody asks
         if gave_up:
-            self._fail(f"replica 0: {self._groups[0].given_up}")
+            self._fail(f"replica {self._groups[0].replica}: {self._groups[0].given_up}")
             self._stopping.wait()
         return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
+
+    def _decide(self, group: ReplicaGroup) -> None:
+        decision = next_action(group.look())
+        group.act(decision)
+        if decision.action in (Action.RESTART, Action.GIVE_UP):
+            sys.stderr.write(f"replica {group.replica}: {decision.action}: {decision.reason}\n")
+
+    def _places(self) -> list[RankPlace]:
+        return [place for group in self._groups for place in group.places]
 
     def _forgive(self, paused_s: float) -> None:
         """Do not count others as silent for the time that this process itself was paused."""
@@ -208,10 +221,12 @@ class Controller:
                 group.end(reason)
                 group.given_up = group.given_up or reason
         self._router.end()
+        self._scaling.end()
         self._free()
 
     def _end(self) -> None:
-        self._router.drain(_DRAIN_S)
+        self._drain()
+        self._scaling.end()
         for group in self._groups:
             group.ask_to_stop()
         self._await_orderly_end()
@@ -221,12 +236,24 @@ class Controller:
         self._router.end()
         self._free()
         self._raylets.end()
-        self._poster.end(self._spec.name)
+        self._poster.end(self._name)
+        remove_order(self._name)
         myself = self._ray.get_runtime_context().current_actor
         self._ray.kill(myself, no_restart=True)
 
+    def _drain(self) -> None:
+        """Take no more requests, and wait for those in flight until the deadline."""
+        while not self._router.refuse() and time.monotonic() < self._drain_until_s:
+            with self._lock:
+                for group in self._groups:
+                    group.look()
+                groups = list(self._groups)
+            self._router.keep(groups)
+            time.sleep(_DRAIN_LOOK_S)
+
     def _await_orderly_end(self) -> None:
-        until_s = time.monotonic() + (_ORDERLY_S if self._spec.server is None else _SERVERS_END_S)
+        is_builtin = self._scaling.spec.server is None
+        until_s = time.monotonic() + (ORDERLY_S if is_builtin else SERVERS_END_S)
         while time.monotonic() < until_s:
             with self._lock:
                 views = [group.look() for group in self._groups]
@@ -236,7 +263,7 @@ class Controller:
 
     def _free(self) -> None:
         with contextlib.suppress(Exception):
-            remove_groups(self._ray, groups_of(self._ray, self._spec.name), _FREE_S)
+            remove_groups(self._ray, groups_of(self._ray, self._name), _FREE_S)
 
 
 def _restarts_before(ray: Any, name: str) -> int:
@@ -245,10 +272,3 @@ def _restarts_before(ray: Any, name: str) -> int:
         return 0
     posted = read_status(name)
     return 1 if posted is None else posted.status.controller_restarts + 1
-
-
-def _by_node(spec: DeploymentSpec) -> dict[str, list[RankPlace]]:
-    nodes: dict[str, list[RankPlace]] = {}
-    for place in spec.ranks:
-        nodes.setdefault(place.node_id, []).append(place)
-    return nodes

@@ -31,6 +31,8 @@ class Action(StrEnum):
 class GroupView:
     """One replica's group as the controller observes it. No ranks: none were started."""
 
+    replica: int | None = None
+    """Its number, a stable name; None: its position."""
     ranks: tuple[RankReport, ...] = ()
     """One per process: a rank, or all ranks of a node that one server runs."""
     names: tuple[str, ...] = ()
@@ -121,15 +123,21 @@ def deployment_state(
     ready = sum(group.proven for group in groups)
     if ready == len(groups):
         return DeploymentState.READY, ""
-    given_up = [f"replica {n}: {group.given_up}" for n, group in enumerate(groups) if group.given_up]
+    given_up = [
+        f"replica {_number(n, group)}: {group.given_up}" for n, group in enumerate(groups) if group.given_up
+    ]
     if len(given_up) == len(groups):
         return DeploymentState.FAILED, given_up[0]
     troubled = given_up + [
-        f"replica {n} is restarting" for n, group in enumerate(groups) if _restarting(group)
+        f"replica {_number(n, group)} is restarting" for n, group in enumerate(groups) if _restarting(group)
     ]
     if ready and troubled:
         return DeploymentState.DEGRADED, f"{ready} of {len(groups)} replicas ready; {troubled[0]}"
     return DeploymentState.STARTING, troubled[0] if troubled else f"{ready} of {len(groups)} replicas ready"
+
+
+def _number(position: int, group: GroupView) -> int:
+    return position if group.replica is None else group.replica
 
 
 def _restarting(group: GroupView) -> bool:

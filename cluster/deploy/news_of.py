@@ -17,8 +17,8 @@ def serving_replicas(groups: Sequence[ReplicaGroup]) -> set[int]:
 
     A moment's silence may mean nothing: no reason to refuse what no other replica can take.
     """
-    proven = {group.replica for group in groups if group.proven}
-    return {group.replica for group in groups if group.proven and not group.silence()} or proven
+    proven = [group for group in groups if group.proven and not group.draining]
+    return {group.replica for group in proven if not group.silence()} or {one.replica for one in proven}
 
 
 def news_of(group: ReplicaGroup, ready: bool, spec: DeploymentSpec) -> ReplicaNews:

@@ -23,8 +23,13 @@ def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[Deploy
         raise BadInput(f"{spec.label} needs {spec.layout.gpus} GPUs, the order lists {len(spec.ranks)}")
     if len({(rank.node_id, rank.gpu_uuid) for rank in spec.ranks}) != len(spec.ranks):
         raise BadInput(f"{spec.label} puts two ranks on one GPU")
+    check_places(spec.ranks, cluster)
+
+
+def check_places(places: Iterable[RankPlace], cluster: Cluster) -> None:
+    """Raise DeployFailed if a GPU is gone, unhealthy, claimed or full."""
     gpus = {(node.node_id, gpu.uuid): gpu for node in cluster.nodes for gpu in node.gpus}
-    for place in spec.ranks:
+    for place in places:
         _check_gpu(place, gpus.get((place.node_id, place.gpu_uuid)))
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cluster.deploy.actor_kind import actor_kind
+from cluster.deploy.claims import Slot, release_slot
 from cluster.deploy.held_process import NOT_STARTED, HeldProcess, processes_of
 from cluster.deploy.lifecycle import STEADY_S, Action, Decision, GroupView, pause_s
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.meeting import Meeting
 from cluster.deploy.rank_report import REPORTS, RankReport, RankStep
-from cluster.deploy.spec import DeploymentSpec
+from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.stuck import SAID_S
 from cluster.errors import BadInput
 
@@ -44,7 +45,9 @@ class ReplicaGroup:
         self.api_key: str | None = None
         """Key of the leader's server at this start; None for the built-in engine."""
         self.draining = False
-        """It takes no new requests."""
+        """It takes no new requests, and ends."""
+        self.joining = False
+        """It is being added to a deployment that serves, and has not been proven yet."""
         self._ray, self._spec = ray, spec
         self._running = False
         self._meeting: Any = None
@@ -72,6 +75,28 @@ class ReplicaGroup:
         """Base URL of the leader's server; None while it does not listen, and for the built-in engine."""
         return self.lead.report.endpoint if self._running else None
 
+    @property
+    def places(self) -> list[RankPlace]:
+        """The GPUs of its ranks."""
+        return [place for process in self.processes for place in process.places]
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether all its GPUs are claimed."""
+        return all(process.slots for process in self.processes)
+
+    def take(self, node_id: str, slots: Mapping[int, Slot]) -> None:
+        """Take over claimed slots of a node, by GPU index."""
+        for process in self.processes:
+            if process.node_id == node_id:
+                process.take(self._ray, slots)
+
+    def release(self, reason: str) -> None:
+        """Kill every process and free the GPUs, for good."""
+        self.end(reason)
+        for slot in (slot for process in self.processes for slot in process.slots):
+            release_slot(self._ray, slot)
+
     def silence(self) -> str:
         """Return which process of a serving group does not answer now; empty if all do."""
         for process in self.processes if self.proven else ():
@@ -94,6 +119,7 @@ class ReplicaGroup:
     def view(self) -> GroupView:
         """Return the group as last looked at."""
         return GroupView(
+            replica=self.replica,
             ranks=tuple(process.now() for process in self.processes) if self._running else (),
             names=tuple(process.name for process in self.processes) if self._running else (),
             leader_speaks=self._spec.server is not None,

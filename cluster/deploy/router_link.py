@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ _TELL_S = 1.0
 _HUNG_S = 20.0
 _START_S = 90.0
 _ENDS_S = 6.0
+_DRAIN_ANSWER_S = 3.0
 
 
 class RouterLink:
@@ -36,6 +36,9 @@ class RouterLink:
         self.endpoint: str | None = None
         self.traffic: dict[int, TrafficFigures] = {}
         """Of users, by replica, as the router last reported it; empty until it has."""
+        self.drained: frozenset[int] = frozenset()
+        """Draining replicas that the router knows of and has no request in flight with."""
+        self._told_to_drain: frozenset[int] = frozenset()
         self._port = spec.router_port
         self._serving: Any = None
         self._update: Any = None
@@ -59,6 +62,7 @@ class RouterLink:
         )
         self.actor = options.remote(self._spec, os.getpid(), context.gcs_address)
         self._update, self._last_news, self._ended_at_s, self.traffic = None, [], None, {}
+        self.drained = self._told_to_drain = frozenset()
         self._watch.forget()
         self._watch.suspicion.hung_s = _START_S
         self._serving = self.actor.serve.remote(self._port)
@@ -109,6 +113,7 @@ class RouterLink:
         if self.endpoint is not None and self._update is None and (late or key != self._last_news):
             self._update = self.actor.update.remote(news)
             self._asked_at_s, self._last_news = time.monotonic(), key
+            self._told_to_drain = frozenset(one.replica for one in news if one.draining)
 
     def _take_answers(self) -> None:
         if self._serving is not None and self._is_ready(self._serving):
@@ -120,6 +125,9 @@ class RouterLink:
         if self._update is not None and self._is_ready(self._update):
             update, self._update = self._update, None
             self.traffic = self._ray.get(update)
+            # Counted after the news was taken in: no request can have been sent there since.
+            idle = {replica for replica, figures in self.traffic.items() if not figures.in_flight}
+            self.drained = self._told_to_drain & idle
 
     def _look_at_silence(self) -> bool:
         """Follow up a silence; True when the process was ended in vain. Otherwise its open call fails.
@@ -159,12 +167,14 @@ class RouterLink:
         ready, _ = self._ray.wait([ref], timeout=0)
         return bool(ready)
 
-    def drain(self, deadline_s: float) -> None:
-        """Let requests in flight end, taking no more; waits at most the deadline."""
+    def refuse(self) -> bool:
+        """Take no more requests; True when none is in flight, or the router cannot say."""
         if self.actor is None or self.endpoint is None or self.silent_s() > SAID_S:
-            return
-        with contextlib.suppress(Exception):
-            self._ray.get(self.actor.drain.remote(deadline_s), timeout=deadline_s + 2.0)
+            return True
+        try:
+            return bool(self._ray.get(self.actor.drain.remote(0.0), timeout=_DRAIN_ANSWER_S))
+        except Exception:
+            return True
 
     def end(self) -> None:
         """End the router's process, for good."""

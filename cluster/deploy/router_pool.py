@@ -53,4 +53,7 @@ class ReportedPool(Generic[ReportedT]):
                 self.on_new_start(known.name)
             self._replicas[item.replica] = self._make(item)
         for replica in self._replicas.keys() - {item.replica for item in news}:
-            self._replicas.pop(replica).abandon("the replica was removed")
+            gone = self._replicas.pop(replica)
+            gone.abandon("the replica was removed")
+            # Its number may be given again, to a replica that has nothing to do with it.
+            self.on_new_start(gone.name)

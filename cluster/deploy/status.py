@@ -8,6 +8,7 @@ from typing import Literal
 from cluster.deploy.engine_in_use import EngineInUse
 from cluster.deploy.plan_fields import BandField, LayoutField
 from cluster.deploy.predicted import Predicted
+from cluster.deploy.scaling_status import ScalingStatus
 from cluster.engines.startup import StartupFacts
 from cluster.frozen import FromAnyVersion
 from cluster.text import CleanStr
@@ -164,5 +165,7 @@ class DeploymentStatus(FromAnyVersion):
     planned_bytes_by_gpu: dict[CleanStr, int] = {}
     """GPU uuid -> memory the plan predicted."""
     router: RouterStatus = RouterStatus()
+    scaling: ScalingStatus | None = None
+    """The change of the number of replicas that is under way, or the last one; None: there was none."""
     controller_restarts: int = 0
     """How often Ray restarted the controller after it was lost; everything else is then restarted too."""

@@ -12,6 +12,7 @@ from cluster.deploy.rank_report import EngineFigures, RankReport, deadline_of, s
 from cluster.deploy.replica_group import ReplicaGroup
 from cluster.deploy.router.traffic import TrafficFigures
 from cluster.deploy.router_link import RouterLink
+from cluster.deploy.scaling_status import ScalingStatus
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankStatus, ReplicaStatus
 from cluster.engines.adapter import EngineMetrics
@@ -27,6 +28,7 @@ def status_of(
     age_s: float,
     router: RouterLink,
     controller_restarts: int,
+    scaling: ScalingStatus | None = None,
 ) -> DeploymentStatus:
     """Return the whole deployment as data."""
     traffic = router.traffic
@@ -63,10 +65,14 @@ def status_of(
             simulated=spec.simulated,
         ),
         planned_bytes_by_gpu={
-            place.gpu_uuid: place.planned_bytes for place in spec.ranks if place.planned_bytes is not None
+            place.gpu_uuid: place.planned_bytes
+            for group in groups
+            for place in group.places
+            if place.planned_bytes is not None
         },
         router=router.status(),
         controller_restarts=controller_restarts,
+        scaling=scaling,
     )
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from cluster.bridge.events import Event
 from cluster.bridge.session import Listener
+from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError
@@ -28,6 +29,8 @@ class FakeSession:
         self.orders: list[tuple[str, object]] = []
         self.read_log: Callable[[int, int, int, int], LogPage | ClusterviewError | None] | None = None
         """Answers a question for a log; None never answers."""
+        self.described: DeploymentSpec | None = None
+        """The order that a deployment is said to carry out; None never answers."""
         self.closed = False
         self._events = tuple(events)
         self._listener: Listener | None = None
@@ -49,8 +52,11 @@ class FakeSession:
     def check(self, spec: DeploymentSpec) -> Future[None]:
         return self._ordered("check", spec)
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = STOP_DRAIN_S) -> Future[None]:
         return self._ordered("stop", name)
+
+    def scale(self, spec: DeploymentSpec, drain_s: float = SCALE_DRAIN_S) -> Future[None]:
+        return self._ordered("scale", spec)
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:
         return self._ordered("prompt", (name, prompt_id, text))
@@ -66,7 +72,11 @@ class FakeSession:
         return future
 
     def describe(self, name: str) -> Future[DeploymentSpec]:
-        raise NotImplementedError
+        self.orders.append(("describe", name))
+        future: Future[DeploymentSpec] = Future()
+        if self.described is not None:
+            future.set_result(self.described)
+        return future
 
     def close(self) -> None:
         self.closed = True

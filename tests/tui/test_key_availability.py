@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cluster.bridge.events import DeploymentsSeen, Progress, SessionLost
-from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.deploy.scaling_status import ScalingStatus
+from cluster.deploy.status import DeploymentState, DeploymentStatus, ReplicaStatus
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
 from cluster.planner.fixes.fix import Fix, MoreGpus
@@ -48,6 +49,14 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
     return status.model_copy(update={"state": state})
 
 
+EXPERTS = Layout(tp=1, dp=2, ep=2, dp_attention=True)
+
+
+def with_replicas(count: int, **changes: object) -> DeploymentStatus:
+    rows = tuple(ReplicaStatus(replica=number, ready=True) for number in range(count))
+    return status_of(DeploymentState.READY).model_copy(update={"replicas": rows, **changes})
+
+
 @pytest.mark.parametrize(
     ("action", "changes", "words"),
     [
@@ -79,6 +88,22 @@ def status_of(state: DeploymentState, name: str = "llama-1") -> DeploymentStatus
             {"deployment": status_of(DeploymentState.READY), "stopping": frozenset({"llama-1"})},
             "already stopping",
         ),
+        ("scale_up", {}, "no deployment to scale"),
+        ("scale_up", {"deployment": status_of(DeploymentState.READY)}, ""),
+        ("scale_up", {"deployment": status_of(DeploymentState.STARTING)}, "while it serves"),
+        (
+            "scale_up",
+            {"deployment": status_of(DeploymentState.READY), "scaling": frozenset({"llama-1"})},
+            "being changed already",
+        ),
+        (
+            "scale_down",
+            {"deployment": with_replicas(2, scaling=ScalingStatus(replicas=3))},
+            "being changed already",
+        ),
+        ("scale_down", {"deployment": with_replicas(2)}, ""),
+        ("scale_down", {"deployment": with_replicas(2, layout=EXPERTS)}, "are one engine"),
+        ("scale_down", {"deployment": with_replicas(1)}, "Press x to stop it"),
         ("prompt", {}, "no deployment to prompt"),
         ("prompt", {"deployment": status_of(DeploymentState.DEGRADED)}, ""),
         ("prompt", {"deployment": status_of(DeploymentState.STARTING)}, "once it is ready"),

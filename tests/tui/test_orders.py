@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from cluster.bridge.events import Progress
+from cluster.bridge.events import DeploymentsSeen, Progress
+from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
 from cluster.errors import DeployFailed
 from cluster.planner.request import PlanRequest
+from tests.ray.support import order
 from tests.tui.builders import MODEL, NOW_S, make_cluster, make_plan, make_spec, opening_events
 from tests.tui.fake_session import FakeSession
 from tui import orders as orders_module
@@ -32,6 +34,7 @@ class RecordingView:
         self.messages: list[str] = []
         self.notices: list[str] = []
         self.questions: list[str] = []
+        self.confirmations: list[Confirmation] = []
         self.in_front: list[bool] = []
 
     def say(self, message: str, kind: str = "info") -> None:
@@ -42,6 +45,7 @@ class RecordingView:
 
     async def confirm(self, confirmation: Confirmation) -> bool:
         self.questions.append(confirmation.title)
+        self.confirmations.append(confirmation)
         return self.agrees
 
     def show_plan(self) -> None: ...
@@ -86,6 +90,62 @@ async def test_nothing_is_deployed_without_confirmation() -> None:
     assert planning.plan is not None
     assert await orders.prepare(planning.plan.candidates[0]) is None
     assert view.questions and not session.orders
+
+
+async def deployed(
+    session: FakeSession, view: RecordingView, gpus: list[list[tuple[int, int]]]
+) -> tuple[Orders, AppContext, DeploymentStatus]:
+    """Build orders on a cluster where a deployment holds these GPUs."""
+    spec = order(CLUSTER, "pair", gpus)
+    session.described = spec
+    orders, _, context = await ready(session, view)
+    places = (place.model_dump(exclude={"planned_bytes", "layers"}) for place in spec.ranks)
+    status = DeploymentStatus(
+        name="pair",
+        model="tiny",
+        label=spec.label,
+        state=DeploymentState.READY,
+        ranks=tuple(RankStatus(**fields, state=RankState.READY) for fields in places),
+        replicas=tuple(ReplicaStatus(replica=n, ready=True, in_flight=2) for n in range(len(gpus))),
+    )
+    context.store.apply(DeploymentsSeen(deployments=(status,)))
+    return orders, context, status
+
+
+async def test_a_replica_is_added_on_free_gpus_after_a_question() -> None:
+    session, view = FakeSession(), RecordingView()
+    orders, _, status = await deployed(session, view, [[(0, 0), (0, 1)]])
+    wanted = await orders.prepare_scale(status, 1)
+    assert wanted is not None and wanted.label == "TP=2, DP=2"
+    assert {place.gpu_uuid for place in wanted.ranks if place.replica == 1} == {"GPU-0-2", "GPU-0-3"}
+    (asked,) = view.confirmations
+    assert asked.title == "Add a replica to pair?"
+    assert dict(asked.rows)["GPUs"] == "2 GPUs will be claimed\nnode-0: 2 3"
+    assert [verb for verb, _ in session.orders] == ["describe"]
+    await orders.scale(wanted)
+    assert session.orders[-1] == ("scale", wanted)
+    assert not orders.open.scaling and view.messages[-1] == "pair runs 2 replicas."
+
+
+async def test_the_replica_that_ends_is_named_and_kept_unless_confirmed() -> None:
+    session, view = FakeSession(), RecordingView(agrees=False)
+    orders, _, status = await deployed(session, view, [[(0, 0)], [(0, 1)]])
+    assert await orders.prepare_scale(status, -1) is None
+    (asked,) = view.confirmations
+    rows = dict(asked.rows)
+    assert asked.title == "End a replica of pair?" and rows["ends"].startswith("R1")
+    assert rows["GPUs"] == "1 GPU will be freed\nnode-0: 1"
+    assert rows["requests"] == "2 in flight, with 300 s to finish"
+    assert [verb for verb, _ in session.orders] == ["describe"]
+
+
+async def test_without_free_gpus_the_screen_says_which_are_missing() -> None:
+    session, view = FakeSession(), RecordingView()
+    wide = [[(node, index) for index in range(4)] for node in range(2)]
+    orders, _, status = await deployed(session, view, wide)
+    assert await orders.prepare_scale(status, 1) is None
+    (notice,) = view.notices
+    assert "one more replica needs 4 free GPUs, 0 can be used" in notice and not view.confirmations
 
 
 async def test_an_order_in_flight_is_open_and_a_failed_one_is_reported_and_closed() -> None:

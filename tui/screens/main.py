@@ -265,6 +265,20 @@ class MainScreen(DialogKeys):
         if deployment is not None and await self.orders.confirm_stop(deployment):
             self.run_worker(self.orders.stop(deployment.name), group="order")
 
+    def action_scale_up(self) -> None:
+        self._scale(1)
+
+    def action_scale_down(self) -> None:
+        self._scale(-1)
+
+    @work(group="dialog", exclusive=True)
+    async def _scale(self, by: int) -> None:
+        """Ask once, and change the number of replicas of the selected deployment."""
+        deployment = self.panels.deployment
+        wanted = await self.orders.prepare_scale(deployment, by) if deployment is not None else None
+        if wanted is not None:
+            self.run_worker(self.orders.scale(wanted), group="order")
+
     def action_reconnect(self) -> None:
         """Join the cluster again after its session was lost."""
         self.post_message(ReconnectRequested())

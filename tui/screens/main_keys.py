@@ -22,6 +22,8 @@ MAIN_KEYS: list[BindingType] = [
     Binding("w", "workload", "Workload"),
     Binding("e", "export", "Export"),
     Binding("l", "logs", "Logs"),
+    Binding("plus", "scale_up", "Scale", key_display="+-"),
+    Binding("minus", "scale_down", show=False),
     Binding("r", "replan", "Replan"),
     Binding("t", "app.next_theme", "Theme"),
     Binding("v", "next_density", "View"),

@@ -88,6 +88,7 @@ class MainPanels:
             deployment=self.deployment,
             ordered=self._orders.ordered,
             stopping=self._orders.stopping,
+            scaling=self._orders.scaling,
             num_panels=2 if shows_both(width, height) else 1,
         )
 

@@ -93,6 +93,8 @@ def _remarks(status: DeploymentStatus, styles: Styles) -> list[Text]:
     if status.reason:
         bad = status.state in (DeploymentState.FAILED, DeploymentState.DEGRADED)
         lines.append(Text(status.reason, styles.bad if bad else styles.muted, end=""))
+    if status.scaling is not None and status.scaling.failure_note:
+        lines.append(Text(status.scaling.failure_note, styles.warning, end=""))
     if status.endpoint:
         verb = "serves" if status.state in SERVING else "will serve"
         lines.append(Text(f"{verb} {status.endpoint}", styles.muted, end=""))

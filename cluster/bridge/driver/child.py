@@ -26,6 +26,7 @@ from cluster.bridge.protocol import (
     LogsOrder,
     Order,
     Reply,
+    ScaleOrder,
     StopOrder,
     Target,
     to_failure,
@@ -107,7 +108,9 @@ def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | Cali
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
     elif isinstance(order, StopOrder):
-        place.stop(order.name)
+        place.stop(order.name, order.drain_s)
+    elif isinstance(order, ScaleOrder):
+        place.scale(order.spec, order.drain_s)
     else:
         place.prompt(order.name, order.prompt_id, order.text, order.max_tokens)
     return None

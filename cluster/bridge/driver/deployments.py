@@ -18,6 +18,7 @@ from cluster.deploy.any_version import status_from_answer
 from cluster.deploy.claims import all_groups, groups_of, remove_groups
 from cluster.deploy.controller_watch import CONTROLLER_TITLE
 from cluster.deploy.names import CONTROLLER_PREFIX, controller_name, deployment_of_group
+from cluster.deploy.order_board import remove_order
 from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.spec import DeploymentSpec
@@ -178,8 +179,11 @@ class Deployments:
         head = head or next(node for node in nodes if node["NodeID"] == here)
         return str(head["NodeID"]), str(head.get("Labels", {}).get(NAME_LABEL) or head["NodeName"])
 
-    def stop(self, name: str) -> None:
-        """Stop a deployment, by force if need be, and return when its GPUs are free."""
+    def stop(self, name: str, drain_s: float) -> None:
+        """Stop a deployment, by force if need be, and return when its GPUs are free.
+
+        Requests in flight may go on for `drain_s`.
+        """
         names = self._names()
         if name not in names:
             nearest = ", ".join(nearest_names(name, names)) or "none is running"
@@ -187,8 +191,8 @@ class Deployments:
         actor = self._ray.get_actor(controller_name(name))
         watch = self._new(name, actor).watch
         try:
-            self._ray.get(actor.stop.remote(), timeout=_ACCEPTED_S)
-            orderly = self._await_orderly_end(name, actor)
+            self._ray.get(_stop_call(actor, drain_s), timeout=_ACCEPTED_S)
+            orderly = self._await_orderly_end(name, actor, drain_s + _STOPPED_S)
         except Exception:
             orderly = False
         if not orderly:
@@ -198,14 +202,15 @@ class Deployments:
             watch.end_at(where)
             self._await_gone(name, _ACCEPTED_S)
             remove_status(name)
+            remove_order(name)
         if not remove_groups(self._ray, groups_of(self._ray, name), _FREED_S):
             raise DeployFailed(
                 f"{name} was stopped, but Ray has not freed its GPUs yet", "Check again in a minute"
             )
 
-    def _await_orderly_end(self, name: str, actor: Any) -> bool:
+    def _await_orderly_end(self, name: str, actor: Any, deadline_s: float) -> bool:
         """Wait while the controller ends its deployment; False when it takes too long or is often silent."""
-        until_s, asked, asked_at_s, silent_s = time.monotonic() + _STOPPED_S, None, 0.0, 0.0
+        until_s, asked, asked_at_s, silent_s = time.monotonic() + deadline_s, None, 0.0, 0.0
         while name in self._names():
             now_s = time.monotonic()
             if asked is None:
@@ -263,3 +268,11 @@ class Deployments:
         if router is None:
             raise DeployFailed(f"{name} has no router yet", "Wait until it is ready")
         return router
+
+
+def _stop_call(actor: Any, drain_s: float) -> Any:
+    try:
+        return actor.stop.remote(drain_s)
+    except TypeError:
+        # A controller of an older version has a deadline of its own.
+        return actor.stop.remote()

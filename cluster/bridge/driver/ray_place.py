@@ -16,6 +16,7 @@ from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
 from cluster.bridge.driver.read_controller import read_log, read_order
+from cluster.bridge.driver.scale import added_ranks, scale
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
@@ -32,7 +33,7 @@ from cluster.bridge.state.records import LOCAL_KEY
 from cluster.calibration.result import Calibration
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
-from cluster.deploy.order_check import check_order
+from cluster.deploy.order_check import check_order, check_places
 from cluster.deploy.preflight import NodeVerdict, checked_spec
 from cluster.deploy.preflight_questions import needs_of
 from cluster.deploy.raylet_watch import RayletWatch
@@ -175,9 +176,20 @@ class RayPlace:
         self._send(PreflightSeen(name=spec.name, nodes=verdicts))
         return verdicts
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, drain_s: float) -> None:
         assert self._deployments is not None
-        self._deployments.stop(name)
+        self._deployments.stop(name, drain_s)
+        self.look()
+
+    def scale(self, spec: DeploymentSpec, drain_s: float) -> None:
+        """Check the GPUs and nodes of new replicas as `deploy` does, then change the number of replicas."""
+        assert self._deployments is not None
+        controller = self._deployments.controller(spec.name)
+        added = added_ranks(spec, read_order(spec.name, controller))
+        if added is not None:
+            check_places(added.ranks, self.look())
+            checked_spec(added, self._preflight(added))
+        scale(self._ray, spec, controller, drain_s)
         self.look()
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> None:

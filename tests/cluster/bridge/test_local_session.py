@@ -82,7 +82,7 @@ class RayInTheMiddle:
         self.checked.append(spec)
         return self._done()
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = 30.0) -> Future[None]:
         return self._done()
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:

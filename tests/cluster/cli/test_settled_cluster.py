@@ -40,7 +40,7 @@ class Script:
     def deploy(self, spec: DeploymentSpec) -> Future[None]:
         raise NotImplementedError
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = 30.0) -> Future[None]:
         raise NotImplementedError
 
     def prompt(self, name: str, prompt_id: str, text: str, max_tokens: int) -> Future[None]:

@@ -33,7 +33,7 @@ class FakeSession:
             return
         listener(DeploymentsSeen(deployments=tuple(status(name) for name in self.names)))
 
-    def stop(self, name: str) -> Future[None]:
+    def stop(self, name: str, drain_s: float = 30.0) -> Future[None]:
         done: Future[None] = Future()
         if name in self.broken:
             done.set_exception(Unreachable(f"{name} did not answer"))
