@@ -196,7 +196,7 @@ class Scaling:
             return ""
         steps = [*self._joining_words(), *(_leaving_words(one, in_flight) for one in self._leaving)]
         count = self._status.replicas
-        return f"scaling to {count} {'replica' if count == 1 else 'replicas'}: {', '.join(steps)}"
+        return f"scaling to {count} {'replica' if count == 1 else 'replicas'}: {'; '.join(steps)}"
 
     def _joining_words(self) -> Iterable[str]:
         for group in self._groups:

@@ -22,7 +22,7 @@ KEYS = (
     ("e", "export the highlighted layout as commands or manifests"),
     ("f", "apply a fix for the highlighted layout and replan"),
     ("x", "stop the selected deployment (asks first)"),
-    ("+ -", "add a replica to the selected deployment, or end one (asks first)"),
+    ("+ -", "add or end a replica of the deployment (asks first)"),
     ("p", "send a prompt to the selected deployment"),
     ("l", "read the engine's log of the selected deployment"),
     ("tab", "switch between the plan and the deployments"),

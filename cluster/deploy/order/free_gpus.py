@@ -130,9 +130,9 @@ def _too_few(
     spec: DeploymentSpec, wanted: int, found: int, usable: Cluster, cluster: Cluster
 ) -> DeployFailed:
     """Return the error that says what one more replica needs and what there is."""
-    part = f"only {found} of {wanted} more replicas can be placed: " if found else ""
+    missing = f"only {found} of {wanted} more replicas can be placed" if found else _missing(spec, usable)
     return DeployFailed(
-        f"{spec.name}: {part}{_missing(spec, usable)}{_passed_over(spec, cluster)}",
+        f"{spec.name}: {missing}{_passed_over(spec, cluster)}",
         "Stop another deployment, or scale to fewer replicas",
     )
 
