@@ -44,11 +44,12 @@ setup: $(VENV)/.run ## make .venv and install clusterview into it
 run: setup ## open clusterview: on this machine's GPUs, else on a simulated cluster
 	@$(BIN)/clusterview --demo $(ARGS)
 
-# What starts Ray clusters wants the machine for itself; all else runs on two cores.
+# What waits for deadlines wants the machine for itself; all else runs on two cores.
 test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray" -q
-	@$(BIN)/python -m pytest -m ray
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone" -q
+	@$(BIN)/python -m pytest -m alone
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

@@ -13,7 +13,7 @@ from cluster.cli.session_view import SessionView
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, order, processes_of, ranks_in, wait_until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 SPEC = "2x1xL4"
 NOTICED_S = 60.0

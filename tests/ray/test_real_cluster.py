@@ -19,7 +19,7 @@ from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.real_ray import RealNode, RealRay, new_token
 from tests.ray.support import START_S
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 AMD = "Ray counts 8 GPUs, NVML shows none (no NVIDIA driver library (libnvidia-ml.so.1))"
 

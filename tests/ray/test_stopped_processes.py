@@ -26,7 +26,7 @@ from tests.ray.conftest import record_of
 from tests.ray.support import START_S, order, wait_until
 from tests.ray.victims import held, victim, zombies_of
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 SPEC = "2x2xL4"
 NOTICED_S = 10.0

@@ -24,7 +24,7 @@ from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, pids_of_actor, processes_of, wait_until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 SPEC = "1x2xL4"
 DEPLOY = ["deploy", "--simulate", SPEC, "--model", "llama-3.1-8b", "--tp", "2", "--max-model-len", "512"]
