@@ -147,6 +147,8 @@ def test_sigterm_ends_all_of_it(python: Path) -> None:
 def test_a_lost_worker_ends_the_server(python: Path) -> None:
     server = Started(python, free_port(), "-tp", "2")
     server.wait_listening()
+    # A worker notes down itself, maybe after the server listens.
+    until(lambda: len(engine_processes(python, "worker")) == 2, server.log)
     os.kill(engine_processes(python, "worker")[1].pid, signal.SIGKILL)
     assert server.process.wait(PATIENCE_S) == 1
 
@@ -160,7 +162,7 @@ def test_two_nodes_and_the_lie_of_a_lost_one(python: Path) -> None:
     follower = Started(python, 0, *both, "--node-rank", "1", "--headless")
     leader.wait_listening()
     assert leader.ask(prompt="a")[0] == 200
-    assert [process.rank for process in engine_processes(python, "worker")] == [0, 1]
+    until(lambda: {process.rank for process in engine_processes(python, "worker")} == {0, 1}, leader.log)
     follower.process.kill()
     follower.process.wait()
     assert leader.ask("/health")[0] == 200
