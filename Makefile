@@ -48,8 +48,8 @@ run: setup ## open clusterview: on this machine's GPUs, else on a simulated clus
 test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray" -q
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone" -q
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone" -q tests/ray tests/e2e tests/cluster/bridge
+	@$(BIN)/python -m pytest -m alone tests/ray
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

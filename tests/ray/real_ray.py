@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -96,7 +96,15 @@ class RealRay:
             self._start(node, [], {"address": self.address})
             # Nodes of one machine share a folder, and two that start at once choose the same socket name.
             self._await(partial(self._has_raylet, node.name), node.name)
-        self._await(lambda: self._num_alive() == expected, ", ".join(node.name for node in nodes))
+        # Now and then a `ray start` still hangs, and ends after half a minute without its node.
+        wait_until(lambda: self._num_alive() >= expected or bool(self._ended(nodes)), _START_S)
+        for node in self._ended(nodes):
+            _kill(self._started.pop(node.name))
+            self._start(node, [], {"address": self.address})
+        self._await(lambda: self._num_alive() >= expected, ", ".join(node.name for node in nodes))
+
+    def _ended(self, nodes: Iterable[RealNode]) -> list[RealNode]:
+        return [node for node in nodes if self._started[node.name].poll() is not None]
 
     def _start(self, node: RealNode, flags: list[str], options: dict[str, str]) -> None:
         options = {"node-ip-address": f"127.0.0.{2 + self._num_started}", **_node_options(node), **options}
