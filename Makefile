@@ -1,6 +1,6 @@
 # Everything works from a clean clone with Python 3.11 or newer. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-gpu gpu-wheels test-vllm check format bench fuzz evidence corpus screenshots test-snapshot-update clean
+.PHONY: help setup run test test-fast test-long test-gpu gpu-wheels test-vllm check format bench fuzz evidence corpus screenshots test-snapshot-update clean
 
 PYTHON ?= python3
 # No GPU here? The CPU build of torch is a tenth of the size:
@@ -48,11 +48,14 @@ run: setup ## open clusterview: on this machine's GPUs, else on a simulated clus
 test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray" -q
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone" -q tests/ray tests/e2e tests/cluster/bridge
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
 	@$(BIN)/python -m pytest -m alone tests/ray
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-long: $(VENV)/.test ## the tests that `make test` leaves out to stay under twenty minutes
+	@$(BIN)/python -m pytest -m long tests/ray $(ARGS)
 
 test-fast: $(VENV)/.test ## the quick tests, in under a minute: no Ray cluster, no checkpoint, no full screen
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --fast -q $(ARGS)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.cli.run_clusterview import run_clusterview
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 
 def test_a_simulated_calibration_is_marked_and_not_kept(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.ray.steady_load import InFlight, SteadyLoad, stream
 from tests.ray.support import START_S, pids_of_actor, wait_until
 from tests.ray.test_deployments import held, start, temp_dir
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 SCALE_S = 180.0
 
