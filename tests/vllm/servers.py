@@ -121,9 +121,12 @@ def wait(is_true: Callable[[], bool], timeout_s: float = START_S) -> bool:
 
 
 def server_pids(model: Path) -> list[int]:
-    """Return the `vllm serve` processes of this model, oldest first."""
-    found = [(words, pid) for pid, words in _commands() if "serve" in words and str(model) in words]
-    return sorted(pid for _, pid in found)
+    """Return the `vllm serve` processes of this model, oldest first. Their guards have the same words."""
+    return sorted(
+        pid
+        for pid, words in _commands()
+        if "serve" in words and str(model) in words and not any(word.endswith("/guard.py") for word in words)
+    )
 
 
 def family(pid: int) -> dict[int, int]:

@@ -65,6 +65,7 @@ def _two_nodes(engine: Engine) -> str:
     done = engine.command("snapshot", "-o", str(path), "--address", engine.ray.address)
     assert done.returncode == 0, done.stderr
     snapshot = json.loads(path.read_text())
-    snapshot["nodes"] = [node for node in snapshot["nodes"] if node["name"] in ("a", "b")]
+    cluster = snapshot["cluster"]
+    cluster["nodes"] = [node for node in cluster["nodes"] if node["name"] in ("a", "b")]
     path.write_text(json.dumps(snapshot))
     return str(path)
