@@ -32,7 +32,7 @@ _ENDED = (RankStep.STOPPED, RankStep.FAILED)
 
 @dataclass
 class _Leaving:
-    """A replica on its way out."""
+    """A replica that is to end."""
 
     group: ReplicaGroup
     drain_until_s: float

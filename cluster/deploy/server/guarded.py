@@ -83,7 +83,7 @@ class GuardedServer:
 
 
 def describe_end(status: int) -> str:
-    """Return a guard's exit status in words."""
+    """Return what a guard's exit status says of its server."""
     if status < 0:
         return f"its guard was ended by {_signal_name(-status)}"
     if was_signalled(status):

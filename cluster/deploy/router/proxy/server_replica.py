@@ -131,7 +131,7 @@ class ServerReplica:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn the client's errors into ReplicaError or TooSlow, in words without internal addresses."""
+        """Turn the client's errors into ReplicaError or TooSlow, without internal addresses."""
         try:
             yield
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
