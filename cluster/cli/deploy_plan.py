@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 from cluster.cli.resolve import check_lengths, engine_pythons_from, model_from, request_from
 from cluster.cli.session_view import say
 from cluster.deploy.api_keys import API_KEY_VARIABLE, hashed_keys
+from cluster.deploy.listen_address import is_loopback
 from cluster.deploy.order import (
     BUILTIN,
     LOOPBACK,
@@ -68,18 +68,11 @@ def check_options(arguments: argparse.Namespace, *, simulated: bool) -> CheckedO
 
 
 def _check_host(host: str | None, keys: tuple[str, ...]) -> None:
-    if host is not None and not keys and not _is_loopback(host):
+    if host is not None and not keys and not is_loopback(host):
         raise BadInput(
             f"--host {host} lets other machines reach the endpoint, which needs an API key",
             f"Set {API_KEY_VARIABLE} or --api-key-file FILE, or leave out --host",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def plan_on(arguments: argparse.Namespace, options: CheckedOptions, cluster: Cluster, title: str) -> Plan:
