@@ -109,10 +109,15 @@ class SessionView:
         is there with its error.
         """
         self.wait(lambda: self._read is not None, timeout_s)
-        self.wait(lambda: self._read is not None and _all_answered(*self._read), probes_s)
+        self.wait(self._latest_is_answered, probes_s)
         if self._read is None:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
         return _with_late(*self._read)
+
+    def _latest_is_answered(self) -> bool:
+        """True when the latest inventory's own readings have come, and none of them is still to be taken."""
+        read = self._read
+        return read is not None and read[0] is self.cluster and _all_answered(*read)
 
     def cluster_with_engines(self) -> Cluster:
         """Return the settled cluster once its nodes have looked up their engines, or have had time to."""

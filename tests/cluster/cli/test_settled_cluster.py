@@ -110,6 +110,16 @@ def test_a_node_that_left_is_not_waited_for() -> None:
     assert found == {"a": (4, None), "b": (0, "it left")}
 
 
+def test_an_inventory_is_not_older_than_what_was_seen_before() -> None:
+    """The new inventory has come and its readings have not: the pair before it is not the answer."""
+    left = (seen(node("a", 4), node("b", error="it left")), read(a="ok", b="lost"))
+    session = Script(seen(node("a", 4), node("b", 2)), read(a="ok", b="ok"), *left)
+    with SessionView(session, shows_progress=False) as view:
+        view.wait(lambda: view.cluster is not None and bool(view.cluster.nodes[1].error), PATIENCE_S)
+        cluster = view.settled_cluster(PATIENCE_S)
+    assert {one.name: len(one.gpus) for one in cluster.nodes} == {"a": 4, "b": 0}
+
+
 def test_a_cluster_that_is_lost_meanwhile() -> None:
     with pytest.raises(Unreachable, match="its head died"):
         settled(*FIRST, SessionLost(reason="its head died"))
