@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import FailFast, Field, model_validator
 
 from cluster.frozen import FrozenModel
+from cluster.gpu_facts import GpuFacts, NodeFacts
+from cluster.gpu_health import Health
 from cluster.text import CleanStr
 
 MOST_GPUS = 200_000
@@ -36,6 +38,13 @@ class GpuProcess(FrozenModel):
     pid: Annotated[int, Field(gt=0, lt=2**31, strict=True)]
     name: CleanStr | None = None
     memory_bytes: Bytes | None = None
+    user: CleanStr | None = None
+    command: CleanStr | None = None
+    """The whole command line, at most 256 characters."""
+    sm_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    """Share of time in which it ran on the GPU, over the last second or so."""
+    other_namespace: bool = False
+    """It belongs to another PID namespace, a container for example: this machine cannot name it."""
 
 
 class Gpu(FrozenModel):
@@ -57,6 +66,14 @@ class Gpu(FrozenModel):
     claimed_by: CleanStr | None = None
     """Name of the deployment that holds this GPU, ours or another Ray job's."""
     unhealthy_reason: CleanStr | None = None
+    health: Health | None = None
+    """The verdict with its evidence; None: nobody has judged it."""
+    excluded_reason: CleanStr | None = None
+    """Why it is not planned on although nothing is wrong with it: left out by CUDA_VISIBLE_DEVICES, say."""
+    vendor: Literal["nvidia", "amd"] = "nvidia"
+    unified_memory: bool = False
+    """Its memory is the machine's: total and free are those of the machine."""
+    facts: GpuFacts | None = None
     processes: Annotated[tuple[GpuProcess, ...], FailFast(), Field(max_length=10_000)] = ()
 
     @model_validator(mode="after")
@@ -68,7 +85,22 @@ class Gpu(FrozenModel):
 
     @property
     def healthy(self) -> bool:
+        """False: it cannot be used at all."""
         return self.unhealthy_reason is None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be planned on."""
+        return self.unhealthy_reason is None and self.excluded_reason is None
+
+
+class NodeLeft(FrozenModel):
+    """A node that died or left; it stays in the inventory for a while."""
+
+    at_s: UnixTime
+    reason: CleanStr
+    held: Annotated[tuple[CleanStr, ...], Field(max_length=1000)] = ()
+    """What of ours ran there: 'llama-70b R0 rank 0'."""
 
 
 class Node(FrozenModel):
@@ -84,6 +116,11 @@ class Node(FrozenModel):
     """Rate of the node's fastest network link per direction where known."""
     error: CleanStr | None = None
     """Why the node's GPUs could not be read."""
+    left: NodeLeft | None = None
+    """Set when the node is dead; its GPUs are then unhealthy."""
+    ray_gpus: Annotated[int, Field(ge=0, le=10_000, strict=True)] | None = None
+    """GPUs that Ray counts on the node; None: it is not a node of Ray."""
+    facts: NodeFacts | None = None
     engines: Annotated[dict[CleanStr, CleanStr], Field(max_length=100)] | None = None
     """Engines that can be started on the node, by name, with their version; None: nobody has looked yet."""
     engines_error: CleanStr | None = None

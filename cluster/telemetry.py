@@ -22,11 +22,44 @@ class GpuReading(FrozenModel):
     temperature_c: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
+    """The limit in force."""
+    energy_j: float | None = None
+    """Since the driver was loaded."""
+    memory_busy_percent: float | None = None
+    """Share of time in which memory was read or written."""
+    encoder_percent: float | None = None
+    decoder_percent: float | None = None
+    memory_temperature_c: float | None = None
+    fan_percent: float | None = None
+    performance_state: int | None = None
+    """P-state: 0 is the fastest."""
+    sm_clock_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    throttle_reasons: tuple[CleanStr, ...] | None = None
+    """Why clocks are below their maximum: 'hw_thermal', 'sw_thermal', 'hw_power_brake', 'sw_power_cap',
+    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'idle'. (): none."""
     processes: tuple[GpuProcess, ...] = ()
     absent: dict[CleanStr, CleanStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""
     error: CleanStr | None = None
     """Set if the GPU itself is lost or must be reset."""
+
+
+class HostReading(FrozenModel):
+    """What the machine around the GPUs is doing. A field is None if there is no reading; `absent` says why."""
+
+    cpu_percent: float | None = None
+    """Of all cores together: 0 to 100."""
+    num_cpus: int | None = None
+    load_1m: float | None = None
+    memory_total_bytes: int | None = None
+    memory_available_bytes: int | None = None
+    disk_total_bytes: int | None = None
+    """Of the file system that holds the model cache, or else /."""
+    disk_free_bytes: int | None = None
+    network_received_bytes_per_s: float | None = None
+    network_sent_bytes_per_s: float | None = None
+    absent: dict[CleanStr, CleanStr] = {}
 
 
 class NodeReading(FrozenModel):
@@ -38,4 +71,5 @@ class NodeReading(FrozenModel):
     state: NodeState = "ok"
     reason: CleanStr | None = None
     gpus: tuple[GpuReading, ...] = ()
+    host: HostReading | None = None
     simulated: bool = False

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
+    DetailsSeen,
     Event,
     Progress,
     ReadingsSeen,
@@ -21,6 +22,7 @@ from cluster.bridge.events import (
     TokenSeen,
 )
 from cluster.deploy.status import DeploymentState, DeploymentStatus
+from cluster.detail import NodeDetail
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
@@ -36,6 +38,7 @@ class Snapshot:
     cluster: Cluster | None = None
     cluster_version: int = 0
     readings: Mapping[str, NodeReading] = field(default_factory=dict)
+    details: Mapping[str, NodeDetail] = field(default_factory=dict)
     deployments: tuple[DeploymentStatus, ...] = ()
     progress: Progress | None = None
     lost: SessionLost | None = None
@@ -113,6 +116,8 @@ class Store:
             self._remember(event)
             fresh = {reading.node_id: reading for reading in event.nodes}
             return replace(old, readings={**old.readings, **fresh})
+        if isinstance(event, DetailsSeen):
+            return replace(old, details={**old.details, **{detail.node_id: detail for detail in event.nodes}})
         if isinstance(event, DeploymentsSeen):
             kept = tuple(status for status in event.deployments if status.state not in _OVER)
             return replace(old, deployments=kept)

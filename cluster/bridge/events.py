@@ -8,6 +8,7 @@ from pydantic import Field
 
 from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.status import DeploymentStatus
+from cluster.detail import NodeDetail
 from cluster.frozen import FrozenModel
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
@@ -37,6 +38,13 @@ class ReadingsSeen(FrozenModel):
 
     kind: Literal["readings"] = "readings"
     nodes: tuple[NodeReading, ...]
+
+
+class DetailsSeen(FrozenModel):
+    """Slow figures of the nodes whose figures changed."""
+
+    kind: Literal["details"] = "details"
+    nodes: tuple[NodeDetail, ...]
 
 
 class DeploymentsSeen(FrozenModel):
@@ -76,6 +84,13 @@ class SessionLost(FrozenModel):
 
 
 Event = Annotated[
-    Progress | ClusterSeen | ReadingsSeen | DeploymentsSeen | PreflightSeen | TokenSeen | SessionLost,
+    Progress
+    | ClusterSeen
+    | ReadingsSeen
+    | DetailsSeen
+    | DeploymentsSeen
+    | PreflightSeen
+    | TokenSeen
+    | SessionLost,
     Field(discriminator="kind"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from cluster.detail import NodeDetail
 from cluster.frozen import FrozenModel
 from cluster.inventory import Node
 from cluster.telemetry import NodeReading
@@ -29,3 +30,4 @@ class ProbeLine(FrozenModel):
 
     node: Node | None = None
     reading: NodeReading | None = None
+    detail: NodeDetail | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.cluster.probe.conftest import FakeNvml
 
 PACKAGE = Path(__file__).parents[3] / "cluster"
-ROOTS = ("__init__", "frozen", "text", "inventory", "telemetry", "units")
+ROOTS = ("__init__", "frozen", "text", "gpu_facts", "gpu_health", "inventory", "telemetry", "detail", "units")
 RECEIVERS_SIDE = ("local.py", "naming.py")
 PROGRAM = """
 import json

@@ -1,0 +1,1 @@
+"""Live readings as Prometheus text."""
