@@ -37,7 +37,7 @@ class GpuReading(FrozenModel):
     memory_clock_mhz: float | None = None
     throttle_reasons: tuple[CleanStr, ...] | None = None
     """Why clocks are below their maximum: 'hw_thermal', 'sw_thermal', 'hw_power_brake', 'sw_power_cap',
-    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'idle'. (): none."""
+    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'idle'. (): nothing holds them."""
     processes: tuple[GpuProcess, ...] = ()
     absent: dict[CleanStr, CleanStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""
