@@ -37,7 +37,7 @@ class GpuReading(FrozenModel):
     memory_clock_mhz: float | None = None
     throttle_reasons: tuple[CleanStr, ...] | None = None
     """Why clocks are below their maximum: 'hw_thermal', 'sw_thermal', 'hw_power_brake', 'sw_power_cap',
-    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'idle'. (): nothing holds them."""
+    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks' or 'idle'. (): nothing does."""
     processes: tuple[GpuProcess, ...] = ()
     absent: dict[CleanStr, CleanStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""
@@ -46,7 +46,7 @@ class GpuReading(FrozenModel):
 
 
 class HostReading(FrozenModel):
-    """What the machine around the GPUs is doing. A field is None if there is no reading; `absent` says why."""
+    """What the machine around the GPUs is doing; a field is None if there is no reading, see `absent`."""
 
     cpu_percent: float | None = None
     """Of all cores together: 0 to 100."""
