@@ -39,6 +39,25 @@ def fake_nvml(libraries: dict[str, Path]) -> FakeNvml:
     return environment
 
 
+class Control:
+    """What goes wrong in the fake library from now on: lines such as 'hang nvmlDeviceGetName 3'."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def say(self, *lines: str) -> None:
+        """Replace what was said before; without a line, nothing goes wrong any more."""
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(f"{line}\n" for line in lines))
+        new.replace(self.path)
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    """Return the control file of the fake library: pass it on as fake_nvml(control=control.path)."""
+    return Control(tmp_path / "control")
+
+
 class Watcher:
     """Collects a probe's readings, and waits for those a test expects."""
 
