@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Node
 from cluster.probe.watch import ProbeProcess
 from cluster.telemetry import NodeReading
@@ -63,11 +64,13 @@ class Watcher:
 
     def __init__(self) -> None:
         self.seen: list[tuple[Node, NodeReading]] = []
+        self.detail: NodeDetail | None = None
         self._news = threading.Condition()
 
-    def listen(self, node: Node, reading: NodeReading) -> None:
+    def listen(self, node: Node, reading: NodeReading, detail: NodeDetail | None) -> None:
         with self._news:
             self.seen.append((node, reading))
+            self.detail = detail
             self._news.notify_all()
 
     def forget(self) -> None:
