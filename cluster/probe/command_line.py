@@ -9,11 +9,16 @@ _MOST_NAME_LENGTH = 128
 # The kernel hands out whole argument lists, which may be megabytes long.
 MOST_BYTES = 4096
 _HIDDEN = "***"
-_SECRET_WORD = r"(?:token|secret|password|passwd|api[-_]?key|access[-_]?key|credentials?|auth)"
-_SECRET_OPTION = re.compile(rf"--?[\w-]*{_SECRET_WORD}[\w-]*\Z", re.IGNORECASE)
-_SECRET_VALUE = re.compile(rf"((?:--?)?[\w-]*{_SECRET_WORD}[\w-]*=)\S+\Z", re.IGNORECASE)
+# Whole words of an option's name: '--hf-token', not '--tokenizer' or '--max-tokens'.
+_SECRET_NAME = (
+    r"(?:[\w-]*[-_])?(?:token|secret|passwd|password|credentials?|auth|(?:api|access|private)[-_]?key)"
+    r"(?:[-_][\w-]*)?"
+)
+_SECRET_OPTION = re.compile(rf"--?{_SECRET_NAME}\Z", re.IGNORECASE)
+_SECRET_VALUE = re.compile(rf"((?:--?)?{_SECRET_NAME}=)\S+\Z", re.IGNORECASE)
 # Tokens that say by themselves what they are: of the Hugging Face hub, OpenAI, GitHub, AWS.
 _TOKEN = re.compile(r"(?:hf_|sk-|gh[pousr]_|github_pat_|AKIA)[\w-]{8,}")
+_USER_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
 def program_name(raw: bytes) -> str | None:
@@ -36,5 +41,7 @@ def command_line(raw: bytes) -> str | None:
 
 
 def _without_secret(word: str) -> str:
-    word = _SECRET_VALUE.sub(rf"\1{_HIDDEN}", word)
-    return _TOKEN.sub(_HIDDEN, word)
+    value = _SECRET_VALUE.match(word)
+    if value:
+        return value[1] + _HIDDEN
+    return _USER_IN_URL.sub(f"://{_HIDDEN}@", _TOKEN.sub(_HIDDEN, word))

@@ -38,9 +38,7 @@ class ProcessNames:
     is seen holding a GPU device open.
     """
 
-    def __init__(
-        self, proc: Path = Path("/proc"), *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, proc: Path = Path("/proc"), *, clock: Callable[[], float] = time.monotonic) -> None:
         self._proc, self._clock = proc, clock
         self._users = UserNames()
         self._kept: dict[tuple[int, int], tuple[float, Known]] = {}

@@ -209,15 +209,17 @@ int nvmlDeviceGetPcieThroughput(Handle *handle, int direction, unsigned *kib_per
 
 /* ---- slow: NVLink ---- */
 
+static int no_links(void) { return strcmp(word("FAKE_NVLINK", "switch"), "none") == 0; }
+
 static int no_such_link(Handle *handle, unsigned link) {
     return (long long)link >= control_value("links", handle->gpu, LINKS);
 }
 
 int nvmlDeviceGetNvLinkState(Handle *handle, unsigned link, unsigned *active) {
     ENTER(handle);
+    if (no_links()) return NOT_SUPPORTED;
     if (no_such_link(handle, link)) return INVALID_ARGUMENT;
-    *active = strcmp(word("FAKE_NVLINK", "switch"), "none") != 0;
-    if (control_value("links_down", handle->gpu, 0) >> link & 1) *active = 0;
+    *active = !(control_value("links_down", handle->gpu, 0) >> link & 1);
     return SUCCESS;
 }
 
@@ -274,12 +276,11 @@ static unsigned wide(Field *field, const char *name, Handle *handle, long long o
 }
 
 static unsigned answer_field(Handle *handle, Field *field) {
-    int no_links = strcmp(word("FAKE_NVLINK", "switch"), "none") == 0;
     int of_link = field->field >= LINK_SENT && field->field <= LINK_SPEED;
-    if (of_link && (no_links || no_such_link(handle, field->scope))) return INVALID_ARGUMENT;
+    if (of_link && (no_links() || no_such_link(handle, field->scope))) return INVALID_ARGUMENT;
     switch (field->field) {
     case MEMORY_TEMPERATURE: return narrow(field, "memory_temperature", handle, 60 + handle->gpu);
-    case LINK_COUNT: return narrow(field, "links", handle, no_links ? 0 : LINKS);
+    case LINK_COUNT: return narrow(field, "links", handle, no_links() ? 0 : LINKS);
     case LINK_SPEED_COMMON:
     case LINK_SPEED: return narrow(field, "link_mb_per_s", handle, 25781);
     case LINK_SENT: return wide(field, "link_sent_kib", handle, 1000 + (long long)field->scope);
