@@ -64,9 +64,13 @@ class DetailReader:
     def __init__(self) -> None:
         self._links = LinkReader()
         self._xids = XidWatch()
+        self._query: NvmlQuery | None = None
 
     def begin(self, query: NvmlQuery, devices: Sequence[Device]) -> None:
         """Begin a round over these devices: take in the Xids that came since the last one."""
+        if query is not self._query:
+            self._query = query
+            self._links.forget()
         self._xids.look(query, list({device.chip.index: device.chip for device in devices}.values()))
 
     def read(self, query: NvmlQuery, device: Device, uuid: str) -> GpuDetail:

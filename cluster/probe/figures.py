@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,11 @@ class Figures:
             self.put(figure.field, query.ask(index, figure.function, handle, *figure.args), figure.convert)
 
 
-def read_fields(query: NvmlQuery, device: Device, fields: Iterable[Field]) -> list[Answer]:
+def read_fields(query: NvmlQuery, device: Device, fields: Sequence[Field]) -> list[Answer]:
     """Ask fields by their number, many in one call; one answer each, in their order."""
-    asked, answers = list(fields), []
-    for start in range(0, len(asked), _FIELDS_AT_ONCE):
-        some = tuple(asked[start : start + _FIELDS_AT_ONCE])
+    answers: list[Answer] = []
+    for start in range(0, len(fields), _FIELDS_AT_ONCE):
+        some = tuple(fields[start : start + _FIELDS_AT_ONCE])
         answer = query.ask(device.asked_index, "nvmlDeviceGetFieldValues", device.handle, some)
         if answer.value is None:
             answers += [answer] * len(some)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.detail import NvLinkReading
-from cluster.probe.figures import Field, read_fields
+from cluster.probe.figures import read_fields
 from cluster.probe.nvml import Device
-from cluster.probe.query import Answer, NvmlQuery
+from cluster.probe.query import NvmlQuery, is_permanent
 
 SWITCH = "switch"
 _MOST_LINKS = 36
@@ -23,7 +23,7 @@ _SENT_KIB, _RECEIVED_KIB = 138, 139
 _SENT_BYTES, _RECEIVED_BYTES = 202, 204
 _ERRORS = (161, 162, 163)
 _NEWER_ERRORS = (208, 211, 215)
-_FIELDS = (_SPEED, _SENT_KIB, _RECEIVED_KIB, _SENT_BYTES, _RECEIVED_BYTES, *_ERRORS, *_NEWER_ERRORS)
+_COUNTERS = (_SENT_KIB, _RECEIVED_KIB, _SENT_BYTES, _RECEIVED_BYTES, *_ERRORS, *_NEWER_ERRORS)
 # The speed of all links, from drivers without one for each.
 _COMMON_SPEED = 90
 _OLDER_ERRORS = (0, 1, 2, 3)
@@ -35,8 +35,9 @@ _VERSIONS = {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 5, 8: 6}
 class LinkEnd:
     """What of a link does not change while it is up."""
 
-    version: int | None
-    remote: str | None
+    version: int | None = None
+    remote: str | None = None
+    bytes_per_s: float | None = None
 
 
 def link_states(query: NvmlQuery, chip: Device) -> tuple[dict[int, bool], str | None]:
@@ -51,14 +52,24 @@ def link_states(query: NvmlQuery, chip: Device) -> tuple[dict[int, bool], str | 
     return states, None
 
 
-def link_end(query: NvmlQuery, chip: Device, link: int) -> LinkEnd:
-    """Ask where a link that is up ends: at a switch, or at the GPU with this bus id."""
-    version = query.ask(chip.index, "nvmlDeviceGetNvLinkVersion", chip.handle, link).value
+def link_remote(query: NvmlQuery, chip: Device, link: int) -> str | None:
+    """Return where a link that is up ends: at a switch, or at the GPU with this bus id; None if unknown."""
     kind = query.ask(chip.index, "nvmlDeviceGetNvLinkRemoteDeviceType", chip.handle, link)
     if kind.value == _REMOTE_IS_SWITCH:
-        return LinkEnd(_VERSIONS.get(version), SWITCH)
+        return SWITCH
     remote = query.ask(chip.index, "nvmlDeviceGetNvLinkRemotePciInfo", chip.handle, link).value
-    return LinkEnd(_VERSIONS.get(version), None if remote is None else text(remote.busId))
+    return None if remote is None else text(remote.busId)
+
+
+def _link_end(query: NvmlQuery, chip: Device, link: int) -> LinkEnd:
+    version = query.ask(chip.index, "nvmlDeviceGetNvLinkVersion", chip.handle, link).value
+    own, common = read_fields(query, chip, [(_SPEED, link), _COMMON_SPEED])
+    speed = own.value or common.value
+    return LinkEnd(
+        version=_VERSIONS.get(version),
+        remote=link_remote(query, chip, link),
+        bytes_per_s=float(speed * _BYTES_PER_S) if speed else None,
+    )
 
 
 def text(raw: Any) -> str:
@@ -67,63 +78,72 @@ def text(raw: Any) -> str:
 
 
 class LinkReader:
-    """Reads the links of GPUs; where a link ends is asked when it comes up."""
+    """Reads the links of GPUs; where a link ends and how fast it is, is asked when it comes up."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[int, int], LinkEnd] = {}
+        self._counters: dict[int, tuple[int, ...]] = {}
 
     def forget(self) -> None:
-        """Ask again where links end."""
+        """Ask everything again: the driver may be another one."""
         self._ends.clear()
+        self._counters.clear()
 
     def read(self, query: NvmlQuery, chip: Device) -> tuple[tuple[NvLinkReading, ...], str | None]:
         """Return one reading per link, up or down; () and the reason where the GPU has none."""
         states, reason = link_states(query, chip)
-        fields: list[Field] = [(number, link) for link in states for number in _FIELDS]
-        answers = iter(read_fields(query, chip, fields))
-        readings = []
-        for link, active in states.items():
-            figures = {number: next(answers) for number in _FIELDS}
-            readings.append(self._reading(query, chip, link, active, figures))
-        return tuple(readings), reason
+        counts = self._counts(query, chip, tuple(states))
+        return tuple(
+            self._reading(query, chip, link, active, counts[link]) for link, active in states.items()
+        ), reason
+
+    def _counts(self, query: NvmlQuery, chip: Device, links: tuple[int, ...]) -> dict[int, dict[int, int]]:
+        """Return each link's counters by NVML's number, as far as the driver has them."""
+        numbers = self._counters.get(chip.index, _COUNTERS)
+        fields = [(number, link) for link in links for number in numbers]
+        counts: dict[int, dict[int, int]] = {link: {} for link in links}
+        kept = set()
+        for (number, link), answer in zip(fields, read_fields(query, chip, fields), strict=True):
+            if answer.value is not None:
+                counts[link][number] = int(answer.value)
+            if answer.value is not None or not is_permanent(answer.reason or ""):
+                kept.add(number)
+        if links:
+            # What this GPU never counts is not asked again for each of its links.
+            self._counters[chip.index] = tuple(number for number in numbers if number in kept)
+        return counts
 
     def _reading(
-        self, query: NvmlQuery, chip: Device, link: int, active: bool, figures: dict[int, Answer]
+        self, query: NvmlQuery, chip: Device, link: int, active: bool, counts: dict[int, int]
     ) -> NvLinkReading:
-        end = self._end(query, chip, link, active)
-        speed = figures[_SPEED].value or read_fields(query, chip, [_COMMON_SPEED])[0].value
+        key = (chip.index, link)
+        if active and key not in self._ends:
+            self._ends[key] = _link_end(query, chip, link)
+        # Of a link that is down, where it ended is still worth knowing.
+        end = self._ends.get(key, LinkEnd())
         return NvLinkReading(
             link=link,
             active=active,
             version=end.version,
-            bytes_per_s=speed * _BYTES_PER_S if speed and active else None,
+            bytes_per_s=end.bytes_per_s if active else None,
             remote=end.remote,
-            sent_bytes=_bytes(figures[_SENT_KIB], figures[_SENT_BYTES]),
-            received_bytes=_bytes(figures[_RECEIVED_KIB], figures[_RECEIVED_BYTES]),
-            errors=_errors(query, chip, link, figures),
+            sent_bytes=_bytes(counts, _SENT_KIB, _SENT_BYTES),
+            received_bytes=_bytes(counts, _RECEIVED_KIB, _RECEIVED_BYTES),
+            errors=_errors(query, chip, link, counts),
         )
 
-    def _end(self, query: NvmlQuery, chip: Device, link: int, active: bool) -> LinkEnd:
-        key = (chip.index, link)
-        if active and key not in self._ends:
-            self._ends[key] = link_end(query, chip, link)
-        # Of a link that is down, where it ended is still worth knowing.
-        return self._ends.get(key, LinkEnd(None, None))
+
+def _bytes(counts: dict[int, int], in_kib: int, in_bytes: int) -> int | None:
+    return counts[in_kib] * _KIB if in_kib in counts else counts.get(in_bytes)
 
 
-def _bytes(kib: Answer, size: Answer) -> int | None:
-    if kib.value is not None:
-        return int(kib.value) * _KIB
-    return None if size.value is None else int(size.value)
-
-
-def _errors(query: NvmlQuery, chip: Device, link: int, figures: dict[int, Answer]) -> int | None:
+def _errors(query: NvmlQuery, chip: Device, link: int, counts: dict[int, int]) -> int | None:
     """Return replays, recoveries and CRC errors together, as far as the driver counts them."""
     for numbers in (_ERRORS, _NEWER_ERRORS):
-        counts = [figures[number].value for number in numbers if figures[number].value is not None]
-        if counts:
-            return int(sum(counts))
+        known = [counts[number] for number in numbers if number in counts]
+        if known:
+            return sum(known)
     name = "nvmlDeviceGetNvLinkErrorCounter"
     asked = [query.ask(chip.index, name, chip.handle, link, counter).value for counter in _OLDER_ERRORS]
-    counts = [count for count in asked if count is not None]
-    return int(sum(counts)) if counts else None
+    known = [int(count) for count in asked if count is not None]
+    return sum(known) if known else None

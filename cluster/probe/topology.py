@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cluster.probe.fabric import read_fabric
-from cluster.probe.links import SWITCH, link_end, link_states, text
+from cluster.probe.links import SWITCH, link_remote, link_states, text
 from cluster.probe.nvml import Device
 from cluster.probe.query import GpuGone, NvmlQuery
 
@@ -80,7 +80,7 @@ class NvlinkPairs:
 
 def _link_ends(query: NvmlQuery, device: Device) -> Counter[str]:
     states, _ = link_states(query, device)
-    ends = (link_end(query, device, link).remote for link, active in states.items() if active)
+    ends = (link_remote(query, device, link) for link, active in states.items() if active)
     return Counter(end for end in ends if end is not None)
 
 
