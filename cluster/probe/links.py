@@ -92,12 +92,12 @@ class LinkReader:
     def read(self, query: NvmlQuery, chip: Device) -> tuple[tuple[NvLinkReading, ...], str | None]:
         """Return one reading per link, up or down; () and the reason where the GPU has none."""
         states, reason = link_states(query, chip)
-        counts = self._counts(query, chip, tuple(states))
+        counts = self._counts(query, chip, states)
         return tuple(
             self._reading(query, chip, link, active, counts[link]) for link, active in states.items()
         ), reason
 
-    def _counts(self, query: NvmlQuery, chip: Device, links: tuple[int, ...]) -> dict[int, dict[int, int]]:
+    def _counts(self, query: NvmlQuery, chip: Device, links: dict[int, bool]) -> dict[int, dict[int, int]]:
         """Return each link's counters by NVML's number, as far as the driver has them."""
         numbers = self._counters.get(chip.index, _COUNTERS)
         fields = [(number, link) for link in links for number in numbers]
@@ -106,9 +106,9 @@ class LinkReader:
         for (number, link), answer in zip(fields, read_fields(query, chip, fields), strict=True):
             if answer.value is not None:
                 counts[link][number] = int(answer.value)
-            if answer.value is not None or not is_permanent(answer.reason or ""):
+            if links[link] and not is_permanent(answer.reason or ""):
                 kept.add(number)
-        if links:
+        if any(links.values()):
             # What this GPU never counts is not asked again for each of its links.
             self._counters[chip.index] = tuple(number for number in numbers if number in kept)
         return counts
