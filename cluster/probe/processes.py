@@ -84,8 +84,7 @@ def _plausible(pid: int, size: int | None, memory: Memory) -> bool:
 def _sm_percents(query: NvmlQuery, device: Device) -> dict[int, float] | None:
     """Return the latest use of each pid that ran in the last second; None where the driver does not say."""
     since_us = int((time.time() - _USE_OF_LAST_S) * 1e6)
-    # Not an int, or every second's question would be remembered as another one.
-    answer = query.ask(device.asked_index, "nvmlDeviceGetProcessUtilization", device.handle, float(since_us))
+    answer = query.ask(device.asked_index, "nvmlDeviceGetProcessUtilization", device.handle, since_us)
     if answer.value is None:
         return {} if answer.reason == NO_RECORD else None
     latest = sorted(answer.value, key=lambda sample: sample.timeStamp)

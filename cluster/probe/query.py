@@ -98,7 +98,7 @@ class NvmlQuery:
 
     def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
         """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
-        key = (gpu_index, function, *(arg for arg in args if isinstance(arg, (int, tuple))))
+        key = (gpu_index, function, *(arg for arg in args if _tells_questions_apart(arg)))
         if key in self._never:
             return Answer(None, self._never[key])
         call = getattr(self.module, function, None)
@@ -131,6 +131,11 @@ class NvmlQuery:
         if answer.reason is None:
             return answer.value
         raise (NvmlGone if gpu_index is None else GpuGone)(f"{function}: {answer.reason}")
+
+
+def _tells_questions_apart(argument: Any) -> bool:
+    """Whether an argument is a part of what is asked: numbers and fields are; handles and times are not."""
+    return isinstance(argument, tuple) or (isinstance(argument, int) and argument <= _UINT_PLACEHOLDER)
 
 
 def _checked(value: Any) -> Answer:
