@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 
 from cluster.catalog.model_spec import ModelSpec
@@ -120,7 +120,7 @@ def _describe_stages(ranks: list[Placement], candidate: Candidate) -> str:
 def _gpus(ranks: list[Placement]) -> str:
     """List the GPUs by node; a run of nodes with the same GPUs is written as its first and last node."""
     of_nodes = [
-        (node, _ranges([rank.gpu_index for rank in members]))
+        (node, number_ranges([rank.gpu_index for rank in members]))
         for node, members in groupby(ranks, key=lambda rank: rank.node_name)
     ]
     parts = []
@@ -133,7 +133,8 @@ def _gpus(ranks: list[Placement]) -> str:
     return ", ".join(parts)
 
 
-def _ranges(numbers: list[int]) -> str:
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return numbers in order, runs of them as ranges: '0-1,4-7'."""
     parts = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]
