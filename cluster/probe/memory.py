@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from cluster.inventory import MOST_MEMORY_BYTES
 from cluster.probe.nvml import Device
@@ -34,9 +35,23 @@ def read_memory(query: NvmlQuery, device: Device) -> Memory:
     answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle, version)
     if answer.value is None:
         answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle)
-    # A whole GPU without memory of its own answers everything but this, or says that it has none.
-    none = answer.reason == _NOT_SUPPORTED if answer.value is None else int(answer.value.total) == 0
-    return _unified() if none and device.mig_parent is None else _sizes(answer)
+    return _unified() if device.mig_parent is None and _is_unified(answer) else _sizes(answer)
+
+
+def _is_unified(answer: Answer) -> bool:
+    """Whether a whole GPU has no memory of its own.
+
+    Depending on its driver it answers everything but this, gives 0, or gives the machine's memory.
+    """
+    if answer.value is None:
+        return answer.reason == _NOT_SUPPORTED
+    return int(answer.value.total) in (0, _machine_total_bytes())
+
+
+@cache
+def _machine_total_bytes() -> int:
+    memory = system_memory()
+    return memory.total_bytes if memory else 0
 
 
 def _unified() -> Memory:

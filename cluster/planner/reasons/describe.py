@@ -24,7 +24,9 @@ def describe_cluster(cluster: Cluster) -> str:
     for shape, num_nodes in shapes.items():
         gpus = " + ".join(f"{count} {kind}" for kind, count in shape) or "no GPUs"
         parts.append(f"{num_nodes} node{'s' if num_nodes > 1 else ''} x {gpus}")
-    return f"{', '.join(parts) or 'no nodes'} ({cluster.source})"
+    unified = any(gpu.unified_memory for node in cluster.nodes for gpu in node.gpus)
+    source = f"{cluster.source}, memory unified with the machine's" if unified else cluster.source
+    return f"{', '.join(parts) or 'no nodes'} ({source})"
 
 
 def describe_rate(rate: Band, replicas: int = 1) -> str:

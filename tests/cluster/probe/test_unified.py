@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cluster.inventory import GpuProcess
+from cluster.probe import memory
 from cluster.probe.local import read_seen
+from cluster.probe.nvml import Device
+from cluster.probe.query import Answer
 from cluster.probe.unified import SystemMemory, held_by_processes, system_memory
 from tests.cluster.probe.conftest import FakeNvml
 
@@ -48,6 +52,24 @@ def test_it_can_be_planned_on_and_says_that_it_is_unified(fake_nvml: FakeNvml) -
     assert gpu.memory_total_bytes == reading.memory_total_bytes == machine.total_bytes
     assert 0 < (gpu.memory_free_bytes or 0) <= machine.total_bytes
     assert reading.memory_used_bytes == 0 and "memory_used_bytes" not in reading.absent
+
+
+def test_a_driver_may_give_the_machine_s_memory_as_the_gpu_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    total = 125_000_000 * 1024
+    monkeypatch.setattr(memory, "system_memory", lambda: SystemMemory(total, total // 2))
+    memory._machine_total_bytes.cache_clear()
+
+    def answers(total_bytes: int) -> SimpleNamespace:
+        size = SimpleNamespace(total=total_bytes, used=total_bytes, free=0)
+        return SimpleNamespace(module=None, ask=lambda *_: Answer(size))
+
+    try:
+        unified = memory.read_memory(answers(total), Device(0))  # type: ignore[arg-type]
+        own = memory.read_memory(answers(total - 4096), Device(0))  # type: ignore[arg-type]
+    finally:
+        memory._machine_total_bytes.cache_clear()
+    assert (unified.unified, unified.total_bytes, unified.free_bytes) == (True, total, total // 2)
+    assert (own.unified, own.free_bytes) == (False, 0)
 
 
 def test_a_slice_without_memory_figures_is_not_called_unified(fake_nvml: FakeNvml) -> None:
