@@ -53,7 +53,7 @@ class KnownGpus:
         if gpu.healthy or before is None or before.uuid != gpu.uuid or before.nvlink_island is None:
             return gpu
         members = {known.uuid for known in self._gpus.values() if known.nvlink_island == before.nvlink_island}
-        now = {peer.nvlink_island for peer in gpus if peer.uuid in members and peer.healthy}
+        now = {peer.nvlink_island for peer in gpus if peer.uuid in members and peer.healthy} - {None}
         taken = {peer.nvlink_island for peer in gpus if peer.healthy}
         alone = None if before.nvlink_island in taken else before.nvlink_island
         return gpu.model_copy(update={"nvlink_island": now.pop() if len(now) == 1 else alone})

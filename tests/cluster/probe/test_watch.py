@@ -87,7 +87,7 @@ def test_a_gpu_that_crashes_the_probe_twice_is_left_alone(watch) -> None:  # typ
 
 def test_before_the_first_reading_it_reports_that_it_is_waiting(fake_nvml: FakeNvml) -> None:
     probe = ProbeProcess("node-id", "node-name", env=fake_nvml())
-    node, reading = probe.latest()
+    node, reading, _ = probe.latest()
     assert (node.gpus, reading.state) == ((), "stale")
     assert "waiting" in (reading.reason or "")
     probe.close()
