@@ -99,7 +99,8 @@ class NodeClaim:
                 raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
                 raise self._too_late(missing)
-            time.sleep(_LOOK_S)
+            if not (pending or num):
+                time.sleep(_LOOK_S)
 
     def _not_had(self, missing: Collection[int]) -> DeployFailed:
         return DeployFailed(
