@@ -35,7 +35,9 @@ def start_workers(ray: Any, counts: Mapping[str, int]) -> None:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, count in counts.items():
             if node_id in nodes:
-                _ask(ray, f"{nodes[node_id]['NodeManagerAddress']}:{nodes[node_id]['NodeManagerPort']}", count)
+                _ask(
+                    ray, f"{nodes[node_id]['NodeManagerAddress']}:{nodes[node_id]['NodeManagerPort']}", count
+                )
 
 
 def _ask(ray: Any, raylet: str, count: int) -> None:
