@@ -1,7 +1,7 @@
 """Start the Python processes of an order while its nodes are still being checked.
 
-A process of Ray's takes over a second to start, and an order needs several, one after the other: a check, the
-controller, then one for each GPU. Ray can start them ahead; those that are not used end by themselves.
+A process of Ray takes over a second to start, and an order needs several, one after the other: the controller,
+then one for each GPU. Ray can start them ahead; those that are not used end by themselves.
 """
 
 from __future__ import annotations
@@ -34,10 +34,8 @@ def start_workers(ray: Any, counts: Mapping[str, int]) -> None:
     with contextlib.suppress(Exception):
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, count in counts.items():
-            if node_id in nodes:
-                _ask(
-                    ray, f"{nodes[node_id]['NodeManagerAddress']}:{nodes[node_id]['NodeManagerPort']}", count
-                )
+            if (node := nodes.get(node_id)) is not None:
+                _ask(ray, f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", count)
 
 
 def _ask(ray: Any, raylet: str, count: int) -> None:
