@@ -1,7 +1,7 @@
 """Start the Python processes of an order while its nodes are still being checked.
 
-A process of Ray takes over a second to start, and an order needs several, one after the other: the controller,
-then one for each GPU. Ray can start them ahead; those that are not used end by themselves.
+A process of Ray takes over a second to start, and an order needs several, one after the other: the
+controller, then one for each GPU. Ray can start them ahead; those that are not used end by themselves.
 """
 
 from __future__ import annotations
