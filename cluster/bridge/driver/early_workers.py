@@ -20,7 +20,7 @@ _MOST_PER_NODE = 16
 
 
 def workers_of(spec: DeploymentSpec, head_id: str) -> dict[str, int]:
-    """Return how many processes an order needs on each node: one per GPU, and the controller's on the head."""
+    """Return how many processes an order needs on each node: one per GPU, on the head one more."""
     counts = Counter(place.node_id for place in spec.ranks)
     counts[head_id] += 1
     return {node_id: min(count, _MOST_PER_NODE) for node_id, count in counts.items()}
