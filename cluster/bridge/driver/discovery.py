@@ -11,11 +11,12 @@ from cluster.bridge.driver.dead_node import forgotten, without_returned
 from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
 from cluster.bridge.driver.other_jobs import ForeignClaims
 from cluster.bridge.driver.watched_node import WatchedNode, watch
+from cluster.bridge.verdicts import HealthWatch
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.detail import NodeDetail
 from cluster.errors import BadInput
-from cluster.inventory import Cluster
+from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading
 from cluster.text import clean
 
@@ -35,6 +36,7 @@ class Discovery:
         self._order: list[WatchedNode] = []
         self._claimed = ClaimedNodes()
         self._foreign = ForeignClaims()
+        self._health = HealthWatch()
 
     def look(self, loads: dict[str, list[GpuLoad]], held: dict[str, tuple[str, ...]]) -> None:
         """Take in which nodes there are and what their probes answer within a fraction of a second.
@@ -57,12 +59,19 @@ class Discovery:
             shown = [watched for watched in shown if watched.shows_gpus]
         known = without_returned([watched.shown() for watched in shown])
         claims = self._foreign.add(known, claims, self._num_free())
+        claimed = self._claimed.with_claims(known, claims)
         return Cluster(
             source="simulated" if simulated else "ray",
-            nodes=self._claimed.with_claims(known, claims),
+            nodes=tuple(self._judged(*pair) for pair in zip(shown, claimed, strict=True)),
             simulated=simulated,
             taken_at_s=time.time(),
         )
+
+    def _judged(self, watched: WatchedNode, node: Node) -> Node:
+        """Return the node with the health of its GPUs: a dead one has it, and claims explain who uses a GPU."""
+        if watched.gone is not None:
+            return node
+        return self._health.judge(node, watched.reading_now(), watched.detail, time.monotonic())
 
     def _num_free(self) -> dict[str, int]:
         """Return how many GPUs of each living node are free in Ray; left out where Ray counts none."""
@@ -122,6 +131,7 @@ class Discovery:
     def _forget(self, watched: WatchedNode) -> None:
         del self._nodes[watched.node_id]
         self._order = [one for one in self._order if one is not watched]
+        self._health.keep(self._nodes)
 
     def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
         if watched.node is None and is_simulated(watched.labels):

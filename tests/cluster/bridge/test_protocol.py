@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.bridge.inventory_diff import is_worth_sending
 from cluster.bridge.driver.other_jobs import FOREIGN, ForeignClaims
 from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import ClusterSeen, Progress, SessionLost, TokenSeen
+from cluster.bridge.inventory_diff import is_worth_sending
 from cluster.bridge.keeper.embedded import canonical_spec
 from cluster.bridge.open_session import open_session
 from cluster.bridge.protocol import (
@@ -22,6 +22,7 @@ from cluster.bridge.protocol import (
     to_error,
     to_failure,
 )
+from cluster.bridge.wire import encode
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
