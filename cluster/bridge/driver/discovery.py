@@ -68,7 +68,7 @@ class Discovery:
         )
 
     def _judged(self, watched: WatchedNode, node: Node) -> Node:
-        """Return the node with the health of its GPUs: a dead one has it, and claims explain who uses a GPU."""
+        """Return the node with the health of its GPUs. Claims come first: they explain who uses it."""
         if watched.gone is not None:
             return node
         return self._health.judge(node, watched.reading_now(), watched.detail, time.monotonic())

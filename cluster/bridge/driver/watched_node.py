@@ -135,7 +135,7 @@ class WatchedNode:
         return None if quiet else count_disagreement(self.num_gpus, node, self.labels) or node.error
 
     def shown(self) -> Node:
-        """Return the node for the inventory: as it was read, or with the reason why it was not, or as dead."""
+        """Return the node for the inventory: as it was read, or the reason why it was not, or as dead."""
         if self.gone is not None:
             return self.gone
         if self.node is not None:

@@ -15,6 +15,7 @@ from cluster.bridge.protocol import (
     ORDER,
     DeployOrder,
     DescribeOrder,
+    DismissOrder,
     LogsOrder,
     PromptOrder,
     Reply,
@@ -39,11 +40,12 @@ CLUSTER = parse_cluster_spec("2x4xA100-80GB,1x8xL4", "simulated")
         StopOrder(order_id=2, name="line\nbreak"),
         PromptOrder(order_id=3, name="n", prompt_id="p", text='"{\n\x1b', max_tokens=4),
         DescribeOrder(order_id=5, name="n"),
+        DismissOrder(order_id=6, node_id="n"),
         LogsOrder(order_id=4, name="n", replica=1, member=2, first=-20, most=100),
     ],
 )
 def test_orders_survive_the_pipe(
-    message: DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder,
+    message: DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder | DismissOrder,
 ) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1 and ORDER.validate_json(line) == message
