@@ -28,13 +28,13 @@ from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session, no_dead_node
 from cluster.bridge.state.records import LOCAL_KEY, read_record
-from cluster.bridge.verdicts import HealthWatch
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.detail import NodeDetail
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
 from cluster.probe.naming import with_catalog_types

@@ -11,11 +11,11 @@ from cluster.bridge.driver.dead_node import forgotten, without_returned
 from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
 from cluster.bridge.driver.other_jobs import ForeignClaims
 from cluster.bridge.driver.watched_node import WatchedNode, watch
-from cluster.bridge.verdicts import HealthWatch
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.detail import NodeDetail
 from cluster.errors import BadInput
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading
 from cluster.text import clean

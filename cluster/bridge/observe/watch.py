@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from cluster.bridge.driver.dead_node import as_left, forgotten, without_returned
 from cluster.bridge.observe.answer import BadNode, SeenNode
 from cluster.bridge.observe.nodes import node_of, reading_of
-from cluster.bridge.verdicts import HealthWatch
 from cluster.errors import BadInput
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node, NodeLeft
 from cluster.telemetry import NodeReading
 from cluster.text import clean
