@@ -36,6 +36,9 @@ class ObserveSession(ReadOnlySession):
         "Open it with --address HOST:6379 on one of its nodes",
     )
 
+    gives_details = False
+    """Ray's dashboard has no slow figures."""
+
     def __init__(self, url: str, *, look_s: float = _LOOK_S) -> None:
         self._url, self._look_s = url, look_s
         self._listener: Listener = lambda event: None
