@@ -50,11 +50,12 @@ def _describe(query: NvmlQuery, device: Device, processes: ProcessReader, facts:
         type=product or _UNKNOWN_PRODUCT,
         memory_total_bytes=memory.total_bytes,
         memory_free_bytes=memory.free_bytes,
+        unified_memory=memory.unified,
         compute_capability=_compute_capability(capability),
         pci_bus_id=bus_id,
         numa_node=numa_node(device_folder(bus_id)),
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
-        unhealthy_reason=_unhealthy_reason(query, index, chip_handle),
+        unhealthy_reason=device.unhealthy or _unhealthy_reason(query, index, chip_handle),
         facts=facts.of_gpu(query, device, uuid, product),
         processes=processes.read(query, device, memory)[0],
     )

@@ -9,6 +9,7 @@ from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
 from cluster.probe.processes import ProcessReader
 from cluster.probe.query import Answer, GpuGone, NvmlQuery
+from cluster.probe.unified import held_by_processes
 from cluster.telemetry import GpuReading
 
 _GPU_SENSOR = 0
@@ -91,11 +92,12 @@ def _read(query: NvmlQuery, device: Device, uuid: str, processes: ProcessReader)
     listed, no_processes = processes.read(query, device, memory)
     sizes = {
         "memory_total_bytes": memory.total_bytes,
-        "memory_used_bytes": memory.used_bytes,
         "memory_free_bytes": memory.free_bytes,
     }
     for field, size in sizes.items():
         figures.put(field, Answer(size, memory.reason), int)
+    unified = held_by_processes(listed, no_processes) if memory.unified else None
+    figures.put("memory_used_bytes", Answer(*(unified or (memory.used_bytes, memory.reason))), int)
     _ask_utilization(query, device, figures)
     figures.ask(query, device, _OF_THE_DEVICE)
     _ask_chip(query, device.chip, figures)
