@@ -57,7 +57,7 @@ def _describe(query: NvmlQuery, device: Device, processes: ProcessReader, facts:
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
         unhealthy_reason=device.unhealthy or _unhealthy_reason(query, index, chip_handle),
         facts=facts.of_gpu(query, device, uuid, product),
-        processes=processes.read(query, device, memory)[0],
+        processes=processes.read(query, device, memory, with_use=False)[0],
     )
 
 

@@ -26,12 +26,15 @@ class ProcessReader:
     def __init__(self, names: ProcessNames | None = None) -> None:
         self._names = names or ProcessNames()
 
-    def read(self, query: NvmlQuery, device: Device, memory: Memory) -> Processes:
-        """List compute and graphics processes, one entry a pid, largest first, or () with the reason."""
+    def read(self, query: NvmlQuery, device: Device, memory: Memory, *, with_use: bool) -> Processes:
+        """List compute and graphics processes, one entry a pid, largest first, or () with the reason.
+
+        `with_use` says whether to ask how much of the GPU each uses.
+        """
         bytes_by_pid, reason = _listed(query, device, memory)
         if not bytes_by_pid:
             return (), reason
-        uses = _sm_percents(query, device)
+        uses = _sm_percents(query, device) if with_use else None
         ordered = sorted(bytes_by_pid.items(), key=lambda item: (-(item[1] or 0), item[0]))
         return tuple(self._process(pid, size, uses) for pid, size in ordered), reason
 

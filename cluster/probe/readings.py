@@ -89,7 +89,7 @@ def read_gpu_now(query: NvmlQuery, device: Device, uuid: str, processes: Process
 def _read(query: NvmlQuery, device: Device, uuid: str, processes: ProcessReader) -> GpuReading:
     figures = Figures()
     memory = read_memory(query, device)
-    listed, no_processes = processes.read(query, device, memory)
+    listed, no_processes = processes.read(query, device, memory, with_use=True)
     sizes = {
         "memory_total_bytes": memory.total_bytes,
         "memory_free_bytes": memory.free_bytes,
