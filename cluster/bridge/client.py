@@ -23,6 +23,7 @@ from cluster.bridge.protocol import (
     CalibrateOrder,
     DeployOrder,
     DescribeOrder,
+    DismissOrder,
     LogsOrder,
     PromptOrder,
     Reply,
@@ -129,6 +130,10 @@ class RaySession:
     def describe(self, name: str) -> Future[DeploymentSpec]:
         order_id, future = self._open_order()
         return self._send(order_id, encode(DescribeOrder(order_id=order_id, name=name)), future)
+
+    def dismiss(self, node_id: str) -> Future[None]:
+        order_id, future = self._open_order()
+        return self._send(order_id, encode(DismissOrder(order_id=order_id, node_id=node_id)), future)
 
     def close(self) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ from cluster.bridge.events import (
 )
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
-from cluster.bridge.session import Listener, Session
+from cluster.bridge.session import Listener, Session, no_dead_node
 from cluster.bridge.state.records import LOCAL_KEY, read_record
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
@@ -139,6 +139,10 @@ class LocalSession:
     def describe(self, name: str) -> Future[DeploymentSpec]:
         """Read the order of a deployment of the local Ray."""
         return self._ray.describe(name) if self._ray is not None else _nothing_deployed()
+
+    def dismiss(self, node_id: str) -> Future[None]:
+        """Dismiss a dead node of the local Ray; this machine itself is alive."""
+        return self._ray.dismiss(node_id) if self._ray is not None else no_dead_node()
 
     def close(self) -> None:
         """End the probe and leave Ray; deployments stay."""

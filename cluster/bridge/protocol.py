@@ -98,8 +98,23 @@ class DescribeOrder(FrozenModel):
     name: str
 
 
+class DismissOrder(FrozenModel):
+    """Take a dead node out of the inventory."""
+
+    kind: Literal["dismiss"] = "dismiss"
+    order_id: int
+    node_id: str
+
+
 Order = Annotated[
-    DeployOrder | StopOrder | ScaleOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
+    DeployOrder
+    | StopOrder
+    | ScaleOrder
+    | PromptOrder
+    | LogsOrder
+    | DescribeOrder
+    | DismissOrder
+    | CalibrateOrder,
     Field(discriminator="kind"),
 ]
 

@@ -10,8 +10,10 @@ from cluster.bridge.driver.other_jobs import ForeignClaims
 from cluster.bridge.driver.watched_node import WatchedNode, watch
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
+from cluster.errors import BadInput
 from cluster.inventory import Cluster, Node
 from cluster.telemetry import NodeReading
+from cluster.text import clean
 
 _ANSWER_S = 0.4
 _DEAD_SHOWN_S = 60.0
@@ -60,6 +62,19 @@ class Discovery:
             for node_id, watched in self._nodes.items()
             if watched.num_gpus
         }
+
+    def dismiss(self, node_id: str) -> None:
+        """Forget a dead node; BadInput for one that is alive or not known."""
+        watched = self._nodes.get(node_id)
+        if watched is None:
+            raise BadInput(
+                f"no node {clean(node_id, 80)} in this cluster", "It may have been forgotten already"
+            )
+        if watched.died_at_s is None:
+            raise BadInput(
+                f"node {watched.name} is alive", "Only a node that left the cluster can be dismissed"
+            )
+        del self._nodes[node_id]
 
     def readings(self) -> tuple[NodeReading, ...]:
         """Return the latest reading of every node, marked where it is late or the node is gone."""

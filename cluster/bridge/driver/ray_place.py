@@ -208,6 +208,13 @@ class RayPlace:
         assert self._deployments is not None
         return read_order(name, self._deployments.controller(name))
 
+    def dismiss(self, node_id: str) -> None:
+        """Take a dead node out of the inventory."""
+        assert self._discovery is not None
+        with self._look_lock:
+            self._discovery.dismiss(node_id)
+        self.look()
+
     def leave(self) -> None:
         if self._ray is not None:
             leave(self._ray)
