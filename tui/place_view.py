@@ -1,4 +1,4 @@
-"""What the pages of a GPU and of a node show: everything known of one place, looked up in a snapshot. Pure."""
+"""What the pages of a GPU and of a node show: everything known of one place. Pure."""
 
 from __future__ import annotations
 

@@ -69,6 +69,12 @@ class ClusterMap(LineView):
         """The place under the cursor; None while it is not on the map."""
         return self._cursor.place
 
+    @property
+    def node_at_cursor(self) -> Node | None:
+        """The node that the cursor is on, or on a GPU of."""
+        spot, scene = self._cursor.spot, self._scene
+        return scene.cluster.nodes[spot.node] if spot is not None and scene is not None else None
+
     def enter(self) -> None:
         """Put the cursor on the map: where it was, else on the first visible place."""
         grid = self.grid(self.size.width)

@@ -151,7 +151,7 @@ def _or_not(value: float | None, form: Callable[[int], str] | Callable[[float], 
 
 
 def _paths(view: NodeView, gpu: Gpu) -> str:
-    """Describe how a GPU reaches each device of its node: 'NV18  GPU1 GPU2', one line for each kind of path."""
+    """Describe how a GPU reaches each device of its node, a line for each kind: 'NV18  GPU1 GPU2'."""
     facts, name = view.node.facts, f"GPU{gpu.index}"
     if facts is None or name not in facts.devices or not facts.paths:
         return ""

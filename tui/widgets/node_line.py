@@ -195,7 +195,7 @@ def spot_text(scene: Scene, spot: Spot, styles: Styles) -> Text:
     if spot.gpu is None or spot.gpu >= len(node.gpus):
         marks = marks_text(marks_on(node, scene), styles)
         text.append("  ").append_text(health_text(scene.health(node), styles)).append(" ").append_text(marks)
-        return text.append("  ⏎ opens the node", styles.muted)
+        return text.append("  X takes it off the map" if node.left is not None else "", styles.muted)
     view = scene.gpu_view(node, node.gpus[spot.gpu])
     text.append(f" GPU {view.gpu.index}", styles.strong).append("  ")
     if view.mark.text:
