@@ -51,6 +51,7 @@ class History:
                 self._add(node, [_MISSING] * node.stride)
             return
         if node is None or node.uuids != uuids:
+            self.forget(reading.node_id)
             node = self._nodes[reading.node_id] = _NodeHistory(uuids, array("f"))
             self._node_of.update(dict.fromkeys(uuids, reading.node_id))
         self._add(node, list(_values(reading)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.telemetry import GpuReading, NodeReading
 from tests.tui.builders import NOW_S
 from tui.history import FIGURES, LENGTH, History
+from tui.widgets.curve import curve_lines, squeezed
 
 
 def reading(second: int, **figures: float) -> NodeReading:
@@ -46,3 +47,12 @@ def test_a_node_with_other_gpus_starts_again_and_one_can_be_forgotten() -> None:
     assert history.curve("a", "power_w") == ()
     history.forget("n")
     assert history.curve("c", "power_w") == ()
+
+
+def test_a_curve_draws_each_value_at_its_height_and_leaves_gaps() -> None:
+    assert curve_lines((0.0, 50.0, None, 100.0), 100.0, 6, height=2) == ["     ▇", "  ▁▇ ▇"]
+
+
+def test_a_curve_that_is_squeezed_keeps_means_and_gaps() -> None:
+    assert squeezed((None, 10.0, 20.0, 30.0, 50.0), 4, 2) == (None, 15.0, 40.0)
+    assert squeezed((1.0, 2.0), 2, 100) == (1.0, 2.0)

@@ -108,7 +108,8 @@ class ClusterMap(LineView):
         if lines.start < self.top:
             self.top = lines.start
         elif lines.stop > self.top + self.size.height - 1:
-            self.top = lines.stop - self.size.height + 1
+            # Of a tile that is taller than the map, the upper part.
+            self.top = min(lines.start, lines.stop - self.size.height + 1)
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse points."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from tui.glyphs import SPARK
-from tui.history import Curve
+from tui.history import LENGTH, Curve
 from tui.styles import Styles
 
 HEIGHT = 3
@@ -35,6 +35,19 @@ def curve_lines(values: Curve, top: float, width: int, height: int = HEIGHT) -> 
     return lines
 
 
+def squeezed(values: Curve, length: int, width: int) -> Curve:
+    """Return means of neighboring values, so that `length` of them take no more than `width` cells."""
+    each = -(-length // max(1, width))
+    # From the newest on, so that it is never alone in a group that grows.
+    groups = [values[max(0, end - each) : end] for end in range(len(values), 0, -each)]
+    return tuple(_mean(group) for group in reversed(groups))
+
+
+def _mean(values: Curve) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
 def _mark(value: float | None, top: float, level: int, height: int, steps: int) -> str:
     if value is None:
         return " "
@@ -56,6 +69,6 @@ def curve_text(values: Curve, scale: Scale, width: int, styles: Styles) -> Text:
     text.append(f"  {scale.format(min(known))}–{scale.format(max(known))}", styles.muted)
     top = f"{scale.top_name} " if scale.top_name else ""
     text.append(f"  top {top}{scale.format(scale.top)}\n", styles.faint)
-    for line in curve_lines(values, scale.top, width):
+    for line in curve_lines(squeezed(values, LENGTH, width), scale.top, width):
         text.append(f"{line}\n", styles.used)
     return text

@@ -15,8 +15,6 @@ from tui.styles import Styles
 
 TWO_COLUMNS = 104
 """From this width on, groups stand in two columns."""
-_NAME = 34
-"""Cells of the longest name of a figure."""
 
 
 def heading(title: str, styles: Styles, remark: str = "") -> Text:
@@ -56,7 +54,7 @@ def _balanced(groups: Sequence[FigureGroup], drawn: Sequence[RenderableType]) ->
 
 def _group(group: FigureGroup, styles: Styles) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=_NAME)
+    table.add_column(no_wrap=True)
     table.add_column()
     for item in group.figures:
         value = (
@@ -79,6 +77,13 @@ def rows_table(
         table.add_column(Text(title, styles.muted), justify=justify, no_wrap=not is_last, overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell, styles.plain) for cell in row))
+    return table
+
+
+def rows_grid(rows: Sequence[Sequence[str | Text]], styles: Styles) -> Table:
+    """Draw rows without titles; the last column may wrap."""
+    table = rows_table([""] * len(rows[0]), rows, styles)
+    table.show_header = False
     return table
 
 

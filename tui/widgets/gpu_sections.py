@@ -13,12 +13,13 @@ from cluster.planner.result import Candidate, Plan
 from cluster.units import NOT_AVAILABLE, format_bytes
 from tui.figures import NOT_REPORTED, count, rate
 from tui.format import percent, power, role_name, temperature
+from tui.glyphs import LEFT_OUT, TROUBLE
 from tui.history import FIGURES, Curve
 from tui.place_view import NodeView, ago, placement_on, planned_bytes, planned_name, rank_on
 from tui.store import Snapshot
 from tui.styles import Styles
 from tui.widgets.curve import Scale, curve_text
-from tui.widgets.figure_table import TWO_COLUMNS, heading, mark_text, rows_table, side_by_side
+from tui.widgets.figure_table import TWO_COLUMNS, heading, mark_text, rows_grid, rows_table, side_by_side
 
 _DEFAULT_TOP_C, _DEFAULT_TOP_W = 100.0, 1000.0
 
@@ -30,16 +31,25 @@ def health_section(view: NodeView, gpu: Gpu, styles: Styles) -> RenderableType:
     text = mark_text(mark, styles)
     if mark.state == "healthy" and gpu.health is None:
         text = Text("○ not judged yet", styles.muted)
-    if len(findings) > 1:
-        text = Text(f"{mark.sign} {mark.state}", styles.of_mark(mark.state))
-        for finding in findings:
-            text.append(f"\n    {finding.code.replace('_', ' ')} ({finding.state})  ", styles.muted)
-            text.append(finding.text, styles.plain)
     if gpu.excluded_reason and mark.state != "left out":
-        text.append(f"\n× left out  {gpu.excluded_reason}", styles.muted)
+        text.append(f"\n{LEFT_OUT} left out  {gpu.excluded_reason}", styles.muted)
     if view.reading is None:
-        text.append(f"\n! no fresh reading  {view.why_not}", styles.bad)
-    return text
+        text.append(f"\n{TROUBLE} no fresh reading  {view.why_not}", styles.bad)
+    if len(findings) < 2:
+        return text
+    rows = [
+        (
+            f"  {finding.code.replace('_', ' ')}",
+            Text(finding.state, styles.of_mark(finding.state)),
+            finding.text,
+        )
+        for finding in findings
+    ]
+    return Group(
+        Text(f"{mark.sign} {mark.state}", styles.of_mark(mark.state)),
+        rows_grid(rows, styles),
+        *text.split("\n")[1:],
+    )
 
 
 def use_section(

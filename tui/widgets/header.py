@@ -8,7 +8,7 @@ from rich.text import Text
 from cluster.inventory import Cluster
 from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
-from tui.health_marks import HealthCounter
+from tui.health_marks import HealthCounter, Mark
 from tui.store import Snapshot
 from tui.styles import Styles, styles_of
 from tui.widgets.node_line import marks_text
@@ -23,11 +23,17 @@ class Header(TextPanel):
         self.title = ""
         self._snapshot = Snapshot()
         self._counter = HealthCounter()
+        self._totals = ""
+        self._wrong: tuple[Mark, ...] = ()
+        """What is counted over all GPUs, once for each snapshot."""
 
     def show(self, snapshot: Snapshot, title: str) -> None:
         """Show another snapshot of the session with this title."""
         if snapshot is not self._snapshot or title != self.title:
+            if snapshot.cluster is not self._snapshot.cluster:
+                self._totals = describe_totals(snapshot.cluster) if snapshot.cluster is not None else ""
             self._snapshot, self.title = snapshot, title
+            self._wrong = self._counter.count(snapshot)
             self.refresh()
 
     def draw(self, styles: Styles) -> Text:
@@ -46,9 +52,7 @@ class Header(TextPanel):
 
     def _append_totals(self, line: Text, styles: Styles) -> None:
         """Append the source, the totals and what is wrong; that stays longest where room is short."""
-        cluster = self._snapshot.cluster
-        health = marks_text(self._counter.count(self._snapshot), styles)
-        totals = describe_totals(cluster) if cluster is not None else ""
+        health, totals = marks_text(self._wrong, styles), self._totals
         room = self.size.width - cell_len(line.plain) - 1
         title = self.title
         if self._snapshot.simulated and title.lower().startswith("simulated "):
