@@ -38,3 +38,6 @@ class DialogKeys(Screen[None]):
 
     def action_prompt(self) -> None:
         self.dialogs.prompt()
+
+    def action_open_view(self, name: str) -> None:
+        self.dialogs.open_view(name)

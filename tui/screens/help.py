@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from tui.glyphs import FREE, OK, PLANNED, ROLE_PLANNED, STALE, TICK, TROUBLE, USED
 from tui.screens.page import Page
+from tui.screens.views import VIEWS
 from tui.styles import Styles
 
 KEYS = (
@@ -68,7 +69,8 @@ def help_table(styles: Styles) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name, meaning in KEYS:
+    views = [(view.key, view.help) for view in VIEWS]
+    for name, meaning in (*KEYS, *views):
         table.add_row(Text(name, styles.accent), Text(meaning, styles.plain))
     table.add_row("", "")
     for sign, meaning in SIGNS:

@@ -28,7 +28,9 @@ from tui.screens.main_panels import MainPanels
 from tui.screens.model_picker import ModelPicker
 from tui.screens.notice import NoticeScreen
 from tui.screens.prompt import PromptScreen
+from tui.screens.views import view_named
 from tui.screens.workload_form import WorkloadForm
+from tui.views import ViewContext
 
 
 class MainDialogs:
@@ -97,6 +99,17 @@ class MainDialogs:
         plan, candidate = self._planning.plan, self._panels.candidate
         if plan is not None and candidate is not None:
             self._app.push_screen(CandidateDetail(plan, candidate))
+
+    @property
+    def view_context(self) -> ViewContext:
+        """What a view is opened with now."""
+        return ViewContext(self._context, self._planning.plan, self._panels.candidate)
+
+    def open_view(self, name: str) -> None:
+        """Show one of the views that have a key of their own."""
+        view = view_named(name)
+        if view is not None:
+            self._app.push_screen(view.open(self.view_context))
 
     def logs(self) -> None:
         """Show what the engine of the selected deployment writes."""

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from tui.screens.views import VIEWS
+from tui.views import View
+
+
+def _view_key(view: View) -> Binding:
+    return Binding(view.key, f"open_view({view.name!r})", view.label, show=view.show)
+
+
 MAIN_KEYS: list[BindingType] = [
     Binding("R", "reconnect", "Reconnect", key_display="R"),
     Binding("m", "pick_model", "Model"),
@@ -19,6 +27,7 @@ MAIN_KEYS: list[BindingType] = [
     Binding("k", "move(-1)", show=False),
     Binding("down,j", "move(1)", show=False),
     Binding("enter", "details", "Details", key_display="⏎"),
+    *map(_view_key, VIEWS),
     Binding("w", "workload", "Workload"),
     Binding("e", "export", "Export"),
     Binding("l", "logs", "Logs"),
