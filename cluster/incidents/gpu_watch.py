@@ -18,12 +18,11 @@ THROTTLES = {
     "hw_slowdown": "hardware slowdown",
 }
 """Reasons that are trouble. A GPU that reaches its power limit under load is as it should be."""
-_NONE: frozenset[str] = frozenset()
 
 
 class GpuWatch:
-    """Compares GPUs with what was last known of them. Called for each GPU each second, so it looks first
-    whether anything is worth a look."""
+    """Compares GPUs with what was last known of them. Each GPU is looked at each second, so ask first whether
+    it `is_quiet`."""
 
     def __init__(self) -> None:
         self._throttled: Settling[str, bool] = Settling(
@@ -31,13 +30,35 @@ class GpuWatch:
         )
         self._failed: Settling[str, bool] = Settling(lambda _, new: GPU_ERROR_S if new else GPU_BACK_S)
 
+        self._quiet: set[str] = set()
+        """GPUs of which nothing is wrong and nothing waits to settle: most of them, most of the time."""
+
     def keep(self, uuids: Collection[str]) -> None:
         """Forget GPUs that are no longer in the cluster."""
+        self._quiet.intersection_update(uuids)
         self._throttled.keep(uuids)
         self._failed.keep(uuids)
 
+    def is_quiet(self, reading: GpuReading) -> bool:
+        """Return whether a reading is as quiet as the one before, so that `see` has nothing to look at."""
+        reasons = reading.throttle_reasons
+        return (
+            reading.error is None
+            and reading.uuid in self._quiet
+            and (not reasons or THROTTLES.keys().isdisjoint(reasons))
+        )
+
     def see(self, reading: GpuReading, place: Place, now_s: float) -> Iterator[Incident]:
         """Report what begins and ends."""
+        yield from self._see_failure(reading, place, now_s)
+        yield from self._see_throttling(reading, place, now_s)
+        settled = self._failed.is_settled(reading.uuid, False)
+        if settled and self._throttled.is_settled(reading.uuid, False):
+            self._quiet.add(reading.uuid)
+        else:
+            self._quiet.discard(reading.uuid)
+
+    def _see_failure(self, reading: GpuReading, place: Place, now_s: float) -> Iterator[Incident]:
         failure = self._failed.see(reading.uuid, reading.error is not None, now_s)
         if failure is not None:
             after = _after(failure.lasted_s)
@@ -46,6 +67,8 @@ class GpuWatch:
                 if failure.new
                 else place.incident(failure.since_s, "gpu", "good", "GPU can be read again", after)
             )
+
+    def _see_throttling(self, reading: GpuReading, place: Place, now_s: float) -> Iterator[Incident]:
         if reading.throttle_reasons is None:
             return  # not known: neither throttled nor not
         throttled = bool(reading.throttle_reasons) and not THROTTLES.keys().isdisjoint(

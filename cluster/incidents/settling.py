@@ -58,6 +58,11 @@ class Settling(Generic[Key, Value]):
         known = self._known.get(key)
         return None if known is None else known.value
 
+    def is_settled(self, key: Key, value: Value) -> bool:
+        """Return whether a value counts and no other waits."""
+        known = self._known.get(key)
+        return known is not None and known.value == value and known.waiting_since_s is None
+
     def forget(self, key: Key) -> None:
         """Make the next look at a key the first one."""
         self._known.pop(key, None)

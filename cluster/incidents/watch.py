@@ -73,6 +73,8 @@ class IncidentWatch:
             yield incident
         if reading.state == "ok":
             for gpu in reading.gpus:
+                if self._gpus.is_quiet(gpu):
+                    continue
                 found = self._place(gpu.uuid, place)
                 if found is not None:
                     yield from self._gpus.see(gpu, found, now_s)

@@ -13,8 +13,9 @@ from cluster.incidents.incident import Incident, Severity
 from cluster.units import count_of
 from tui.format import age
 from tui.glyphs import CROSS, DOT, TICK, TROUBLE
+from tui.listing import Listing, Order
 from tui.row_filter import Fields
-from tui.screens.list_screen import Listing, ListScreen, Order
+from tui.screens.list_screen import ListScreen
 from tui.styles import Styles
 from tui.table import Column
 from tui.views import Place, ViewContext

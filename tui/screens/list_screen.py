@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,78 +13,14 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from cluster.errors import BadInput
 from tui.background import in_background
-from tui.row_filter import Fields, Filter, parse_filter
+from tui.listing import Arranged, Listing, Order, arrange, column_named
 from tui.screens.dialog import Dialog
-from tui.styles import Styles
-from tui.table import Column, in_order
 from tui.views import Place, ViewContext
+from tui.widgets.list_heading import ListHeading, RowDetail
 from tui.widgets.table_view import TableHead, TableView
-from tui.widgets.text_panel import TextPanel
 
 _LOOK_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A table at one moment."""
-
-    columns: Sequence[Column[Any]]
-    rows: Sequence[Any]
-    fields: Fields[Any]
-    summary: str = ""
-    """What all rows together are, for the heading."""
-    remark: str = ""
-    """What is missing, as a warning."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """By which column a table is sorted."""
-
-    name: str
-    down: bool = False
-
-
-class ListHeading(TextPanel):
-    """The title, what all rows are together, the filter, and what is missing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[str, str, str, str] = ("", "", "", "")
-
-    def show(self, title: str, summary: str, filtered: str, remark: str) -> None:
-        """Show other words."""
-        if (title, summary, filtered, remark) != self._parts:
-            self._parts = (title, summary, filtered, remark)
-            self.changed()
-
-    def draw(self, styles: Styles) -> Text:
-        title, summary, filtered, remark = self._parts
-        line = Text().append(title, styles.title).append(f"  {summary}", styles.muted)
-        if filtered:
-            line.append(f"  {filtered}", styles.accent)
-        return line.append(f"  {remark}", styles.warning) if remark else line
-
-
-class RowDetail(TextPanel):
-    """The row under the cursor in full."""
-
-    DEFAULT_CSS = "RowDetail { height: auto; max-height: 3; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._text = ""
-
-    def show(self, text: str) -> None:
-        """Show another text."""
-        if text != self._text:
-            self._text = text
-            self.changed()
-
-    def draw(self, styles: Styles) -> Text:
-        return Text(self._text, styles.plain)
 
 
 class ListScreen(Dialog[None]):
@@ -105,6 +40,7 @@ class ListScreen(Dialog[None]):
         Binding("slash", "filter", show=False),
         Binding("enter", "open", show=False),
     ]
+    AUTO_FOCUS = ""
     title_text = ""
     keys_text = "↑↓ row   ←→ sort by   r reverse   / filter   enter open GPU   esc close"
     filter_hint = "words"
@@ -115,7 +51,6 @@ class ListScreen(Dialog[None]):
         self.view_context = context
         self._order = order
         self._typed = ""
-        self._complaint = ""
         self._listing: Listing | None = None
 
     def make_listing(self) -> Listing:
@@ -144,43 +79,28 @@ class ListScreen(Dialog[None]):
             yield Static(Content(self.keys_text), classes="dialog-keys")
 
     def on_mount(self) -> None:
-        self.query_one(Input).display = False
         self.look()
         self.set_interval(_LOOK_S, self.look)
 
-    @work(group="look", exclusive=True, exit_on_error=False)
-    async def look(self) -> None:
-        """Make the listing again: on thousands of GPUs it takes longer than a key may."""
-        self._listing = await in_background(self.make_listing)
-        self.draw_listing()
+    @work(group="look", exclusive=True)
+    async def look(self, fresh: bool = True) -> None:
+        """Make, sort and filter the listing: on thousands of GPUs that takes longer than a key may."""
+        if fresh or self._listing is None:
+            self._listing = await in_background(self.make_listing)
+        self._show(await in_background(arrange, self._listing, self._order, self._typed))
 
-    def draw_listing(self) -> None:
-        """Sort, filter and show what was listed last."""
-        listing = self._listing
-        if listing is None:
-            return
-        column = _column_named(listing.columns, self._order.name)
-        rows = self._filter(listing.fields).kept(listing.rows)
-        rows = in_order(rows, column.key, self._order.down)
+    def _show(self, arranged: Arranged) -> None:
+        listing, rows = arranged.listing, arranged.rows
         for view in self.query(TableView):
             view.show(listing.columns, rows)
         for head in self.query(TableHead):
-            head.show(listing.columns, column.name, self._order.down)
+            head.show(listing.columns, arranged.order.name, arranged.order.down)
         for heading in self.query(ListHeading):
-            filtered = f"{len(rows):,} of {len(listing.rows):,} match '{self._typed}'" if self._typed else ""
-            remark = self._complaint or listing.remark
+            typed, count = arranged.typed, f"{len(rows):,} of {len(listing.rows):,}"
+            filtered = f"{count} match '{typed}'" if typed and not arranged.complaint else ""
+            remark = arranged.complaint or listing.remark
             heading.show(self.title_text, listing.summary or self.empty_text, filtered, remark)
         self._show_detail()
-
-    def _filter(self, fields: Fields[Any]) -> Filter[Any]:
-        try:
-            found: Filter[Any] = parse_filter(self._typed, fields)
-        except BadInput as error:
-            # Half of a condition while it is typed: the others hold.
-            self._complaint = error.one_line()
-            return Filter()
-        self._complaint = ""
-        return found
 
     def _show_detail(self) -> None:
         for view in self.query(TableView):
@@ -203,7 +123,7 @@ class ListScreen(Dialog[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._typed = event.value.strip()
-        self.draw_listing()
+        self.look(fresh=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self._end_filter(event.input)
@@ -246,13 +166,13 @@ class ListScreen(Dialog[None]):
 
     def _sort_by(self, name: str) -> None:
         if self._listing is not None:
-            self._order = Order(name, _column_named(self._listing.columns, name).right)
-            self.draw_listing()
+            self._order = Order(name, column_named(self._listing.columns, name).right)
+            self.look(fresh=False)
 
     def action_reverse(self) -> None:
         """Turn the order around."""
         self._order = replace(self._order, down=not self._order.down)
-        self.draw_listing()
+        self.look(fresh=False)
 
     def action_open(self) -> None:
         """Open the page of the row's GPU or node."""
@@ -267,7 +187,3 @@ def open_place(screen: ListScreen, place: Place) -> None:
     from tui.screens.gpu_page import page_of
 
     screen.app.push_screen(page_of(screen.view_context.at(place)))
-
-
-def _column_named(columns: Sequence[Column[Any]], name: str) -> Column[Any]:
-    return next((column for column in columns if column.name == name), columns[0])

@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 
 from cluster.units import count_of, format_bytes
 from tui.format import gib, percent
+from tui.listing import Listing, Order
 from tui.process_rows import FIELDS, USER_FIELDS, ProcessList, ProcessRow, UserRow, by_user, process_list
-from tui.screens.list_screen import Listing, ListScreen, Order
+from tui.screens.list_screen import ListScreen
 from tui.styles import Styles
 from tui.table import Column
 from tui.views import Place, ViewContext

@@ -68,14 +68,14 @@ class TopologyView(LineView):
         """Show other figures, or another node."""
         self._content, self._drawn_for = (topology, sent, roles), ""
         self.top = self.validate_top(self.top)
-        self.refresh()
+        self.redraw()
 
     def shift(self, columns: int) -> None:
         """Move the matrix sideways."""
         most = len(self._content[0].matrix.devices) - 1 if self._content else 0
         self._left = max(0, min(self._left + columns, most))
         self._drawn_for = ""
-        self.refresh()
+        self.redraw()
 
     def num_lines(self, width: int) -> int:
         return len(self._drawn())
@@ -136,7 +136,7 @@ class TopologyScreen(Dialog[None]):
     def _cluster(self) -> Cluster | None:
         return self._view_context.app.store.snapshot.cluster
 
-    @work(group="look", exclusive=True, exit_on_error=False)
+    @work(group="look", exclusive=True)
     async def look(self) -> None:
         """Take the newest figures; on thousands of GPUs that takes longer than a key may."""
         snapshot, candidate = self._view_context.app.store.snapshot, self._view_context.candidate

@@ -12,6 +12,8 @@ from tui.store import Snapshot
 from tui.styles import Styles, styles_of
 from tui.widgets.text_panel import TextPanel
 
+_ROOMY_CELLS = 100
+
 
 class Header(TextPanel):
     """The program's name, a SIMULATED badge where it applies, the source and the totals."""
@@ -20,11 +22,18 @@ class Header(TextPanel):
         super().__init__()
         self.title = ""
         self._snapshot = Snapshot()
+        self._num_unseen = 0
 
     def show(self, snapshot: Snapshot, title: str) -> None:
         """Show another snapshot of the session with this title."""
         if snapshot is not self._snapshot or title != self.title:
             self._snapshot, self.title = snapshot, title
+            self.refresh()
+
+    def show_unseen(self, count: int) -> None:
+        """Show how many events nobody has looked at."""
+        if count != self._num_unseen:
+            self._num_unseen = count
             self.refresh()
 
     def draw(self, styles: Styles) -> Text:
@@ -40,6 +49,8 @@ class Header(TextPanel):
             line.append("  ")
         cluster = self._snapshot.cluster
         totals = describe_totals(cluster) if cluster is not None else ""
+        unseen = unseen_text(self._num_unseen, self.size.width)
+        line.append(unseen, styles.accent)
         room = self.size.width - cell_len(line.plain) - 1
         title = self.title
         if self._snapshot.simulated and title.lower().startswith("simulated "):
@@ -54,6 +65,13 @@ class Header(TextPanel):
 
     def render(self) -> Text:
         return self.draw(styles_of(self))
+
+
+def unseen_text(count: int, width: int) -> str:
+    """Describe how many events are new, and the key that shows them; '' for none."""
+    if not count:
+        return ""
+    return f"E {count_of(count, 'new event')}  " if width >= _ROOMY_CELLS else f"E {count:,} new  "
 
 
 def describe_totals(cluster: Cluster) -> str:

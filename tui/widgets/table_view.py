@@ -90,7 +90,7 @@ class TableView(LineView):
         self._cursor = max(0, min(self._cursor, len(rows) - 1))
         self.top = self.validate_top(self.top)
         self._reveal()
-        self.refresh()
+        self.redraw()
 
     def move(self, lines: int) -> None:
         """Move the cursor."""
@@ -116,7 +116,7 @@ class TableView(LineView):
             self._cursor = max(0, min(index, len(self._rows) - 1))
             self._key = self._key_of(self._rows[self._cursor])
             self._reveal()
-            self.refresh()
+            self.redraw()
             self.post_message(self.Moved())
 
     def _reveal(self) -> None:

@@ -53,7 +53,7 @@ def test_stages_hop_rank_by_rank_and_over_the_network_between_nodes() -> None:
 
 
 def test_gpus_without_an_island_exchange_over_pcie_and_single_ranks_exchange_nothing() -> None:
-    answer = ask(LLAMA_70B, "1x4xL40S", tp=4)
+    answer = ask(LLAMA_8B, "1x4xL40S", tp=4)
     assert {one.link for one in exchanges_of(layout(answer, tp=4), answer.cluster).all} == {"pcie"}
     alone = ask(LLAMA_8B, EIGHT)
     assert exchanges_of(layout(alone, tp=1, pp=1), alone.cluster).all == ()
