@@ -227,9 +227,9 @@ class TopologyScreen(Dialog[None]):
             self._go_to(found)
         elif typed:
             for heading in self.query(TopologyHeading):
-                heading.show(self._name(), "", f"no node has '{typed}' in its name")
+                heading.show(self._node_name(), "", f"no node has '{typed}' in its name")
 
-    def _name(self) -> str:
+    def _node_name(self) -> str:
         node = self._node()
         return node.name if node is not None else ""
 

@@ -26,7 +26,7 @@ class ListHeading(TextPanel):
         line = Text().append(title, styles.title).append(f"  {summary}", styles.muted)
         if filtered:
             line.append(f"  {filtered}", styles.accent)
-        return line.append(f"  {remark}", styles.warning) if remark else line
+        return line.append(f"\n{remark}", styles.warning) if remark else line
 
 
 class RowDetail(TextPanel):
