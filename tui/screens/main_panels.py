@@ -163,8 +163,9 @@ class MainPanels:
         return found is not None
 
     def redraw_map(self) -> None:
-        """Draw the map as of now, so that ages grow."""
+        """Draw the map as of now, so that ages grow, and count the events that nobody has looked at."""
         context = self._context
+        self._header.show_unseen(context.store.incidents.num_unseen)
         self.map.show(self._scenes.scene(context.store.snapshot, self.candidate, context.setup.clock()))
 
 
