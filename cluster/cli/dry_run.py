@@ -60,6 +60,10 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
     named = planning_cluster_from(arguments)
     if named is not None:
         return named
+    if arguments.replay:
+        from cluster.cli.open_source import recorded_cluster
+
+        return recorded_cluster(arguments)
     if arguments.simulate:
         return _simulated(arguments.simulate)
     address = ray_address_from(arguments)

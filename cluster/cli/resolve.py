@@ -122,14 +122,14 @@ def ray_address_from(arguments: argparse.Namespace) -> str | None:
     """Return the Ray cluster to join: --address, else RAY_ADDRESS unless another source was named."""
     if arguments.address:
         return str(arguments.address)
-    if arguments.simulate or arguments.cluster:
+    if arguments.simulate or arguments.cluster or arguments.replay:
         return None
     return os.environ.get("RAY_ADDRESS") or None
 
 
 def refuse_two_sources(arguments: argparse.Namespace) -> None:
     """Raise BadInput when more than one place for the cluster is named."""
-    named = [f"--{name}" for name in ("address", "simulate", "cluster") if getattr(arguments, name)]
+    named = [f"--{name}" for name in ("address", "simulate", "cluster", "replay") if getattr(arguments, name)]
     if len(named) > 1:
         raise BadInput(f"{' and '.join(named)} cannot be combined", "Give only one source for the cluster")
 
