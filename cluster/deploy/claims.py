@@ -87,6 +87,8 @@ class NodeClaim:
         stuck_since_s: float | None = None
         while missing := wanted - self._held():
             pending = self._hear()
+            if wanted <= self._held():
+                return
             num = 0 if pending else slots_to_open(wanted, self._held(), self._num_free())
             for _ in range(num):
                 self._open()
