@@ -1,6 +1,6 @@
 """Start the Python processes of an order while its nodes are still being checked.
 
-A process of Ray's takes over a second to start, and an order needs several, one after the other: a check, the
+A process of Ray takes over a second to start, and an order needs several, one after the other: the
 controller, then one for each GPU. Ray can start them ahead; those that are not used end by themselves.
 """
 
@@ -20,7 +20,7 @@ _MOST_PER_NODE = 16
 
 
 def workers_of(spec: DeploymentSpec, head_id: str) -> dict[str, int]:
-    """Return how many processes an order needs at once on each node: its GPUs', a check's, the controller's."""
+    """Return how many processes an order needs on each node: one per GPU, on the head one more."""
     counts = Counter(place.node_id for place in spec.ranks)
     counts[head_id] += 1
     return {node_id: min(count, _MOST_PER_NODE) for node_id, count in counts.items()}
@@ -34,8 +34,8 @@ def start_workers(ray: Any, counts: Mapping[str, int]) -> None:
     with contextlib.suppress(Exception):
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, count in counts.items():
-            if node_id in nodes:
-                _ask(ray, f"{nodes[node_id]['NodeManagerAddress']}:{nodes[node_id]['NodeManagerPort']}", count)
+            if (node := nodes.get(node_id)) is not None:
+                _ask(ray, f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", count)
 
 
 def _ask(ray: Any, raylet: str, count: int) -> None:

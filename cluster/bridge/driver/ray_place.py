@@ -11,8 +11,8 @@ from cluster.bridge.calibrations import calibrated
 from cluster.bridge.driver.calibrate import calibrate
 from cluster.bridge.driver.deployments import Deployments
 from cluster.bridge.driver.discovery import Discovery
-from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.early_workers import start_workers, workers_of
+from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
