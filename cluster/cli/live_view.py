@@ -35,11 +35,10 @@ class LiveView(SessionView):
         super()._take(event)
 
     def settled(self) -> LiveState:
-        """Return the state once every node was read or is known to be late; raises Unreachable if none was."""
+        """Return the state once every node was read or is known to be late; Unreachable if none was."""
         cluster = self.settled_cluster()
-        if cluster.source not in ("file", "spec"):
-            self.wait(lambda: self._has_details(cluster), DETAILS_S)
-            self.wait(lambda: self.deployments is not None or cluster.source == "none", DEPLOYMENTS_S)
+        self.wait(lambda: self._has_details(cluster), DETAILS_S)
+        self.wait(lambda: self.deployments is not None, DEPLOYMENTS_S)
         return self.now()
 
     def now(self) -> LiveState:

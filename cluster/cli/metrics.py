@@ -8,7 +8,7 @@ import sys
 import threading
 
 from cluster.cli.live_view import LiveView
-from cluster.cli.open_source import session_from
+from cluster.cli.open_source import refuse_saved, session_from
 from cluster.cli.session_view import say
 from cluster.deploy.api_keys import API_KEY_VARIABLE, hashed_keys
 from cluster.deploy.listen_address import is_loopback, shown_host
@@ -20,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the metrics of now, or serve them until Ctrl-C, SIGTERM or the loss of the cluster."""
+    refuse_saved(arguments, "nothing is measured on")
     require("prometheus_client")
     if arguments.port is None:
         _refuse_server_options(arguments)
@@ -60,7 +61,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     listener = listen(host, arguments.port)
     _leave_on_sigterm()
     with listener, LiveView(session, shows_progress=sys.stderr.isatty()) as view:
-        say(f"metrics of {session.title} on http://{shown_host(host, LOOPBACK)}:{listener.getsockname()[1]}/metrics")
+        url = f"http://{shown_host(host, LOOPBACK)}:{listener.getsockname()[1]}/metrics"
+        say(f"metrics of {session.title} on {url}")
         server = MetricsServer(make_app(lambda: metrics_text(view.now()), rules), lambda: view.is_lost)
         server.run(sockets=[listener])
         # Raises where the cluster was lost.

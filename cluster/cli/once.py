@@ -10,7 +10,7 @@ import time
 from cluster.cli.live_view import LiveView
 from cluster.cli.once_json import live_json
 from cluster.cli.once_table import live_lines
-from cluster.cli.open_source import recorded_state, session_from
+from cluster.cli.open_source import saved_state, session_from
 from cluster.cli.style import style_for_stdout
 from cluster.metrics.live_state import LiveState
 
@@ -20,8 +20,9 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 def run_once(arguments: argparse.Namespace) -> int:
     """Print the state of now, or of a moment of a recording; with --watch again and again. Returns 0."""
-    if arguments.replay:
-        _print(recorded_state(arguments), arguments)
+    saved = saved_state(arguments)
+    if saved is not None:
+        _print(saved, arguments)
         return 0
     with LiveView(session_from(arguments), shows_progress=sys.stderr.isatty()) as view:
         _print(view.settled(), arguments)

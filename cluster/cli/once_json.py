@@ -158,7 +158,9 @@ def _figures(
     """Return a model's figures by the names they have here, and why those without a value have none."""
     values = {} if model is None else model.model_dump(mode="json")
     given: dict[str, str] = values.get("absent", {})
-    figures = {names.get(field, field): values.get(field) for field in kind.model_fields if field not in _APART}
+    figures = {
+        names.get(field, field): values.get(field) for field in kind.model_fields if field not in _APART
+    }
     reasons = {names.get(field, field): reason for field, reason in given.items()}
     for name, value in figures.items():
         if value is None:

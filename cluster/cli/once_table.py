@@ -45,7 +45,7 @@ def _node_lines(now: NodeNow, style: Style) -> Iterator[str]:
     if rows:
         yield from _columns(_PROCESS_HEADER, rows[:_MOST_PROCESSES], style)
     if len(rows) > _MOST_PROCESSES:
-        yield f"  and {count_of(len(rows) - _MOST_PROCESSES, 'more process')}es; all are in --json"
+        yield f"  and {len(rows) - _MOST_PROCESSES} more processes; all are in --json"
 
 
 def _node_line(now: NodeNow, style: Style) -> str:
@@ -59,7 +59,9 @@ def _node_line(now: NodeNow, style: Style) -> str:
     parts += _host_parts(now)
     facts = now.node.facts
     if facts is not None and facts.driver_version:
-        parts.append(f"driver {facts.driver_version}" + (f", CUDA {facts.cuda_version}" if facts.cuda_version else ""))
+        parts.append(
+            f"driver {facts.driver_version}" + (f", CUDA {facts.cuda_version}" if facts.cuda_version else "")
+        )
     error = now.node.error
     if error and error not in now.reason:
         parts.append(style.bad(error))

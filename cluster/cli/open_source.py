@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,8 @@ def recording_from(arguments: argparse.Namespace) -> Recording:
     path = Path(arguments.replay).expanduser()
     recording = open_recording(path)
     if recording.cut_off:
-        say(f"{shown(path)} is {recording.cut_off} after {shown_moment(recording.last_at_s)}; it plays up to there")
+        last = shown_moment(recording.last_at_s)
+        say(f"{shown(path)} is {recording.cut_off} after {last}; it plays up to there")
     return recording
 
 
@@ -61,8 +63,18 @@ def _moment_from(arguments: argparse.Namespace, recording: Recording) -> float |
     return None if arguments.at is None else moment_of(arguments.at, recording)
 
 
-def recorded_state(arguments: argparse.Namespace) -> LiveState:
-    """Return the state of a recording at --at, or at its end; BadInput where that part is damaged."""
+def saved_state(arguments: argparse.Namespace) -> LiveState | None:
+    """Return the state that a file holds: a recording's at --at or at its end, else a --cluster without
+    readings. None for a cluster that is running. BadInput where a recording is damaged there.
+    """
+    described = planning_cluster_from(arguments)
+    if described is not None:
+        from cluster.metrics.live_state import LiveState
+        from cluster.text import clean
+
+        return LiveState(described, described.taken_at_s or time.time(), clean(arguments.cluster, 80))
+    if not arguments.replay:
+        return None
     from cluster.recording.at import live_state_at
 
     recording = recording_from(arguments)
@@ -70,11 +82,20 @@ def recorded_state(arguments: argparse.Namespace) -> LiveState:
     return live_state_at(recording, recording.last_at_s if at_s is None else at_s)
 
 
-def recorded_cluster(arguments: argparse.Namespace) -> Cluster:
-    """Return the cluster of a recording at --at, or at its end, for planning."""
+def recorded_cluster(arguments: argparse.Namespace) -> Cluster | None:
+    """Return the cluster of a recording at --at, or at its end, for planning; None without --replay."""
+    if not arguments.replay:
+        return None
     from cluster.recording.at import cluster_for_planning
 
-    return cluster_for_planning(recorded_state(arguments))
+    state = saved_state(arguments)
+    return None if state is None else cluster_for_planning(state)
+
+
+def refuse_saved(arguments: argparse.Namespace, what: str) -> None:
+    """Raise BadInput for --cluster: `what` needs a cluster that is running."""
+    if arguments.cluster:
+        raise BadInput(f"{what} a cluster from a file or a spec", "Leave out --cluster")
 
 
 def check_replay_options(arguments: argparse.Namespace) -> None:
@@ -85,5 +106,5 @@ def check_replay_options(arguments: argparse.Namespace) -> None:
         raise BadInput("--watch repeats --once", "Add --once")
     if arguments.once and arguments.dry_run:
         raise BadInput("--once and --dry-run cannot be combined", "--once prints what is, --dry-run a plan")
-    if arguments.watch is not None and arguments.replay:
-        raise BadInput("--watch looks again at what is running; a recording does not change", "Leave out --watch")
+    if arguments.watch is not None and (arguments.replay or arguments.cluster):
+        raise BadInput("--watch looks again at what is running; a file does not change", "Leave out --watch")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
-from cluster.cli.open_source import session_from
+from cluster.cli.open_source import refuse_saved, session_from
 from cluster.cli.session_view import LOOK_S, say
-from cluster.errors import BadInput, Unreachable
+from cluster.errors import Unreachable
 from cluster.json_file import shown
 from cluster.recording.moment import shown_span
 from cluster.recording.recorder import Recorder
@@ -27,8 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises what ended it otherwise; what was recorded until then can be played.
     """
-    if arguments.cluster:
-        raise BadInput("nothing happens on a cluster from a file or a spec", "Leave out --cluster")
+    refuse_saved(arguments, "nothing happens on")
     path = Path(arguments.file).expanduser()
     session = session_from(arguments)
     ended = _end_on_signals()

@@ -17,7 +17,9 @@ _LEAST_WATCH_S, _MOST_S = 0.5, 31 * 86_400
 def add_replay(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a recording, for what can plan on one or show it."""
     group = parser.add_argument_group("a recording, made by `clusterview record`")
-    group.add_argument("--replay", type=some_text, metavar="FILE", help="play a recording instead of a cluster")
+    group.add_argument(
+        "--replay", type=some_text, metavar="FILE", help="play a recording instead of a cluster"
+    )
     group.add_argument(
         "--at",
         type=moment,

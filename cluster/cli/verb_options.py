@@ -15,8 +15,8 @@ from cluster.cli.option_types import (
     short_name,
     some_text,
 )
-from cluster.cli.replay_options import add_replay, duration
 from cluster.cli.options import add_output, add_plan, add_source
+from cluster.cli.replay_options import add_replay, duration
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.export.names import format_names
 
@@ -50,9 +50,7 @@ def _add_access(parser: argparse.ArgumentParser, whose: str, port: str) -> None:
         metavar="HOST",
         help=f"address that {whose} listens on (default: 127.0.0.1); any other needs an API key",
     )
-    group.add_argument(
-        "--port", type=port_number, default=None, metavar="N", help=port
-    )
+    group.add_argument("--port", type=port_number, default=None, metavar="N", help=port)
     group.add_argument(
         "--api-key",
         action="append",
@@ -174,7 +172,11 @@ def _snapshot_options(parser: argparse.ArgumentParser) -> None:
 def _record_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=some_text, metavar="FILE", help="file to write; --replay FILE plays it")
     parser.add_argument(
-        "--duration", type=duration, default=None, metavar="T", help="end after 90s, 5m or 2h (default: Ctrl-C)"
+        "--duration",
+        type=duration,
+        default=None,
+        metavar="T",
+        help="end after 90s, 5m or 2h (default: Ctrl-C)",
     )
     parser.add_argument("--force", action="store_true", default=False, help="replace the file")
     add_source(parser)

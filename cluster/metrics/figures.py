@@ -36,7 +36,10 @@ FIGURES = (
     Figure("DCGM_FI_DEV_GPU_TEMP", "reading", "temperature_c", "GPU temperature (in C)."),
     Figure("DCGM_FI_DEV_MEMORY_TEMP", "reading", "memory_temperature_c", "Memory temperature (in C)."),
     Figure(
-        "DCGM_FI_DEV_SLOWDOWN_TEMP", "facts", "slowdown_temperature_c", "Temperature at which clocks drop (in C)."
+        "DCGM_FI_DEV_SLOWDOWN_TEMP",
+        "facts",
+        "slowdown_temperature_c",
+        "Temperature at which clocks drop (in C).",
     ),
     Figure(
         "DCGM_FI_DEV_SHUTDOWN_TEMP", "facts", "shutdown_temperature_c", "Temperature of the shutdown (in C)."

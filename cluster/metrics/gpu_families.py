@@ -89,12 +89,18 @@ def _xid_family(gpus: Iterable[tuple[GpuNow, Labels]]) -> Iterator[Metric]:
 
 
 def _link_families(gpus: Sequence[tuple[GpuNow, Labels]]) -> Iterator[Metric]:
-    linked = [(gpu.detail.links, labels) for gpu, labels in gpus if gpu.detail is not None and gpu.detail.links]
+    linked = [
+        (gpu.detail.links, labels) for gpu, labels in gpus if gpu.detail is not None and gpu.detail.links
+    ]
     up = ((labels, float(sum(link.active for link in links))) for links, labels in linked)
     yield from _family("clusterview_gpu_nvlinks_up", "NVLinks that are active.", up)
     all_ = ((labels, float(len(links))) for links, labels in linked)
     yield from _family("clusterview_gpu_nvlinks", "NVLinks that the GPU has.", all_)
-    for field, what in (("received_bytes", "Bytes received"), ("sent_bytes", "Bytes sent"), ("errors", "Errors")):
+    for field, what in (
+        ("received_bytes", "Bytes received"),
+        ("sent_bytes", "Bytes sent"),
+        ("errors", "Errors"),
+    ):
         sums = (
             (labels, float(sum(values)))
             for links, labels in linked
@@ -133,10 +139,8 @@ def family(
 
     prometheus_client adds '_total' to the name of a counter, which DCGM's counters lack: they are untyped.
     """
-    if not is_counter:
-        kind = "gauge"
-    else:
-        kind = "counter" if name.endswith("_total") else "unknown"
+    counter_kind = "counter" if name.endswith("_total") else "unknown"
+    kind = counter_kind if is_counter else "gauge"
     metric = Metric(name.removesuffix("_total") if kind == "counter" else name, text, kind)
     for labels, value in samples:
         metric.add_sample(name, labels, value)

@@ -1,4 +1,4 @@
-"""The HTTP server of `clusterview metrics`: /metrics, with the router's rules on hosts, keys and connections."""
+"""The HTTP server of `clusterview metrics`, with the router's rules on hosts, keys and connections."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise BadInput(f"cannot listen on {host}: {error.strerror or error}", "Use an address of this machine") from None
+        raise BadInput(
+            f"cannot listen on {host}: {error.strerror or error}", "Use an address of this machine"
+        ) from None
     family, *_, where = found[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -85,5 +87,7 @@ def _refused(host: str, port: int, error: OSError) -> ClusterviewError:
     if error.errno == errno.EADDRINUSE:
         return BadInput(f"{what}: the port is in use", "Choose another with --port")
     if error.errno == errno.EADDRNOTAVAIL:
-        return BadInput(f"{what}: this machine does not have the address", "Use 0.0.0.0 for all of its addresses")
+        return BadInput(
+            f"{what}: this machine does not have the address", "Use 0.0.0.0 for all of its addresses"
+        )
     return system_failed(what, error)

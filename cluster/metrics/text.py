@@ -72,7 +72,9 @@ def _host_families(nodes: Iterable[NodeNow]) -> Iterator[Metric]:
         if node.is_fresh and node.reading is not None and node.reading.host is not None
     ]
     for field, name, text in _HOST_FIGURES:
-        found = [(labels, float(value)) for labels, host in hosts if (value := getattr(host, field)) is not None]
+        found = [
+            (labels, float(value)) for labels, host in hosts if (value := getattr(host, field)) is not None
+        ]
         if found:
             yield family(f"clusterview_host_{name}", text, found)
 
@@ -85,7 +87,9 @@ def _port_families(nodes: Iterable[NodeNow]) -> Iterator[Metric]:
         for port in node.detail.ports
     ]
     for field, name, text, is_counter in _PORT_FIGURES:
-        found = [(labels, float(value)) for labels, port in ports if (value := getattr(port, field)) is not None]
+        found = [
+            (labels, float(value)) for labels, port in ports if (value := getattr(port, field)) is not None
+        ]
         if found:
             yield family(f"clusterview_port_{name}", text, found, is_counter=is_counter)
 

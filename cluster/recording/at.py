@@ -30,7 +30,9 @@ def live_state_at(recording: Recording, at_s: float) -> LiveState:
     except (ValueError, RecursionError) as error:
         gist = clean(" ".join(str(error).split()[:24]), 160)
         made_by = recording.header.clusterview or "an unknown version"
-        raise BadInput(f"{shown(recording.path)} (made by clusterview {made_by}) cannot be read: {gist}") from None
+        raise BadInput(
+            f"{shown(recording.path)} (made by clusterview {made_by}) cannot be read: {gist}"
+        ) from None
     if cluster is None:
         raise BadInput(f"{shown(recording.path)} holds no cluster at {shown_moment(at_s)}")
     return LiveState(

@@ -1,4 +1,4 @@
-"""The lines of a recording: a header, then frames, each a whole state or what changed since the last one. Pure."""
+"""The lines of a recording: a header, then frames: a whole state, or what changed since the last. Pure."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ class Header(FromAnyVersion):
 
 def header_line(title: str, clusterview_version: str) -> bytes:
     """Return the first line of a recording."""
-    header = Header(
-        format=FORMAT, version=FORMAT_VERSION, clusterview=clusterview_version, title=title
-    )
+    header = Header(format=FORMAT, version=FORMAT_VERSION, clusterview=clusterview_version, title=title)
     return header.model_dump_json().encode() + b"\n"
 
 

@@ -104,7 +104,9 @@ def _index(file: int, size_bytes: int, where: str) -> tuple[tuple[Block, ...], s
                 raise Damaged("its times go back")
         except Damaged as damaged:
             if not blocks:
-                raise BadInput(f"{where} is not a recording", "Create one with: clusterview record FILE") from None
+                raise BadInput(
+                    f"{where} is not a recording", "Create one with: clusterview record FILE"
+                ) from None
             return tuple(blocks), f"damaged: {damaged}"
         offset, last_s = offset + block.num_bytes, block.last_at_s
         if offset > size_bytes:

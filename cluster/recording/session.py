@@ -202,7 +202,9 @@ class ReplaySession:
 
     def _lose(self, reason: str) -> None:
         with contextlib.suppress(Exception):
-            self._listener(SessionLost(reason=reason, hint="Check the file, or record again", type="BadInput"))
+            self._listener(
+                SessionLost(reason=reason, hint="Check the file, or record again", type="BadInput")
+            )
 
     # What a recording cannot do.
 

@@ -46,7 +46,9 @@ async def test_keys_of_a_recording(recorded: Path) -> None:
         await until(pilot, lambda: session.now_s() == BEGIN_S + 100)
         await pilot.press("less_than_sign")
         await until(pilot, lambda: "0:40 of 2:09" in screen_text(app))
-        await pilot.press("greater_than_sign", "right_square_bracket", "right_square_bracket", "left_square_bracket")
+        await pilot.press(
+            "greater_than_sign", "right_square_bracket", "right_square_bracket", "left_square_bracket"
+        )
         await until(pilot, lambda: session.position.speed == 2.0 and session.now_s() == BEGIN_S + 100)
         await pilot.press("space")
         await until(pilot, lambda: session.position.is_playing)

@@ -142,10 +142,33 @@ def test_the_table() -> None:
     text = "\n".join(lines(full()))
     assert text.splitlines()[0].startswith("ray 10.0.0.1:6379  2026-")
     assert "2 nodes, 3 GPUs" in text
-    assert "gpu-a  read 0.4 s ago  CPU 12 %  RAM 112.0/512.0 GiB  disk 900.0 GiB free  driver 550.163.01, CUDA 12.4" in text
+    assert (
+        "gpu-a  read 0.4 s ago  CPU 12 %  RAM 112.0/512.0 GiB  disk 900.0 GiB free  driver 550.163.01, CUDA 12.4"
+        in text
+    )
     row = next(line for line in lines(full()) if "97 %" in line)
     assert row.split() == (
-        "0 A100-80GB 97 % 71.0/80.0 GiB 91 C 302/400 W 345/1,410 MHz llama degraded: throttled: 345 of 1,410 MHz".split()
+        [
+            "0",
+            "A100-80GB",
+            "97",
+            "%",
+            "71.0/80.0",
+            "GiB",
+            "91",
+            "C",
+            "302/400",
+            "W",
+            "345/1,410",
+            "MHz",
+            "llama",
+            "degraded:",
+            "throttled:",
+            "345",
+            "of",
+            "1,410",
+            "MHz",
+        ]
     )
     assert "4242  alice  70.0 GiB  93 %  python -m vllm serve" in text
     assert "unhealthy: GPU is lost" in text
@@ -162,7 +185,9 @@ def test_processes_that_cannot_be_named_and_too_many_of_them() -> None:
     strangers = tuple(GpuProcess(pid=number, other_namespace=True) for number in range(1, 60))
     node = Node(node_id="a", name="a", gpus=(gpu(0),))
     reading = READING.model_copy(update={"processes": strangers})
-    text = "\n".join(lines(live(node, readings=(NodeReading(node_id="a", taken_at_s=NOW_S, gpus=(reading,)),))))
+    text = "\n".join(
+        lines(live(node, readings=(NodeReading(node_id="a", taken_at_s=NOW_S, gpus=(reading,)),)))
+    )
     assert "of another PID namespace" in text and "and 19 more processes; all are in --json" in text
 
 

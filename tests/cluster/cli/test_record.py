@@ -55,7 +55,9 @@ def test_a_file_that_is_cut_off_is_said_to_be(recorded: str, tmp_path: Path) -> 
     assert done.returncode == 0 and "cut.cvr is cut off after 20" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     (tmp_path / "bad.cvr").write_bytes(b"x" * 5000)
-    assert "is not a recording" in one_line_error(run_clusterview("--once", "--replay", str(tmp_path / "bad.cvr")))
+    assert "is not a recording" in one_line_error(
+        run_clusterview("--once", "--replay", str(tmp_path / "bad.cvr"))
+    )
 
 
 def test_this_machine_is_recorded_until_a_signal(tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ DETAIL = GpuDetail(
         NvLinkReading(link=0, active=True, received_bytes=100, sent_bytes=200, errors=1),
         NvLinkReading(link=1, active=False, received_bytes=10, sent_bytes=None, errors=2),
     ),
-    ecc=EccCounts(volatile_corrected=3, volatile_uncorrected=2, aggregate_corrected=9, aggregate_uncorrected=2),
+    ecc=EccCounts(
+        volatile_corrected=3, volatile_uncorrected=2, aggregate_corrected=9, aggregate_uncorrected=2
+    ),
     remapped_corrected=0,
     remapped_uncorrected=1,
     remap_pending=True,

@@ -30,7 +30,7 @@ async def test_metrics_are_read_from_here_without_a_key() -> None:
     answer = await get(OPEN)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'DCGM_FI_DEV_GPU_TEMP{' in answer.text
+    assert "DCGM_FI_DEV_GPU_TEMP{" in answer.text
 
 
 async def test_other_paths_and_methods_are_refused() -> None:
@@ -67,7 +67,7 @@ def test_addresses() -> None:
             listen("127.0.0.1", port)
     with pytest.raises(BadInput, match="does not have the address"):
         listen("192.0.2.1", 0)
-    with pytest.raises(BadInput, match="cannot listen on no.such.host.invalid"):
+    with pytest.raises(BadInput, match=r"cannot listen on no\.such\.host\.invalid"):
         listen("no.such.host.invalid", 0)
     if socket.has_ipv6:
         listen("::1", 0).close()

@@ -1,4 +1,4 @@
-"""The Prometheus text: DCGM's names and labels, right values and units, and nothing where nothing was read."""
+"""The Prometheus text: DCGM's names and labels, values in their units, nothing where nothing was read."""
 
 from __future__ import annotations
 
@@ -131,7 +131,10 @@ def test_a_node_that_does_not_answer_has_no_old_figures() -> None:
         "ok": 1,
         "hung": 0,
     }
-    ages = {dict(labels)["node_id"]: value for labels, value in found["clusterview_node_reading_age_seconds"].items()}
+    ages = {
+        dict(labels)["node_id"]: value
+        for labels, value in found["clusterview_node_reading_age_seconds"].items()
+    }
     assert ages == pytest.approx({"a": 0.4, "b": 30.0})
 
 

@@ -57,7 +57,9 @@ class Scene:
         if second < self._busy_after_s:
             return ()
         state = DeploymentState.READY
-        return (DeploymentStatus(name="llama", model="llama", label="TP=1", state=state, age_s=float(second)),)
+        return (
+            DeploymentStatus(name="llama", model="llama", label="TP=1", state=state, age_s=float(second)),
+        )
 
 
 def states(seconds: int, scene: Scene | None = None) -> Iterator[tuple[float, State]]:

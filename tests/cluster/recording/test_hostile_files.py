@@ -55,6 +55,7 @@ def refusal(path: Path) -> str:
         (b"\x1f\x8b" + bytes(100), "is not a recording"),
         (os.urandom(5000), "is not a recording"),
     ],
+    ids=("empty", "text", "gzip", "zeros", "random"),
 )
 def test_other_files(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "r").write_bytes(content)
@@ -74,26 +75,26 @@ def test_names_that_are_no_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("words", "line"),
     [
-        (b"not json", "cannot be read"),
-        (b"[1]", "holds no frame"),
-        (b"{}", "has no time"),
-        (b'{"at": NaN, "state": {}}', "has no time"),
-        (b'{"at": "5", "state": {}}', "has no time"),
-        (b'{"at": 1e300, "state": {}}', "has no time"),
-        (frame({}), "holds no state"),
-        (frame(None), "holds no state"),
-        (frame({**EMPTY, "readings": [1]}), "holds no state"),
-        (frame(EMPTY, BEGIN_S + 99), "not of the time"),
-        (b'{"at": %d, "patch": {"cluster": 5}}' % BEGIN_S, "does not fit"),
-        (b'{"at": %d, "state": ' % BEGIN_S + b"[" * 100_000, "cannot be read"),
-        (b'{"at": %d, "state": %s}' % (BEGIN_S, b"9" * 10_000), "cannot be read"),
-        (b"\xff\xfe", "cannot be read"),
-        (b"[" * 7_000_000, "values"),
+        pytest.param("cannot be read", b"not json", id="0"),
+        pytest.param("holds no frame", b"[1]", id="1"),
+        pytest.param("has no time", b"{}", id="2"),
+        pytest.param("has no time", b'{"at": NaN, "state": {}}', id="3"),
+        pytest.param("has no time", b'{"at": "5", "state": {}}', id="4"),
+        pytest.param("has no time", b'{"at": 1e300, "state": {}}', id="5"),
+        pytest.param("holds no state", frame({}), id="6"),
+        pytest.param("holds no state", frame(None), id="7"),
+        pytest.param("holds no state", frame({**EMPTY, "readings": [1]}), id="8"),
+        pytest.param("not of the time", frame(EMPTY, BEGIN_S + 99), id="9"),
+        pytest.param("does not fit", b'{"at": %d, "patch": {"cluster": 5}}' % BEGIN_S, id="10"),
+        pytest.param("cannot be read", b'{"at": %d, "state": ' % BEGIN_S + b"[" * 100_000, id="11"),
+        pytest.param("cannot be read", b'{"at": %d, "state": %s}' % (BEGIN_S, b"9" * 10_000), id="12"),
+        pytest.param("cannot be read", b"\xff\xfe", id="13"),
+        pytest.param("values", b"[" * 7_000_000, id="14"),
     ],
 )
-def test_blocks_that_hold_something_else(tmp_path: Path, line: bytes, words: str) -> None:
+def test_blocks_that_hold_something_else(tmp_path: Path, words: str, line: bytes) -> None:
     assert words in refusal(written(tmp_path / "r", line))
 
 
@@ -109,7 +110,9 @@ def test_blocks_that_hold_something_else(tmp_path: Path, line: bytes, words: str
     ],
 )
 def test_states_that_are_not_ours_name_who_wrote_them(tmp_path: Path, sections: dict[str, Any]) -> None:
-    assert "(made by clusterview 0) cannot be read" in refusal(written(tmp_path / "r", frame(state_of(**sections))))
+    assert "(made by clusterview 0) cannot be read" in refusal(
+        written(tmp_path / "r", frame(state_of(**sections)))
+    )
 
 
 def test_no_cluster_and_no_frame(tmp_path: Path) -> None:
@@ -134,7 +137,10 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_versions_and_other_formats(tmp_path: Path) -> None:
     for header, words in (
-        (b'{"format": "clusterview-recording", "version": 2, "clusterview": "9.9"}', "made by clusterview 9.9"),
+        (
+            b'{"format": "clusterview-recording", "version": 2, "clusterview": "9.9"}',
+            "made by clusterview 9.9",
+        ),
         (b'{"format": "clusterview-cluster", "version": 1}', "is not a recording"),
         (b'{"format": "clusterview-recording", "version": "1e9999"}', "is not a recording"),
     ):
@@ -142,7 +148,9 @@ def test_versions_and_other_formats(tmp_path: Path) -> None:
         assert words in refusal(tmp_path / "r")
 
 
-@pytest.mark.parametrize("times", [(-1.0, 5.0), (5.0, 1.0), (float("nan"), 5.0), (0.0, float("inf")), (0.0, 1e300)])
+@pytest.mark.parametrize(
+    "times", [(-1.0, 5.0), (5.0, 1.0), (float("nan"), 5.0), (0.0, float("inf")), (0.0, 1e300)]
+)
 def test_blocks_whose_times_are_none(tmp_path: Path, times: tuple[float, float]) -> None:
     (tmp_path / "r").write_bytes(pack(header_line("t", "0"), *times, is_key=True))
     assert "is not a recording" in refusal(tmp_path / "r")

@@ -67,4 +67,9 @@ def test_texts_that_are_no_moments(text: str) -> None:
 
 
 def test_spans() -> None:
-    assert [shown_span(seconds) for seconds in (5, 185.9, 3600, 90061)] == ["0:05", "3:05", "1:00:00", "25:01:01"]
+    assert [shown_span(seconds) for seconds in (5, 185.9, 3600, 90061)] == [
+        "0:05",
+        "3:05",
+        "1:00:00",
+        "25:01:01",
+    ]

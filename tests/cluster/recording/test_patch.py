@@ -13,7 +13,9 @@ from cluster.recording.patch import Path, difference, merged, without
 
 VALUES = some.recursive(
     some.none() | some.booleans() | some.integers(-9, 9) | some.text("ab0-", max_size=2),
-    lambda parts: some.lists(parts, max_size=3) | some.dictionaries(some.text("ab0-", max_size=2), parts, max_size=3),
+    lambda parts: (
+        some.lists(parts, max_size=3) | some.dictionaries(some.text("ab0-", max_size=2), parts, max_size=3)
+    ),
     max_leaves=12,
 )
 OBJECTS = some.dictionaries(some.text("ab0-", max_size=2), VALUES, max_size=4)

@@ -110,7 +110,9 @@ def test_a_jump_back_takes_deployments_away_again(recorded: Path) -> None:
         watcher.until(lambda: watcher.state["deployments"] != [])
         session.seek(BEGIN_S)
         watcher.until(lambda: watcher.state == STATES[0])
-        assert isinstance(next(e for e in reversed(watcher.events) if isinstance(e, DeploymentsSeen)), DeploymentsSeen)
+        assert isinstance(
+            next(e for e in reversed(watcher.events) if isinstance(e, DeploymentsSeen)), DeploymentsSeen
+        )
 
 
 def test_it_plays_as_fast_as_it_is_told_and_ends_paused(recorded: Path) -> None:
