@@ -38,7 +38,10 @@ def session_from(arguments: argparse.Namespace, engine_pythons: Mapping[str, str
         recording = recording_from(arguments)
         return ReplaySession(recording, start_at_s=_moment_from(arguments, recording))
     return open_session(
-        address=ray_address_from(arguments), simulate=arguments.simulate, engine_pythons=engine_pythons
+        address=ray_address_from(arguments),
+        simulate=arguments.simulate,
+        observe=getattr(arguments, "observe", None),
+        engine_pythons=engine_pythons,
     )
 
 
