@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from cluster.cli.open_source import recorded_cluster
 from cluster.cli.resolve import (
     check_lengths,
     model_from,
@@ -61,6 +62,9 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
     named = planning_cluster_from(arguments)
     if named is not None:
         return named
+    recorded = recorded_cluster(arguments)
+    if recorded is not None:
+        return recorded
     if arguments.simulate:
         return _simulated(arguments.simulate)
     if arguments.observe:
