@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from cluster.detail import GpuDetail
+from cluster.detail import NodeDetail
 from cluster.gpu_facts import NodeFacts
 from cluster.inventory import Gpu, Node
 from cluster.probe.amd_cards import AmdCard, find_cards, product_name
@@ -132,15 +133,15 @@ class AmdReader:
         self._mark(card.index, READING)
         return read_card(card, self._uuid(card), sensors, self._root)
 
-    def read_details(self) -> tuple[GpuDetail, ...]:
-        """Return the slow figures of the GPUs of the last inventory."""
-        bus_ids = {card.index: card.bus_id for card in self._cards}
-        details = []
+    def detail_steps(self) -> Iterator[NodeDetail | None]:
+        """Read the slow figures of the GPUs of the last inventory, one GPU a step; the last returns all."""
+        bus_ids, gpus = {card.index: card.bus_id for card in self._cards}, []
         for card in self._cards:
             if card.index not in self._skipped:
                 self._mark(card.index, READING)
-                details.append(read_detail(card, self._uuid(card), bus_ids))
-        return tuple(details)
+                gpus.append(read_detail(card, self._uuid(card), bus_ids))
+                yield None
+        yield NodeDetail(node_id=self._node_id, taken_at_s=time.time(), gpus=tuple(gpus))
 
     def close(self) -> None:
         """Nothing is held open."""

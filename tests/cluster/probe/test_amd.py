@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.detail import GpuDetail
 from cluster.inventory import Node
 from cluster.probe.amd import AmdReader, has_amd_gpus
 from cluster.probe.naming import with_catalog_types
@@ -15,6 +16,12 @@ from tests.cluster.probe.amd_tree import GIB, MI300X_BYTES, PCIE, AmdTree, write
 
 def reader(root: Path, **options: dict[int, str]) -> AmdReader:
     return AmdReader("node-id", "gpu-a", root=root, **options)  # type: ignore[arg-type]
+
+
+def details(amd: AmdReader) -> tuple[GpuDetail, ...]:
+    *_, last = amd.detail_steps()
+    assert last is not None
+    return last.gpus
 
 
 def seen(root: Path) -> Node:
@@ -61,7 +68,7 @@ def test_what_is_absent_says_why(tmp_path: Path) -> None:
     amd = reader(tmp_path)
     (gpu,) = amd.read_inventory().gpus
     (now,) = amd.read_now().gpus
-    (detail,) = amd.read_details()
+    (detail,) = details(amd)
     for figures in (now, detail, gpu.facts):
         assert figures is not None
         missing = {name for name, value in figures if value is None and name != "error"}
@@ -73,7 +80,7 @@ def test_slow_figures_hold_links_errors_and_retired_pages(tmp_path: Path) -> Non
     AmdTree(tmp_path).add(4)
     amd = reader(tmp_path)
     amd.read_inventory()
-    detail = amd.read_details()[0]
+    detail = details(amd)[0]
     assert (detail.pcie_generation, detail.pcie_width, detail.pcie_replays) == (5, 16, 3)
     assert (detail.ecc.volatile_corrected, detail.ecc.volatile_uncorrected) == (2, 0)
     assert (detail.retired_pages, detail.retirement_pending) == (1, True)
@@ -158,7 +165,7 @@ def test_a_skipped_gpu_is_not_touched(tmp_path: Path) -> None:
     amd = AmdReader("id", "n", root=tmp_path, skipped={0: "it hung"}, mark=lambda gpu, _: marks.append(gpu))
     node = amd.read_inventory()
     amd.read_now()
-    amd.read_details()
+    details(amd)
     assert node.gpus[0].unhealthy_reason == "it hung"
     assert 0 not in marks
     assert 1 in marks
@@ -192,4 +199,4 @@ def test_garbage_in_any_file_leaves_figures_out_and_ends_nothing(tmp_path: Path,
     assert good.healthy
     assert "\x1b" not in bad.type
     assert amd.read_now().gpus[1].temperature_c == 61
-    assert len(amd.read_details()) == 2
+    assert len(details(amd)) == 2

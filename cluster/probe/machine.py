@@ -1,0 +1,59 @@
+"""Everything that is read of this machine: its GPUs through NVML or amdgpu, the host, the network ports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from cluster.detail import NodeDetail
+from cluster.inventory import Node
+from cluster.probe.amd import has_amd_gpus
+from cluster.probe.host import HostReader
+from cluster.probe.ports import PortReader, fastest_link
+from cluster.probe.query import NO_LIBRARY
+from cluster.telemetry import NodeReading
+
+
+class GpuReader(Protocol):
+    """Reads the GPUs of this machine: NodeReader through NVML, AmdReader through /sys."""
+
+    def read_inventory(self) -> Node:
+        """Look at what is there."""
+
+    def read_now(self) -> NodeReading:
+        """Look at what the GPUs of the last inventory are doing."""
+
+    def detail_steps(self) -> Iterator[NodeDetail | None]:
+        """Read the slow figures, one GPU a step; the last step returns all."""
+
+
+class MachineReader:
+    """Reads the GPUs and what is around them. Where NVIDIA's library is missing, AMD GPUs are looked for."""
+
+    def __init__(self, gpus: GpuReader, make_amd: Callable[[], GpuReader], *, root: Path = Path("/")) -> None:
+        self._gpus, self._make_amd, self._root = gpus, make_amd, root
+        self._host, self._ports = HostReader(root=root), PortReader(root)
+
+    def read_inventory(self) -> Node:
+        """Look at what is there; the GPUs are those of the vendor whose driver answers."""
+        node = self._gpus.read_inventory()
+        if node.error == NO_LIBRARY and has_amd_gpus(self._root):
+            self._gpus = self._make_amd()
+            node = self._gpus.read_inventory()
+        network = fastest_link(self._ports.read(time.monotonic()))
+        return node.model_copy(update={"network_bytes_per_s": network})
+
+    def read_now(self) -> NodeReading:
+        """Read the fast figures of the GPUs and of the host."""
+        return self._gpus.read_now().model_copy(update={"host": self._host.read()})
+
+    def detail_steps(self) -> Iterator[NodeDetail | None]:
+        """Read the slow figures, one GPU a step; the last step returns all, with the ports."""
+        for detail in self._gpus.detail_steps():
+            yield detail and detail.model_copy(update={"ports": self._ports.read(time.monotonic())})
+
+    def read_detail(self) -> NodeDetail | None:
+        """Read all slow figures at once; None when the driver was lost meanwhile."""
+        return next((detail for detail in self.detail_steps() if detail is not None), None)
