@@ -30,6 +30,7 @@ from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
+from cluster.detail import NodeDetail
 from cluster.errors import ClusterviewError, Unreachable
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
@@ -202,7 +203,7 @@ class LocalSession:
         for waiter in waiters:
             waiter(answer)
 
-    def _on_probe(self, node: Node, reading: NodeReading) -> None:
+    def _on_probe(self, node: Node, reading: NodeReading, detail: NodeDetail | None) -> None:
         with self._lock:
             if self._ray_cluster is not None or self._probe is None:
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pydantic import Field
 
 from cluster.detail import NodeDetail
@@ -19,6 +21,7 @@ class ProbeOrder(FrozenModel):
     mark_fd: int
     """Where it notes which NVML call it is in, so that its parent can name the one that hangs."""
     interval_s: float = 1.0
+    detail_interval_s: float = 5.0
     inventory_interval_s: float = 15.0
     once: bool = False
     skipped: dict[int, str] = Field(default_factory=dict)
@@ -26,8 +29,17 @@ class ProbeOrder(FrozenModel):
 
 
 class ProbeLine(FrozenModel):
-    """One line of the probe process: what exists, or what it is doing."""
+    """One line of the probe process: what exists, what it is doing, or its slow figures."""
 
     node: Node | None = None
     reading: NodeReading | None = None
     detail: NodeDetail | None = None
+
+
+class Seen(NamedTuple):
+    """What was last read of a node."""
+
+    node: Node
+    reading: NodeReading
+    detail: NodeDetail | None = None
+    """None until the slow figures have been read once."""

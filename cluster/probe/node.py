@@ -6,8 +6,11 @@ Needs only this package, the root types and pydantic, so that it can be shipped 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Gpu, Node
+from cluster.probe.detail import DetailReader
 from cluster.probe.identity import read_gpu
 from cluster.probe.nvml import Device, NvmlSession
 from cluster.probe.query import NO_GPUS, Mark, NvmlGone
@@ -28,6 +31,7 @@ class NodeReader:
         self._session: NvmlSession | None = None
         self._devices: tuple[Device, ...] = ()
         self._known: dict[int, Gpu] = {}
+        self._details = DetailReader()
         self._closed_because = "NVML is not open"
 
     def read_inventory(self) -> Node:
@@ -72,6 +76,27 @@ class NodeReader:
             self._lose(str(gone))
             return self._reading(state="lost", reason=str(gone))
         return self._reading(gpus) if gpus else self._reading(state="no_gpus", reason=NO_GPUS)
+
+    def detail_steps(self) -> Iterator[NodeDetail | None]:
+        """Read the slow figures of the GPUs of the last inventory, one GPU a step; the last step returns all.
+
+        Between two steps the caller may read what does not wait: a GPU can take a tenth of a second.
+        """
+        session, gpus = self._session, []
+        try:
+            for device in self._devices:
+                if session is None or session is not self._session:
+                    return
+                gpus.append(self._details.read(session.query, device, self._uuid(device)))
+                yield None
+        except NvmlGone as gone:
+            self._lose(str(gone))
+            return
+        yield NodeDetail(node_id=self._node_id, taken_at_s=time.time(), gpus=tuple(gpus))
+
+    def read_detail(self) -> NodeDetail | None:
+        """Read all slow figures at once; None when NVML was lost meanwhile."""
+        return next((detail for detail in self.detail_steps() if detail is not None), None)
 
     def _uuid(self, device: Device) -> str:
         known = self._known.get(device.index)

@@ -12,8 +12,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from cluster.detail import NodeDetail
 from cluster.probe.lines import ProbeLine, ProbeOrder
 from cluster.probe.node import NodeReader
 from cluster.probe.query import Mark
@@ -34,12 +35,13 @@ def main() -> None:
     if order.once:
         say(ProbeLine(node=reader.read_inventory()))
         say(ProbeLine(reading=reader.read_now()))
+        say(ProbeLine(detail=reader.read_detail()))
         return
     _loop(order, reader, say, mark)
 
 
 def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None], mark: Mark) -> None:
-    inventory = _Inventories(order.inventory_interval_s)
+    inventory, details = _Inventories(order.inventory_interval_s), _Details(order.detail_interval_s, reader)
     while True:
         started_s = time.monotonic()
         if started_s >= inventory.due_s:
@@ -50,8 +52,35 @@ def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None
         say(ProbeLine(reading=reading))
         if reading.state == "lost":
             inventory.hasten(started_s)
+        detail = details.read_until(started_s + order.interval_s)
+        if detail is not None:
+            say(ProbeLine(detail=detail))
         mark(None, "")
         time.sleep(max(0.0, order.interval_s - (time.monotonic() - started_s)))
+
+
+class _Details:
+    """Reads slow figures in the time that sweeps leave, at least one GPU after each sweep."""
+
+    def __init__(self, interval_s: float, reader: NodeReader) -> None:
+        self._interval_s, self._reader = interval_s, reader
+        self._steps: Iterator[NodeDetail | None] | None = None
+        self._due_s = 0.0
+
+    def read_until(self, until_s: float) -> NodeDetail | None:
+        """Read on until then; return the details when they are complete."""
+        if self._steps is None:
+            if time.monotonic() < self._due_s:
+                return None
+            self._steps, self._due_s = self._reader.detail_steps(), time.monotonic() + self._interval_s
+        for detail in self._steps:
+            if detail is None and time.monotonic() >= until_s:
+                return None
+            if detail is not None:
+                self._steps = None
+                return detail
+        self._steps = None
+        return None
 
 
 class _Inventories:

@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Node
 from cluster.probe.child import Place, ProbeChild
-from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.lines import ProbeLine, ProbeOrder, Seen
 from cluster.probe.nvml import OPENING
 from cluster.probe.quarantine import Quarantine
 from cluster.telemetry import NodeReading, NodeState
 
-Listener = Callable[[Node, NodeReading], None]
+Listener = Callable[[Node, NodeReading, NodeDetail | None], None]
 
 _LOOK_S = 0.5
 _MOST_UNKILLABLE = 2
@@ -37,6 +38,7 @@ class ProbeProcess:
         *,
         interval_s: float = 1.0,
         inventory_interval_s: float = 15.0,
+        detail_interval_s: float = 5.0,
         deadline_s: float = 10.0,
         listener: Listener | None = None,
         env: Mapping[str, str] | None = None,
@@ -48,6 +50,7 @@ class ProbeProcess:
             mark_fd=0,
             interval_s=interval_s,
             inventory_interval_s=inventory_interval_s,
+            detail_interval_s=detail_interval_s,
         )
         self._deadline_s, self._listener, self._env = deadline_s, listener, env
         self._quarantine = Quarantine()
@@ -58,6 +61,7 @@ class ProbeProcess:
         self._reading = NodeReading(
             node_id=node_id, taken_at_s=time.time(), state="stale", reason="waiting for the first reading"
         )
+        self._detail: NodeDetail | None = None
         self._heard_s = time.monotonic()
         self._child: ProbeChild | None = None
         self._unkillable: list[ProbeChild] = []
@@ -76,10 +80,10 @@ class ProbeProcess:
         """The process that reads now; None before the first."""
         return self._child.pid if self._child else None
 
-    def latest(self) -> tuple[Node, NodeReading]:
+    def latest(self) -> Seen:
         """Return what was last seen; when that is old, the state is 'stale' or 'hung' and the reason why."""
         with self._lock:
-            return self._node, self._reading
+            return Seen(self._node, self._reading, self._detail)
 
     def close(self) -> None:
         """End the probe process without waiting for it. Safe to call twice, and before `start`."""
@@ -148,6 +152,8 @@ class ProbeProcess:
         with self._lock:
             for line in lines:
                 self._node = line.node or self._node
+                if line.detail is not None:
+                    self._detail = line.detail.model_copy(update={"taken_at_s": time.time()})
             if readings:
                 # Stamped here: a reading's age counts from its arrival.
                 self._reading = readings[-1].model_copy(update={"taken_at_s": time.time()})

@@ -60,7 +60,7 @@ class NodeProbe:
         `loads` is what simulated GPUs should show.
         """
         if self._simulation is None:
-            node, reading = self._probe.latest()
+            node, reading, _ = self._probe.latest()
             return self._engines.added_to(node), reading, time.time()
         self._put(loads)
         node = self._simulation.node(self._name, nvlink_domain=self._domain)
