@@ -19,7 +19,7 @@ from cluster.probe.sysfiles import numa_node, read_text
 from cluster.telemetry import GpuReading, NodeReading
 
 NO_AMD_GPUS = "amdgpu shows no GPU"
-READING = "amdgpu's files"
+READING = "amdgpu-sysfs"
 """What is noted as the call that is being made: reading them can hang while a GPU is reset."""
 
 

@@ -26,6 +26,8 @@ class ProbeOrder(FrozenModel):
     once: bool = False
     skipped: dict[int, str] = Field(default_factory=dict)
     """GPU index -> why it is not to be touched."""
+    root: str = "/"
+    """Where /sys, /proc and /usr lie, for what is read from files."""
 
 
 class ProbeLine(FrozenModel):

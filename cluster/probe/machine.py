@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from cluster.detail import NodeDetail
+from cluster.detail import NetworkPort, NodeDetail
 from cluster.inventory import Node
 from cluster.probe.amd import has_amd_gpus
 from cluster.probe.host import HostReader
 from cluster.probe.ports import PortReader, fastest_link
-from cluster.probe.query import NO_LIBRARY
+from cluster.probe.query import NO_LIBRARY, Mark
 from cluster.telemetry import NodeReading
+
+_NO_GPUS = "no GPU answered"
 
 
 class GpuReader(Protocol):
@@ -32,8 +34,17 @@ class GpuReader(Protocol):
 class MachineReader:
     """Reads the GPUs and what is around them. Where NVIDIA's library is missing, AMD GPUs are looked for."""
 
-    def __init__(self, gpus: GpuReader, make_amd: Callable[[], GpuReader], *, root: Path = Path("/")) -> None:
-        self._gpus, self._make_amd, self._root = gpus, make_amd, root
+    def __init__(
+        self,
+        node_id: str,
+        nvidia: GpuReader,
+        make_amd: Callable[[], GpuReader],
+        mark: Mark,
+        *,
+        root: Path = Path("/"),
+    ) -> None:
+        self._node_id, self._root = node_id, root
+        self._gpus, self._make_amd, self._mark = nvidia, make_amd, mark
         self._host, self._ports = HostReader(root=root), PortReader(root)
 
     def read_inventory(self) -> Node:
@@ -42,18 +53,28 @@ class MachineReader:
         if node.error == NO_LIBRARY and has_amd_gpus(self._root):
             self._gpus = self._make_amd()
             node = self._gpus.read_inventory()
-        network = fastest_link(self._ports.read(time.monotonic()))
-        return node.model_copy(update={"network_bytes_per_s": network})
+        return node.model_copy(update={"network_bytes_per_s": fastest_link(self._read_ports())})
 
     def read_now(self) -> NodeReading:
         """Read the fast figures of the GPUs and of the host."""
-        return self._gpus.read_now().model_copy(update={"host": self._host.read()})
+        reading = self._gpus.read_now()
+        self._mark(None, "psutil")
+        return reading.model_copy(update={"host": self._host.read()})
 
     def detail_steps(self) -> Iterator[NodeDetail | None]:
         """Read the slow figures, one GPU a step; the last step returns all, with the ports."""
-        for detail in self._gpus.detail_steps():
-            yield detail and detail.model_copy(update={"ports": self._ports.read(time.monotonic())})
+        gpus = None
+        for gpus in self._gpus.detail_steps():
+            if gpus is None:
+                yield None
+        if gpus is None:
+            gpus = NodeDetail(node_id=self._node_id, taken_at_s=time.time(), absent={"gpus": _NO_GPUS})
+        yield gpus.model_copy(update={"ports": self._read_ports()})
 
-    def read_detail(self) -> NodeDetail | None:
-        """Read all slow figures at once; None when the driver was lost meanwhile."""
-        return next((detail for detail in self.detail_steps() if detail is not None), None)
+    def read_detail(self) -> NodeDetail:
+        """Read all slow figures at once."""
+        return next(detail for detail in self.detail_steps() if detail is not None)
+
+    def _read_ports(self) -> tuple[NetworkPort, ...]:
+        self._mark(None, "network-sysfs")
+        return self._ports.read(time.monotonic())
