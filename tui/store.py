@@ -109,9 +109,7 @@ class Store:
 
     def _seen(self, old: Snapshot, event: Event) -> Snapshot:
         if isinstance(event, ClusterSeen):
-            return replace(
-                old, cluster=event.cluster, cluster_version=old.cluster_version + 1, progress=None, lost=None
-            )
+            return self._with_cluster(old, event.cluster)
         if isinstance(event, ReadingsSeen):
             self._remember(event)
             fresh = {reading.node_id: reading for reading in event.nodes}
@@ -122,6 +120,21 @@ class Store:
             kept = tuple(status for status in event.deployments if status.state not in _OVER)
             return replace(old, deployments=kept)
         return old
+
+    def _with_cluster(self, old: Snapshot, cluster: Cluster) -> Snapshot:
+        """Return the snapshot on another inventory, without what was read of nodes that are not in it."""
+        there = {node.node_id for node in cluster.nodes}
+        uuids = {gpu.uuid for node in cluster.nodes for gpu in node.gpus}
+        self._history = {uuid: line for uuid, line in self._history.items() if uuid in uuids}
+        return replace(
+            old,
+            cluster=cluster,
+            cluster_version=old.cluster_version + 1,
+            readings={node: reading for node, reading in old.readings.items() if node in there},
+            details={node: detail for node, detail in old.details.items() if node in there},
+            progress=None,
+            lost=None,
+        )
 
     def _remember(self, event: ReadingsSeen) -> None:
         for node in event.nodes:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from cluster.bridge.events import ClusterSeen
-from cluster.bridge.session import Listener
+from cluster.bridge.session import Listener, no_dead_node
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
@@ -63,6 +63,10 @@ class FileSession:
     def describe(self, name: str) -> Future[DeploymentSpec]:
         """Refuse."""
         return _refused()
+
+    def dismiss(self, node_id: str) -> Future[None]:
+        """Refuse: a file says what was there, and nothing in it dies."""
+        return no_dead_node()
 
     def close(self) -> None:
         """Nothing was started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 from cluster.detail import NodeDetail
@@ -12,6 +13,14 @@ from cluster.scenes.scene import Scene, SceneLoad
 from cluster.telemetry import NodeReading
 
 _Kind = TypeVar("_Kind", bound=Timed)
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """A scene and the Unix time at which it began."""
+
+    scene: Scene
+    began_s: float
 
 
 class NodePlay:

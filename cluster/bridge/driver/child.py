@@ -23,6 +23,7 @@ from cluster.bridge.protocol import (
     CalibrateOrder,
     DeployOrder,
     DescribeOrder,
+    DismissOrder,
     LogsOrder,
     Order,
     Reply,
@@ -107,6 +108,8 @@ def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | Cali
         return place.calibrate(order.title)
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
+    elif isinstance(order, DismissOrder):
+        place.dismiss(order.node_id)
     elif isinstance(order, StopOrder):
         place.stop(order.name, order.drain_s)
     elif isinstance(order, ScaleOrder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.bridge.driver.inventory_diff import is_worth_sending
+from cluster.bridge.inventory_diff import is_worth_sending
 from cluster.bridge.driver.other_jobs import FOREIGN, ForeignClaims
 from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import ClusterSeen, Progress, SessionLost, TokenSeen
@@ -19,7 +19,6 @@ from cluster.bridge.protocol import (
     PromptOrder,
     Reply,
     StopOrder,
-    encode,
     to_error,
     to_failure,
 )
