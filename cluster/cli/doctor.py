@@ -112,9 +112,9 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
         if described is not None:
             yield from _gpus("cluster", described)
         elif arguments.simulate:
-            from cluster.cluster_spec import parse_cluster_spec
+            from cluster.scenes.cluster import simulated_cluster
 
-            yield from _gpus("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+            yield from _gpus("simulated", simulated_cluster(arguments.simulate))
         elif address is not None:
             from cluster.cli.ray_inventory import read_ray_cluster
 
