@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from cluster.detail import NodeDetail
-from cluster.gpu_facts import NodeFacts
 from cluster.inventory import Gpu, Node
-from cluster.probe.simulated_board import GpuLike, board_of
+from cluster.probe.simulated_board import GpuLike, board_of, node_facts
 from cluster.probe.simulated_gpu import Condition, Load, SimulatedGpu, within_bounds
 from cluster.telemetry import HostReading, NodeReading
 
@@ -40,6 +39,7 @@ class SimulatedGpus:
     ) -> None:
         self._gpu, self._node_id, self._clock = gpu, node_id, clock
         self._gpus = [self._make(index, count, seed) for index in range(count)]
+        self._facts = node_facts(gpu, [_island(gpu, index, count) for index in range(count)])
         self._detail: NodeDetail | None = None
 
     def _make(self, index: int, count: int, seed: int) -> SimulatedGpu:
@@ -84,14 +84,13 @@ class SimulatedGpus:
     def node(self, name: str, *, address: str | None = None, nvlink_domain: str | None = None) -> Node:
         """Describe the node with what is free at this moment."""
         gpus = tuple(self._describe(index, gpu) for index, gpu in enumerate(self._gpus))
-        facts = NodeFacts(absent=dict.fromkeys(("driver_version", "cuda_version", "paths"), _NOT_SIMULATED))
         return Node(
             node_id=self._node_id,
             name=name,
             gpus=gpus,
             address=address,
             nvlink_domain=nvlink_domain,
-            facts=facts,
+            facts=self._facts,
         )
 
     def reading(self, now_s: float | None = None) -> NodeReading:
@@ -136,6 +135,7 @@ class SimulatedGpus:
             memory_free_bytes=None if lost else self._gpu.memory_bytes - gpu.used_bytes,
             compute_capability=self._gpu.compute_capability,
             nvlink_island=_island(self._gpu, index, len(self._gpus)),
+            numa_node=self._facts.numa_nodes[index],
             unhealthy_reason=lost,
             facts=gpu.board.facts,
             processes=() if lost else gpu.processes(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cluster.gpu_facts import GpuFacts
+from cluster.gpu_facts import GpuFacts, NodeFacts
 
 MAX_SM_CLOCK_MHZ = 1980.0
 MAX_MEMORY_CLOCK_MHZ = 2619.0
@@ -85,3 +86,33 @@ def _links(gpu: GpuLike) -> tuple[int, float | None]:
     else:
         number = min(_MOST_NVLINKS, max(1, round(gpu.nvlink_bytes_per_s / _NVLINK_BYTES_PER_S)))
     return number, gpu.nvlink_bytes_per_s / number
+
+
+def node_facts(gpu: GpuLike, islands: Sequence[str | None]) -> NodeFacts:
+    """Return the facts of a machine with two sockets, half of the GPUs on each; `islands` is one per GPU."""
+    count = len(islands)
+    numa = [2 * index // count for index in range(count)]
+    joined = _joined_path(gpu)
+
+    def path(a: int, b: int) -> str:
+        if a == b:
+            return "X"
+        if islands[a] is not None and islands[a] == islands[b]:
+            return joined
+        return "NODE" if numa[a] == numa[b] else "SYS"
+
+    return NodeFacts(
+        devices=tuple(f"GPU{index}" for index in range(count)),
+        paths=tuple(tuple(path(a, b) for b in range(count)) for a in range(count)),
+        numa_nodes=tuple(numa),
+        absent=dict.fromkeys(("driver_version", "cuda_version"), "not simulated"),
+    )
+
+
+def _joined_path(gpu: GpuLike) -> str:
+    """Return what `nvidia-smi topo -m` shows between two joined GPUs: 'NV18', or 'XGMI'."""
+    if gpu.vendor == "amd":
+        return "XGMI"
+    num_links, _ = _links(gpu)
+    peers = max(1, gpu.nvlink_domain_gpus - 1) if gpu.nvlink_topology == "mesh" else 1
+    return f"NV{max(1, num_links // peers)}"
