@@ -63,13 +63,13 @@ class MachineReader:
 
     def detail_steps(self) -> Iterator[NodeDetail | None]:
         """Read the slow figures, one GPU a step; the last step returns all, with the ports."""
-        gpus = None
-        for gpus in self._gpus.detail_steps():
-            if gpus is None:
+        last = NodeDetail(node_id=self._node_id, taken_at_s=time.time())
+        for detail in self._gpus.detail_steps():
+            last = detail or last
+            if detail is None:
                 yield None
-        if gpus is None:
-            gpus = NodeDetail(node_id=self._node_id, taken_at_s=time.time(), absent={"gpus": _NO_GPUS})
-        yield gpus.model_copy(update={"ports": self._read_ports()})
+        absent = last.absent if last.gpus else {"gpus": _NO_GPUS, **last.absent}
+        yield last.model_copy(update={"ports": self._read_ports(), "absent": absent})
 
     def read_detail(self) -> NodeDetail:
         """Read all slow figures at once."""
