@@ -28,13 +28,13 @@ from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session, no_dead_node
 from cluster.bridge.state.records import LOCAL_KEY, read_record
-from cluster.bridge.verdicts import Verdicts
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.detail import NodeDetail
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
 from cluster.probe.naming import with_catalog_types
@@ -69,7 +69,7 @@ class LocalSession:
         self._waiters: list[_Waiter] = []
         self._seen: Node | None = None
         self._detail: NodeDetail | None = None
-        self._verdicts = Verdicts()
+        self._health = HealthWatch()
         self._last_message = ""
         self._left: Session | None = None
         self._closed = False
@@ -217,8 +217,8 @@ class LocalSession:
             if self._ray_cluster is not None or self._probe is None:
                 return
         node = with_catalog_types(self._engines.added_to(node))
-        node = self._verdicts.on(node, reading, detail)
-        if self._seen is None or node_changed(self._seen, node):
+        node = self._health.judge(node, reading, detail, time.monotonic())
+        if self._seen is None or node_changed(self._seen, node, with_texts=True):
             self._seen = node
             self._emit(ClusterSeen(cluster=_cluster(node)))
             if self._ray is None:

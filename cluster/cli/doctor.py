@@ -17,6 +17,7 @@ from cluster.errors import ClusterviewError
 from cluster.inventory import Cluster
 from cluster.packages import distribution_name, is_installed, missing
 from cluster.planner.reasons.describe import describe_cluster
+from cluster.text import clean
 from cluster.units import count_of
 
 _SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
@@ -115,6 +116,10 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
             from cluster.scenes.cluster import simulated_cluster
 
             yield from _gpus("simulated", simulated_cluster(arguments.simulate))
+        elif arguments.observe:
+            from cluster.cli.ray_inventory import read_observed
+
+            yield from _gpus(f"ray {clean(arguments.observe, 80)}", read_observed(arguments.observe))
         elif address is not None:
             from cluster.cli.ray_inventory import read_ray_cluster
 

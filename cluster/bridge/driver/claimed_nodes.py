@@ -1,4 +1,4 @@
-"""Who holds which GPU, written into the inventory; a node whose claims are as before stays the same object."""
+"""Who holds which GPU, written into the inventory; a node whose claims did not change is the same object."""
 
 from __future__ import annotations
 

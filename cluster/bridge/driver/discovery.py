@@ -16,7 +16,8 @@ from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.detail import NodeDetail
 from cluster.errors import BadInput
-from cluster.inventory import Cluster
+from cluster.health.watch import HealthWatch
+from cluster.inventory import Cluster, Node
 from cluster.scenes.play import Playing
 from cluster.scenes.scene import Scene
 from cluster.telemetry import NodeReading
@@ -39,6 +40,7 @@ class Discovery:
         self._order: list[WatchedNode] = []
         self._claimed = ClaimedNodes()
         self._foreign = ForeignClaims()
+        self._health = HealthWatch()
 
     def look(self, loads: dict[str, list[GpuLoad]], held: dict[str, tuple[str, ...]]) -> None:
         """Take in which nodes there are and what their probes answer within a fraction of a second.
@@ -61,12 +63,19 @@ class Discovery:
             shown = [watched for watched in shown if watched.shows_gpus]
         known = without_returned([watched.shown() for watched in shown])
         claims = self._foreign.add(known, claims, self._num_free())
+        claimed = self._claimed.with_claims(known, claims)
         return Cluster(
             source="simulated" if simulated else "ray",
-            nodes=self._claimed.with_claims(known, claims),
+            nodes=tuple(self._judged(*pair) for pair in zip(shown, claimed, strict=True)),
             simulated=simulated,
             taken_at_s=time.time(),
         )
+
+    def _judged(self, watched: WatchedNode, node: Node) -> Node:
+        """Return the node with the health of its GPUs. Claims come first: they explain who uses it."""
+        if watched.gone is not None:
+            return node
+        return self._health.judge(node, watched.reading_now(), watched.detail, time.monotonic())
 
     def _num_free(self) -> dict[str, int]:
         """Return how many GPUs of each living node are free in Ray; left out where Ray counts none."""
@@ -126,6 +135,7 @@ class Discovery:
     def _forget(self, watched: WatchedNode) -> None:
         del self._nodes[watched.node_id]
         self._order = [one for one in self._order if one is not watched]
+        self._health.keep(self._nodes)
 
     def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
         if watched.node is None and is_simulated(watched.labels):

@@ -49,6 +49,8 @@ from cluster.telemetry import NodeReading
 _LOOK_S = 1.0
 _EAGER_LOOK_S = 0.2
 _LEAST_PAUSE_S = 0.1
+_TEXTS_S = 15.0
+"""How old the figures in the texts of findings may get."""
 _SILENT_S = 5.0
 
 
@@ -64,6 +66,7 @@ class RayPlace:
         self._raylets: RayletWatch | None = None
         self._packer = Packer(send)
         self._sent_cluster: Cluster | None = None
+        self._sent_at_s = 0.0
         self._sent_any_deployment = True
         self._readings: tuple[NodeReading, ...] = ()
         self._looked_at_s = time.monotonic()
@@ -139,8 +142,10 @@ class RayPlace:
 
     def _send_changes(self, cluster: Cluster) -> None:
         assert self._deployments is not None and self._discovery is not None
-        if is_worth_sending(self._sent_cluster, cluster):
-            self._sent_cluster = cluster
+        now_s = time.monotonic()
+        with_texts = now_s - self._sent_at_s > _TEXTS_S
+        if is_worth_sending(self._sent_cluster, cluster, with_texts=with_texts):
+            self._sent_cluster, self._sent_at_s = cluster, now_s
             self._packer.send(ClusterSeen(cluster=cluster))
         self._packer.send(ReadingsSeen(nodes=self._readings))
         if details := self._discovery.new_details():

@@ -10,7 +10,6 @@ from cluster.bridge.driver.dead_node import as_left
 from cluster.bridge.driver.gpu_counts import count_disagreement, short_disagreement
 from cluster.bridge.driver.node_look import NOTHING, NodeLook, Stamps
 from cluster.bridge.keeper.embedded import NAME_LABEL
-from cluster.bridge.verdicts import Verdicts
 from cluster.deploy.stuck import StuckWatch
 from cluster.detail import NodeDetail
 from cluster.inventory import Node, NodeLeft
@@ -61,7 +60,6 @@ class WatchedNode:
     _described: Node | None = None
     _told: tuple[Node, str | None] | None = None
     """What `node` was made of: the description and the error."""
-    _verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def shows_gpus(self) -> bool:
@@ -137,11 +135,11 @@ class WatchedNode:
         return None if quiet else count_disagreement(self.num_gpus, node, self.labels) or node.error
 
     def shown(self) -> Node:
-        """Return the node for the inventory: judged, or with the reason why it was not read, or as dead."""
+        """Return the node for the inventory: as it was read, or the reason why it was not, or as dead."""
         if self.gone is not None:
             return self.gone
         if self.node is not None:
-            return self._verdicts.on(self.node, self.reading_now(), self.detail)
+            return self.node
         bare = Node(node_id=self.node_id, name=self.name, address=self.address, ray_gpus=self.num_gpus)
         return bare.model_copy(update={"error": self._why_unread()})
 
