@@ -72,7 +72,7 @@ class Sensors:
     def of(cls, card: AmdCard) -> Sensors:
         """Look the sensors of a card up by their labels."""
         hwmon = next(iter(entries(card.device / "hwmon")), card.device / "hwmon")
-        by_label = {}
+        by_label: dict[str, Path] = {}
         for number in (1, 2, 3):
             if (hwmon / f"temp{number}_input").exists():
                 label = read_text(hwmon / f"temp{number}_label").value or ""

@@ -72,7 +72,7 @@ class HostReader:
         psutil: Any = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._psutil = psutil or load_psutil()
+        self._psutil: Any = psutil or load_psutil()
         self._root, self._clock = root, clock
         self._disk = _DiskWatch(self._psutil, model_cache(os.environ if env is None else env), clock)
         self._cpu_began = False

@@ -14,7 +14,7 @@ from cluster.probe.simulated import Load
 from cluster.scenes.faults import Fault, Index, Name, Timed
 from cluster.units import GIB
 
-FORMAT, VERSION = "clusterview-scene", 1
+FORMAT: Literal["clusterview-scene"] = "clusterview-scene"
 _MOST_ENTRIES = 1000
 _MOST_GIB = MOST_MEMORY_BYTES // GIB
 
@@ -57,7 +57,7 @@ class Scene(FrozenModel):
     """A simulated cluster in motion; times are seconds since the scene was opened."""
 
     format: Literal["clusterview-scene"] = FORMAT
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     cluster: Annotated[str, Field(min_length=1, max_length=1000)]
     """A cluster spec, such as '2x8xH100'."""
     title: Name | None = None
