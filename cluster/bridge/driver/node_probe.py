@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.bridge.driver.node_environment import node_environment
 from cluster.bridge.driver.node_look import LookMemory, NodeLook, Stamps
 from cluster.bridge.driver.simulated_node import GpuLoad, SimulatedNode, is_simulated
 from cluster.bridge.engine_lookup import EngineLookup
@@ -31,7 +32,7 @@ class NodeProbe:
 
             self._engines = EngineLookup(engine_pythons)
             self._engines.start()
-            self._probe = ProbeProcess(node_id, name)
+            self._probe = ProbeProcess(node_id, name, env=node_environment())
             self._probe.start()
             self._probe.wait_first(10.0)
 
