@@ -14,13 +14,11 @@ from cluster.inventory import Gpu, Node
 from cluster.probe.amd_cards import AmdCard, find_cards, product_name
 from cluster.probe.amd_figures import Sensors, read_card, read_detail, read_facts, read_memory, read_processes
 from cluster.probe.islands import islands_of
-from cluster.probe.query import Mark
+from cluster.probe.query import AMDGPU_FILES, Mark
 from cluster.probe.sysfiles import numa_node, read_text
 from cluster.telemetry import GpuReading, NodeReading
 
 NO_AMD_GPUS = "amdgpu shows no GPU"
-READING = "amdgpu-sysfs"
-"""What is noted as the call that is being made: reading them can hang while a GPU is reset."""
 
 
 def has_amd_gpus(root: Path = Path("/")) -> bool:
@@ -49,7 +47,7 @@ class AmdReader:
 
     def read_inventory(self) -> Node:
         """Look at what is there: identities, memory, links. A GPU that left the bus stays, with why."""
-        self._mark(None, READING)
+        self._mark(None, AMDGPU_FILES)
         cards = find_cards(self._root)
         if {card.bus_id for card in cards} >= {card.bus_id for card in self._cards}:
             self._cards = cards
@@ -69,7 +67,7 @@ class AmdReader:
         known = self._known.get(card.index)
         if card.index in self._skipped:
             return self._unread(card, known, self._skipped[card.index])
-        self._mark(card.index, READING)
+        self._mark(card.index, AMDGPU_FILES)
         if not card.device.exists():
             return self._unread(card, known, "the GPU is no longer on the PCI bus; see the kernel log")
         self._sensors[card.index] = Sensors.of(card)
@@ -130,7 +128,7 @@ class AmdReader:
         if card.index in self._skipped or sensors is None:
             reason = self._skipped.get(card.index, "it was not there when the driver was first asked")
             return GpuReading(uuid=self._uuid(card), error=reason)
-        self._mark(card.index, READING)
+        self._mark(card.index, AMDGPU_FILES)
         return read_card(card, self._uuid(card), sensors, self._root)
 
     def detail_steps(self) -> Iterator[NodeDetail | None]:
@@ -138,7 +136,7 @@ class AmdReader:
         bus_ids, gpus = {card.index: card.bus_id for card in self._cards}, []
         for card in self._cards:
             if card.index not in self._skipped:
-                self._mark(card.index, READING)
+                self._mark(card.index, AMDGPU_FILES)
                 gpus.append(read_detail(card, self._uuid(card), bus_ids))
                 yield None
         yield NodeDetail(node_id=self._node_id, taken_at_s=time.time(), gpus=tuple(gpus))

@@ -81,7 +81,7 @@ class HostReader:
     def read(self) -> HostReading:
         """Return what the machine does now. Never waits for a disk."""
         if self._psutil is None:
-            return HostReading(absent={name: NO_PSUTIL for names in _FIELDS.values() for name in names})
+            return unread(NO_PSUTIL)
         values: dict[str, Any] = {}
         absent: dict[str, str] = {}
         for group, names in _FIELDS.items():
@@ -132,6 +132,11 @@ class HostReader:
         physical = [name for name in counters if (self._root / "sys/class/net" / name / "device").exists()]
         chosen = [counters[name] for name in physical or counters]
         return sum(one.bytes_recv for one in chosen), sum(one.bytes_sent for one in chosen)
+
+
+def unread(reason: str) -> HostReading:
+    """Return a reading without a figure, for one reason."""
+    return HostReading(absent={name: reason for names in _FIELDS.values() for name in names})
 
 
 class _Absent(Exception):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from cluster.detail import NetworkPort, NodeDetail
 from cluster.inventory import Node
 from cluster.probe.amd import has_amd_gpus
-from cluster.probe.host import HostReader
+from cluster.probe.host import HostReader, unread
+from cluster.probe.lines import LeftOut
 from cluster.probe.ports import PortReader, fastest_link
 from cluster.probe.query import NO_LIBRARY, Mark
-from cluster.telemetry import NodeReading
+from cluster.telemetry import HostReading, NodeReading
 
+HOST, PORTS = "host-figures", "network-ports"
+"""Noted as calls while the host and the ports are read; either is left out after it hung or ended a probe."""
 _NO_GPUS = "no GPU answered"
 
 
@@ -41,10 +44,12 @@ class MachineReader:
         make_amd: Callable[[], GpuReader],
         mark: Mark,
         *,
+        left_out: Iterable[LeftOut] = (),
         root: Path = Path("/"),
     ) -> None:
         self._node_id, self._root = node_id, root
         self._gpus, self._make_amd, self._mark = nvidia, make_amd, mark
+        self._left_out = {call.function: call.reason for call in left_out}
         self._host, self._ports = HostReader(root=root), PortReader(root)
 
     def read_inventory(self) -> Node:
@@ -58,8 +63,7 @@ class MachineReader:
     def read_now(self) -> NodeReading:
         """Read the fast figures of the GPUs and of the host."""
         reading = self._gpus.read_now()
-        self._mark(None, "psutil")
-        return reading.model_copy(update={"host": self._host.read()})
+        return reading.model_copy(update={"host": self._read_host()})
 
     def detail_steps(self) -> Iterator[NodeDetail | None]:
         """Read the slow figures, one GPU a step; the last step returns all, with the ports."""
@@ -69,12 +73,22 @@ class MachineReader:
             if detail is None:
                 yield None
         absent = last.absent if last.gpus else {"gpus": _NO_GPUS, **last.absent}
+        if PORTS in self._left_out:
+            absent = {**absent, "ports": self._left_out[PORTS]}
         yield last.model_copy(update={"ports": self._read_ports(), "absent": absent})
 
     def read_detail(self) -> NodeDetail:
         """Read all slow figures at once."""
         return next(detail for detail in self.detail_steps() if detail is not None)
 
+    def _read_host(self) -> HostReading:
+        if HOST in self._left_out:
+            return unread(self._left_out[HOST])
+        self._mark(None, HOST)
+        return self._host.read()
+
     def _read_ports(self) -> tuple[NetworkPort, ...]:
-        self._mark(None, "network-sysfs")
+        if PORTS in self._left_out:
+            return ()
+        self._mark(None, PORTS)
         return self._ports.read(time.monotonic())

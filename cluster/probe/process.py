@@ -54,7 +54,7 @@ def _reader(order: ProbeOrder, mark: Mark) -> MachineReader:
     nvidia = NodeReader(
         node_id, name, mark=mark, skipped=order.skipped, left_out=order.left_out, visible=order.visible
     )
-    return MachineReader(node_id, nvidia, amd, mark, root=root)
+    return MachineReader(node_id, nvidia, amd, mark, left_out=order.left_out, root=root)
 
 
 def _once(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> None:

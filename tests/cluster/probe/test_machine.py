@@ -6,19 +6,23 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.probe.child import ProbeChild
-from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.lines import LeftOut, ProbeLine, ProbeOrder
+from cluster.probe.machine import HOST, PORTS
 from tests.cluster.probe.amd_tree import AmdTree
 from tests.cluster.probe.conftest import PATIENCE_S, FakeNvml
 from tests.cluster.probe.test_ports import infiniband
 
 
-def read_once(root: Path, env: Mapping[str, str] | None = None) -> ProbeLine:
+def read_once(root: Path, env: Mapping[str, str] | None = None, **options: Any) -> ProbeLine:
     """Return all that a probe process says of a machine, in one line."""
-    order = ProbeOrder(node_id="id", name="gpu-a", parent_pid=0, mark_fd=0, once=True, root=str(root))
+    order = ProbeOrder(
+        node_id="id", name="gpu-a", parent_pid=0, mark_fd=0, once=True, root=str(root), **options
+    )
     child, seen, until_s = ProbeChild(order, env or os.environ), ProbeLine(), time.monotonic() + PATIENCE_S
     try:
         while not child.ended and time.monotonic() < until_s:
@@ -84,3 +88,17 @@ def test_a_machine_without_any_gpu_has_its_host_and_ports(tmp_path: Path) -> Non
     assert line.reading.host is not None
     assert (line.detail.gpus, len(line.detail.ports)) == ((), 1)
     assert "gpus" in line.detail.absent
+
+
+def test_what_hung_before_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    AmdTree(tmp_path).add(2)
+    infiniband(tmp_path)
+    calls = tuple(LeftOut(function=name, reason="it hung") for name in (HOST, PORTS))
+    line = read_once(tmp_path, left_out=calls, skipped={1: "it hung too"})
+    assert line.node is not None
+    assert line.reading is not None
+    assert line.detail is not None
+    assert line.reading.host is not None
+    assert set(line.reading.host.absent.values()) == {"it hung"}
+    assert (line.detail.ports, line.detail.absent["ports"]) == ((), "it hung")
+    assert [gpu.unhealthy_reason for gpu in line.node.gpus] == [None, "it hung too"]
