@@ -101,9 +101,9 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
         if described is not None:
             yield from gpu_findings("cluster", described)
         elif arguments.simulate:
-            from cluster.cluster_spec import parse_cluster_spec
+            from cluster.scenes.cluster import simulated_cluster
 
-            yield from gpu_findings("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+            yield from gpu_findings("simulated", simulated_cluster(arguments.simulate))
         elif arguments.observe:
             from cluster.cli.ray_inventory import read_observed
 

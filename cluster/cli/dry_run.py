@@ -110,6 +110,6 @@ def _this_machine(demo: bool) -> Cluster:
 
 
 def _simulated(spec: str) -> Cluster:
-    from cluster.cluster_spec import parse_cluster_spec
+    from cluster.scenes.cluster import simulated_cluster
 
-    return parse_cluster_spec(spec, "simulated")
+    return simulated_cluster(spec)
