@@ -9,7 +9,17 @@ from pydantic import Field
 from cluster.detail import NodeDetail
 from cluster.frozen import FrozenModel
 from cluster.inventory import Node
+from cluster.probe.visible import Visible
 from cluster.telemetry import NodeReading
+
+
+class LeftOut(FrozenModel):
+    """An NVML call that is not to be made."""
+
+    function: str
+    gpu_index: int | None = None
+    """None: on no GPU."""
+    reason: str
 
 
 class ProbeOrder(FrozenModel):
@@ -26,6 +36,8 @@ class ProbeOrder(FrozenModel):
     once: bool = False
     skipped: dict[int, str] = Field(default_factory=dict)
     """GPU index -> why it is not to be touched."""
+    left_out: tuple[LeftOut, ...] = ()
+    visible: Visible | None = None
 
 
 class ProbeLine(FrozenModel):

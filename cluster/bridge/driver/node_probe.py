@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.bridge.driver.node_environment import node_environment
 from cluster.bridge.driver.node_look import LookMemory, NodeLook, Stamps
 from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.keeper.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
@@ -50,7 +51,7 @@ class NodeProbe:
 
             self._engines = EngineLookup(engine_pythons)
             self._engines.start()
-            self._probe = ProbeProcess(node_id, name)
+            self._probe = ProbeProcess(node_id, name, env=node_environment())
             self._probe.start()
             self._probe.wait_first(10.0)
 

@@ -12,6 +12,7 @@ from cluster.bridge.driver.calibrate import calibrate
 from cluster.bridge.driver.dead_node import held_by_node
 from cluster.bridge.driver.deployments import Deployments
 from cluster.bridge.driver.discovery import Discovery
+from cluster.bridge.driver.early_workers import start_workers, workers_of
 from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
@@ -177,6 +178,7 @@ class RayPlace:
         assert self._deployments is not None
         # The plan may be minutes old: what counts is what is free at this moment.
         check_order(spec, self.look(), self._deployments.statuses())
+        start_workers(self._ray, workers_of(spec, self._deployments.router_node()[0]))
         self._deployments.deploy(checked_spec(spec, self._preflight(spec)))
         self.look()
 

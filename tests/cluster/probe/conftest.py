@@ -93,13 +93,15 @@ def watch(fake_nvml: FakeNvml) -> Iterator[Callable[..., tuple[ProbeProcess, Wat
     """Start a probe over the fake library: watch(hang='nvmlDeviceGetName:2', deadline_s=1.0)."""
     probes: list[ProbeProcess] = []
 
-    def start(deadline_s: float = 1.0, **settings: object) -> tuple[ProbeProcess, Watcher]:
+    def start(
+        deadline_s: float = 1.0, inventory_interval_s: float = 0.5, **settings: object
+    ) -> tuple[ProbeProcess, Watcher]:
         watcher = Watcher()
         probe = ProbeProcess(
             "node-id",
             "node-name",
             interval_s=0.1,
-            inventory_interval_s=0.5,
+            inventory_interval_s=inventory_interval_s,
             deadline_s=deadline_s,
             listener=watcher.listen,
             env=fake_nvml(**settings),
