@@ -14,7 +14,7 @@ from typing import Literal
 from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
-from cluster.inventory import Cluster
+from cluster.inventory import Cluster, Gpu
 from cluster.packages import distribution_name, is_installed, missing
 from cluster.planner.reasons.describe import describe_cluster
 from cluster.units import count_of
@@ -134,8 +134,16 @@ def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
         if node.error:
             yield Finding(node.name, "warn", node.error)
         for gpu in node.gpus:
-            if gpu.unhealthy_reason:
-                yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
+            yield from _gpu(f"{node.name} GPU {gpu.index}", gpu)
+
+
+def _gpu(subject: str, gpu: Gpu) -> Iterator[Finding]:
+    health = gpu.health
+    if gpu.unhealthy_reason:
+        judged = health is not None and health.state == "unhealthy"
+        yield Finding(subject, "fail", health.summary if health and judged else gpu.unhealthy_reason)
+    elif health is not None and health.state == "degraded":
+        yield Finding(subject, "warn", f"degraded: {health.summary}")
 
 
 def _where_none(cluster: Cluster) -> str:
