@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 from concurrent.futures import Future
 from typing import Protocol
 
-from cluster.deploy.order.scale import first_to_end, grown, replicas_of, without_replicas
+from cluster.deploy.order.scale import first_to_end, grown
+from cluster.deploy.resized import replicas_of, without_replicas
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import ClusterviewError, Unreachable
@@ -138,6 +139,11 @@ class Orders:
         self._view.say(f"Scaling {name} to {size}.")
         await self._finish(self._context.session.scale(wanted), f"{name} runs {size}.")
         self._close(name)
+
+    async def dismiss(self, node_id: str, name: str) -> None:
+        """Take a dead node off the map. Nothing runs there, so it is not asked about."""
+        if not self._refuse_if_disconnected():
+            await self._finish(self._context.session.dismiss(node_id), f"Took {name} off the map.")
 
     def _close(self, name: str) -> None:
         self.open.close(name)

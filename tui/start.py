@@ -60,7 +60,10 @@ def choose_session(arguments: argparse.Namespace, engine_pythons: dict[str, str]
 
         return FileSession(described, clean(arguments.cluster, 80))
     return open_session(
-        address=ray_address_from(arguments), simulate=arguments.simulate, engine_pythons=engine_pythons
+        address=ray_address_from(arguments),
+        simulate=arguments.simulate,
+        observe=arguments.observe,
+        engine_pythons=engine_pythons,
     )
 
 

@@ -14,15 +14,27 @@ from cluster.text import clean
 
 
 def open_session(
-    *, address: str | None, simulate: str | None, engine_pythons: Mapping[str, str] | None = None
+    *,
+    address: str | None,
+    simulate: str | None,
+    observe: str | None = None,
+    engine_pythons: Mapping[str, str] | None = None,
 ) -> Session:
-    """Return a session, not yet started: Ray at `address`, a simulated cluster, or (neither) this machine.
+    """Return a session, not yet started: Ray at `address`, a simulated cluster, a Ray dashboard to watch, or
+    (none of them) this machine.
 
     `engine_pythons` maps engines to interpreters on the nodes, where they are not in the nodes' own Python.
     Raises BadInput for a spec that does not parse or is too large to simulate. No network is touched.
     """
-    if address is not None and simulate is not None:
-        raise BadInput("--address and --simulate exclude each other", "Give one of them")
+    named = {"--address": address, "--simulate": simulate, "--observe": observe}
+    if sum(value is not None for value in named.values()) > 1:
+        given = " and ".join(name for name, value in named.items() if value is not None)
+        raise BadInput(f"{given} exclude each other", "Give one of them")
+    if observe is not None:
+        from cluster.bridge.observe.address import parse_dashboard_url
+        from cluster.bridge.observe.session import ObserveSession
+
+        return ObserveSession(parse_dashboard_url(observe))
     if simulate is not None:
         key = simulated_key(simulate)
         return RaySession(Target(simulate=key), f"simulated {key}")

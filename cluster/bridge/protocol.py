@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
+from cluster.bridge.wire import Part
 from cluster.calibration.result import Calibration
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
@@ -98,8 +99,23 @@ class DescribeOrder(FrozenModel):
     name: str
 
 
+class DismissOrder(FrozenModel):
+    """Take a dead node out of the inventory."""
+
+    kind: Literal["dismiss"] = "dismiss"
+    order_id: int
+    node_id: str
+
+
 Order = Annotated[
-    DeployOrder | StopOrder | ScaleOrder | PromptOrder | LogsOrder | DescribeOrder | CalibrateOrder,
+    DeployOrder
+    | StopOrder
+    | ScaleOrder
+    | PromptOrder
+    | LogsOrder
+    | DescribeOrder
+    | DismissOrder
+    | CalibrateOrder,
     Field(discriminator="kind"),
 ]
 
@@ -130,14 +146,9 @@ class Alive(FrozenModel):
 
 
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
-ANSWER: TypeAdapter[Reply | Alive | Event] = TypeAdapter(
-    Annotated[Reply | Alive | Event, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Reply | Alive | Part | Event] = TypeAdapter(
+    Annotated[Reply | Alive | Part | Event, Field(discriminator="kind")]
 )
-
-
-def encode(message: FrozenModel) -> bytes:
-    """Return the message as one line."""
-    return message.model_dump_json().encode() + b"\n"
 
 
 def to_failure(error: Exception) -> Failure:

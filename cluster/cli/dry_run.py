@@ -15,6 +15,7 @@ from cluster.cli.resolve import (
     request_from,
 )
 from cluster.errors import BadInput
+from cluster.text import clean
 
 if TYPE_CHECKING:
     from cluster.inventory import Cluster
@@ -62,6 +63,10 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
         return named
     if arguments.simulate:
         return _simulated(arguments.simulate)
+    if arguments.observe:
+        from cluster.cli.ray_inventory import read_observed
+
+        return read_observed(arguments.observe)
     address = ray_address_from(arguments)
     if address is not None:
         from cluster.cli.ray_inventory import read_ray_cluster
@@ -77,14 +82,15 @@ def check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
     from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 
     example = read_defaults().simulated_cluster
-    check_has_gpus(cluster, f"ray {ray_address_from(arguments)}", f"Or plan for --cluster {example}")
+    where = f"ray {clean(arguments.observe or ray_address_from(arguments) or '', 80)}"
+    check_has_gpus(cluster, where, f"Or plan for --cluster {example}")
     say_troubles(cluster)
 
 
 def _this_machine(demo: bool) -> Cluster:
-    from cluster.probe.local import read_cluster
+    from cluster.cli.this_machine import read_this_machine
 
-    found = read_cluster()
+    found = read_this_machine()
     if found.num_gpus:
         from cluster.bridge.calibrations import calibrated
 

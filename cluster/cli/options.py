@@ -40,6 +40,17 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_observe(parser: argparse.ArgumentParser) -> None:
+    """Add --observe, for the verbs that only look at a cluster."""
+    parser.add_argument(
+        "--observe",
+        type=some_text,
+        default=None,
+        metavar="URL",
+        help="watch a Ray cluster through its dashboard, such as http://10.0.0.1:8265, without joining it",
+    )
+
+
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add the options of a plan: model, parallel degrees, limits, formats, workload."""
     group = parser.add_argument_group("what to plan")

@@ -15,7 +15,7 @@ from cluster.cli.option_types import (
     short_name,
     some_text,
 )
-from cluster.cli.options import add_output, add_plan, add_source
+from cluster.cli.options import add_observe, add_output, add_plan, add_source
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.export.names import format_names
 
@@ -162,6 +162,7 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_observe(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
     parser.add_argument(
         "--no-calibration", action="store_true", help="leave out rates measured by `clusterview calibrate`"
@@ -184,11 +185,13 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", default=False, help="replace the output file")
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
     add_source(parser)
+    add_observe(parser)
     add_plan(parser)
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_observe(parser)
     add_output(parser, top=False)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Gpu, GpuProcess, Node
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import MIB
@@ -142,6 +143,10 @@ class SimulatedGpus:
         at_s = self._clock() if now_s is None else now_s
         gpus = tuple(self._read(index, at_s) for index in range(len(self._sensors)))
         return NodeReading(node_id=self._node_id, taken_at_s=at_s, gpus=gpus, simulated=True)
+
+    def detail(self) -> NodeDetail | None:
+        """Read the slow figures; None: none are simulated."""
+        return None
 
     def _describe(self, index: int) -> Gpu:
         return Gpu(

@@ -166,5 +166,6 @@ def test_a_node_that_leaves_is_said(driver: RealRay) -> None:
             START_S,
         )
         cluster = view.settled_cluster(START_S)
-    assert gpus_of(cluster)["gpu-b"] == 0
+    dead = next(node for node in cluster.nodes if node.name == "gpu-b")
+    assert dead.left is not None and [gpu.usable for gpu in dead.gpus] == [False, False]
     assert errors_of(cluster)["gpu-b"].startswith("the node left the cluster: ")

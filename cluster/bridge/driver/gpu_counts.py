@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from cluster.inventory import Node
+from cluster.inventory import Gpu, Node
 from cluster.probe.query import NO_LIBRARY
 from cluster.units import count_of
 
@@ -14,7 +14,9 @@ _AMD = "AMD"
 
 def short_disagreement(ray_gpus: int, node: Node) -> str | None:
     """Return both counts where they differ: 'Ray counts 8 GPUs, NVML shows none'. None where they agree."""
-    if ray_gpus in (len(node.gpus), _whole_gpus(node)):
+    # Ray counts what CUDA_VISIBLE_DEVICES leaves.
+    visible = [gpu for gpu in node.gpus if gpu.excluded_reason is None]
+    if ray_gpus in (len(node.gpus), _whole_gpus(node.gpus), len(visible), _whole_gpus(visible)):
         return None
     return f"Ray counts {_count(ray_gpus)}, NVML shows {len(node.gpus) or 'none'}"
 
@@ -35,10 +37,10 @@ def count_disagreement(ray_gpus: int, node: Node, labels: Mapping[str, str]) -> 
     return f"{short}. Restart Ray there with --num-gpus={shown}, or look in the kernel log for lost GPUs"
 
 
-def _whole_gpus(node: Node) -> int:
+def _whole_gpus(gpus: Sequence[Gpu]) -> int:
     """Count the GPUs in the machine: Ray counts one that is cut into MIG slices once."""
-    parents = {gpu.mig_parent_uuid for gpu in node.gpus if gpu.mig_parent_uuid}
-    return sum(gpu.mig_parent_uuid is None for gpu in node.gpus) + len(parents)
+    parents = {gpu.mig_parent_uuid for gpu in gpus if gpu.mig_parent_uuid}
+    return sum(gpu.mig_parent_uuid is None for gpu in gpus) + len(parents)
 
 
 def _help_unseen(node: Node, accelerator: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from cluster.bridge.driver.node_environment import node_environment
+from cluster.bridge.driver.node_look import LookMemory, NodeLook, Stamps
 from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.keeper.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
 from cluster.inventory import Node
 from cluster.probe.simulated import SimulatedGpus
-from cluster.telemetry import NodeReading
 
 GpuLoad = tuple[int, int, float, float, str | None]
 """(gpu_index, planned_bytes, loading_fraction, busy_fraction, process_name) of a simulated GPU."""
@@ -43,6 +43,7 @@ class NodeProbe:
         self._simulation: SimulatedGpus | None = None
         self._probe: Any = None
         self._loaded: set[int] = set()
+        self._memory = LookMemory()
         if is_simulated(labels):
             self._simulation = simulated_gpus(node_id, labels)
         else:
@@ -50,21 +51,21 @@ class NodeProbe:
 
             self._engines = EngineLookup(engine_pythons)
             self._engines.start()
-            self._probe = ProbeProcess(node_id, name)
+            self._probe = ProbeProcess(node_id, name, env=node_environment())
             self._probe.start()
             self._probe.wait_first(10.0)
 
-    def look(self, loads: list[GpuLoad]) -> tuple[Node, NodeReading, float]:
-        """Return what is there, what it does now, and this node's clock: clocks differ between nodes.
+    def look(self, loads: list[GpuLoad], known: Stamps) -> NodeLook:
+        """Return what the node does now, and what else changed since the answer with the stamps `known`.
 
         `loads` is what simulated GPUs should show.
         """
         if self._simulation is None:
-            node, reading = self._probe.latest()
-            return self._engines.added_to(node), reading, time.time()
+            node, reading, detail = self._probe.latest()
+            return self._memory.look(self._engines.added_to(node), reading, detail, known)
         self._put(loads)
         node = self._simulation.node(self._name, nvlink_domain=self._domain)
-        return node, self._simulation.reading(), time.time()
+        return self._memory.look(node, self._simulation.reading(), self._simulation.detail(), known)
 
     def _put(self, loads: list[GpuLoad]) -> None:
         assert self._simulation is not None
