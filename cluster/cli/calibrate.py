@@ -61,9 +61,9 @@ def _on_ray(session: RaySession) -> Calibration:
 def _here() -> Calibration:
     from cluster.calibration.local import calibrate_here
     from cluster.packages import require
-    from cluster.probe.local import read_cluster
+    from cluster.cli.this_machine import read_this_machine
 
-    cluster = read_cluster()
+    cluster = read_this_machine()
     if not cluster.num_gpus:
         reasons = [node.error for node in cluster.nodes if node.error]
         raise BadInput(

@@ -113,9 +113,9 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
             yield from gpu_findings(f"ray {address}", read_ray_cluster(address))
         else:
-            from cluster.probe.local import read_cluster
+            from cluster.cli.this_machine import read_this_machine
 
-            yield from gpu_findings("NVML", read_cluster())
+            yield from gpu_findings("NVML", read_this_machine())
     except ClusterviewError as error:
         yield Finding("cluster", "fail", error.one_line())
 
