@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-Key = tuple[int | None, str, *tuple[int, ...]]
+Key = tuple[int | None, str, tuple[int, ...]]
 """GPU, function and the numbers among its arguments."""
 
 _SLOW_S = 1.0
