@@ -16,15 +16,17 @@ from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
+    DetailsSeen,
     Event,
     PreflightSeen,
     Progress,
     ReadingsSeen,
     SessionLost,
 )
+from cluster.bridge.inventory_diff import node_changed
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
-from cluster.bridge.session import Listener, Session
+from cluster.bridge.session import Listener, Session, no_dead_node
 from cluster.bridge.state.records import LOCAL_KEY, read_record
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
@@ -32,6 +34,7 @@ from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
 from cluster.detail import NodeDetail
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
 from cluster.probe.naming import with_catalog_types
@@ -65,6 +68,8 @@ class LocalSession:
         self._ray_cluster: Cluster | None = None
         self._waiters: list[_Waiter] = []
         self._seen: Node | None = None
+        self._detail: NodeDetail | None = None
+        self._health = HealthWatch()
         self._last_message = ""
         self._left: Session | None = None
         self._closed = False
@@ -141,6 +146,10 @@ class LocalSession:
         """Read the order of a deployment of the local Ray."""
         return self._ray.describe(name) if self._ray is not None else _nothing_deployed()
 
+    def dismiss(self, node_id: str) -> Future[None]:
+        """Dismiss a dead node of the local Ray; this machine itself is alive."""
+        return self._ray.dismiss(node_id) if self._ray is not None else no_dead_node()
+
     def close(self) -> None:
         """End the probe and leave Ray; deployments stay."""
         with self._lock:
@@ -207,16 +216,19 @@ class LocalSession:
         with self._lock:
             if self._ray_cluster is not None or self._probe is None:
                 return
-        node = self._engines.added_to(node)
-        still = _without_what_moves(node)
-        if still != self._seen:
-            self._seen = still
-            self._emit(ClusterSeen(cluster=_cluster(with_catalog_types(node))))
+        node = with_catalog_types(self._engines.added_to(node))
+        node = self._health.judge(node, reading, detail, time.monotonic())
+        if self._seen is None or node_changed(self._seen, node, with_texts=True):
+            self._seen = node
+            self._emit(ClusterSeen(cluster=_cluster(node)))
             if self._ray is None:
                 self._emit(DeploymentsSeen(deployments=()))
             if self._last_message:
                 self._emit(Progress(message=self._last_message))
         self._emit(ReadingsSeen(nodes=(reading,)))
+        if detail is not None and detail is not self._detail:
+            self._detail = detail
+            self._emit(DetailsSeen(nodes=(detail,)))
 
     def _on_ray(self, event: Event) -> None:
         if isinstance(event, SessionLost):
@@ -252,11 +264,6 @@ class LocalSession:
         with self._emitting:
             if not self._closed:
                 self._listener(event)
-
-
-def _without_what_moves(node: Node) -> Node:
-    steady = {"memory_free_bytes": None, "processes": ()}
-    return node.model_copy(update={"gpus": tuple(gpu.model_copy(update=steady) for gpu in node.gpus)})
 
 
 def _cluster(node: Node) -> Cluster:

@@ -10,6 +10,7 @@ from cluster.bridge.events import Event
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.spec import DeploymentSpec
+from cluster.errors import BadInput
 
 Listener = Callable[[Event], None]
 """Called from a thread of the session's own, one event at a time, in order."""
@@ -58,5 +59,17 @@ class Session(Protocol):
     def describe(self, name: str) -> Future[DeploymentSpec]:
         """Read the order that a running deployment carries out."""
 
+    def dismiss(self, node_id: str) -> Future[None]:
+        """Take a dead node (see `Node.left`) out of the inventory; BadInput for any other."""
+
     def close(self) -> None:
         """End what this session started, except deployments. Safe to call twice."""
+
+
+def no_dead_node() -> Future[None]:
+    """Refuse to dismiss a node where no node can be dead."""
+    future: Future[None] = Future()
+    future.set_exception(
+        BadInput("no node here is dead", "Only a node that left the cluster can be dismissed")
+    )
+    return future

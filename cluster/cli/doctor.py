@@ -15,6 +15,7 @@ from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
 from cluster.packages import distribution_name, is_installed, missing
+from cluster.text import clean
 
 _SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
 """Come with every whole installation, so only their absence is worth a line."""
@@ -100,17 +101,21 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
         if described is not None:
             yield from gpu_findings("cluster", described)
         elif arguments.simulate:
-            from cluster.cluster_spec import parse_cluster_spec
+            from cluster.scenes.cluster import simulated_cluster
 
-            yield from gpu_findings("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+            yield from gpu_findings("simulated", simulated_cluster(arguments.simulate))
+        elif arguments.observe:
+            from cluster.cli.ray_inventory import read_observed
+
+            yield from gpu_findings(f"ray {clean(arguments.observe, 80)}", read_observed(arguments.observe))
         elif address is not None:
             from cluster.cli.ray_inventory import read_ray_cluster
 
             yield from gpu_findings(f"ray {address}", read_ray_cluster(address))
         else:
-            from cluster.probe.local import read_cluster
+            from cluster.cli.this_machine import read_this_machine
 
-            yield from gpu_findings("NVML", read_cluster())
+            yield from gpu_findings("NVML", read_this_machine())
     except ClusterviewError as error:
         yield Finding("cluster", "fail", error.one_line())
 

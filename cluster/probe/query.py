@@ -51,7 +51,12 @@ _NODE_GONE = {
 
 OPENING = "nvmlInit"
 """The call that opens NVML; it may rightly take half a minute."""
-REQUIRED = frozenset({OPENING, "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"})
+AMDGPU_FILES = "amdgpu-sysfs"
+"""Noted as the call while the files of the amdgpu driver are read, which can hang while a GPU is reset."""
+
+REQUIRED = frozenset(
+    {OPENING, "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", AMDGPU_FILES}
+)
 """Calls without which nothing can be said about the node, or about a GPU."""
 
 _DRIVER_FAILURES = tuple(reason for code, reason in _NODE_GONE.items() if code != 12)

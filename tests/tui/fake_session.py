@@ -78,6 +78,9 @@ class FakeSession:
             future.set_result(self.described)
         return future
 
+    def dismiss(self, node_id: str) -> Future[None]:
+        return self._ordered("dismiss", node_id)
+
     def close(self) -> None:
         self.closed = True
 

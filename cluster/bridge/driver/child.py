@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cluster.bridge.driver.event_writer import EventWriter
+from cluster.bridge.driver.ray_link import never_start_a_cluster
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
 from cluster.bridge.protocol import (
@@ -23,6 +24,7 @@ from cluster.bridge.protocol import (
     CalibrateOrder,
     DeployOrder,
     DescribeOrder,
+    DismissOrder,
     LogsOrder,
     Order,
     Reply,
@@ -47,6 +49,7 @@ def main() -> None:
     """Serve one parent until its pipe ends."""
     print_to_log()
     end_with_parent(os.getppid())
+    never_start_a_cluster()
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     writer = EventWriter(events_fd)
     threading.Thread(target=_show_life, args=(writer,), name="alive", daemon=True).start()
@@ -107,6 +110,8 @@ def _result_of(order: Order, place: RayPlace) -> LogPage | DeploymentSpec | Cali
         return place.calibrate(order.title)
     if isinstance(order, DeployOrder):
         (place.check if order.dry_run else place.deploy)(order.spec)
+    elif isinstance(order, DismissOrder):
+        place.dismiss(order.node_id)
     elif isinstance(order, StopOrder):
         place.stop(order.name, order.drain_s)
     elif isinstance(order, ScaleOrder):
