@@ -123,11 +123,12 @@ def _build_gpu(node: str, index: int, part: _Part) -> Gpu:
         memory_total_bytes=spec.memory_bytes,
         memory_free_bytes=spec.memory_bytes,
         compute_capability=spec.compute_capability,
-        nvlink_island=_nvlink_island(spec, index, part.gpus_per_node),
+        nvlink_island=assumed_island(spec, index, part.gpus_per_node),
     )
 
 
-def _nvlink_island(spec: GpuSpec, index: int, gpus_per_node: int) -> str | None:
+def assumed_island(spec: GpuSpec, index: int, gpus_per_node: int) -> str | None:
+    """Return the NVLink island of a node's GPU, as machines with this type are built; None: PCIe only."""
     # Bridges between pairs of cards are bought apart: a spec does not say that they are there.
     if spec.nvlink_topology not in ("nvswitch", "mesh") or spec.nvlink_domain_gpus < 2:
         return None

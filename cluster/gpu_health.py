@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,3 +40,20 @@ class Health(FrozenModel):
     state: HealthState = "healthy"
     findings: Annotated[tuple[Finding, ...], Field(max_length=100)] = ()
     slowdown: Slowdown = Slowdown()
+
+    @property
+    def summary(self) -> str:
+        """All evidence in one line; the state where there is none."""
+        return "; ".join(finding.text for finding in self.findings) or self.state
+
+
+def health_to_json(health: Health | None) -> dict[str, Any] | None:
+    """Return a verdict as JSON values; None: nobody has judged the GPU."""
+    if health is None:
+        return None
+    return {
+        "verdict": health.state,
+        "reasons": [finding.text for finding in health.findings],
+        "findings": [finding.model_dump(mode="json") for finding in health.findings],
+        "slowdown": health.slowdown.model_dump(mode="json"),
+    }

@@ -83,6 +83,12 @@ class Gpu(FrozenModel):
             raise ValueError(f"memory_free_bytes {free} is more than memory_total_bytes {total}")
         return self
 
+    @model_validator(mode="after")
+    def _unhealthy_has_a_reason(self) -> Self:
+        if self.health is not None and self.health.state == "unhealthy" and self.unhealthy_reason is None:
+            raise ValueError("health is 'unhealthy', but unhealthy_reason is null")
+        return self
+
     @property
     def healthy(self) -> bool:
         """False: it cannot be used at all."""

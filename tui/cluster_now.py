@@ -67,7 +67,7 @@ def _current_gpu(gpu: Gpu, reading: GpuReading | None) -> Gpu:
         changes["memory_free_bytes"] = reading.memory_free_bytes
     if reading.memory_total_bytes is not None:
         changes["memory_total_bytes"] = reading.memory_total_bytes
-    if reading.processes:
+    if reading.error is None and "processes" not in reading.absent:
         changes["processes"] = reading.processes
     if reading.error:
         changes["unhealthy_reason"] = reading.error

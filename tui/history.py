@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from cluster.telemetry import NodeReading
@@ -61,6 +61,11 @@ class History:
         node = self._nodes.pop(node_id, None)
         for uuid in node.uuids if node is not None else ():
             self._node_of.pop(uuid, None)
+
+    def keep(self, node_ids: Collection[str]) -> None:
+        """Drop all other nodes."""
+        for node_id in [node_id for node_id in self._nodes if node_id not in node_ids]:
+            self.forget(node_id)
 
     def curve(self, gpu_uuid: str, figure: str) -> Curve:
         """Return one of FIGURES of a GPU over the last readings; () where it was never read."""

@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 from concurrent.futures import Future
 from typing import Protocol
 
-from cluster.deploy.order.scale import first_to_end, grown, replicas_of, without_replicas
+from cluster.deploy.order.scale import first_to_end, grown
+from cluster.deploy.resized import replicas_of, without_replicas
 from cluster.deploy.spec import DeploymentSpec
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import ClusterviewError, Unreachable

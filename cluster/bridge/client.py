@@ -30,7 +30,6 @@ from cluster.bridge.protocol import (
     ScaleOrder,
     StopOrder,
     Target,
-    encode,
     lost_error,
     to_error,
     to_failure,
@@ -38,6 +37,7 @@ from cluster.bridge.protocol import (
 from cluster.bridge.rejoin import Rejoin
 from cluster.bridge.session import Listener
 from cluster.bridge.state.logs import has_words, remove_log, remove_old_session_logs
+from cluster.bridge.wire import Unpacker, encode
 from cluster.calibration.result import Calibration
 from cluster.deploy.api_keys import API_KEY_VARIABLE
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
@@ -74,6 +74,7 @@ class RaySession:
         self._closing = threading.Event()
         self._lost: SessionLost | None = None
         self._torn = False
+        self._parts = Unpacker()
         self._ended = threading.Event()
         self._rejoin = Rejoin(is_ours=target.address is None)
 
@@ -187,7 +188,7 @@ class RaySession:
         child = ChildProcess(self._rejoin.target(self._target), child_environment())
         self._rejoin.begin(time.monotonic())
         self._give_orders_to(child)
-        last_message = None
+        last_message, self._parts = None, Unpacker()
         for line in child.lines():
             last_message = self._handle(line) or last_message
         with self._lock:
@@ -242,15 +243,14 @@ class RaySession:
                 # The child may take seconds to leave Ray; do not wait for that.
                 self._lose(answer)
             return answer
-        if isinstance(answer, ClusterSeen):
-            self._rejoin.joined = True
         if isinstance(answer, Reply):
             with self._lock:
                 future = self._open.pop(answer.order_id, None)
             if future is not None:
                 self._settle(future, answer)
-        elif not isinstance(answer, Alive):
-            self._emit(answer)
+        elif not isinstance(answer, Alive) and (event := self._parts.take(answer)) is not None:
+            self._rejoin.joined |= isinstance(event, ClusterSeen)
+            self._emit(event)
         return None
 
     @staticmethod

@@ -41,7 +41,7 @@ class ReadingsSeen(FrozenModel):
 
 
 class DetailsSeen(FrozenModel):
-    """Slow figures of the nodes whose figures changed."""
+    """Slow figures of the nodes that were read since the last such event."""
 
     kind: Literal["details"] = "details"
     nodes: tuple[NodeDetail, ...]

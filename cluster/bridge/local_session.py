@@ -16,12 +16,14 @@ from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
+    DetailsSeen,
     Event,
     PreflightSeen,
     Progress,
     ReadingsSeen,
     SessionLost,
 )
+from cluster.bridge.inventory_diff import node_changed
 from cluster.bridge.protocol import Target, lost_error
 from cluster.bridge.rank_placement import on_cluster
 from cluster.bridge.session import Listener, Session, no_dead_node
@@ -30,7 +32,9 @@ from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.preflight import verdicts_here
 from cluster.deploy.spec import DeploymentSpec
+from cluster.detail import NodeDetail
 from cluster.errors import ClusterviewError, Unreachable
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
 from cluster.probe.local import LOCAL_NODE_ID
 from cluster.probe.naming import with_catalog_types
@@ -64,6 +68,8 @@ class LocalSession:
         self._ray_cluster: Cluster | None = None
         self._waiters: list[_Waiter] = []
         self._seen: Node | None = None
+        self._detail: NodeDetail | None = None
+        self._health = HealthWatch()
         self._last_message = ""
         self._left: Session | None = None
         self._closed = False
@@ -206,20 +212,23 @@ class LocalSession:
         for waiter in waiters:
             waiter(answer)
 
-    def _on_probe(self, node: Node, reading: NodeReading) -> None:
+    def _on_probe(self, node: Node, reading: NodeReading, detail: NodeDetail | None) -> None:
         with self._lock:
             if self._ray_cluster is not None or self._probe is None:
                 return
-        node = self._engines.added_to(node)
-        still = _without_what_moves(node)
-        if still != self._seen:
-            self._seen = still
-            self._emit(ClusterSeen(cluster=_cluster(with_catalog_types(node))))
+        node = with_catalog_types(self._engines.added_to(node))
+        node = self._health.judge(node, reading, detail, time.monotonic())
+        if self._seen is None or node_changed(self._seen, node, with_texts=True):
+            self._seen = node
+            self._emit(ClusterSeen(cluster=_cluster(node)))
             if self._ray is None:
                 self._emit(DeploymentsSeen(deployments=()))
             if self._last_message:
                 self._emit(Progress(message=self._last_message))
         self._emit(ReadingsSeen(nodes=(reading,)))
+        if detail is not None and detail is not self._detail:
+            self._detail = detail
+            self._emit(DetailsSeen(nodes=(detail,)))
 
     def _on_ray(self, event: Event) -> None:
         if isinstance(event, SessionLost):
@@ -255,11 +264,6 @@ class LocalSession:
         with self._emitting:
             if not self._closed:
                 self._listener(event)
-
-
-def _without_what_moves(node: Node) -> Node:
-    steady = {"memory_free_bytes": None, "processes": ()}
-    return node.model_copy(update={"gpus": tuple(gpu.model_copy(update=steady) for gpu in node.gpus)})
 
 
 def _cluster(node: Node) -> Cluster:

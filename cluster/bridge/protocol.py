@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from cluster import errors
 from cluster.bridge.events import Event, SessionLost
+from cluster.bridge.wire import Part
 from cluster.calibration.result import Calibration
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.deploy.log_page import LogPage
@@ -15,6 +16,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
 from cluster.packages import import_failed
+from cluster.scenes.scene import Scene
 from cluster.text import CleanStr, clean
 
 _LONGEST_MESSAGE = 2000
@@ -29,6 +31,8 @@ class Target(FrozenModel):
     """Whether to start an embedded cluster that does not run yet."""
     engine_pythons: dict[str, str] = {}
     """Engine -> interpreter on the nodes that has it; one that is left out is in the nodes' own Python."""
+    scene: Scene | None = None
+    """What happens on the simulated cluster; None: nothing but what is deployed there."""
 
 
 class DeployOrder(FrozenModel):
@@ -145,14 +149,9 @@ class Alive(FrozenModel):
 
 
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
-ANSWER: TypeAdapter[Reply | Alive | Event] = TypeAdapter(
-    Annotated[Reply | Alive | Event, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Reply | Alive | Part | Event] = TypeAdapter(
+    Annotated[Reply | Alive | Part | Event, Field(discriminator="kind")]
 )
-
-
-def encode(message: FrozenModel) -> bytes:
-    """Return the message as one line."""
-    return message.model_dump_json().encode() + b"\n"
 
 
 def to_failure(error: Exception) -> Failure:

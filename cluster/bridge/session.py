@@ -60,7 +60,7 @@ class Session(Protocol):
         """Read the order that a running deployment carries out."""
 
     def dismiss(self, node_id: str) -> Future[None]:
-        """Take a dead node (`Node.left`) out of the inventory; BadInput for one that is alive or not there."""
+        """Take a dead node (see `Node.left`) out of the inventory; BadInput for any other."""
 
     def close(self) -> None:
         """End what this session started, except deployments. Safe to call twice."""

@@ -58,6 +58,8 @@ def why_not_free(gpu: Gpu) -> str:
     """Return why a GPU takes no part in a calibration; empty when it does."""
     if gpu.unhealthy_reason:
         return gpu.unhealthy_reason
+    if gpu.excluded_reason:
+        return gpu.excluded_reason
     if gpu.mig_parent_uuid is not None:
         return "a MIG slice has no links and a share of the rates"
     if gpu.claimed_by:
@@ -65,6 +67,8 @@ def why_not_free(gpu: Gpu) -> str:
     if gpu.processes:
         names = ", ".join(process.name or str(process.pid) for process in gpu.processes[:3])
         return f"in use by {names}"
+    if gpu.health is not None and gpu.health.state == "degraded":
+        return f"degraded, so its rates are not those of its type: {gpu.health.summary}"
     total, free = gpu.memory_total_bytes, gpu.memory_free_bytes
     if total and free is not None and free < _FREE_SHARE * total:
         return f"{100 * (1 - free / total):.0f}% of its memory is in use"

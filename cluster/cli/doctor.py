@@ -7,35 +7,24 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
 
+from cluster.cli.doctor_gpus import Finding, State, gpu_findings
 from cluster.cli.resolve import planning_cluster_from, ray_address_from
 from cluster.cli.style import Style, style_for_stdout
 from cluster.errors import ClusterviewError
-from cluster.inventory import Cluster
 from cluster.packages import distribution_name, is_installed, missing
-from cluster.planner.reasons.describe import describe_cluster
-from cluster.units import count_of
+from cluster.text import clean
 
 _SMALL_PACKAGES = ("pynvml", "re2", "h11", "starlette", "uvicorn", "prometheus_client")
 """Come with every whole installation, so only their absence is worth a line."""
 
-State = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check."""
-
-    subject: str
-    state: State
-    told: str
+_STATUSES: dict[State, int] = {"ok": 0, "warn": 1, "fail": 2}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the findings; 0 when nothing fails, else 1."""
+    """Print the findings; 0 when all is well, 1 when the worst is a warning, 2 when something fails."""
     findings = list(_examine(arguments))
     if arguments.json:
         print(json.dumps({"schema_version": 1, "findings": [asdict(one) for one in findings]}, indent=2))
@@ -44,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
             print(f"{_mark(finding.state, style)}  {finding.subject:<{width}}  {finding.told}")
-    return 1 if any(finding.state == "fail" for finding in findings) else 0
+    return max(_STATUSES[finding.state] for finding in findings)
 
 
 def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -110,38 +99,25 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         described = planning_cluster_from(arguments)
         if described is not None:
-            yield from _gpus("cluster", described)
+            yield from gpu_findings("cluster", described)
         elif arguments.simulate:
-            from cluster.cluster_spec import parse_cluster_spec
+            from cluster.scenes.cluster import simulated_cluster
 
-            yield from _gpus("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+            yield from gpu_findings("simulated", simulated_cluster(arguments.simulate))
+        elif arguments.observe:
+            from cluster.cli.ray_inventory import read_observed
+
+            yield from gpu_findings(f"ray {clean(arguments.observe, 80)}", read_observed(arguments.observe))
         elif address is not None:
             from cluster.cli.ray_inventory import read_ray_cluster
 
-            yield from _gpus(f"ray {address}", read_ray_cluster(address))
+            yield from gpu_findings(f"ray {address}", read_ray_cluster(address))
         else:
-            from cluster.probe.local import read_cluster
+            from cluster.cli.this_machine import read_this_machine
 
-            yield from _gpus("NVML", read_cluster())
+            yield from gpu_findings("NVML", read_this_machine())
     except ClusterviewError as error:
         yield Finding("cluster", "fail", error.one_line())
-
-
-def _gpus(subject: str, cluster: Cluster) -> Iterator[Finding]:
-    summary = describe_cluster(cluster) if cluster.num_gpus else f"no GPU: {_where_none(cluster)}"
-    yield Finding(subject, "ok" if cluster.num_gpus else "warn", summary)
-    for node in cluster.nodes:
-        if node.error:
-            yield Finding(node.name, "warn", node.error)
-        for gpu in node.gpus:
-            if gpu.unhealthy_reason:
-                yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
-
-
-def _where_none(cluster: Cluster) -> str:
-    if cluster.source == "ray" and not any(node.error for node in cluster.nodes):
-        return f"neither Ray nor NVML reports one on {count_of(len(cluster.nodes), 'node')}"
-    return "see below" if cluster.source == "ray" else "try --simulate"
 
 
 def _mark(state: State, style: Style) -> str:

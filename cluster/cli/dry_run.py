@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from cluster.cli.open_source import recorded_cluster
 from cluster.cli.resolve import (
     check_lengths,
     model_from,
@@ -15,6 +16,7 @@ from cluster.cli.resolve import (
     request_from,
 )
 from cluster.errors import BadInput
+from cluster.text import clean
 
 if TYPE_CHECKING:
     from cluster.inventory import Cluster
@@ -60,8 +62,15 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
     named = planning_cluster_from(arguments)
     if named is not None:
         return named
+    recorded = recorded_cluster(arguments)
+    if recorded is not None:
+        return recorded
     if arguments.simulate:
         return _simulated(arguments.simulate)
+    if arguments.observe:
+        from cluster.cli.ray_inventory import read_observed
+
+        return read_observed(arguments.observe)
     address = ray_address_from(arguments)
     if address is not None:
         from cluster.cli.ray_inventory import read_ray_cluster
@@ -77,14 +86,15 @@ def check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
     from cluster.cli.ray_inventory import check_has_gpus, say_troubles
 
     example = read_defaults().simulated_cluster
-    check_has_gpus(cluster, f"ray {ray_address_from(arguments)}", f"Or plan for --cluster {example}")
+    where = f"ray {clean(arguments.observe or ray_address_from(arguments) or '', 80)}"
+    check_has_gpus(cluster, where, f"Or plan for --cluster {example}")
     say_troubles(cluster)
 
 
 def _this_machine(demo: bool) -> Cluster:
-    from cluster.probe.local import read_cluster
+    from cluster.cli.this_machine import read_this_machine
 
-    found = read_cluster()
+    found = read_this_machine()
     if found.num_gpus:
         from cluster.bridge.calibrations import calibrated
 
@@ -100,6 +110,6 @@ def _this_machine(demo: bool) -> Cluster:
 
 
 def _simulated(spec: str) -> Cluster:
-    from cluster.cluster_spec import parse_cluster_spec
+    from cluster.scenes.cluster import simulated_cluster
 
-    return parse_cluster_spec(spec, "simulated")
+    return simulated_cluster(spec)

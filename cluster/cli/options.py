@@ -30,13 +30,27 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--address", type=some_text, metavar="HOST:PORT", help="a running Ray cluster (or RAY_ADDRESS)"
     )
     group.add_argument(
-        "--simulate", type=cluster_words, metavar="SPEC", help="a simulated cluster, such as 2x4xA100-80GB"
+        "--simulate",
+        type=cluster_words,
+        metavar="SPEC|FILE",
+        help="a simulated cluster, such as 2x4xA100-80GB, or a scene file in which things happen on one",
     )
     group.add_argument(
         "--cluster",
         type=cluster_words,
         metavar="FILE|SPEC",
         help="a snapshot file or a cluster spec, for planning only",
+    )
+
+
+def add_observe(parser: argparse.ArgumentParser) -> None:
+    """Add --observe, for the verbs that only look at a cluster."""
+    parser.add_argument(
+        "--observe",
+        type=some_text,
+        default=None,
+        metavar="URL",
+        help="watch a Ray cluster through its dashboard, such as http://10.0.0.1:8265, without joining it",
     )
 
 

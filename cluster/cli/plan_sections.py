@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cluster.cli.refusal_lines import refusal_lines, said_above
 from cluster.cli.style import Style
@@ -16,11 +16,14 @@ from cluster.planner.reasons.describe import (
     describe_rate,
     describe_traffic,
 )
+from cluster.planner.reasons.health import GpuStanding, count_standings, standings
 from cluster.planner.result import Candidate, Plan
 from cluster.units import count_of, format_bytes, format_count, format_gib, in_tenths
 
 _LABEL_WIDTH = 10
 _REFUSALS_SHOWN = 3
+_UNSOUND = ("degraded", "unhealthy", "excluded")
+_UNSOUND_SHOWN = 16
 
 
 def heading(plan: Plan, style: Style, width: int) -> Iterator[str]:
@@ -141,6 +144,37 @@ def placement(plan: Plan, style: Style, width: int) -> Iterator[str]:
     columns = describe_columns(plan.model, plan.recommended.layout)
     if columns:
         yield from wrap(f"  {columns}", width, "    ")
+
+
+def health(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """The GPUs that are not healthy, why, and whether the layout uses them."""
+    found = standings(plan)
+    if not found:
+        return
+    counts = count_standings(plan)
+    states = ", ".join(f"{counts[state]:,} {state}" for state in _UNSOUND if counts[state])
+    yield style.bold("Health") + f"  {states} of {count_of(plan.cluster.num_gpus, 'GPU')}"
+    # What is in use comes first, then what no plan may use.
+    ordered = sorted(found, key=lambda one: (one.replica is None, one.standing == "degraded"))
+    yield from _standing_lines(ordered[:_UNSOUND_SHOWN], style, width)
+    if len(found) > _UNSOUND_SHOWN:
+        yield style.dim(f"  and {len(found) - _UNSOUND_SHOWN:,} more (--json names all)")
+
+
+def _standing_lines(shown: Sequence[GpuStanding], style: Style, width: int) -> Iterator[str]:
+    names = [f"{one.node.name} GPU {one.gpu.index}" for one in shown]
+    states = [f"{one.standing}, {one.use}" for one in shown]
+    name_width, state_width = max(map(len, names)), max(map(len, states))
+    for one, name, state in zip(shown, names, states, strict=True):
+        mark = style.warn if one.standing == "degraded" else style.bad
+        lead = f"  {name:<{name_width}}  {state:<{state_width}}  "
+        indent = " " * len(lead)
+        if len(lead) > width // 2:  # a long name leaves no room beside it
+            yield mark(lead.rstrip())
+            lead = indent = "    "
+        first, *more = wrap(indent + "; ".join(one.reasons), width, indent)
+        yield mark(lead) + first.lstrip()
+        yield from more
 
 
 def comparison(plan: Plan, style: Style, width: int) -> Iterator[str]:

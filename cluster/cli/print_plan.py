@@ -21,12 +21,13 @@ def plan_lines(plan: Plan, style: Style, width: int = 100) -> Iterator[str]:
         comparison,
         decision,
         heading,
+        health,
         placement,
         recommendation,
     )
 
     yield from heading(plan, style, width)
-    for section in (recommendation, decision, placement, comparison, alternatives):
+    for section in (recommendation, decision, placement, health, comparison, alternatives):
         lines = list(section(plan, style, width))
         if lines:
             yield ""

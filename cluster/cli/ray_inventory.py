@@ -10,6 +10,8 @@ from cluster.errors import BadInput
 from cluster.inventory import Cluster
 
 _NODES_NAMED = 3
+_OBSERVED_S = 12.0
+"""How long a dashboard may take to hear of a node: Ray's reporters send every 5 s."""
 _LINES = 5
 
 
@@ -21,6 +23,21 @@ def read_ray_cluster(address: str) -> Cluster:
     session = open_session(address=address, simulate=None)
     with SessionView(session, shows_progress=sys.stderr.isatty()) as view:
         return view.settled_cluster()
+
+
+def read_observed(url: str) -> Cluster:
+    """Return the cluster that Ray's dashboard at `url` shows, and say what it cannot show.
+
+    Unreachable when nothing answers there.
+    """
+    from cluster.bridge.observe.nodes import ASSUMED_LINKS
+
+    session = open_session(address=None, simulate=None, observe=url)
+    with SessionView(session, shows_progress=False) as view:
+        cluster = view.settled_cluster(probes_s=_OBSERVED_S)
+    if any(gpu.nvlink_island is not None for node in cluster.nodes for gpu in node.gpus):
+        say(ASSUMED_LINKS)
+    return cluster
 
 
 def say_troubles(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOP = 8
 _DEFAULTS = PlanRequest()
+_SOURCES = ("address", "simulate", "cluster", "observe", "replay")
 _DTYPES = {
     "auto": None,
     "bf16": "bf16",
@@ -122,14 +123,14 @@ def ray_address_from(arguments: argparse.Namespace) -> str | None:
     """Return the Ray cluster to join: --address, else RAY_ADDRESS unless another source was named."""
     if arguments.address:
         return str(arguments.address)
-    if arguments.simulate or arguments.cluster:
+    if any(getattr(arguments, name, None) for name in _SOURCES):
         return None
     return os.environ.get("RAY_ADDRESS") or None
 
 
 def refuse_two_sources(arguments: argparse.Namespace) -> None:
     """Raise BadInput when more than one place for the cluster is named."""
-    named = [f"--{name}" for name in ("address", "simulate", "cluster") if getattr(arguments, name)]
+    named = [f"--{name}" for name in _SOURCES if getattr(arguments, name, None)]
     if len(named) > 1:
         raise BadInput(f"{' and '.join(named)} cannot be combined", "Give only one source for the cluster")
 

@@ -11,7 +11,8 @@ from cluster.cli.deployment_json import deployment_json
 from cluster.cli.find_deployment import found_deployment
 from cluster.cli.progress_lines import ProgressLines
 from cluster.cli.session_view import SessionView, finish, say
-from cluster.deploy.order.scale import check_scalable, first_to_end, grown, replicas_of, without_replicas
+from cluster.deploy.order.scale import first_to_end, grown
+from cluster.deploy.resized import check_scalable, replicas_of, without_replicas
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import DeployFailed

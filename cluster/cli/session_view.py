@@ -13,6 +13,7 @@ from typing import TypeVar
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
+    DetailsSeen,
     Event,
     PreflightSeen,
     Progress,
@@ -23,7 +24,9 @@ from cluster.bridge.protocol import lost_error
 from cluster.bridge.session import Session
 from cluster.deploy.preflight import NodeVerdict
 from cluster.deploy.status import DeploymentStatus
+from cluster.detail import NodeDetail
 from cluster.errors import Unreachable
+from cluster.health.judge import with_health
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 
@@ -35,6 +38,8 @@ PROBES_S = 45.0
 """How long the nodes may take to answer once the cluster is joined."""
 ENGINES_S = 25.0
 """How long the nodes may take to look up their engines."""
+DETAILS_S = 3.0
+"""How long slow figures may take once all nodes were read."""
 _SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
@@ -47,10 +52,13 @@ class SessionView:
         self.session = session
         self.cluster: Cluster | None = None
         self.readings: tuple[NodeReading, ...] = ()
+        self.details: dict[str, NodeDetail] = {}
+        """The latest slow figures by node id."""
         self.deployments: tuple[DeploymentStatus, ...] | None = None
         self.preflight: tuple[NodeVerdict, ...] = ()
         """Results of the last preflight, one per node."""
         self._shows_progress = shows_progress
+        self._gives_details = getattr(session, "gives_details", True)
         self._lost: SessionLost | None = None
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
         self._changed = threading.Condition()
@@ -75,6 +83,8 @@ class SessionView:
                 self.readings = event.nodes
                 # Each inventory comes just before the readings that belong to it.
                 self._read = (self.cluster, event.nodes) if self.cluster is not None else None
+            elif isinstance(event, DetailsSeen):
+                self.details |= {detail.node_id: detail for detail in event.nodes}
             elif isinstance(event, DeploymentsSeen):
                 self.deployments = event.deployments
             elif isinstance(event, PreflightSeen):
@@ -84,6 +94,11 @@ class SessionView:
             self._changed.notify_all()
         if isinstance(event, Progress) and self._shows_progress:
             say(event.message)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session has ended; `wait` then raises why."""
+        return self._lost is not None
 
     def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""
@@ -112,7 +127,26 @@ class SessionView:
         self.wait(self._latest_is_answered, probes_s)
         if self._read is None:
             raise Unreachable(f"no inventory of {self.session.title} within {timeout_s:.0f} s")
-        return _with_late(*self._read)
+        self.wait(self._has_details, DETAILS_S)
+        return self._settled(*self._read)
+
+    def _has_details(self) -> bool:
+        """True when the slow figures of every node that is read have come; simulated ones may have none."""
+        cluster, readings = self._read or (Cluster(source="none"), ())
+        read = {reading.node_id for reading in readings if reading.state == "ok"}
+        return cluster.simulated or not self._gives_details or read <= self.details.keys()
+
+    def _settled(self, cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
+        """Return the cluster with what its nodes show at this moment: a command that reads once does not
+        wait until a finding has lasted, as a session that goes on does."""
+        by_id = {reading.node_id: reading for reading in readings}
+        nodes = tuple(
+            node
+            if node.left is not None
+            else with_health(node, by_id.get(node.node_id), self.details.get(node.node_id))
+            for node in cluster.nodes
+        )
+        return _with_late(cluster.model_copy(update={"nodes": nodes}), readings)
 
     def _latest_is_answered(self) -> bool:
         """True when the latest inventory's own readings have come, and none of them is still to be taken."""
@@ -123,7 +157,7 @@ class SessionView:
         """Return the settled cluster once its nodes have looked up their engines, or have had time to."""
         cluster = self.settled_cluster()
         self.wait(lambda: self._read is not None and _engines_known(_with_late(*self._read)), ENGINES_S)
-        return _with_late(*self._read) if self._read is not None else cluster
+        return self._settled(*self._read) if self._read is not None else cluster
 
     def settled_deployments(self, timeout_s: float = LOOK_S) -> tuple[DeploymentStatus, ...]:
         """Return the deployments once each controller has answered, or as they are known in time."""

@@ -87,6 +87,8 @@ class NodeClaim:
         stuck_since_s: float | None = None
         while missing := wanted - self._held():
             pending = self._hear()
+            if wanted <= self._held():
+                return
             num = 0 if pending else slots_to_open(wanted, self._held(), self._num_free())
             for _ in range(num):
                 self._open()
@@ -99,7 +101,8 @@ class NodeClaim:
                 raise DeployFailed("stopped before its GPUs were claimed")
             if time.monotonic() > until_s:
                 raise self._too_late(missing)
-            time.sleep(_LOOK_S)
+            if not (pending or num):
+                time.sleep(_LOOK_S)
 
     def _not_had(self, missing: Collection[int]) -> DeployFailed:
         return DeployFailed(

@@ -18,11 +18,11 @@ from cluster.deploy.claims import groups_of, remove_groups
 from cluster.deploy.drain import STOP_DRAIN_S
 from cluster.deploy.lifecycle import Action, next_action
 from cluster.deploy.log_page import LogPage
-from cluster.deploy.order.scale import replicas_of
 from cluster.deploy.order_board import order_now, remove_order
 from cluster.deploy.own_pause import OwnPause
 from cluster.deploy.raylet_watch import RayletWatch
 from cluster.deploy.replica_group import ReplicaGroup
+from cluster.deploy.resized import replicas_of
 from cluster.deploy.router_link import RouterLink
 from cluster.deploy.scaling import ORDERLY_S, SERVERS_END_S, Scaling
 from cluster.deploy.spec import DeploymentSpec, RankPlace
@@ -32,6 +32,7 @@ from cluster.deploy.status_board import Poster, read_status
 from cluster.deploy.status_of import status_of
 from cluster.errors import BadInput, ClusterviewError, DeployFailed
 
+_HURRIED_LOOK_S = 0.05
 _BUSY_LOOK_S = 0.2
 _CALM_LOOK_S = 0.5
 _FAILED_LOOK_PAUSE_S = 2.0
@@ -148,8 +149,10 @@ class Controller:
         self._end()
 
     def _claim(self) -> None:
-        """Claim every GPU of the order, or raise; GPUs held before a restart are freed first."""
-        self._router.start()
+        """Claim every GPU of the order, or raise; GPUs held before a restart are freed first.
+
+        The router starts with the first check after that: until then the cores are for what loads a model.
+        """
         left = groups_of(self._ray, self._name)
         if left:
             remove_groups(self._ray, left, _FREE_S)
@@ -194,6 +197,8 @@ class Controller:
         if gave_up:
             self._fail(f"replica {self._groups[0].replica}: {self._groups[0].given_up}")
             self._stopping.wait()
+        if any(group.is_meeting for group in self._groups):
+            return _HURRIED_LOOK_S
         return _BUSY_LOOK_S if busy or self._router.endpoint is None else _CALM_LOOK_S
 
     def _decide(self, group: ReplicaGroup) -> None:

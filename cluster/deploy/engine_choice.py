@@ -55,7 +55,7 @@ def choose_engine(request: PlanRequest, cluster: Cluster, model: ModelSpec) -> E
 
 def nodes_with_gpus(cluster: Cluster) -> tuple[Node, ...]:
     """Return the nodes on which something could be deployed."""
-    return tuple(node for node in cluster.nodes if any(gpu.healthy for gpu in node.gpus))
+    return tuple(node for node in cluster.nodes if any(gpu.usable for gpu in node.gpus))
 
 
 def versions_on(engine: str, nodes: Iterable[Node]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 
+from cluster.deploy.assigned_gpus import assigned_gpu_indices
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.meeting import Meeting, open_meeting
 from cluster.deploy.network import interface_of
@@ -35,7 +36,7 @@ class NodeAgent:
     def __init__(self) -> None:
         import ray
 
-        self._gpu_indices = [int(index) for index in ray.get_gpu_ids()]
+        self._gpu_indices = assigned_gpu_indices()
         self._address = ray.util.get_node_ip_address()
         self._node_id = ray.get_runtime_context().get_node_id()
         self._step, self._since_s, self._reason = RankStep.STARTING, time.monotonic(), ""

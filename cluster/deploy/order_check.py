@@ -14,7 +14,7 @@ _PLAN_AGAIN = "Plan again: the cluster has changed since"
 
 
 def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[DeploymentStatus]) -> None:
-    """Raise DeployFailed or BadInput if a GPU is gone, unhealthy, claimed or full, or the name is taken."""
+    """Raise DeployFailed or BadInput if a GPU cannot be used any more, or the name is taken."""
     if any(status.name == spec.name for status in running):
         raise BadInput(
             f"a deployment named {spec.name} already exists", "Stop it first, or choose another name"
@@ -27,7 +27,7 @@ def check_order(spec: DeploymentSpec, cluster: Cluster, running: Iterable[Deploy
 
 
 def check_places(places: Iterable[RankPlace], cluster: Cluster) -> None:
-    """Raise DeployFailed if a GPU is gone, unhealthy, claimed or full."""
+    """Raise DeployFailed if a GPU is gone, unhealthy, excluded, claimed or full."""
     gpus = {(node.node_id, gpu.uuid): gpu for node in cluster.nodes for gpu in node.gpus}
     for place in places:
         _check_gpu(place, gpus.get((place.node_id, place.gpu_uuid)))
@@ -39,6 +39,8 @@ def _check_gpu(place: RankPlace, gpu: Gpu | None) -> None:
         raise DeployFailed(f"{where} is no longer in the cluster", _PLAN_AGAIN)
     if not gpu.healthy:
         raise DeployFailed(f"{where} is unhealthy: {gpu.unhealthy_reason}", _PLAN_AGAIN)
+    if gpu.excluded_reason is not None:
+        raise DeployFailed(f"{where} is excluded: {gpu.excluded_reason}", _PLAN_AGAIN)
     if gpu.claimed_by is not None:
         raise DeployFailed(f"{where} is held by {gpu.claimed_by}", "Stop that first, or plan again")
     free, planned = gpu.memory_free_bytes, place.planned_bytes

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from cluster.deploy.assigned_gpus import assigned_gpu_indices
 from cluster.deploy.network import interface_of
 from cluster.deploy.permanent import describe_with_node, is_permanent
 from cluster.deploy.rank_report import EngineFigures, RankReport, RankStep
@@ -37,7 +38,7 @@ class RankActor:
         import ray
 
         context = ray.get_runtime_context()
-        self._gpu_indices = [int(index) for index in ray.get_gpu_ids()]
+        self._gpu_indices = assigned_gpu_indices()
         self._address = ray.util.get_node_ip_address()
         self._node_id = context.get_node_id()
         self._step, self._since_s = RankStep.STARTING, time.monotonic()

@@ -85,6 +85,11 @@ class ReplicaGroup:
         """Whether all its GPUs are claimed."""
         return all(process.slots for process in self.processes)
 
+    @property
+    def is_meeting(self) -> bool:
+        """Whether its processes run and do not know yet where they meet: a matter of milliseconds."""
+        return self._running and (not self._told_to_meet or self._meeting is not None)
+
     def take(self, node_id: str, slots: Mapping[int, Slot]) -> None:
         """Take over claimed slots of a node, by GPU index."""
         for process in self.processes:

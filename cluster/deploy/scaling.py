@@ -15,10 +15,10 @@ from typing import Any
 
 from cluster.deploy.claim_order import claimed_nodes
 from cluster.deploy.claims import Slot, release_slot
-from cluster.deploy.order.scale import replicas_of, without_replicas
 from cluster.deploy.order_board import post_order
 from cluster.deploy.rank_report import RankStep
 from cluster.deploy.replica_group import ReplicaGroup, process_ended
+from cluster.deploy.resized import replicas_of, without_replicas
 from cluster.deploy.scaling_status import ScalingStatus
 from cluster.deploy.spec import DeploymentSpec, RankPlace
 from cluster.errors import BadInput, ClusterviewError, DeployFailed

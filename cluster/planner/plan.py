@@ -21,6 +21,7 @@ from cluster.planner.reasons.crossing import with_crossing_note
 from cluster.planner.reasons.decision import decide
 from cluster.planner.reasons.explain import with_reasons, with_refusal_reasons
 from cluster.planner.reasons.facts import gather_facts
+from cluster.planner.reasons.health import with_health_note
 from cluster.planner.replica import Replica
 from cluster.planner.request import PlanRequest
 from cluster.planner.result import Candidate, Plan
@@ -47,7 +48,8 @@ def plan(cluster: Cluster, model: ModelSpec, request: PlanRequest) -> Plan:
     if request.workload == "training":
         return _training_plan(context)
     found = search_and_name_holders(context)
-    feasible = with_reasons([with_crossing_note(context, one) for one in found.feasible], request, engine)
+    noted = [with_health_note(context, with_crossing_note(context, one)) for one in found.feasible]
+    feasible = with_reasons(noted, request, engine)
     best = feasible[0] if feasible else None
     facts = gather_facts(context, found)
     answer = _with_fixed_refusals(context, found, feasible, SERVING)
@@ -87,7 +89,8 @@ def _training_plan(context: Context) -> Plan:
     from cluster.planner.training import compare_training, count_training, decide_training, search_training
 
     found = search_training(context)
-    answer = _with_fixed_refusals(context, found, found.feasible, Method(count_training, search_training))
+    feasible = [with_health_note(context, one) for one in found.feasible]
+    answer = _with_fixed_refusals(context, found, feasible, Method(count_training, search_training))
     best = answer.recommended
     return replace(
         answer, decision=decide_training(context, best), comparison=compare_training(context, best)

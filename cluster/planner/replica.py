@@ -11,6 +11,7 @@ from cluster.catalog.model_spec import ModelSpec
 from cluster.inventory import MeasuredLink
 from cluster.planner.launch import Launch
 from cluster.planner.layout import Layout, StageRange
+from cluster.planner.placement.condition import SOUND, Condition
 
 TpLink = Literal["none", "nvlink", "nvlink_domain", "pcie", "network"]
 
@@ -68,6 +69,8 @@ class ReplicaLinks:
     gpus_per_node: int = 8
     measured: tuple[MeasuredLink, ...] = ()
     """Links measured on this cluster, which replace the constants."""
+    condition: Condition = SOUND
+    """What the worst GPU leaves of its links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Replica:
     ranks: tuple[Rank, ...] = ()
     """One for each pipeline stage, in order."""
     links: ReplicaLinks = ReplicaLinks()
+    condition: Condition = SOUND
+    """What the worst of its GPUs leaves of the rates; it paces the others."""
     paced_by: GpuSpec | None = None
     """The slowest GPU type it runs on, which sets the pace of a pipeline; None if unknown."""
 

@@ -12,6 +12,7 @@ from cluster.planner.fixes.fix import Fix
 from cluster.planner.fixes.text import describe_fixes
 from cluster.planner.launch import Launch
 from cluster.planner.layout import Layout, Placement, StageRange
+from cluster.planner.placement.degraded import NONE_DEGRADED, DegradedUse
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.span import NOT_PLACED, Span
 from cluster.planner.request import PlanRequest
@@ -122,6 +123,8 @@ class Candidate:
     """Ordered by replica, stage, rank. On large clusters it is computed on first use."""
     span: Span = NOT_PLACED
     """What the replicas span, as placed."""
+    degraded: DegradedUse = NONE_DEGRADED
+    """Which of its GPUs are degraded."""
     stages: tuple[StageRange, ...] = ()
     memory_per_gpu: RankMemory | None = None
     """The tightest rank."""

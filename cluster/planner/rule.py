@@ -36,6 +36,7 @@ class Rule(StrEnum):
     CROSSES_NODE = "crosses_node"
     GPU_BUSY = "gpu_busy"
     GPU_UNHEALTHY = "gpu_unhealthy"
+    GPU_EXCLUDED = "gpu_excluded"
     GPU_UNKNOWN = "gpu_unknown"
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.gpu_health import health_to_json
 from cluster.inventory import Cluster
 from cluster.planner.fixes.to_json import fix_to_json
 from cluster.planner.layout_json import layout_to_json, placement_to_json
+from cluster.planner.reasons.health import count_standings, standings
 from cluster.planner.result import Band, Candidate, Estimate, Plan, RankMemory
 
 SCHEMA_VERSION = 1
@@ -24,6 +26,7 @@ def plan_to_json(plan: Plan, top: int | None = None) -> Json:
         "schema_version": SCHEMA_VERSION,
         "model": _model(plan),
         "cluster": _cluster(plan.cluster),
+        "health": _health(plan),
         "workload": _workload(plan),
         "engine": {"name": plan.engine_name, "version": plan.engine_version},
         "recommended": _candidate(plan.recommended) if plan.recommended else None,
@@ -86,11 +89,32 @@ def _cluster(cluster: Cluster) -> Json:
                         "nvlink_island": gpu.nvlink_island,
                         "claimed_by": gpu.claimed_by,
                         "unhealthy_reason": gpu.unhealthy_reason,
+                        "excluded_reason": gpu.excluded_reason,
+                        "health": health_to_json(gpu.health),
                     }
                     for gpu in node.gpus
                 ],
             }
             for node in cluster.nodes
+        ],
+    }
+
+
+def _health(plan: Plan) -> Json:
+    """How many GPUs are in which state, and which replica uses those that are not sound."""
+    return {
+        **count_standings(plan),
+        "gpus": [
+            {
+                "node": one.node.name,
+                "node_id": one.node.node_id,
+                "gpu_index": one.gpu.index,
+                "gpu_uuid": one.gpu.uuid,
+                "state": one.standing,
+                "reasons": list(one.reasons),
+                "replica": one.replica,
+            }
+            for one in standings(plan)
         ],
     }
 
@@ -132,6 +156,7 @@ def _candidate(candidate: Candidate) -> Json:
             for rejection in candidate.rejections
         ],
         "placement": [placement_to_json(place, layout) for place in candidate.placement],
+        "num_degraded_gpus": candidate.degraded.num_gpus,
         "stages": [{"stage": s.stage, "first_layer": s.first, "end_layer": s.end} for s in candidate.stages],
         "memory_per_gpu": _memory(candidate.memory_per_gpu),
         "kv_cache_tokens": candidate.kv_cache_tokens,

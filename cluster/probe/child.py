@@ -7,35 +7,28 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from cluster.probe.lines import ProbeLine, ProbeOrder
-from cluster.probe.nvml import OPENING
+from cluster.probe.place import MARK_LENGTH, Place, place_from
 
-_MARK_LENGTH = 96
 _READ_BYTES = 1 << 16
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that somebody sent: a user, the kernel that ran out of memory."""
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The NVML call a probe was last in; both None between calls."""
+class Ending:
+    """Why a process is gone."""
 
-    gpu_index: int | None = None
-    function: str | None = None
-    calls: int = 0
-    """Calls begun so far; as long as it grows, nothing hangs."""
-
-    def describe(self) -> str:
-        """Name the call and its GPU."""
-        if self.function is None:
-            return "the probe"
-        if self.function == OPENING:
-            return f"{OPENING} (slow without nvidia-persistenced)"
-        return self.function if self.gpu_index is None else f"{self.function} on GPU {self.gpu_index}"
+    reason: str
+    in_call: bool
+    """Whether the NVML call that it was in ended it."""
 
 
 class ProbeChild:
@@ -44,6 +37,7 @@ class ProbeChild:
     def __init__(self, order: ProbeOrder, env: Mapping[str, str] | None = None) -> None:
         self._mark = _file_in_memory("clusterview-mark")
         self._stderr = _file_in_memory("clusterview-probe")
+        self._began_s = time.monotonic()
         fd = self._mark.fileno()
         order = order.model_copy(update={"mark_fd": fd, "parent_pid": os.getpid()})
         self._process = subprocess.Popen(
@@ -83,20 +77,23 @@ class ProbeChild:
 
     def place(self) -> Place:
         """Return which NVML call the process is in, or was in when it died."""
-        mark = os.pread(self._mark.fileno(), _MARK_LENGTH, 0).decode().rstrip("\0 ")
-        calls, index, function = [*mark.split(" "), "", "", ""][:3]
-        return Place(int(index) if index else None, function or None, int(calls or 0))
+        place = place_from(os.pread(self._mark.fileno(), MARK_LENGTH, 0))
+        return place if place.began_s is not None else replace(place, began_s=self._began_s)
 
-    def how_it_ended(self, timeout_s: float = 1.0) -> str:
+    def how_it_ended(self, timeout_s: float = 1.0) -> Ending:
         """Describe why the process is gone; its lines must have ended."""
+        place = self.place()
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            return "the probe closed its output"
-        if status < 0:
-            return f"the probe crashed in {self.place().describe()} ({signal.Signals(-status).name})"
+            return Ending("the probe closed its output", in_call=False)
+        if -status in _FROM_OUTSIDE:
+            return Ending(f"the probe was killed ({signal.Signals(-status).name})", in_call=False)
+        what = f"crashed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
+        if place.function is not None:
+            return Ending(f"the probe {what} in {place.describe()}", in_call=True)
         last_line = self._last_stderr_line()
-        return f"the probe ended with status {status}" + (f": {last_line}" if last_line else "")
+        return Ending(f"the probe {what}" + (f": {last_line}" if last_line else ""), in_call=False)
 
     def _last_stderr_line(self) -> str:
         self._stderr.seek(0)

@@ -46,11 +46,12 @@ def _describe(query: NvmlQuery, device: Device) -> Gpu:
         type=clean(str(product or "")) or _UNKNOWN_PRODUCT,
         memory_total_bytes=memory.total_bytes,
         memory_free_bytes=memory.free_bytes,
+        unified_memory=memory.unified,
         compute_capability=_compute_capability(capability),
         pci_bus_id=bus_id,
         numa_node=_numa_node(bus_id),
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
-        unhealthy_reason=_unhealthy_reason(query, index, pci_handle),
+        unhealthy_reason=device.unhealthy or _unhealthy_reason(query, index, pci_handle),
         processes=read_processes(query, device, memory)[0],
     )
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from cluster.inventory import MOST_MEMORY_BYTES
 from cluster.probe.nvml import Device
 from cluster.probe.query import PLACEHOLDER, Answer, NvmlQuery, is_placeholder
+from cluster.probe.unified import system_memory
 
-UNIFIED = "unified with system memory, which NVML does not report"
+UNIFIED = "unified with the machine's memory, of which neither NVML nor the kernel gives the size"
 _NOT_SUPPORTED = "not supported by this GPU"
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Sizes in bytes, all None together with the reason where the driver gives none."""
+    """Sizes in bytes, None together with the reason where the driver gives none.
+
+    Of unified memory, total and free are the machine's; used is None, as only its processes tell.
+    """
 
     total_bytes: int | None = None
     used_bytes: int | None = None
     free_bytes: int | None = None
     reason: str | None = None
+    unified: bool = False
 
 
 def read_memory(query: NvmlQuery, device: Device) -> Memory:
@@ -29,17 +35,39 @@ def read_memory(query: NvmlQuery, device: Device) -> Memory:
     answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle, version)
     if answer.value is None:
         answer = query.ask(index, "nvmlDeviceGetMemoryInfo", device.handle)
-    return _sizes(answer)
+    return _unified() if device.mig_parent is None and _is_unified(answer) else _sizes(answer)
+
+
+def _is_unified(answer: Answer) -> bool:
+    """Whether a whole GPU has no memory of its own.
+
+    Depending on its driver it answers everything but this, gives 0, or gives the machine's memory.
+    """
+    if answer.value is None:
+        return answer.reason == _NOT_SUPPORTED
+    return int(answer.value.total) in (0, _machine_total_bytes())
+
+
+@cache
+def _machine_total_bytes() -> int:
+    memory = system_memory()
+    return memory.total_bytes if memory else 0
+
+
+def _unified() -> Memory:
+    memory = system_memory()
+    if memory is None:
+        return Memory(reason=UNIFIED, unified=True)
+    return Memory(memory.total_bytes, None, memory.available_bytes, unified=True)
 
 
 def _sizes(answer: Answer) -> Memory:
     if answer.value is None:
-        # Parts without memory of their own answer everything but this.
-        return Memory(reason=UNIFIED if answer.reason == _NOT_SUPPORTED else answer.reason)
+        return Memory(reason=answer.reason)
     info = answer.value
     total, used, free = int(info.total), int(info.used), int(info.free)
     if total == 0:
-        return Memory(reason=UNIFIED)
+        return Memory(reason="the driver reports no memory")
     if any(is_placeholder(size) for size in (total, used, free)):
         return Memory(reason=PLACEHOLDER)
     if total > MOST_MEMORY_BYTES or min(total, used, free) < 0:

@@ -6,13 +6,18 @@ Needs only this package, the root types and pydantic, so that it can be shipped 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Gpu, Node
+from cluster.probe.detail import DetailReader
 from cluster.probe.identity import read_gpu
+from cluster.probe.lines import LeftOut
 from cluster.probe.nvml import Device, NvmlSession
 from cluster.probe.query import NO_GPUS, Mark, NvmlGone
 from cluster.probe.readings import placeholder_uuid, read_gpu_now
 from cluster.probe.topology import nvlink_domain, nvlink_islands
+from cluster.probe.visible import Visible, with_excluded
 from cluster.telemetry import GpuReading, NodeReading
 
 
@@ -20,14 +25,23 @@ class NodeReader:
     """Reads this machine repeatedly over one NVML session, reopened after the driver was lost."""
 
     def __init__(
-        self, node_id: str, name: str, *, mark: Mark | None = None, skipped: dict[int, str] | None = None
+        self,
+        node_id: str,
+        name: str,
+        *,
+        mark: Mark | None = None,
+        skipped: dict[int, str] | None = None,
+        left_out: tuple[LeftOut, ...] = (),
+        visible: Visible | None = None,
     ) -> None:
         self._node_id, self._name = node_id, name
-        self._mark = mark
+        self._mark, self._left_out = mark, left_out
         self._skipped = skipped or {}
+        self._visible = visible
         self._session: NvmlSession | None = None
         self._devices: tuple[Device, ...] = ()
         self._known: dict[int, Gpu] = {}
+        self._details = DetailReader()
         self._closed_because = "NVML is not open"
 
     def read_inventory(self) -> Node:
@@ -36,13 +50,13 @@ class NodeReader:
             gpus, domain = self._read_gpus()
         except NvmlGone as gone:
             self._lose(str(gone))
-            gpus = self._known_gpus(str(gone))
+            gpus = with_excluded(self._known_gpus(str(gone)), self._visible)
             return Node(node_id=self._node_id, name=self._name, gpus=gpus, error=str(gone))
-        error = None if gpus else NO_GPUS
+        gpus, error = with_excluded(gpus, self._visible), None if gpus else NO_GPUS
         return Node(node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, error=error)
 
     def _read_gpus(self) -> tuple[tuple[Gpu, ...], str | None]:
-        self._session = self._session or NvmlSession(self._mark)
+        self._session = self._session or NvmlSession(self._mark, self._left_out)
         query = self._session.query
         self._devices = self._session.devices(self._skipped)
         islands = nvlink_islands(query, self._devices)
@@ -72,6 +86,27 @@ class NodeReader:
             self._lose(str(gone))
             return self._reading(state="lost", reason=str(gone))
         return self._reading(gpus) if gpus else self._reading(state="no_gpus", reason=NO_GPUS)
+
+    def detail_steps(self) -> Iterator[NodeDetail | None]:
+        """Read the slow figures of the GPUs of the last inventory, one GPU a step; the last step returns all.
+
+        Between two steps the caller may read what does not wait: a GPU can take a tenth of a second.
+        """
+        session, gpus = self._session, []
+        try:
+            for device in self._devices:
+                if session is None or session is not self._session:
+                    return
+                gpus.append(self._details.read(session.query, device, self._uuid(device)))
+                yield None
+        except NvmlGone as gone:
+            self._lose(str(gone))
+            return
+        yield NodeDetail(node_id=self._node_id, taken_at_s=time.time(), gpus=tuple(gpus))
+
+    def read_detail(self) -> NodeDetail | None:
+        """Read all slow figures at once; None when NVML was lost meanwhile."""
+        return next((detail for detail in self.detail_steps() if detail is not None), None)
 
     def _uuid(self, device: Device) -> str:
         known = self._known.get(device.index)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cluster.probe.query import GpuGone, Mark, NvmlGone, NvmlQuery
+from cluster.probe.lines import LeftOut
+from cluster.probe.query import OPENING, GpuGone, Mark, NvmlGone, NvmlQuery
 
-OPENING = "nvmlInit"
-"""The call that opens NVML; it may rightly take half a minute."""
+NO_INSTANCE = (
+    "MIG mode is on and it has no MIG instance, so CUDA cannot use it; create one with nvidia-smi mig -cgi, "
+    "or turn MIG off with nvidia-smi -mig 0"
+)
 
 _MIG_ENABLED = 1
 _NUM_MIG_INDEXES = 1000
@@ -27,6 +31,8 @@ class Device:
     """NVML's index; a MIG slice k of GPU i is (i + 1) * 1000 + k, as no GPU index is."""
     handle: Any = None
     error: str | None = None
+    unhealthy: str | None = None
+    """Why it cannot be used although it can be read."""
     mig_parent: Device | None = None
 
     @property
@@ -68,8 +74,8 @@ def _rays_copy(otherwise: str) -> ModuleType:
 class NvmlSession:
     """An initialized NVML. Raises NvmlGone with the reason if it cannot be initialized."""
 
-    def __init__(self, mark: Mark | None = None) -> None:
-        self.query = NvmlQuery(load_binding(), mark)
+    def __init__(self, mark: Mark | None = None, left_out: Iterable[LeftOut] = ()) -> None:
+        self.query = NvmlQuery(load_binding(), mark, left_out)
         self.query.require(None, OPENING)
 
     def close(self) -> None:
@@ -90,15 +96,19 @@ class NvmlSession:
                 continue
             try:
                 gpu = Device(index, self.query.require(index, "nvmlDeviceGetHandleByIndex", index))
-                found.extend(self._slices(gpu) or [gpu])
+                found.extend(self._parts(gpu))
             except GpuGone as gone:
                 found.append(Device(index, error=str(gone)))
         return tuple(found)
 
-    def _slices(self, gpu: Device) -> list[Device]:
+    def _parts(self, gpu: Device) -> list[Device]:
+        """Return what CUDA can use of a GPU: its MIG slices where it is in MIG mode, else the GPU."""
         mode = self.query.ask(gpu.index, "nvmlDeviceGetMigMode", gpu.handle)
         if mode.value is None or mode.value[0] != _MIG_ENABLED:
-            return []
+            return [gpu]
+        return self._slices(gpu) or [replace(gpu, unhealthy=NO_INSTANCE)]
+
+    def _slices(self, gpu: Device) -> list[Device]:
         most = self.query.ask(gpu.index, "nvmlDeviceGetMaxMigDeviceCount", gpu.handle)
         slices = []
         for number in range(most.value or 0):

@@ -1,4 +1,4 @@
-"""Main of the probe process: reads NVML in a loop and prints JSON lines until its parent is gone.
+"""Main of the probe process: reads the machine in a loop and prints JSON lines until its parent is gone.
 
 NVML can hang in the kernel and can crash its process, so it is never called anywhere else.
 """
@@ -6,22 +6,29 @@ NVML can hang in the kernel and can crash its process, so it is never called any
 from __future__ import annotations
 
 import ctypes
-import itertools
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from cluster.detail import NodeDetail
+from cluster.inventory import Node
+from cluster.probe.amd import AmdReader
 from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.machine import MachineReader
 from cluster.probe.node import NodeReader
+from cluster.probe.place import mark_bytes
 from cluster.probe.query import Mark
+from cluster.telemetry import NodeReading
 
 _PR_SET_PDEATHSIG = 1
-_MARK_LENGTH = 96
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 30.0
+
+Say = Callable[[ProbeLine], None]
 
 
 def main() -> None:
@@ -30,16 +37,34 @@ def main() -> None:
     _die_with_parent(order.parent_pid)
     say = _line_writer()
     mark = _marker(order.mark_fd)
-    reader = NodeReader(order.node_id, order.name, mark=mark, skipped=order.skipped)
-    if order.once:
-        say(ProbeLine(node=reader.read_inventory()))
-        say(ProbeLine(reading=reader.read_now()))
-        return
-    _loop(order, reader, say, mark)
+    reader = _reader(order, mark)
+    try:
+        (_once if order.once else _loop)(order, reader, say, mark)
+    finally:
+        # An error of ours must not be blamed on the call before it.
+        mark(None, "")
 
 
-def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None], mark: Mark) -> None:
-    inventory = _Inventories(order.inventory_interval_s)
+def _reader(order: ProbeOrder, mark: Mark) -> MachineReader:
+    node_id, name, root = order.node_id, order.name, Path(order.root)
+
+    def amd() -> AmdReader:
+        return AmdReader(node_id, name, mark=mark, skipped=order.skipped, root=root)
+
+    nvidia = NodeReader(
+        node_id, name, mark=mark, skipped=order.skipped, left_out=order.left_out, visible=order.visible
+    )
+    return MachineReader(node_id, nvidia, amd, mark, left_out=order.left_out, root=root)
+
+
+def _once(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> None:
+    say(ProbeLine(node=reader.read_inventory()))
+    say(ProbeLine(reading=reader.read_now()))
+    say(ProbeLine(detail=reader.read_detail()))
+
+
+def _loop(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> None:
+    inventory, details = _Inventories(order.inventory_interval_s), _Details(order.detail_interval_s, reader)
     while True:
         started_s = time.monotonic()
         if started_s >= inventory.due_s:
@@ -48,17 +73,43 @@ def _loop(order: ProbeOrder, reader: NodeReader, say: Callable[[ProbeLine], None
             inventory.took(started_s, failed=node.error is not None)
         reading = reader.read_now()
         say(ProbeLine(reading=reading))
-        if reading.state == "lost":
-            inventory.hasten(started_s)
+        inventory.compare(node, reading, started_s)
+        detail = details.read_until(started_s + order.interval_s)
+        if detail is not None:
+            say(ProbeLine(detail=detail))
         mark(None, "")
         time.sleep(max(0.0, order.interval_s - (time.monotonic() - started_s)))
+
+
+class _Details:
+    """Reads slow figures in the time that sweeps leave, at least one GPU after each sweep."""
+
+    def __init__(self, interval_s: float, reader: MachineReader) -> None:
+        self._interval_s, self._reader = interval_s, reader
+        self._steps: Iterator[NodeDetail | None] | None = None
+        self._due_s = 0.0
+
+    def read_until(self, until_s: float) -> NodeDetail | None:
+        """Read on until then; return the details when they are complete."""
+        if self._steps is None:
+            if time.monotonic() < self._due_s:
+                return None
+            self._steps, self._due_s = self._reader.detail_steps(), time.monotonic() + self._interval_s
+        for detail in self._steps:
+            if detail is None and time.monotonic() >= until_s:
+                return None
+            if detail is not None:
+                self._steps = None
+                return detail
+        self._steps = None
+        return None
 
 
 class _Inventories:
     """When the next is due: soon after a failure, as the driver may be back at once, then ever less often."""
 
     def __init__(self, interval_s: float) -> None:
-        self.due_s = 0.0
+        self.due_s = self._last_s = 0.0
         self._interval_s, self._retry_s, self._failed = interval_s, _FIRST_RETRY_S, False
 
     def took(self, now_s: float, *, failed: bool) -> None:
@@ -67,25 +118,26 @@ class _Inventories:
             min(2 * self._retry_s, _LONGEST_RETRY_S) if self._failed and failed else _FIRST_RETRY_S
         )
         self._failed = failed
+        self._last_s = now_s
         self.due_s = now_s + (self._retry_s if failed else self._interval_s)
 
-    def hasten(self, now_s: float) -> None:
-        """Record that the driver was lost since the last one."""
-        if not self._failed:
+    def compare(self, node: Node, reading: NodeReading, now_s: float) -> None:
+        """Hasten the next one where a reading shows that the driver, or a GPU, was lost or came back."""
+        if reading.state == "lost" and not self._failed:
             self.due_s = min(self.due_s, now_s + _FIRST_RETRY_S)
+        known = {gpu.uuid: gpu.healthy for gpu in node.gpus}
+        if any(gpu.error is not None and known.get(gpu.uuid) for gpu in reading.gpus):
+            self.due_s = min(self.due_s, max(now_s, self._last_s + _FIRST_RETRY_S))
 
 
 def _marker(mark_fd: int) -> Mark:
-    calls = itertools.count(1)
-
     def mark(gpu_index: int | None, function: str) -> None:
-        text = f"{next(calls)} {'' if gpu_index is None else gpu_index} {function}"
-        os.pwrite(mark_fd, text.encode()[:_MARK_LENGTH].ljust(_MARK_LENGTH), 0)
+        os.pwrite(mark_fd, mark_bytes(gpu_index, function, time.monotonic()), 0)
 
     return mark
 
 
-def _line_writer() -> Callable[[ProbeLine], None]:
+def _line_writer() -> Say:
     # A driver library that prints must not garble the lines.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

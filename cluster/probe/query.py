@@ -7,10 +7,14 @@ reading of the node. Codes are those of `nvmlReturn_t`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+from cluster.probe.lines import LeftOut
+from cluster.probe.slow_calls import Key, SlowCalls
 
 _NEVER = {
     3: "not supported by this GPU",
@@ -45,6 +49,24 @@ _NODE_GONE = {
     18: "the driver library and the kernel module differ in version; reboot or reload the module",
 }
 
+OPENING = "nvmlInit"
+"""The call that opens NVML; it may rightly take half a minute."""
+AMDGPU_FILES = "amdgpu-sysfs"
+"""Noted as the call while the files of the amdgpu driver are read, which can hang while a GPU is reset."""
+
+REQUIRED = frozenset(
+    {OPENING, "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", AMDGPU_FILES}
+)
+"""Calls without which nothing can be said about the node, or about a GPU."""
+
+_DRIVER_FAILURES = tuple(reason for code, reason in _NODE_GONE.items() if code != 12)
+
+
+def is_driver_failure(error: str) -> bool:
+    """Whether a node's error says that its driver is there and cannot be used, until somebody repairs it."""
+    return f"{OPENING}:" in error or any(reason in error for reason in _DRIVER_FAILURES)
+
+
 PLACEHOLDER = "the driver returned a placeholder value"
 _PLACEHOLDERS_FROM = 2**63 - 16
 _UINT_PLACEHOLDER = 0xFFFFFFFF
@@ -77,31 +99,45 @@ def is_placeholder(value: int) -> bool:
 class NvmlQuery:
     """Asks NVML through a binding module; remembers what a GPU never answers."""
 
-    def __init__(self, module: ModuleType, mark: Mark | None = None) -> None:
+    def __init__(
+        self, module: ModuleType, mark: Mark | None = None, left_out: Iterable[LeftOut] = ()
+    ) -> None:
         self.module = module
         self._mark = mark or (lambda gpu_index, function: None)
-        self._never: dict[tuple[object, ...], str] = {}
+        self._never: dict[Key, str] = {}
+        self._left_out = {(call.gpu_index, call.function): call.reason for call in left_out}
+        self._rest = SlowCalls()
 
     def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
         """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
         key = (gpu_index, function, *(arg for arg in args if isinstance(arg, int)))
-        if key in self._never:
-            return Answer(None, self._never[key])
+        reason = self._never.get(key) or self._is_left_out(gpu_index, function) or self._rest.reason(key)
+        return Answer(None, reason) if reason else self._call(key, function, args)
+
+    def _is_left_out(self, gpu_index: int | None, function: str) -> str | None:
+        if not self._left_out:
+            return None
+        return self._left_out.get((None, function)) or self._left_out.get((gpu_index, function))
+
+    def _call(self, key: Key, function: str, args: tuple[Any, ...]) -> Answer:
         call = getattr(self.module, function, None)
         if call is None:
             return Answer(None, "this NVML binding is too old to report it")
-        self._mark(gpu_index, function)
+        began_s = time.monotonic()
+        self._mark(key[0], function)
         try:
             # Unwrapped: the binding's decorators fail on names that are not UTF-8 and rename errors.
             return _checked(getattr(call, "__wrapped__", call)(*args))
         except self.module.NVMLError as error:
             return self._failed(key, int(error.value))
+        finally:
+            self._rest.took(key, began_s)
 
     def forget(self) -> None:
         """Ask everything again: a GPU may have been cut into slices, or made whole, since."""
         self._never.clear()
 
-    def _failed(self, key: tuple[object, ...], code: int) -> Answer:
+    def _failed(self, key: Key, code: int) -> Answer:
         if code in _GPU_GONE:
             raise GpuGone(_GPU_GONE[code])
         if code in _NODE_GONE:
@@ -113,7 +149,7 @@ class NvmlQuery:
 
     def require(self, gpu_index: int | None, function: str, *args: Any) -> Any:
         """Like `ask`, for calls we cannot continue without: raises GpuGone, or NvmlGone for a node."""
-        answer = self.ask(gpu_index, function, *args)
+        answer = self._call((gpu_index, function), function, args)
         if answer.reason is None:
             return answer.value
         raise (NvmlGone if gpu_index is None else GpuGone)(f"{function}: {answer.reason}")

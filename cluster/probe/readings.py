@@ -6,6 +6,7 @@ from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
 from cluster.probe.processes import read_processes
 from cluster.probe.query import Answer, GpuGone, NvmlQuery
+from cluster.probe.unified import held_by_processes
 from cluster.telemetry import GpuReading
 
 _GPU_SENSOR = 0
@@ -31,13 +32,16 @@ def _read(query: NvmlQuery, device: Device, uuid: str) -> GpuReading:
     index, handle = device.asked_index, device.handle
     memory = read_memory(query, device)
     processes, no_processes = read_processes(query, device, memory)
+    used_bytes, no_used = memory.used_bytes, memory.reason
+    if memory.unified:
+        used_bytes, no_used = held_by_processes(processes, no_processes)
     utilization = query.ask(index, "nvmlDeviceGetUtilizationRates", handle)
     temperature = _temperature(query, index, handle)
     power = query.ask(index, "nvmlDeviceGetPowerUsage", handle)
     power_limit = query.ask(index, "nvmlDeviceGetEnforcedPowerLimit", handle)
     reasons = {
         "memory_total_bytes": memory.reason if memory.total_bytes is None else None,
-        "memory_used_bytes": memory.reason,
+        "memory_used_bytes": no_used,
         "memory_free_bytes": memory.reason,
         "utilization_percent": utilization.reason,
         "temperature_c": temperature.reason,
@@ -48,7 +52,7 @@ def _read(query: NvmlQuery, device: Device, uuid: str) -> GpuReading:
     return GpuReading(
         uuid=uuid,
         memory_total_bytes=memory.total_bytes,
-        memory_used_bytes=memory.used_bytes,
+        memory_used_bytes=used_bytes,
         memory_free_bytes=memory.free_bytes,
         utilization_percent=None if utilization.value is None else float(utilization.value.gpu),
         temperature_c=None if temperature.value is None else float(temperature.value),

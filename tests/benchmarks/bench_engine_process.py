@@ -21,8 +21,10 @@ LINE_TARGET_S, HEALED_TARGET_S = 3.0, 10.0
 def main() -> None:
     """Print both times of each round, and their medians beside the targets."""
     with engine_cluster(num_gpus=2) as cluster:
-        lines_s = [_to_first_line(cluster, f"line-{number}") for number in range(ROUNDS)]
-        _print("order to the engine's first log line", lines_s, LINE_TARGET_S)
+        print(f"  {os.cpu_count()} cores; an order starts a process of Ray per GPU and one more")
+        for tp in (1, 2):
+            lines_s = [_to_first_line(cluster, f"line-{tp}-{number}", tp) for number in range(ROUNDS)]
+            _print(f"order to the engine's first log line, TP={tp}", lines_s, LINE_TARGET_S)
         cluster.deploy(cluster.order("heal", dp=2))
         healed_s = [_to_healed(cluster, number + 1) for number in range(ROUNDS)]
         _print("killed server to serving again", healed_s, HEALED_TARGET_S)
@@ -35,9 +37,9 @@ def _print(what: str, values_s: list[float], target_s: float) -> None:
     print(f"{what}: median {median_s:.2f} s of {each}  (target < {target_s:.0f} s)", flush=True)
 
 
-def _to_first_line(cluster: EngineCluster, name: str) -> float:
+def _to_first_line(cluster: EngineCluster, name: str, tp: int) -> float:
     """Return the seconds from the order to the first line in the deployment's log, as a screen reads it."""
-    spec = cluster.order(name, tp=2)
+    spec = cluster.order(name, tp=tp)
     began_s = time.perf_counter()
     ordered = cluster.view.session.deploy(spec)
     parts: dict[str, float] = {}

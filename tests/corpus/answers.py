@@ -35,6 +35,8 @@ _SENTENCES = frozenset(
 )
 _FIXES = frozenset({"fixes"})
 _VARYING = frozenset({"taken_at_s"})
+_NOT_STORED = frozenset({"health", "excluded_reason", "num_degraded_gpus"})
+"""Came after the answers were stored; no snapshot of the corpus was judged, so they hold no figure."""
 _SIGNIFICANT_DIGITS = 6
 """Enough to notice a change of method; few enough that the order of a sum does not matter."""
 
@@ -81,7 +83,7 @@ def _key_figures(document: Json) -> Json:
 
 def _without(value: Any, names: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        left_out = names | _VARYING
+        left_out = names | _VARYING | _NOT_STORED
         return {key: _without(item, names) for key, item in value.items() if key not in left_out}
     if isinstance(value, list):
         return [_without(item, names) for item in value]

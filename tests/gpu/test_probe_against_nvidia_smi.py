@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Gpu, Node
 from cluster.probe.watch import ProbeProcess
 from cluster.telemetry import GpuReading, NodeReading
@@ -31,7 +32,7 @@ def probe() -> Iterator[Callable[[], tuple[Node, NodeReading]]]:
     news = threading.Condition()
     count = 0
 
-    def listen(node: Node, reading: NodeReading) -> None:
+    def listen(node: Node, reading: NodeReading, detail: NodeDetail | None) -> None:
         nonlocal count
         with news:
             count += reading.state == "ok"
@@ -45,7 +46,7 @@ def probe() -> Iterator[Callable[[], tuple[Node, NodeReading]]]:
             # The reading after the next began surely after this call.
             seen = count
             assert news.wait_for(lambda: count >= seen + 2, PATIENCE_S), process.latest()[1]
-        return process.latest()
+        return process.latest()[:2]
 
     yield next_reading
     process.close()

@@ -9,7 +9,8 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
-from cluster.deploy.order.scale import grown, without_replicas
+from cluster.deploy.order.scale import grown
+from cluster.deploy.resized import without_replicas
 from cluster.errors import DeployFailed
 from tests.fake_engine.python import control, end_engine_processes, engine_processes, fake_python
 from tests.ray.engine_servers import argument, server_order, started, stopped

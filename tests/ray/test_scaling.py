@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from cluster.cli.session_view import SessionView
-from cluster.deploy.order.scale import first_to_end, grown, replicas_of, without_replicas
+from cluster.deploy.order.scale import first_to_end, grown
+from cluster.deploy.resized import replicas_of, without_replicas
 from cluster.deploy.status import DeploymentStatus
 from cluster.errors import BadInput
 from tests.ray.steady_load import InFlight, SteadyLoad, stream

@@ -12,6 +12,7 @@ from cluster.calibration.groups import free_spots
 from cluster.calibration.measure import Call, WorkerFailed, measure
 from cluster.calibration.rank import CalibrationRank
 from cluster.calibration.result import Calibration, Spot
+from cluster.deploy.assigned_gpus import assigned_gpu_indices
 from cluster.errors import DeployFailed
 from cluster.inventory import Cluster
 
@@ -26,7 +27,7 @@ class CalibrationActor(CalibrationRank):
         import ray
 
         super().__init__(device, ray.util.get_node_ip_address())
-        self._gpu_indices = [int(index) for index in ray.get_gpu_ids()]
+        self._gpu_indices = assigned_gpu_indices()
 
     def where(self) -> int:
         """Return the index of this process's GPU on its node."""

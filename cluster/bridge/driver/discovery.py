@@ -2,65 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
-from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
+from cluster.bridge.driver.claimed_nodes import ClaimedNodes
+from cluster.bridge.driver.dead_node import forgotten, without_returned
+from cluster.bridge.driver.node_probe import NodeProbe
 from cluster.bridge.driver.other_jobs import ForeignClaims
+from cluster.bridge.driver.simulated_node import GpuLoad, SimulatedNode, is_simulated
 from cluster.bridge.driver.watched_node import WatchedNode, watch
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
+from cluster.detail import NodeDetail
 from cluster.errors import BadInput
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Cluster, Node
+from cluster.scenes.play import Playing
+from cluster.scenes.scene import Scene
 from cluster.telemetry import NodeReading
 from cluster.text import clean
 
 _ANSWER_S = 0.4
-_DEAD_SHOWN_S = 60.0
+_LATE_S = 1.0
+"""A probe that owes an answer for longer is not waited for: its answer is taken when it is there."""
 
 
 class Discovery:
     """Looks at all nodes each time it is asked; keyed by Ray's NodeID, since names and addresses repeat."""
 
-    def __init__(self, ray: Any, engine_pythons: dict[str, str]) -> None:
+    def __init__(self, ray: Any, engine_pythons: dict[str, str], scene: Scene | None = None) -> None:
         self._ray, self._engine_pythons = ray, engine_pythons
+        self._playing = None if scene is None else Playing(scene, time.time())
+        self.entries: list[dict[str, Any]] = []
+        """What Ray last said of its nodes, dead ones included."""
         self._nodes: dict[str, WatchedNode] = {}
+        self._order: list[WatchedNode] = []
+        self._claimed = ClaimedNodes()
         self._foreign = ForeignClaims()
+        self._health = HealthWatch()
 
-    def look(self, loads: dict[str, list[GpuLoad]]) -> None:
-        """Take in which nodes there are and what their probes answer within a fraction of a second."""
-        self._take_nodes(self._ray.nodes())
+    def look(self, loads: dict[str, list[GpuLoad]], held: dict[str, tuple[str, ...]]) -> None:
+        """Take in which nodes there are and what their probes answer within a fraction of a second.
+
+        `loads` and `held` say by node id what simulated GPUs show, and what of ours runs there.
+        """
+        self.entries = self._ray.nodes()
+        self._take_nodes(self.entries)
         for watched in self._nodes.values():
-            if watched.died_at_s is None:
+            if watched.gone is None:
                 self._ask(watched, loads.get(watched.node_id, []))
-        self._gather()
+        self._gather(held)
 
     def cluster(self, claims: dict[str, str]) -> Cluster:
         """Return the inventory; `claims` maps GPU uuids to the deployments that hold them."""
-        shown = self._in_order()
+        shown = self._order
         simulated = any(is_simulated(watched.labels) for watched in shown)
         if simulated:
             # The head of an embedded cluster is not part of the cluster that it simulates.
             shown = [watched for watched in shown if watched.shows_gpus]
-        known = [watched.shown() for watched in shown]
+        known = without_returned([watched.shown() for watched in shown])
         claims = self._foreign.add(known, claims, self._num_free())
-        nodes = tuple(_claimed(node, claims) for node in known)
+        claimed = self._claimed.with_claims(known, claims)
         return Cluster(
             source="simulated" if simulated else "ray",
-            nodes=nodes,
+            nodes=tuple(self._judged(*pair) for pair in zip(shown, claimed, strict=True)),
             simulated=simulated,
             taken_at_s=time.time(),
         )
 
+    def _judged(self, watched: WatchedNode, node: Node) -> Node:
+        """Return the node with the health of its GPUs. Claims come first: they explain who uses it."""
+        if watched.gone is not None:
+            return node
+        return self._health.judge(node, watched.reading_now(), watched.detail, time.monotonic())
+
     def _num_free(self) -> dict[str, int]:
-        """Return how many GPUs of each node Ray would still give away; left out where Ray counts none."""
+        """Return how many GPUs of each living node are free in Ray; left out where Ray counts none."""
         from ray._private.state import available_resources_per_node
 
         free = available_resources_per_node()
         return {
             node_id: int(free.get(node_id, {}).get("GPU", 0))
             for node_id, watched in self._nodes.items()
-            if watched.num_gpus
+            if watched.num_gpus and watched.gone is None
         }
 
     def dismiss(self, node_id: str) -> None:
@@ -70,43 +95,51 @@ class Discovery:
             raise BadInput(
                 f"no node {clean(node_id, 80)} in this cluster", "It may have been forgotten already"
             )
-        if watched.died_at_s is None:
+        if watched.gone is None:
             raise BadInput(
                 f"node {watched.name} is alive", "Only a node that left the cluster can be dismissed"
             )
-        del self._nodes[node_id]
+        self._forget(watched)
 
     def readings(self) -> tuple[NodeReading, ...]:
         """Return the latest reading of every node, marked where it is late or the node is gone."""
-        simulated = any(is_simulated(watched.labels) for watched in self._nodes.values())
-        return tuple(
-            watched.reading_now() for watched in self._in_order() if watched.shows_gpus or not simulated
-        )
+        return tuple(watched.reading_now() for watched in self._seen())
+
+    def new_details(self) -> tuple[NodeDetail, ...]:
+        """Return the slow figures of nodes that came since the last call."""
+        news = [one.take_new_detail() for one in self._seen()]
+        return tuple(detail for detail in news if detail is not None)
+
+    def _seen(self) -> list[WatchedNode]:
+        simulated = any(is_simulated(watched.labels) for watched in self._order)
+        return [watched for watched in self._order if watched.shows_gpus or not simulated]
 
     def settled(self) -> bool:
         """True once every living node has answered or has had its time to."""
         return all(watched.settled for watched in self._nodes.values())
 
-    def _in_order(self) -> list[WatchedNode]:
-        return sorted(self._nodes.values(), key=lambda watched: (_natural(watched.name), watched.node_id))
-
     def _take_nodes(self, seen: list[dict[str, Any]]) -> None:
-        now_s = time.time()
         for entry in seen:
-            node_id = entry["NodeID"]
-            watched = self._nodes.get(node_id)
+            watched = self._nodes.get(entry["NodeID"])
             if entry["Alive"]:
                 if watched is None:
-                    self._nodes[node_id] = watch(entry)
-            elif watched is not None and watched.died_at_s is None:
+                    self._nodes[entry["NodeID"]] = watch(entry)
+            elif watched is not None and watched.gone is None:
                 watched.left(entry.get("DeathReasonMessage") or "Ray gives no reason")
-        for node_id, watched in list(self._nodes.items()):
-            if watched.died_at_s is not None and now_s - watched.died_at_s > _DEAD_SHOWN_S:
-                del self._nodes[node_id]
+        dead = {one.node_id: one.died_at_s for one in self._nodes.values() if one.died_at_s is not None}
+        for node_id in forgotten(dead, time.time()):
+            self._forget(self._nodes[node_id])
+        if len(self._order) != len(self._nodes):
+            self._order = sorted(self._nodes.values(), key=lambda one: (_natural(one.name), one.node_id))
+
+    def _forget(self, watched: WatchedNode) -> None:
+        del self._nodes[watched.node_id]
+        self._order = [one for one in self._order if one is not watched]
+        self._health.keep(self._nodes)
 
     def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
         if watched.node is None and is_simulated(watched.labels):
-            watched.node = simulated_node(watched.node_id, watched.labels)
+            watched.node = SimulatedNode(watched.node_id, watched.labels, self._playing).look()[0]
         if watched.probe is None:
             if time.time() < watched.next_start_s:
                 return
@@ -114,7 +147,7 @@ class Discovery:
             watched.stuck = StuckWatch(self._ray, f"ray::{NodeProbe.__name__}", Suspicion(hung_s=None))
         watched.look_at_silence()
         if watched.pending is None:
-            watched.pending = watched.probe.look.remote(loads)
+            watched.pending = watched.probe.look.remote(loads, watched.stamps)
             watched.asked_at_s = time.time()
 
     def _start_probe(self, watched: WatchedNode) -> Any:
@@ -126,34 +159,42 @@ class Discovery:
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(watched.node_id, soft=False),
         )
-        return actor.remote(watched.node_id, watched.name, watched.labels, self._engine_pythons)
+        return actor.remote(
+            watched.node_id, watched.name, watched.labels, self._engine_pythons, self._playing
+        )
 
-    def _gather(self) -> None:
+    def _gather(self, held: dict[str, tuple[str, ...]]) -> None:
         pending = {w.pending: w for w in self._nodes.values() if w.pending is not None}
+        prompt = [ref for ref, watched in pending.items() if watched.late_s() < _LATE_S]
+        if prompt:
+            self._ray.wait(prompt, num_returns=len(prompt), timeout=_ANSWER_S)
         if not pending:
             return
-        ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=_ANSWER_S)
-        for ref in ready:
-            self._take_answer(pending[ref], ref)
+        ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=0)
+        for ref, answer in zip(ready, self._answers(ready), strict=True):
+            self._take_answer(pending[ref], answer, held)
 
-    def _take_answer(self, watched: WatchedNode, ref: Any) -> None:
-        watched.pending = None
+    def _answers(self, ready: list[Any]) -> list[Any]:
+        """Return the answers, or in their place the errors; all at once where none failed."""
+        with contextlib.suppress(Exception):
+            return list(self._ray.get(ready))
+        return [self._answer(ref) for ref in ready]
+
+    def _answer(self, ref: Any) -> Any:
         try:
-            watched.answered(*self._ray.get(ref))
-        except self._ray.exceptions.ActorDiedError as error:
-            watched.failed(_gist(error))
+            return self._ray.get(ref)
         except Exception as error:
-            watched.trouble = _gist(error)
+            return error
 
-
-def _claimed(node: Node, claims: dict[str, str]) -> Node:
-    if not any(gpu.uuid in claims for gpu in node.gpus):
-        return node
-    gpus = tuple(
-        gpu.model_copy(update={"claimed_by": claims[gpu.uuid]}) if gpu.uuid in claims else gpu
-        for gpu in node.gpus
-    )
-    return node.model_copy(update={"gpus": gpus})
+    def _take_answer(self, watched: WatchedNode, answer: Any, held: dict[str, tuple[str, ...]]) -> None:
+        watched.pending = None
+        if isinstance(answer, self._ray.exceptions.ActorDiedError):
+            watched.failed(_gist(answer))
+        elif isinstance(answer, Exception):
+            watched.trouble = _gist(answer)
+        else:
+            watched.answered(answer)
+            watched.held = held.get(watched.node_id, ())
 
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:

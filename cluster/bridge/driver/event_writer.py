@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from cluster.bridge.protocol import encode
+from cluster.bridge.wire import encode
 from cluster.frozen import FrozenModel
 
 Send = Callable[[FrozenModel], None]

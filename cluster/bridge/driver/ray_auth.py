@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,20 @@ def look_for_token() -> TokenSearch:
     if trouble:
         return TokenSearch(False, f"no token: {_TOKEN} and {_PATH} are not set, and {_DEFAULT} {trouble}")
     return TokenSearch(True, f"the token in {_DEFAULT}")
+
+
+def read_token() -> str | None:
+    """Return the token for a request over HTTP; None where there is none, or RAY_AUTH_MODE=disabled."""
+    if os.environ.get(_MODE, "").strip().lower() == "disabled":
+        return None
+    if token := os.environ.get(_TOKEN, "").strip():
+        return token
+    path = Path(os.environ.get(_PATH) or os.path.expanduser(_DEFAULT))  # noqa: PTH111 - never raises
+    if _trouble_with(path):
+        return None
+    with contextlib.suppress(OSError), path.open("rb") as opened:
+        return opened.read(_MOST_BYTES).decode("utf-8", "replace").strip()
+    return None
 
 
 def use_token_if_found() -> None:

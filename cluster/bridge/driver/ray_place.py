@@ -9,10 +9,11 @@ from typing import Any
 
 from cluster.bridge.calibrations import calibrated
 from cluster.bridge.driver.calibrate import calibrate
+from cluster.bridge.driver.dead_node import held_by_node
 from cluster.bridge.driver.deployments import Deployments
 from cluster.bridge.driver.discovery import Discovery
+from cluster.bridge.driver.early_workers import start_workers, workers_of
 from cluster.bridge.driver.event_writer import Send
-from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.preflight import ask_nodes
 from cluster.bridge.driver.ray_link import check_answers, enter, leave
 from cluster.bridge.driver.read_controller import read_log, read_order
@@ -20,16 +21,19 @@ from cluster.bridge.driver.scale import added_ranks, scale
 from cluster.bridge.events import (
     ClusterSeen,
     DeploymentsSeen,
+    DetailsSeen,
     PreflightSeen,
     Progress,
     ReadingsSeen,
     SessionLost,
 )
+from cluster.bridge.inventory_diff import is_worth_sending
 from cluster.bridge.keeper.attach import Attachment, attach
 from cluster.bridge.keeper.embedded import canonical_spec, ray_environment
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import find_ray_address
 from cluster.bridge.state.records import LOCAL_KEY
+from cluster.bridge.wire import Packer
 from cluster.calibration.result import Calibration
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
@@ -45,6 +49,9 @@ from cluster.telemetry import NodeReading
 
 _LOOK_S = 1.0
 _EAGER_LOOK_S = 0.2
+_LEAST_PAUSE_S = 0.1
+_TEXTS_S = 15.0
+"""How old the figures in the texts of findings may get."""
 _SILENT_S = 5.0
 
 
@@ -58,7 +65,9 @@ class RayPlace:
         self._discovery: Discovery | None = None
         self._deployments: Deployments | None = None
         self._raylets: RayletWatch | None = None
+        self._packer = Packer(send)
         self._sent_cluster: Cluster | None = None
+        self._sent_at_s = 0.0
         self._sent_any_deployment = True
         self._readings: tuple[NodeReading, ...] = ()
         self._looked_at_s = time.monotonic()
@@ -87,7 +96,7 @@ class RayPlace:
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
         self._send_progress("joining the cluster", None)
         self._ray = enter(address, ship_package=ship_package)
-        self._discovery = Discovery(self._ray, self._target.engine_pythons)
+        self._discovery = Discovery(self._ray, self._target.engine_pythons, self._target.scene)
         self._deployments = Deployments(self._ray, self._send)
         self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()
@@ -99,8 +108,10 @@ class RayPlace:
         if self._attachment is not None:
             threading.Thread(target=self._await_keeper, name="keeper", daemon=True).start()
         while True:
+            began_s = time.monotonic()
             self.look()
-            time.sleep(_LOOK_S if self._is_settled() else _EAGER_LOOK_S)
+            pause_s = _LOOK_S if self._is_settled() else _EAGER_LOOK_S
+            time.sleep(max(_LEAST_PAUSE_S, pause_s - (time.monotonic() - began_s)))
 
     def _is_settled(self) -> bool:
         """False while nodes are new or a deployment starts: then every fraction of a second has news."""
@@ -115,7 +126,8 @@ class RayPlace:
         assert self._discovery is not None and self._deployments is not None
         with self._look_lock:
             self._deployments.look()
-            self._discovery.look(self._deployments.loads())
+            statuses = self._deployments.statuses()
+            self._discovery.look(self._deployments.loads(), held_by_node(statuses))
             cluster = calibrated(self._discovery.cluster(self._deployments.claims()))
             self._readings = self._with_silent_raylets(self._discovery.readings())
             self._looked_at_s = time.monotonic()
@@ -124,17 +136,21 @@ class RayPlace:
 
     def _with_silent_raylets(self, readings: tuple[NodeReading, ...]) -> tuple[NodeReading, ...]:
         """Mark nodes whose raylet does not respond: what runs there keeps running, but nothing can start."""
-        assert self._raylets is not None
-        self._raylets.take(self._ray.nodes())
+        assert self._raylets is not None and self._discovery is not None
+        self._raylets.take(self._discovery.entries)
         silent = self._raylets.silent()
         return tuple(_with_silent_raylet(reading, silent.get(reading.node_id)) for reading in readings)
 
     def _send_changes(self, cluster: Cluster) -> None:
-        assert self._deployments is not None
-        if is_worth_sending(self._sent_cluster, cluster):
-            self._sent_cluster = cluster
-            self._send(ClusterSeen(cluster=cluster))
-        self._send(ReadingsSeen(nodes=self._readings))
+        assert self._deployments is not None and self._discovery is not None
+        now_s = time.monotonic()
+        with_texts = now_s - self._sent_at_s > _TEXTS_S
+        if is_worth_sending(self._sent_cluster, cluster, with_texts=with_texts):
+            self._sent_cluster, self._sent_at_s = cluster, now_s
+            self._packer.send(ClusterSeen(cluster=cluster))
+        self._packer.send(ReadingsSeen(nodes=self._readings))
+        if details := self._discovery.new_details():
+            self._packer.send(DetailsSeen(nodes=details))
         statuses = self._deployments.statuses()
         if statuses or self._sent_any_deployment:
             self._send(DeploymentsSeen(deployments=statuses))
@@ -148,7 +164,8 @@ class RayPlace:
             if silent_s > _SILENT_S and self._readings:
                 reason = f"the cluster's head has not answered for {silent_s:.0f} s"
                 update = {"state": "stale", "reason": reason}
-                self._send(ReadingsSeen(nodes=tuple(r.model_copy(update=update) for r in self._readings)))
+                late = tuple(reading.model_copy(update=update) for reading in self._readings)
+                self._packer.send(ReadingsSeen(nodes=late))
 
     def _await_keeper(self) -> None:
         assert self._attachment is not None
@@ -161,6 +178,7 @@ class RayPlace:
         assert self._deployments is not None
         # The plan may be minutes old: what counts is what is free at this moment.
         check_order(spec, self.look(), self._deployments.statuses())
+        start_workers(self._ray, workers_of(spec, self._deployments.router_node()[0]))
         self._deployments.deploy(checked_spec(spec, self._preflight(spec)))
         self.look()
 

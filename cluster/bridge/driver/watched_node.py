@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.bridge.driver.dead_node import as_left
 from cluster.bridge.driver.gpu_counts import count_disagreement, short_disagreement
+from cluster.bridge.driver.node_look import NOTHING, NodeLook, Stamps
 from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.deploy.stuck import StuckWatch
-from cluster.inventory import Node
+from cluster.detail import NodeDetail
+from cluster.inventory import Node, NodeLeft
 from cluster.probe.naming import with_catalog_types
 from cluster.probe.query import NO_GPUS, NO_LIBRARY
 from cluster.telemetry import NodeReading, NodeState
@@ -37,14 +40,26 @@ class WatchedNode:
     pending: Any = None
     asked_at_s: float = 0.0
     node: Node | None = None
+    """As its probe last described it; its GPUs are not judged yet."""
     reading: NodeReading | None = None
+    detail: NodeDetail | None = None
+    stamps: Stamps = NOTHING
+    """Of what the probe sent last, so that it need not send that again."""
+    held: tuple[str, ...] = ()
+    """What of ours ran there when its probe last answered."""
     trouble: str = ""
-    """Why the probe itself does not answer, or why the node is gone."""
-    died_at_s: float | None = None
+    """Why the probe itself does not answer."""
+    gone: Node | None = None
+    """The node as a dead one, once it has left."""
     first_seen_s: float = field(default_factory=time.time)
     failed_starts: int = 0
     next_start_s: float = 0.0
     stuck: StuckWatch | None = None
+    _taken: NodeDetail | None = None
+    """The slow figures that were handed on."""
+    _described: Node | None = None
+    _told: tuple[Node, str | None] | None = None
+    """What `node` was made of: the description and the error."""
 
     @property
     def shows_gpus(self) -> bool:
@@ -53,7 +68,12 @@ class WatchedNode:
     @property
     def settled(self) -> bool:
         """True once the node has answered, is gone, or is known not to answer."""
-        return self.node is not None or self.died_at_s is not None or self._given_up()
+        return self.node is not None or self.gone is not None or self._given_up()
+
+    @property
+    def died_at_s(self) -> float | None:
+        """Unix time at which the node was found dead; None: it is alive."""
+        return self.gone.left.at_s if self.gone is not None and self.gone.left is not None else None
 
     def late_s(self) -> float:
         """Return for how long the probe owes an answer; 0 while it owes none."""
@@ -76,17 +96,36 @@ class WatchedNode:
 
     def left(self, reason: str) -> None:
         """Note that Ray counts the node as dead."""
-        self.died_at_s, self.trouble = time.time(), reason
+        self.gone = as_left(self.shown(), NodeLeft(at_s=time.time(), reason=reason, held=self.held))
+        # Nothing of it is asked again: Ray can let its actor go.
+        self.probe = self.pending = self.stuck = None
 
-    def answered(self, node: Node, reading: NodeReading, their_clock_s: float) -> None:
+    def answered(self, look: NodeLook) -> None:
         """Take in what the probe said; its clock is the node's, which may differ from ours."""
-        self.trouble, self.failed_starts = "", 0
-        taken_at_s = reading.taken_at_s + time.time() - their_clock_s
-        counts = short_disagreement(self.num_gpus, node) if reading.state in ("ok", "no_gpus") else None
-        update = {"taken_at_s": taken_at_s, "reason": counts or reading.reason}
+        self.trouble, self.failed_starts, self.stamps = "", 0, look.stamps
+        ahead_s = look.clock_s - time.time()
+        if look.node is not None:
+            ours = {"address": self.address, "ray_gpus": self.num_gpus}
+            self._described = with_catalog_types(look.node).model_copy(update=ours)
+        if look.detail is not None:
+            self.detail = look.detail.model_copy(update={"taken_at_s": look.detail.taken_at_s - ahead_s})
+        assert self._described is not None, "a probe's first answer has everything"
+        self._take_reading(self._described, look.reading, ahead_s)
+
+    def take_new_detail(self) -> NodeDetail | None:
+        """Return the slow figures, once each time they were read."""
+        taken, self._taken = self._taken, self.detail
+        return self.detail if self.detail is not taken else None
+
+    def _take_reading(self, described: Node, reading: NodeReading, ahead_s: float) -> None:
+        answers = reading.state in ("ok", "no_gpus")
+        counts = short_disagreement(self.num_gpus, described) if answers else None
+        update = {"taken_at_s": reading.taken_at_s - ahead_s, "reason": counts or reading.reason}
         self.reading = reading.model_copy(update=update)
-        error = self._error_of(node, reading)
-        self.node = with_catalog_types(node).model_copy(update={"address": self.address, "error": error})
+        error = self._error_of(described, reading)
+        # The same object as long as nothing changed: that is how changes are found among thousands of GPUs.
+        if self._told is None or self._told[0] is not described or self._told[1] != error:
+            self.node, self._told = described.model_copy(update={"error": error}), (described, error)
 
     def _error_of(self, node: Node, reading: NodeReading) -> str | None:
         if reading.state in ("stale", "hung") and not node.gpus:
@@ -96,11 +135,13 @@ class WatchedNode:
         return None if quiet else count_disagreement(self.num_gpus, node, self.labels) or node.error
 
     def shown(self) -> Node:
-        """Return the node for the inventory: as it was read, or with the reason why it was not."""
-        if self.died_at_s is None and self.node is not None:
+        """Return the node for the inventory: as it was read, or the reason why it was not, or as dead."""
+        if self.gone is not None:
+            return self.gone
+        if self.node is not None:
             return self.node
-        reason = f"the node left the cluster: {self.trouble}" if self.died_at_s else self._why_unread()
-        return Node(node_id=self.node_id, name=self.name, address=self.address, error=reason)
+        bare = Node(node_id=self.node_id, name=self.name, address=self.address, ray_gpus=self.num_gpus)
+        return bare.model_copy(update={"error": self._why_unread()})
 
     def _why_unread(self) -> str:
         if self.failed_starts:
@@ -114,7 +155,7 @@ class WatchedNode:
 
         A reason here is short, as the screen's node lines are; the inventory's error says all.
         """
-        if self.died_at_s is not None:
+        if self.gone is not None:
             return self._marked("lost", "left the cluster")
         if self.reading is None:
             waits = not self._given_up()

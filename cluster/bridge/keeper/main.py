@@ -175,7 +175,9 @@ def _plans(key: str) -> tuple[NodePlan, ...]:
 def _num_local_gpus() -> int:
     from cluster.probe.local import read_cluster
 
-    return read_cluster().num_gpus
+    gpus = read_cluster().nodes[0].gpus
+    # Ray counts what CUDA_VISIBLE_DEVICES leaves, and refuses to start with more.
+    return sum(gpu.excluded_reason is None for gpu in gpus)
 
 
 def _start(cluster: EmbeddedCluster, clients: KeeperClients, plans: tuple[NodePlan, ...]) -> None:

@@ -85,7 +85,7 @@ def _fits(gpu: Gpu, kinds: set[str], need_bytes: int) -> bool:
 def _is_free(gpu: Gpu, kinds: set[str]) -> bool:
     of_kind = not kinds or gpu.type in kinds
     known = gpu.memory_free_bytes is not None
-    return of_kind and known and gpu.claimed_by is None and gpu.healthy
+    return of_kind and known and gpu.claimed_by is None and gpu.usable
 
 
 def _may_have_engine(spec: DeploymentSpec, node: Node) -> bool:

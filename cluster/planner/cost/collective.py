@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.link_spec import LinkSpec, load_links
@@ -67,7 +67,26 @@ def link_for(kind: str, ranks: int, gpu: GpuSpec, links: ReplicaLinks) -> Link:
         one_shot_bytes_per_s=max(1.0, nominal * spec.one_shot_fraction),
     )
     measured = _measured(usual, gpu, links)
-    return usual if measured is None else _as_measured(usual, spec, measured)
+    link = usual if measured is None else _as_measured(usual, spec, measured)
+    return _slowed(link, gpu, links)
+
+
+def _slowed(link: Link, gpu: GpuSpec, links: ReplicaLinks) -> Link:
+    """Return the link over the worst GPU's wires; the network is reached over PCIe."""
+    condition = links.condition
+    if link.kind in ("nvlink", "nvlink_domain"):
+        share = condition.nvlink if gpu.nvlink_bytes_per_s else condition.pcie
+    elif link.kind == "network":
+        share = min(1.0, gpu.pcie_bytes_per_s * condition.pcie / link.bandwidth_bytes_per_s)
+    else:
+        share = condition.pcie
+    if not condition.degraded or share == 1.0:
+        return link
+    return replace(
+        link,
+        bandwidth_bytes_per_s=link.bandwidth_bytes_per_s * share,
+        one_shot_bytes_per_s=max(1.0, link.one_shot_bytes_per_s * share),
+    )
 
 
 def _as_measured(usual: Link, spec: LinkSpec, measured: MeasuredLink) -> Link:

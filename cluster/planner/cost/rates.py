@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from cluster.catalog.engine_catalog import engine_timing
@@ -16,6 +16,7 @@ from cluster.catalog.timing_spec import (
     Timing,
     load_timing,
 )
+from cluster.planner.placement.condition import Condition
 
 USUAL_FRACTION = 0.5
 """Achieved share of a dtype's datasheet rate if it was not measured."""
@@ -95,6 +96,23 @@ def make_rates(gpu: GpuSpec, engine: EngineTiming, timing: Timing) -> Rates:
         achieved=achieved,
         engine=engine,
         host_speed=timing.gpus.get(gpu.type, GpuTiming()).host_speed,
+    )
+
+
+def slowed(rates: Rates, condition: Condition) -> Rates:
+    """Return what a GPU in this condition has left of its rates."""
+    memory, compute = condition.memory, condition.compute
+    if memory == compute == 1.0:
+        return rates
+    return replace(
+        rates,
+        weights_bytes_per_s=rates.weights_bytes_per_s * memory,
+        cache_bytes_per_s=rates.cache_bytes_per_s * memory,
+        plain_bytes_per_s=rates.plain_bytes_per_s * memory,
+        flops_per_s={dtype: rate * compute for dtype, rate in rates.flops_per_s.items()},
+        expert_flops_per_s={dtype: rate * compute for dtype, rate in rates.expert_flops_per_s.items()},
+        attention_flops_per_s=rates.attention_flops_per_s * compute,
+        decode_attention_flops_per_s=rates.decode_attention_flops_per_s * compute,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cluster.catalog.gpu_spec import GpuSpec
 from cluster.catalog.model_spec import ModelSpec
 from cluster.planner.cost.collective import Link, link_for
-from cluster.planner.cost.rates import Rates, rates_of
+from cluster.planner.cost.rates import Rates, rates_of, slowed
 from cluster.planner.cost.roofline import Group
 from cluster.planner.cost.stage_sums import stage_work
 from cluster.planner.cost.work import StageWork, WorkKey, work_key
@@ -36,7 +36,7 @@ def replica_work(replica: Replica) -> ReplicaWork:
     """Return the work of a replica; all its stages are timed on the slowest of its GPU types."""
     gpu = replica.slowest
     layout, links, launch = replica.layout, replica.links, replica.launch
-    rates = rates_of(gpu, replica.engine)
+    rates = slowed(rates_of(gpu, replica.engine), replica.condition)
     native, kv_bytes = frozenset(rates.flops_per_s), launch.cache_element_bytes
 
     def link(kind: str, ranks: int) -> Link:

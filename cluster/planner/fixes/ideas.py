@@ -36,6 +36,7 @@ _PLACE = frozenset(
         Rule.NOT_ENOUGH_GPUS,
         Rule.GPU_BUSY,
         Rule.GPU_UNHEALTHY,
+        Rule.GPU_EXCLUDED,
         Rule.GPU_UNKNOWN,
     }
 )

@@ -14,7 +14,7 @@ _NODE_COUNTS = (2, 3, 4, 6, 8, 12, 16)
 
 
 def without_tenants(cluster: Cluster) -> Cluster | None:
-    """Return the cluster with every healthy GPU free; None when nothing would change."""
+    """Return the cluster with every usable GPU free; None when nothing would change."""
     nodes = tuple(_empty_node(node) for node in cluster.nodes)
     return None if nodes == cluster.nodes else cluster.model_copy(update={"nodes": nodes})
 
@@ -25,9 +25,9 @@ def larger_clusters(cluster: Cluster) -> Iterator[LargerCluster]:
     if node is None:
         return
     kind = node.gpus[0].type
-    healthy = sum(gpu.healthy for gpu in node.gpus)
+    usable = sum(gpu.usable for gpu in node.gpus)
     for size in _NODE_SIZES:
-        if size > healthy:
+        if size > usable:
             yield LargerCluster(1, size, kind)
     full = max(len(node.gpus), _MOST_GPUS_PER_NODE)
     for num_nodes in _NODE_COUNTS:
@@ -71,7 +71,7 @@ def _empty_node(node: Node) -> Node:
 def _empty_gpu(gpu: Gpu) -> Gpu:
     total, free = gpu.memory_total_bytes, gpu.memory_free_bytes
     # Without a reading, nobody is known to use the memory.
-    if gpu.unhealthy_reason is not None or total is None or free is None:
+    if not gpu.usable or total is None or free is None:
         return gpu
     if gpu.claimed_by is None and free == total:
         return gpu
@@ -81,8 +81,9 @@ def _empty_gpu(gpu: Gpu) -> Gpu:
 
 
 def _resized(node: Node, size: int) -> Node:
-    """The node with `size` GPUs like its first healthy one, reached over the same links."""
-    first = next((gpu for gpu in node.gpus if gpu.healthy), node.gpus[0])
+    """The node with `size` sound GPUs like its first usable one, reached over the same links."""
+    first = next((gpu for gpu in node.gpus if gpu.usable), node.gpus[0])
+    first = first.model_copy(update={"health": None})
     gpus = tuple(
         first.model_copy(update={"index": index, "uuid": f"{first.uuid}-{index}"}) for index in range(size)
     )

@@ -1,4 +1,4 @@
-"""Classes of replicas judged together: same hardware and links, similar free memory."""
+"""Classes of replicas judged together: same hardware, links and health, similar free memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from cluster.planner.placement.condition import Condition
 from cluster.planner.placement.machines import GpuPool
 from cluster.planner.placement.replicas import EqualReplicas
 
@@ -28,6 +29,10 @@ class ReplicaClass:
     @property
     def pools(self) -> tuple[GpuPool, ...]:
         return self.sets[0].pools
+
+    @property
+    def condition(self) -> Condition:
+        return self.sets[0].condition
 
     @property
     def tightest(self) -> EqualReplicas:
@@ -58,4 +63,4 @@ def _key(replicas: EqualReplicas, bins_of_memory: int) -> Hashable:
         free * bins_of_memory // max(1, pool.total_bytes)
         for free, pool in zip(replicas.frees, replicas.pools, strict=True)
     )
-    return (tuple(id(pool) for pool in replicas.pools), bins, replicas.num_machines)
+    return (tuple(id(pool) for pool in replicas.pools), bins, replicas.num_machines, replicas.condition)

@@ -14,7 +14,6 @@ from cluster.planner.identity_cache import IdentityCache
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import (
     GpuPool,
-    GpuSlot,
     Joins,
     Machine,
     MachineShape,
@@ -130,7 +129,7 @@ def _join_nodes(survey: Survey) -> Survey:
 
 
 def _moved(domain: TpDomain, by: int) -> TpDomain:
-    slots = (GpuSlot(slot.node_offset + by, slot.gpu_position, slot.free_bytes) for slot in domain.slots)
+    slots = (replace(slot, node_offset=slot.node_offset + by) for slot in domain.slots)
     return replace(domain, slots=tuple(slots))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.catalog.gpu_spec import GpuSpec
+from cluster.planner.placement.condition import SOUND, Condition
 from cluster.planner.rule import Rule
 
 Link = Literal["nvlink", "pcie", "network", "none"]
@@ -25,6 +26,9 @@ class GpuSlot:
     node_offset: int
     gpu_position: int
     free_bytes: int
+    condition: Condition = SOUND
+    avoid: float = 0.0
+    """How much to avoid it among GPUs with as much memory (`avoidance`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class GpuPool:
 
 @dataclass(frozen=True, slots=True)
 class TpDomain:
-    """GPUs of one machine that may form tensor-parallel groups, most free memory first."""
+    """GPUs of one machine that may form tensor-parallel groups, in the order in which they are taken."""
 
     pool: GpuPool
     slots: tuple[GpuSlot, ...]
@@ -90,7 +94,7 @@ class LeftOut:
     node_name: str
     gpu_index: int
     rule: Rule
-    """GPU_BUSY, GPU_UNHEALTHY or GPU_UNKNOWN."""
+    """GPU_BUSY, GPU_UNHEALTHY, GPU_EXCLUDED or GPU_UNKNOWN."""
     reason: str
 
 
@@ -101,6 +105,8 @@ class Survey:
     shapes: tuple[MachineShape, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...] = ()
+    num_degraded: int = 0
+    """Usable GPUs that are degraded."""
 
     @property
     def num_usable_gpus(self) -> int:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cluster.planner.placement.condition import SOUND, Condition, preference, worst
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import GpuPool, GpuSlot, Machine, MachineShape, Survey, TpDomain
 from cluster.planner.placement.wide_groups import PooledGroup, TpGroup, split_joined
@@ -27,6 +28,8 @@ class EqualReplicas:
     count: int
     machines: tuple[Machine, ...]
     groups: tuple[TpGroup, ...]
+    condition: Condition = SOUND
+    """What the worst GPU of a replica leaves of the rates."""
     paired: bool = False
     """Group i lies on machine i; otherwise every machine holds all TP groups, one machine after the other."""
 
@@ -88,9 +91,15 @@ def _groups_by_pool(shape: MachineShape, form: Form) -> dict[GpuPool, list[TpGro
             continue
         for pool, group in _cut(domain, form.group_gpus):
             by_pool[pool].append(group)
-    for groups in by_pool.values():
-        groups.sort(key=lambda group: (-group[-1].free_bytes, group[0].node_offset, group[0].gpu_position))
+    for pool, groups in by_pool.items():
+        groups.sort(key=lambda group: _preference(pool, group))
     return by_pool
+
+
+def _preference(pool: GpuPool, group: TpGroup) -> tuple[float, ...]:
+    avoid = max(slot.avoid for slot in group)
+    preferred = preference(least_free(group), pool.total_bytes, avoid)
+    return (*preferred, group[0].node_offset, group[0].gpu_position)
 
 
 def _cut(domain: TpDomain, size: int) -> Iterable[PooledGroup]:
@@ -117,13 +126,14 @@ def _inside_machines(
     """Add the replicas that fit one machine; return the TP groups left over in each machine."""
     per_replica = form.num_groups
     whole = len(groups) // per_replica
-    alike: dict[tuple[int, ...], list[TpGroup]] = defaultdict(list)
+    alike: dict[tuple[tuple[int, ...], Condition], list[TpGroup]] = defaultdict(list)
     for replica in range(whole):
         own = groups[replica * per_replica : (replica + 1) * per_replica]
-        alike[_frees(own)].extend(own)
-    for frees, own in alike.items():
+        alike[_frees(own), condition_among(own)].extend(own)
+    for (frees, condition), own in alike.items():
         count = len(own) // per_replica * len(shape.machines)
-        sets.append(EqualReplicas((pool,) * per_replica, frees, count, shape.machines, tuple(own)))
+        pools = (pool,) * per_replica
+        sets.append(EqualReplicas(pools, frees, count, shape.machines, tuple(own), condition))
     return groups[whole * per_replica :]
 
 
@@ -139,7 +149,8 @@ def _across_machines(
             # Stages may land on any of the machines' TP groups, so each must fit the smallest one.
             frees = (min(_frees(groups)),) * form.num_groups
             pools = (pool,) * form.num_groups
-            sets.append(EqualReplicas(pools, frees, count, shape.machines, tuple(groups)))
+            condition = condition_among(groups)
+            sets.append(EqualReplicas(pools, frees, count, shape.machines, tuple(groups), condition))
         for number in range(count * form.num_groups, total):
             machine, within = divmod(number, len(groups))
             pieces.append((pool, shape.machines[machine], groups[within]))
@@ -152,9 +163,20 @@ def _join(pieces: list[_PlacedGroup], form: Form, sets: list[EqualReplicas]) -> 
     whole = len(pieces) // size * size
     for first in range(0, whole, size):
         pools, machines, groups = zip(*pieces[first : first + size], strict=True)
-        sets.append(EqualReplicas(pools, _frees(groups), 1, machines, groups, paired=True))
+        condition = condition_among(groups)
+        sets.append(EqualReplicas(pools, _frees(groups), 1, machines, groups, condition, paired=True))
     return pieces[whole:]
 
 
 def _frees(groups: Sequence[TpGroup]) -> tuple[int, ...]:
-    return tuple(group[-1].free_bytes for group in groups)
+    return tuple(map(least_free, groups))
+
+
+def least_free(group: TpGroup) -> int:
+    """Return the free bytes of the group's fullest GPU."""
+    return min(slot.free_bytes for slot in group)
+
+
+def condition_among(groups: Iterable[TpGroup]) -> Condition:
+    """Return what the worst GPU among these groups leaves of the rates."""
+    return worst(slot.condition for group in groups for slot in group)

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from operator import attrgetter
 
 from cluster.inventory import Cluster, Gpu, Node
+from cluster.planner.placement.condition import avoidance, condition_of, preference
 from cluster.planner.placement.gpu_types import GpuKind, GpuLookup
 from cluster.planner.placement.machines import (
     GpuPool,
@@ -47,7 +48,13 @@ def survey_cluster(cluster: Cluster) -> Survey:
         domains = _domains(cluster.nodes, machines[0], grain, lookup, pools)
         if domains:
             shapes.append(MachineShape(domains, tuple(machines)))
-    return Survey(tuple(shapes), tuple(_left_out(cluster.nodes, lookup)), lookup.notes)
+    left_out = tuple(_left_out(cluster.nodes, lookup))
+    return Survey(tuple(shapes), left_out, lookup.notes, sum(map(_count_degraded, shapes)))
+
+
+def _count_degraded(shape: MachineShape) -> int:
+    slots = (slot for domain in shape.domains for slot in domain.slots)
+    return sum(slot.condition.degraded for slot in slots) * len(shape.machines)
 
 
 def _machine_groups(nodes: tuple[Node, ...]) -> list[Group]:
@@ -85,7 +92,7 @@ class _NodeKinds:
     def at(self, node: Node) -> tuple[int, tuple[int, ...]]:
         """Return the number of the node's kind, and the order of its GPUs that makes equal nodes equal."""
         about = (node.network_bytes_per_s, node.nvlink_domain is not None)
-        raw = (about, [_what_counts(gpu) for gpu in node.gpus])
+        raw = (about, [(_what_counts(gpu), condition_of(gpu)) for gpu in node.gpus])
         if raw != self._last:
             keys = [_gpu_key(gpu, self._grain) for gpu in node.gpus]
             order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
@@ -102,19 +109,21 @@ _what_counts = attrgetter(
     "nvlink_island",
     "claimed_by",
     "unhealthy_reason",
+    "excluded_reason",
     "mig_parent_uuid",
 )
 
 
 def _gpu_key(gpu: Gpu, grain: int) -> GpuKey:
-    total = gpu.memory_total_bytes
+    total, condition = gpu.memory_total_bytes, condition_of(gpu, coarse=grain > _GRAINS_BYTES[0])
     return (
         gpu.type,
         -1 if total is None else total,
         -1 if gpu.memory_free_bytes is None else _rounded(gpu.memory_free_bytes, total, grain),
         gpu.nvlink_island or "",
-        gpu.claimed_by is None and gpu.unhealthy_reason is None,
+        gpu.claimed_by is None and gpu.usable,
         gpu.mig_parent_uuid is None,
+        (condition.degraded, condition.compute, condition.memory, condition.nvlink, condition.pcie),
     )
 
 
@@ -147,7 +156,7 @@ def _domains(
                 memory_speedup=resolved.memory_speedup,
             )
             pool_of[key] = pools.setdefault(key[0], pool)
-            members[key].append(GpuSlot(offset, place, _free_bytes(gpu, resolved, grain)))
+            members[key].append(_slot(offset, place, gpu, pool_of[key], grain))
     return tuple(_domain(pool_of[key], slots, len(machine.nodes)) for key, slots in members.items())
 
 
@@ -156,7 +165,7 @@ def _pool_key(node: Node, resolved: GpuKind, link: Link) -> Hashable:
 
 
 def _domain(pool: GpuPool, slots: list[GpuSlot], num_nodes: int) -> TpDomain:
-    ordered = tuple(sorted(slots, key=lambda slot: (-slot.free_bytes, slot.node_offset, slot.gpu_position)))
+    ordered = in_order(pool, slots)
     if num_nodes == 1:
         return TpDomain(pool, ordered, len(ordered))
     counts: dict[int, int] = defaultdict(int)
@@ -175,15 +184,27 @@ def _reach(node: Node, offset: int, gpu: Gpu, resolved: GpuKind) -> tuple[Link, 
     return "pcie", offset
 
 
-def _free_bytes(gpu: Gpu, resolved: GpuKind, grain: int) -> int:
-    free = min(max(0, gpu.memory_free_bytes or 0), resolved.total_bytes)
-    return _rounded(free, resolved.total_bytes, grain)
+def _slot(offset: int, place: int, gpu: Gpu, pool: GpuPool, grain: int) -> GpuSlot:
+    free = min(max(0, gpu.memory_free_bytes or 0), pool.total_bytes)
+    condition = condition_of(gpu, coarse=grain > _GRAINS_BYTES[0])
+    free = _rounded(free, pool.total_bytes, grain)
+    return GpuSlot(offset, place, free, condition, avoidance(condition, pool.link))
+
+
+def in_order(pool: GpuPool, slots: Iterable[GpuSlot]) -> tuple[GpuSlot, ...]:
+    """Return GPUs of a pool in the order in which they are taken: sound ones first among equals."""
+
+    def key(slot: GpuSlot) -> tuple[int, float, int, int, int]:
+        preferred = preference(slot.free_bytes, pool.total_bytes, slot.avoid)
+        return (*preferred, slot.node_offset, slot.gpu_position)
+
+    return tuple(sorted(slots, key=key))
 
 
 def _usable(gpu: Gpu) -> bool:
     # Without a reading of its free memory, a GPU is not planned on.
     known = gpu.memory_free_bytes is not None
-    return known and gpu.claimed_by is None and gpu.unhealthy_reason is None
+    return known and gpu.claimed_by is None and gpu.usable
 
 
 def _left_out(nodes: Iterable[Node], lookup: GpuLookup) -> Iterator[LeftOut]:
@@ -192,6 +213,8 @@ def _left_out(nodes: Iterable[Node], lookup: GpuLookup) -> Iterator[LeftOut]:
         for gpu in node.gpus:
             if gpu.unhealthy_reason is not None:
                 yield LeftOut(node.name, gpu.index, Rule.GPU_UNHEALTHY, gpu.unhealthy_reason)
+            elif gpu.excluded_reason is not None:
+                yield LeftOut(node.name, gpu.index, Rule.GPU_EXCLUDED, gpu.excluded_reason)
             elif gpu.claimed_by is not None:
                 yield LeftOut(node.name, gpu.index, Rule.GPU_BUSY, f"claimed by {gpu.claimed_by}")
             elif gpu.memory_free_bytes is None:

@@ -45,10 +45,12 @@ def _lanes(parts: list[list[GpuSlot]], width: int) -> Iterator[tuple[int, TpGrou
             yield number, tuple(slots[first : first + width])
 
 
-def _order(pool: GpuPool, lane: TpGroup) -> tuple[int, int, int]:
-    """Sort key: lanes with similar free memory are ordered by node, so that groups use neighboring nodes."""
-    least = min(slot.free_bytes for slot in lane)
-    return -(least * _BINS_OF_MEMORY // max(1, pool.total_bytes)), lane[0].node_offset, lane[0].gpu_position
+def _order(pool: GpuPool, lane: TpGroup) -> tuple[float, ...]:
+    """Sort key: lanes with similar free memory, sound ones first, are ordered by node, so that groups use
+    neighboring nodes."""
+    least, avoid = min(slot.free_bytes for slot in lane), max(slot.avoid for slot in lane)
+    bins = least * _BINS_OF_MEMORY // max(1, pool.total_bytes)
+    return -bins, avoid, lane[0].node_offset, lane[0].gpu_position
 
 
 def _free_first(slot: GpuSlot) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 
 from cluster.catalog.model_spec import ModelSpec
@@ -24,7 +24,9 @@ def describe_cluster(cluster: Cluster) -> str:
     for shape, num_nodes in shapes.items():
         gpus = " + ".join(f"{count} {kind}" for kind, count in shape) or "no GPUs"
         parts.append(f"{num_nodes} node{'s' if num_nodes > 1 else ''} x {gpus}")
-    return f"{', '.join(parts) or 'no nodes'} ({cluster.source})"
+    unified = any(gpu.unified_memory for node in cluster.nodes for gpu in node.gpus)
+    source = f"{cluster.source}, memory unified with the machine's" if unified else cluster.source
+    return f"{', '.join(parts) or 'no nodes'} ({source})"
 
 
 def describe_rate(rate: Band, replicas: int = 1) -> str:
@@ -120,7 +122,7 @@ def _describe_stages(ranks: list[Placement], candidate: Candidate) -> str:
 def _gpus(ranks: list[Placement]) -> str:
     """List the GPUs by node; a run of nodes with the same GPUs is written as its first and last node."""
     of_nodes = [
-        (node, _ranges([rank.gpu_index for rank in members]))
+        (node, number_ranges([rank.gpu_index for rank in members]))
         for node, members in groupby(ranks, key=lambda rank: rank.node_name)
     ]
     parts = []
@@ -133,7 +135,8 @@ def _gpus(ranks: list[Placement]) -> str:
     return ", ".join(parts)
 
 
-def _ranges(numbers: list[int]) -> str:
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return numbers in order, runs of them as ranges: '0-1,4-7'."""
     parts = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]

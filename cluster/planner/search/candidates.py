@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.planner.launch import Launch
+from cluster.planner.placement.degraded import NONE_DEGRADED, degraded_use
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import take
@@ -19,6 +20,11 @@ from cluster.planner.search.not_placeable import absent_rejection
 from cluster.planner.search.pins import over_joined_links, wanted_replicas
 from cluster.planner.search.timing import Portion, estimate_together
 from cluster.units import count_of
+
+_LITTLE_LOST = 0.5
+"""Of the rates, by which a replica on degraded GPUs still counts as useful."""
+_ALMOST = 1 - 1e-6
+"""What a degraded GPU counts as that has lost none of its rates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,25 @@ def _choices(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Itera
     if len(types) > 1:
         for pools in types:
             yield _sized(context, form, [entry for entry in fitting if entry.replicas.pools == pools])
+    yield from _without_degraded(context, form, fitting)
+
+
+def _without_degraded(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Iterator[Candidate]:
+    """Yield the layout on sound GPUs alone, and on those that lost little: the others may not be worth it."""
+    taken = {sum(entry.replicas.count for entry in fitting)}
+    for least_left in (1.0, _LITTLE_LOST):
+        kept = [entry for entry in fitting if _left(entry) >= least_left]
+        count = sum(entry.replicas.count for entry in kept)
+        if count and count not in taken and wanted_replicas(context, form, count) <= count:
+            taken.add(count)
+            yield _sized(context, form, kept)
+
+
+def _left(entry: ClassFit) -> float:
+    """Return what health leaves of a replica's rates; less than 1 if any of its GPUs is degraded."""
+    condition = entry.replicas.condition
+    left = condition.left(entry.replicas.tightest.slowest.link)
+    return min(left, _ALMOST) if condition.degraded else left
 
 
 def _sized(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Candidate:
@@ -119,7 +144,7 @@ def _sized(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Candida
 
 
 def _take(fitting: Sequence[ClassFit], wanted: int) -> list[Portion]:
-    """Take the fastest GPUs first, then those with most free memory."""
+    """Take the fastest GPUs first, sound ones before others, then those with most free memory."""
     portions: list[Portion] = []
     for entry in sorted(fitting, key=_quality, reverse=True):
         count = min(wanted, entry.replicas.count)
@@ -130,9 +155,10 @@ def _take(fitting: Sequence[ClassFit], wanted: int) -> list[Portion]:
 
 
 def _quality(entry: ClassFit) -> tuple[float, ...]:
-    tightest = entry.replicas.tightest
+    tightest, condition = entry.replicas.tightest, entry.replicas.condition
     near = -tightest.num_machines
-    return (tightest.slowest.memory_bytes_per_s, near, min(entry.replicas.frees))
+    rate = tightest.slowest.memory_bytes_per_s * condition.memory
+    return (rate, near, _left(entry), min(entry.replicas.frees))
 
 
 def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Candidate:
@@ -144,7 +170,13 @@ def _too_many_replicas(candidate: Candidate, wanted: int, available: int) -> Can
     )
     refused = (Rejection(Rule.NOT_ENOUGH_GPUS, message),)
     return replace(
-        candidate, layout=layout, feasible=False, rejections=refused, placement=(), span=NOT_PLACED
+        candidate,
+        layout=layout,
+        feasible=False,
+        rejections=refused,
+        placement=(),
+        span=NOT_PLACED,
+        degraded=NONE_DEGRADED,
     )
 
 
@@ -159,6 +191,7 @@ def _describe(context: Context, form: Form, portions: Sequence[Portion]) -> Cand
         feasible=True,
         placement=LazyPlacement(context.cluster, form, placed),
         span=span_of(form, placed),
+        degraded=degraded_use(context.cluster, placed),
         stages=memory.replica.stages if memory else (),
         memory_per_gpu=fit.tightest,
         memory_by_stage=memory.ranks if memory else (),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from cluster.planner.placement.classes import ReplicaClass, classify, gather
 from cluster.planner.placement.form import Form
+from cluster.planner.placement.free_first import free_first
+from cluster.planner.placement.machines import Survey
 from cluster.planner.placement.replicas import form_replicas
 from cluster.planner.result import Rejection
 from cluster.planner.rule import MEMORY_RULES
@@ -44,15 +46,26 @@ class ClassFit:
 
 
 def fit_form(context: Context, form: Form) -> list[ClassFit]:
-    """Evaluate all replicas of a form, class by class; empty if not even one can be built."""
-    classes = classify(form_replicas(context.survey, form))
+    """Evaluate all replicas of a form, class by class; empty if not even one can be built.
+
+    If none fits on groups that prefer sound GPUs, those with the most free memory are tried.
+    """
+    found = _fit_on(context, form, context.survey)
+    by_memory = free_first(context.survey)
+    if by_memory is context.survey or any(entry.fit.feasible for entry in found):
+        return found
+    return _fit_on(context, form, by_memory)
+
+
+def _fit_on(context: Context, form: Form, survey: Survey) -> list[ClassFit]:
+    classes = classify(form_replicas(survey, form))
     return [entry for replicas in classes for entry in _fit_class(context, form, replicas)]
 
 
 def fit_roomiest_first(context: Context, form: Form) -> Iterator[ClassFit]:
     """Evaluate class by class, most free memory first, skipping those that cannot fit."""
     lacking: list[ReplicaClass] = []
-    classes = classify(form_replicas(context.survey, form))
+    classes = classify(form_replicas(free_first(context.survey), form))
     for replicas in sorted(classes, key=lambda one: -sum(one.frees)):
         if _is_hopeless(context, form, replicas) or any(_has_less(replicas, other) for other in lacking):
             continue

@@ -121,6 +121,7 @@ def _make_replica(context: Context, form: Form, replicas: ReplicaClass, gpus: Se
         layout=form.layout(),
         ranks=_ranks(context, form.layout(), launch, gpus),
         links=links_of(context, form, example),
+        condition=replicas.condition,
         paced_by=example.slowest.spec,
     )
 

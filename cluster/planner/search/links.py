@@ -24,6 +24,7 @@ def links_of(context: Context, form: Form, replicas: EqualReplicas) -> ReplicaLi
         network_bytes_per_s=_network_rate(context, nodes),
         gpus_per_node=_gpus_per_node(context, *sites[0]),
         measured=context.cluster.measured_links,
+        condition=replicas.condition,
     )
 
 

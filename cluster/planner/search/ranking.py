@@ -68,8 +68,9 @@ def rank(candidates: Sequence[Candidate], request: PlanRequest) -> list[Candidat
     """Return the candidates, best first.
 
     Those within the user's limits come first. Among candidates whose figures are the same within SAME, the
-    one that is simpler to run leads: fewer stages, fewer ranks in a group, fewer GPUs for equal service. The
-    first has the highest figure, or one within SAME of it, of all that keep to the conventions.
+    one without degraded GPUs leads, then the one that is simpler to run: fewer stages, fewer ranks in a
+    group, fewer GPUs for equal service. The first has the highest figure, or one within SAME of it, of all
+    that keep to the conventions.
     """
     within = [candidate for candidate in candidates if keeps_limits(candidate, request)]
     beyond = [candidate for candidate in candidates if not keeps_limits(candidate, request)]
@@ -140,6 +141,7 @@ def _effort(candidate: Candidate, request: PlanRequest) -> tuple[float, ...]:
     latency = request.objective == "latency" and estimate is not None
     spare_rate = -estimate.throughput_tokens_per_s.value if estimate and latency else 0.0
     return (
+        float(candidate.degraded.num_gpus > 0),
         float(layout.pp) if latency else 0.0,  # one more stage never makes a request faster
         spare_rate,
         float(layout.dp_attention),

@@ -12,6 +12,7 @@ _BY_NEARNESS = (
     Rule.MAX_LEN_EXCEEDS_KV,
     Rule.GPU_BUSY,
     Rule.GPU_UNHEALTHY,
+    Rule.GPU_EXCLUDED,
     Rule.NO_KV_MEMORY,
     Rule.WEIGHTS_DO_NOT_FIT,
     Rule.CROSSES_NODE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cluster.planner.placement.condition import avoidance, preference
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.replicas import EqualReplicas, take
 from cluster.planner.placement.span import Placed
@@ -53,13 +54,18 @@ def _first_that_fits(steps: Iterator[Step]) -> Step:
     return step
 
 
+def _preference(replicas: EqualReplicas) -> tuple[float, ...]:
+    pool, condition = replicas.slowest, replicas.condition
+    return preference(min(replicas.frees), pool.total_bytes, avoidance(condition, pool.link))
+
+
 def _shrinking(sets: list[EqualReplicas]) -> Iterator[list[EqualReplicas]]:
     """Yield the sets of each GPU type, most free memory first, with fewer and fewer of them."""
     types = dict.fromkeys(replicas.slowest.spec.type for replicas in sets)
     groups = [
         sorted(
             (replicas for replicas in sets if replicas.slowest.spec.type == kind),
-            key=lambda replicas: -min(replicas.frees),
+            key=_preference,
         )
         for kind in types
     ]

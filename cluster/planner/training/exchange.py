@@ -9,6 +9,7 @@ from itertools import islice
 from cluster.planner.cost import Link, all_reduce_time_s, link_for
 from cluster.planner.memory import TrainingMemory
 from cluster.planner.memory.training_memory import RING_PASSES
+from cluster.planner.placement.condition import worst
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.machines import Machine
 from cluster.planner.placement.span import Placed
@@ -35,10 +36,12 @@ def data_link(context: Context, form: Form, placed: Placed) -> Link:
     """
     ranks = max(2, sum(count for _, count in placed))
     spec, measured = placed[0][0].slowest.spec, context.cluster.measured_links
-    inside = link_for(_inside_kind(context, form, placed), ranks, spec, ReplicaLinks(measured=measured))
+    condition = worst(replicas.condition for replicas, _ in placed)
+    own = ReplicaLinks(measured=measured, condition=condition)
+    inside = link_for(_inside_kind(context, form, placed), ranks, spec, own)
     if not _crosses_machines(form, placed):
         return inside
-    links = ReplicaLinks(network_bytes_per_s=_network_rate(placed), measured=measured)
+    links = replace(own, network_bytes_per_s=_network_rate(placed))
     network = link_for("network", ranks, spec, links)
     share = network.bandwidth_bytes_per_s * min(1.0, 1 / _rings_of_a_node(context, form, placed))
     return replace(network, bandwidth_bytes_per_s=min(share, inside.bandwidth_bytes_per_s))

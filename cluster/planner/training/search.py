@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cluster.planner.fixes.fix import Fix
+from cluster.planner.placement.degraded import degraded_use
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.ranks import LazyPlacement
 from cluster.planner.placement.replicas import form_replicas
@@ -122,6 +123,7 @@ def _describe(context: Context, form: Form, choice: Choice) -> Candidate:
         feasible=True,
         placement=LazyPlacement(context.cluster, form, choice.placed),
         span=span_of(form, choice.placed),
+        degraded=degraded_use(context.cluster, choice.placed),
         stages=step.stages,
         memory_per_gpu=step.memory,
         why=describe_exchange(step),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.bridge.driver.inventory_diff import is_worth_sending
 from cluster.bridge.driver.other_jobs import FOREIGN, ForeignClaims
 from cluster.bridge.driver.simulated_loads import loads_of
 from cluster.bridge.events import ClusterSeen, Progress, SessionLost, TokenSeen
+from cluster.bridge.inventory_diff import is_worth_sending
 from cluster.bridge.keeper.embedded import canonical_spec
 from cluster.bridge.open_session import open_session
 from cluster.bridge.protocol import (
@@ -15,14 +15,15 @@ from cluster.bridge.protocol import (
     ORDER,
     DeployOrder,
     DescribeOrder,
+    DismissOrder,
     LogsOrder,
     PromptOrder,
     Reply,
     StopOrder,
-    encode,
     to_error,
     to_failure,
 )
+from cluster.bridge.wire import encode
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.log_page import LogPage
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus, ReplicaStatus
@@ -39,11 +40,12 @@ CLUSTER = parse_cluster_spec("2x4xA100-80GB,1x8xL4", "simulated")
         StopOrder(order_id=2, name="line\nbreak"),
         PromptOrder(order_id=3, name="n", prompt_id="p", text='"{\n\x1b', max_tokens=4),
         DescribeOrder(order_id=5, name="n"),
+        DismissOrder(order_id=6, node_id="n"),
         LogsOrder(order_id=4, name="n", replica=1, member=2, first=-20, most=100),
     ],
 )
 def test_orders_survive_the_pipe(
-    message: DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder,
+    message: DeployOrder | StopOrder | PromptOrder | LogsOrder | DescribeOrder | DismissOrder,
 ) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1 and ORDER.validate_json(line) == message

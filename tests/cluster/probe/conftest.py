@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.detail import NodeDetail
 from cluster.inventory import Node
 from cluster.probe.watch import ProbeProcess
 from cluster.telemetry import NodeReading
@@ -39,16 +40,37 @@ def fake_nvml(libraries: dict[str, Path]) -> FakeNvml:
     return environment
 
 
+class Control:
+    """What goes wrong in the fake library from now on: lines such as 'hang nvmlDeviceGetName 3'."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def say(self, *lines: str) -> None:
+        """Replace what was said before; without a line, nothing goes wrong any more."""
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(f"{line}\n" for line in lines))
+        new.replace(self.path)
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    """Return the control file of the fake library: pass it on as fake_nvml(control=control.path)."""
+    return Control(tmp_path / "control")
+
+
 class Watcher:
     """Collects a probe's readings, and waits for those a test expects."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Node, NodeReading]] = []
+        self.detail: NodeDetail | None = None
         self._news = threading.Condition()
 
-    def listen(self, node: Node, reading: NodeReading) -> None:
+    def listen(self, node: Node, reading: NodeReading, detail: NodeDetail | None) -> None:
         with self._news:
             self.seen.append((node, reading))
+            self.detail = detail
             self._news.notify_all()
 
     def forget(self) -> None:
@@ -71,13 +93,15 @@ def watch(fake_nvml: FakeNvml) -> Iterator[Callable[..., tuple[ProbeProcess, Wat
     """Start a probe over the fake library: watch(hang='nvmlDeviceGetName:2', deadline_s=1.0)."""
     probes: list[ProbeProcess] = []
 
-    def start(deadline_s: float = 1.0, **settings: object) -> tuple[ProbeProcess, Watcher]:
+    def start(
+        deadline_s: float = 1.0, inventory_interval_s: float = 0.5, **settings: object
+    ) -> tuple[ProbeProcess, Watcher]:
         watcher = Watcher()
         probe = ProbeProcess(
             "node-id",
             "node-name",
             interval_s=0.1,
-            inventory_interval_s=0.5,
+            inventory_interval_s=inventory_interval_s,
             deadline_s=deadline_s,
             listener=watcher.listen,
             env=fake_nvml(**settings),

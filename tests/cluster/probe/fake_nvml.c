@@ -8,6 +8,7 @@
  *   FAKE_LOST=3             GPU 3 has fallen off the bus
  *   FAKE_UNIFIED=1          GPU 1 has no memory of its own
  *   FAKE_MIG=0              GPU 0 is cut into two slices
+ *   FAKE_MIG_EMPTY=0        GPU 0 is in MIG mode and has no slice
  *   FAKE_PLACEHOLDERS=2     GPU 2 answers power and temperature with 'no value' numbers
  *   FAKE_GARBLED=4          GPU 4's process list has absurd pids
  *   FAKE_PID=1234           every GPU runs this process
@@ -20,6 +21,9 @@
  *   FAKE_CRASH_ONCE=file    ... only while this file does not exist; it is made first
  *   FAKE_AWAY=file          while this file exists the driver is not loaded
  *   FAKE_PRINTS=noise       nvmlInit prints this to stdout
+ *   FAKE_CONTROL=file       this file says what goes wrong from now on; it is read at every call
+ *
+ * The control file is described in fake_control.h.
  *
  * -DWITHOUT_V3 leaves out what older drivers do not export.
  */
@@ -29,8 +33,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fake_control.h"
+
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
-enum { MOST_GPUS = 16, SLICES = 2, LINKS = 12 };
+enum { MOST_GPUS = 128, SLICES = 2, LINKS = 12 };
 
 typedef struct { int gpu, slice; } Handle;
 static Handle gpus[MOST_GPUS], slices[MOST_GPUS][SLICES];
@@ -53,16 +59,18 @@ static int aimed_at(const char *variable, const char *function, int gpu) {
     return strcmp(word(variable, ""), aim) == 0;
 }
 
-static void misbehave(const char *function, int gpu) {
+/* Returns the error code to answer, 0 for none. */
+static int misbehave(const char *function, int gpu) {
     if (aimed_at("FAKE_HANG", function, gpu) || aimed_at("FAKE_HANG_TOO", function, gpu))
         for (;;) pause();
     if (aimed_at("FAKE_CRASH", function, gpu)) {
         const char *once = getenv("FAKE_CRASH_ONCE");
-        if (once && access(once, F_OK) == 0) return;
+        if (once && access(once, F_OK) == 0) return SUCCESS;
         if (once) fclose(fopen(once, "w"));
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);
     }
+    return obey_control(function, gpu);
 }
 
 static int is_away(void) { return access(word("FAKE_AWAY", ""), F_OK) == 0; }
@@ -70,16 +78,24 @@ static int is_away(void) { return access(word("FAKE_AWAY", ""), F_OK) == 0; }
 /* Every call on a device starts like this. */
 #define ENTER(handle)                                          \
     do {                                                       \
-        misbehave(__func__, (handle)->gpu);                    \
+        int wrong = misbehave(__func__, (handle)->gpu);        \
+        if (wrong) return wrong;                               \
         if (is_away()) return DRIVER_NOT_LOADED;               \
         if ((handle)->gpu == number("FAKE_LOST", -1)) return GPU_IS_LOST; \
+    } while (0)
+
+/* And every call without a device like this. */
+#define ENTER_NODE()                                           \
+    do {                                                       \
+        int wrong = misbehave(__func__, -1);                   \
+        if (wrong) return wrong;                               \
     } while (0)
 
 const char *nvmlErrorString(int code) { (void)code; return "an error"; }
 
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
-    misbehave(__func__, -1);
+    ENTER_NODE();
     puts(word("FAKE_PRINTS", ""));
     fflush(stdout);
     for (int i = 0; i < MOST_GPUS; i++) {
@@ -92,7 +108,7 @@ int nvmlInitWithFlags(unsigned flags) {
 int nvmlShutdown(void) { return SUCCESS; }
 
 int nvmlDeviceGetCount_v2(unsigned *count) {
-    misbehave(__func__, -1);
+    ENTER_NODE();
     *count = (unsigned)number("FAKE_GPUS", 8);
     return SUCCESS;
 }
@@ -225,7 +241,7 @@ int nvmlDeviceGetComputeRunningProcesses_v2(Handle *handle, unsigned *room, Proc
 
 int nvmlDeviceGetMigMode(Handle *handle, unsigned *current, unsigned *pending) {
     ENTER(handle);
-    *current = *pending = handle->gpu == number("FAKE_MIG", -1);
+    *current = *pending = handle->gpu == number("FAKE_MIG", -1) || handle->gpu == number("FAKE_MIG_EMPTY", -1);
     return SUCCESS;
 }
 
@@ -237,6 +253,7 @@ int nvmlDeviceGetMaxMigDeviceCount(Handle *handle, unsigned *count) {
 
 int nvmlDeviceGetMigDeviceHandleByIndex(Handle *handle, unsigned index, Handle **slice) {
     ENTER(handle);
+    if (handle->gpu == number("FAKE_MIG_EMPTY", -1)) return NOT_FOUND;
     /* Slices 0 and 2 exist: gaps are ordinary. */
     if (index != 0 && index != 2) return NOT_FOUND;
     *slice = &slices[handle->gpu][index / 2];

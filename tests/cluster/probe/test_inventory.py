@@ -90,6 +90,14 @@ def test_mig_slices_replace_their_gpu(fake_nvml: FakeNvml) -> None:
     assert whole.mig_parent_uuid is None
 
 
+def test_mig_mode_without_an_instance_is_not_a_whole_gpu(fake_nvml: FakeNvml) -> None:
+    node = read(fake_nvml(gpus=2, mig_empty=0))
+    empty, whole = node.gpus
+    assert (empty.index, empty.uuid, empty.type) == (0, "GPU-fake-0", "A100-80GB")
+    assert "no MIG instance, so CUDA cannot use it" in (empty.unhealthy_reason or "")
+    assert whole.healthy
+
+
 def test_a_gpu_that_needs_repair_is_unhealthy(fake_nvml: FakeNvml) -> None:
     node = read(fake_nvml(broken_rows=5))
     assert [gpu.index for gpu in node.gpus if not gpu.healthy] == [5]
@@ -151,4 +159,4 @@ def test_a_driver_that_hangs_at_once_is_given_up(fake_nvml: FakeNvml) -> None:
 
 def test_a_crash_is_reported_with_its_call(fake_nvml: FakeNvml) -> None:
     cluster = read_cluster(timeout_s=40.0, env=fake_nvml(crash="nvmlDeviceGetCount_v2:-1"))
-    assert "crashed in nvmlDeviceGetCount (SIGSEGV)" in (cluster.nodes[0].error or "")
+    assert "crashed (SIGSEGV) in nvmlDeviceGetCount" in (cluster.nodes[0].error or "")

@@ -30,15 +30,6 @@ def test_every_figure_arrives_in_base_units(watch) -> None:  # type: ignore[no-u
     )
 
 
-def test_unified_memory_is_absent_with_its_reason(watch) -> None:  # type: ignore[no-untyped-def]
-    _, watcher = watch(gpus=2, unified=1)
-    unified = first_good(watcher).gpus[1]
-    assert unified.error is None
-    assert (unified.memory_total_bytes, unified.memory_used_bytes, unified.memory_free_bytes) == (None,) * 3
-    assert "unified" in unified.absent["memory_used_bytes"]
-    assert unified.utilization_percent == 41.0
-
-
 def test_placeholder_values_of_the_driver_are_not_readings(watch) -> None:  # type: ignore[no-untyped-def]
     _, watcher = watch(gpus=3, placeholders=2)
     gpu = first_good(watcher).gpus[2]

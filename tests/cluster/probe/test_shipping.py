@@ -23,7 +23,7 @@ reader.close()
 probe = ProbeProcess("id", "name")
 probe.start()
 assert probe.wait_first(60)
-again, _ = probe.latest()
+again, _, _ = probe.latest()
 probe.close()
 print(json.dumps([[gpu.type for gpu in node.gpus], again == node, reading.gpus[0].temperature_c]))
 """

@@ -78,7 +78,8 @@ def test_a_driver_that_goes_away_and_comes_back(watch, tmp_path: Path) -> None: 
 
 
 def test_a_gpu_that_crashes_the_probe_twice_is_left_alone(watch) -> None:  # type: ignore[no-untyped-def]
-    _, watcher = watch(crash="nvmlDeviceGetTemperature:1")
+    """It does so in a call without which nothing is known of it."""
+    _, watcher = watch(crash="nvmlDeviceGetHandleByIndex_v2:1")
     _, again = watcher.wait_for(lambda node, reading: reading.state == "ok")
     assert "crashed" in (again.gpus[1].error or "")
     assert [gpu.temperature_c for gpu in again.gpus if gpu.error is None] == [50, 52, 53, 54, 55, 56, 57]
@@ -86,7 +87,7 @@ def test_a_gpu_that_crashes_the_probe_twice_is_left_alone(watch) -> None:  # typ
 
 def test_before_the_first_reading_it_reports_that_it_is_waiting(fake_nvml: FakeNvml) -> None:
     probe = ProbeProcess("node-id", "node-name", env=fake_nvml())
-    node, reading = probe.latest()
+    node, reading, _ = probe.latest()
     assert (node.gpus, reading.state) == ((), "stale")
     assert "waiting" in (reading.reason or "")
     probe.close()

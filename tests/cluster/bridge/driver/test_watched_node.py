@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.bridge.driver import watched_node
+from cluster.bridge.driver.node_look import NodeLook
 from cluster.bridge.driver.watched_node import FIRST_ANSWER_S, WatchedNode, watch
 from cluster.inventory import Gpu, Node
 from cluster.probe.query import NO_GPUS, NO_LIBRARY
@@ -34,9 +35,14 @@ def reading(state: NodeState = "ok", reason: str | None = None) -> NodeReading:
     return NodeReading(node_id="id", taken_at_s=time.time(), state=state, reason=reason)
 
 
+def look(seen: Node, now: NodeReading, clock_s: float | None = None) -> NodeLook:
+    """Return a probe's first answer."""
+    return NodeLook(now, time.time() if clock_s is None else clock_s, (1, 0), seen, None)
+
+
 def error_after(ray_gpus: int, seen: Node, state: NodeState = "ok", **labels: str) -> str:
     one = watched(ray_gpus, **labels)
-    one.answered(seen, reading(state, "why not"), time.time())
+    one.answered(look(seen, reading(state, "why not")))
     return one.shown().error or ""
 
 
@@ -55,19 +61,26 @@ def test_a_broken_driver_is_an_error_where_ray_counts_no_gpu() -> None:
 
 def test_gpus_that_nvml_does_not_show() -> None:
     error = error_after(8, node(error=NO_LIBRARY), "no_gpus")
-    assert error.startswith(f"Ray counts 8 GPUs, NVML shows none ({NO_LIBRARY}). Install the NVIDIA driver")
-    assert error.endswith("AMD GPUs are not read yet")
+    assert error.startswith(f"Ray counts 8 GPUs, NVML shows none ({NO_LIBRARY}, and the amdgpu driver lists")
+    assert "Install the GPU driver there" in error
 
 
 def test_gpus_that_ray_knows_to_be_amd() -> None:
     error = error_after(8, node(error=NO_LIBRARY), "no_gpus", **{"ray.io/accelerator-type": "AMD-Instinct-X"})
-    assert error.endswith("AMD GPUs (AMD-Instinct-X) are not read yet")
-    assert "Install" not in error
+    assert "(AMD-Instinct-X: the kernel's amdgpu driver lists no GPU there)" in error
+    assert "modprobe amdgpu" in error
+    assert "NVIDIA" not in error
+
+
+def test_amd_gpus_that_ray_leaves_out() -> None:
+    error = error_after(2, node(4, vendor="amd"))
+    assert error.startswith("Ray counts 2 GPUs, amdgpu shows 4. Ray uses only 2 of them")
+    assert error.endswith("without ROCR_VISIBLE_DEVICES")
 
 
 def test_the_node_line_keeps_both_counts_where_the_driver_gave_a_reason() -> None:
     one = watched(8)
-    one.answered(node(error=NO_LIBRARY), reading("no_gpus", NO_LIBRARY), time.time())
+    one.answered(look(node(error=NO_LIBRARY), reading("no_gpus", NO_LIBRARY)))
     assert one.reading_now().reason == "Ray counts 8 GPUs, NVML shows none"
 
 
@@ -117,20 +130,27 @@ def test_a_probe_that_cannot_start_is_tried_again_after_longer_and_longer_pauses
     assert one.shown().error == (
         "the probe on this node cannot start: ModuleNotFoundError: No module named 'pydantic'"
     )
-    one.answered(node(4), reading(), 100.0)
+    one.answered(look(node(4), reading(), 100.0))
     assert (one.shown().error, one.failed_starts) == (None, 0)
 
 
-def test_a_node_that_left_has_no_gpus_and_a_reason() -> None:
+def test_a_node_that_left_keeps_its_gpus_and_has_a_reason() -> None:
     one = watched(4)
-    one.answered(node(4), reading(), time.time())
+    one.answered(look(node(4), reading()))
     one.left("raylet stopped")
-    assert one.shown().gpus == ()
+    assert [gpu.usable for gpu in one.shown().gpus] == [False] * 4
     assert one.shown().error == "the node left the cluster: raylet stopped"
     assert (one.reading_now().state, one.reading_now().reason) == ("lost", "left the cluster")
 
 
+def test_a_node_that_left_before_it_was_read_is_told_too() -> None:
+    one = watched(4)
+    one.left("raylet stopped")
+    left = one.shown().left
+    assert left is not None and (left.reason, left.held, one.shown().gpus) == ("raylet stopped", (), ())
+
+
 def test_readings_are_told_on_our_clock() -> None:
     one = watched(4)
-    one.answered(node(4), reading().model_copy(update={"taken_at_s": 999.0}), 1000.0)
+    one.answered(look(node(4), reading().model_copy(update={"taken_at_s": 999.0}), 1000.0))
     assert abs(one.reading_now().taken_at_s - (time.time() - 1.0)) < 0.5

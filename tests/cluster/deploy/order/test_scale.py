@@ -8,8 +8,9 @@ import pytest
 
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.deploy.engine_in_use import EngineInUse
-from cluster.deploy.order.scale import first_to_end, grown, replicas_of, without_replicas
+from cluster.deploy.order.scale import first_to_end, grown
 from cluster.deploy.predicted import Predicted
+from cluster.deploy.resized import replicas_of, without_replicas
 from cluster.deploy.spec import DeploymentSpec, ServerPlan
 from cluster.deploy.status import ReplicaStatus
 from cluster.engines.launch import ServerLaunch

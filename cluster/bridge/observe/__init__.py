@@ -1,0 +1,1 @@
+"""A Ray cluster seen through its own dashboard's HTTP, without joining it."""
