@@ -16,6 +16,9 @@ from tui.styles import Styles
 KEYS = (
     ("↑ ↓", "highlight a layout; the map shows its placement"),
     ("enter", "show details of the highlighted layout"),
+    ("g ← →", "move to the map; arrows or a click select a GPU or a node, esc returns"),
+    ("enter on the map", "open the page of the GPU or node; a second click does the same"),
+    ("X on the map", "take a dead node off the map"),
     ("m", "choose a model"),
     ("w", "change the workload: tokens, limits, degrees, options"),
     ("c", "why: data and tensor parallelism with your numbers"),

@@ -22,6 +22,7 @@ from tui.screens.explain import ExplainScreen
 from tui.screens.export import ExportScreen
 from tui.screens.find import FindScreen
 from tui.screens.fix_picker import FixPicker
+from tui.screens.gpu_page import page_of
 from tui.screens.help import HelpScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.main_panels import MainPanels
@@ -103,7 +104,14 @@ class MainDialogs:
     @property
     def view_context(self) -> ViewContext:
         """What a view is opened with now."""
-        return ViewContext(self._context, self._planning.plan, self._panels.candidate)
+        panels = self._panels
+        return ViewContext(self._context, self._planning.plan, panels.candidate, panels.map.cursor)
+
+    def open_place(self) -> None:
+        """Show the page of the GPU or node under the map's cursor."""
+        context = self.view_context
+        if context.place is not None:
+            self._app.push_screen(page_of(context))
 
     def open_view(self, name: str) -> None:
         """Show one of the views that have a key of their own."""

@@ -13,6 +13,15 @@ def _view_key(view: View) -> Binding:
 
 
 MAIN_KEYS: list[BindingType] = [
+    # While the cursor is on the map, these keys are the map's.
+    Binding("up", "move_on_map('up')", "GPU", key_display="↑↓←→"),
+    Binding("k", "move_on_map('up')", show=False),
+    Binding("down,j", "move_on_map('down')", show=False),
+    Binding("home", "move_on_map('first')", show=False),
+    Binding("end", "move_on_map('last')", show=False),
+    Binding("enter", "open_place", "Open", key_display="⏎"),
+    Binding("escape", "leave_map", "Layouts", key_display="esc"),
+    Binding("X,delete", "dismiss_node", show=False),
     Binding("R", "reconnect", "Reconnect", key_display="R"),
     Binding("m", "pick_model", "Model"),
     Binding("d", "deploy", "Deploy"),
@@ -27,6 +36,9 @@ MAIN_KEYS: list[BindingType] = [
     Binding("k", "move(-1)", show=False),
     Binding("down,j", "move(1)", show=False),
     Binding("enter", "details", "Details", key_display="⏎"),
+    Binding("g", "enter_map", "GPUs"),
+    Binding("left", "move_on_map('left')", show=False),
+    Binding("right", "move_on_map('right')", show=False),
     *map(_view_key, VIEWS),
     Binding("w", "workload", "Workload"),
     Binding("e", "export", "Export"),

@@ -90,6 +90,7 @@ class MainPanels:
             stopping=self._orders.stopping,
             scaling=self._orders.scaling,
             num_panels=2 if shows_both(width, height) else 1,
+            node=self.map.node_at_cursor,
         )
 
     def fit(self, width: int, height: int) -> None:
