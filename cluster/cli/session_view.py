@@ -95,6 +95,11 @@ class SessionView:
         if isinstance(event, Progress) and self._shows_progress:
             say(event.message)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session has ended; `wait` then raises why."""
+        return self._lost is not None
+
     def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
