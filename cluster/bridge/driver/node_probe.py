@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from cluster.bridge.driver.claimed_nodes import claimed, unclaimed
 from cluster.bridge.driver.node_environment import node_environment
 from cluster.bridge.driver.node_look import LookMemory, NodeLook, Stamps
 from cluster.bridge.engine_lookup import EngineLookup
 from cluster.bridge.keeper.embedded import DOMAIN_LABEL, GPU_COUNT_LABEL, GPU_TYPE_LABEL, NAME_LABEL
+from cluster.detail import NodeDetail
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Node
 from cluster.probe.simulated import SimulatedGpus
+from cluster.telemetry import NodeReading
 
 GpuLoad = tuple[int, int, float, float, str | None]
 """(gpu_index, planned_bytes, loading_fraction, busy_fraction, process_name) of a simulated GPU."""
@@ -44,6 +49,7 @@ class NodeProbe:
         self._probe: Any = None
         self._loaded: set[int] = set()
         self._memory = LookMemory()
+        self._health = HealthWatch()
         if is_simulated(labels):
             self._simulation = simulated_gpus(node_id, labels)
         else:
@@ -55,17 +61,23 @@ class NodeProbe:
             self._probe.start()
             self._probe.wait_first(10.0)
 
-    def look(self, loads: list[GpuLoad], known: Stamps) -> NodeLook:
+    def look(self, loads: list[GpuLoad], claims: dict[str, str], known: Stamps) -> NodeLook:
         """Return what the node does now, and what else changed since the answer with the stamps `known`.
 
-        `loads` is what simulated GPUs should show.
+        `loads` is what simulated GPUs should show. The GPUs' health is judged here, by each node for itself;
+        `claims` (GPU uuid -> deployment) say whose work is on a GPU that is busy.
         """
+        node, reading, detail = self._seen(loads)
+        judged = self._health.judge(claimed(node, claims), reading, detail, time.monotonic())
+        return self._memory.look(unclaimed(judged), reading, detail, known)
+
+    def _seen(self, loads: list[GpuLoad]) -> tuple[Node, NodeReading, NodeDetail | None]:
         if self._simulation is None:
             node, reading, detail = self._probe.latest()
-            return self._memory.look(self._engines.added_to(node), reading, detail, known)
+            return self._engines.added_to(node), reading, detail
         self._put(loads)
         node = self._simulation.node(self._name, nvlink_domain=self._domain)
-        return self._memory.look(node, self._simulation.reading(), self._simulation.detail(), known)
+        return node, self._simulation.reading(), self._simulation.detail()
 
     def _put(self, loads: list[GpuLoad]) -> None:
         assert self._simulation is not None
