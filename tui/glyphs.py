@@ -17,6 +17,8 @@ ROLE_LIVE = "●"
 ROLE_PLANNED = "○"
 STALE = "~"
 TROUBLE = "!"
+DEGRADED = "▲"
+LEFT_OUT = "×"
 CURSOR = "▸"
 CROSS = "×"
 TICK = "✓"
@@ -40,6 +42,7 @@ _ASCII = str.maketrans(
         "█": "#",
         OK: "*",
         ROLE_PLANNED: "o",
+        DEGRADED: "^",
         CURSOR: ">",
         CROSS: "x",
         TICK: "v",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.deploy.status import SERVING, DeploymentState, DeploymentStatus
+from cluster.inventory import Node
 from cluster.planner.fixes.text import describe_fix
 from cluster.planner.result import Candidate, Plan
 from tui.fixes import applicable_fixes
@@ -39,6 +40,8 @@ class KeyContext:
     """Names of deployments that are being scaled."""
     num_panels: int = 1
     """How many of plan and deployments are on screen."""
+    node: Node | None = None
+    """The node that the map's cursor is on, or on a GPU of."""
 
 
 def why_disabled(action: str, now: KeyContext) -> str:
@@ -64,6 +67,10 @@ def why_disabled(action: str, now: KeyContext) -> str:
         return _why_not_prompt(now)
     if action == "logs":
         return _why_no_logs(now.deployment)
+    if action == "dismiss_node":
+        return _why_not_dismiss(now.node)
+    if action == "enter_map" and (now.snapshot.cluster is None or not now.snapshot.cluster.nodes):
+        return "There is no node on the map yet."
     if action == "toggle_panel" and now.num_panels > 1:
         return "The plan and the deployments are both on screen."
     if action == "next_deployment" and len(now.snapshot.deployments) < 2:
@@ -163,3 +170,11 @@ def _why_no_logs(status: DeploymentStatus | None) -> str:
     if not status.is_server:
         return "The built-in engine has no log: it runs inside Ray's workers, whose logs are Ray's."
     return ""
+
+
+def _why_not_dismiss(node: Node | None) -> str:
+    if node is None:
+        return "Press g and move to a dead node first."
+    return (
+        "" if node.left is not None else f"{node.name} is not dead. Only dead nodes can be taken off the map."
+    )

@@ -39,3 +39,11 @@ class ReconnectRequested(Message):
 @dataclass
 class SimulationRequested(Message):
     """The simulated cluster is to be opened instead of this one. Handled by the app."""
+
+
+@dataclass
+class PlaceChosen(Message):
+    """A node or GPU of the map was clicked."""
+
+    again: bool
+    """The cursor was on it already."""

@@ -140,6 +140,11 @@ class Orders:
         await self._finish(self._context.session.scale(wanted), f"{name} runs {size}.")
         self._close(name)
 
+    async def dismiss(self, node_id: str, name: str) -> None:
+        """Take a dead node off the map. Nothing runs there, so it is not asked about."""
+        if not self._refuse_if_disconnected():
+            await self._finish(self._context.session.dismiss(node_id), f"Took {name} off the map.")
+
     def _close(self, name: str) -> None:
         self.open.close(name)
         self._view.show_orders()

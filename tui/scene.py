@@ -6,31 +6,21 @@ Only the GPUs on screen are ever joined, so ten thousand GPUs cost no more than 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.result import Candidate
 from cluster.telemetry import GpuReading, NodeReading
-from tui.format import role_name
+from tui.health_marks import Mark, mark_of
+from tui.roles import PlannedRoles, Role, live_roles
 from tui.store import SILENT_STATES, Snapshot
 
 STALE_AFTER_S = 10.0
 _MOST_PREPARED = 8
 """Layouts whose roles are kept: on ten thousand GPUs they take about a MiB each."""
 _NO_ROLES: Mapping[str, Role] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """A GPU's role in a layout."""
-
-    name: str
-    replica: int
-    live: bool
-    """True: it runs there now. False: the highlighted layout would put it there."""
-    planned_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +34,12 @@ class GpuView:
     temperature_c: float | None
     power_w: float | None
     role: Role | None
-    trouble: str | None
-    """Why this GPU cannot be used, if so."""
+    mark: Mark
+
+    @property
+    def trouble(self) -> str | None:
+        """Why this GPU cannot be used, if so."""
+        return self.mark.text if self.mark.state == "unhealthy" else None
 
     @property
     def overfull(self) -> bool:
@@ -125,11 +119,13 @@ class Scene:
             temperature_c=reading.temperature_c if reading else None,
             power_w=reading.power_w if reading else None,
             role=self.role(gpu),
-            trouble=(reading.error if reading else None) or gpu.unhealthy_reason,
+            mark=mark_of(gpu, reading),
         )
 
     def health(self, node: Node) -> NodeHealth:
-        """Return how fresh a node's readings are."""
+        """Return how fresh a node's readings are, or that the node is dead and for how long."""
+        if node.left is not None:
+            return NodeHealth("dead", node.left.reason, max(0.0, self.now_s - node.left.at_s))
         reading = self.readings.get(node.node_id)
         if reading is None:
             return NodeHealth("unread" if node.error else "", node.error or "", None)
@@ -146,7 +142,7 @@ class Scene:
     def reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
         """Return what was last read of a GPU; None where its node does not answer."""
         reading = self.readings.get(node.node_id)
-        if reading is None or reading.state in SILENT_STATES:
+        if reading is None or reading.state in SILENT_STATES or node.left is not None:
             return None
         return self.index.find(reading, gpu.uuid)
 
@@ -158,57 +154,6 @@ def used_bytes(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int |
     if total is not None and gpu.memory_free_bytes is not None:
         return max(0, total - gpu.memory_free_bytes)
     return None
-
-
-class PlannedRoles(Mapping[str, Role]):
-    """GPU uuid to its role in a planned layout; each role is made when it is asked for.
-
-    A layout on ten thousand GPUs has as many roles, and the map shows a few hundred.
-    """
-
-    def __init__(self, candidate: Candidate) -> None:
-        self._layout = candidate.layout
-        self._memory = candidate.memory_by_stage or (
-            (candidate.memory_per_gpu,) if candidate.memory_per_gpu else ()
-        )
-        self._places = {place.gpu_uuid: place for place in candidate.placement}
-        self._made: dict[str, Role] = {}
-
-    def __getitem__(self, gpu_uuid: str) -> Role:
-        role = self._made.get(gpu_uuid)
-        if role is None:
-            role = self._made[gpu_uuid] = self._make(gpu_uuid)
-        return role
-
-    def _make(self, gpu_uuid: str) -> Role:
-        place, layout, memory = self._places[gpu_uuid], self._layout, self._memory
-        stage_memory = memory[min(place.stage, len(memory) - 1)] if memory else None
-        return Role(
-            name=role_name(place.replica, place.stage, place.rank, layout),
-            replica=place.replica,
-            live=False,
-            planned_bytes=stage_memory.total_bytes if stage_memory else 0,
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-def live_roles(deployments: tuple[DeploymentStatus, ...]) -> dict[str, Role]:
-    """Map GPU uuid to its role in the deployment that runs there."""
-    roles = {}
-    for status in deployments:
-        for rank in status.ranks:
-            roles[rank.gpu_uuid] = Role(
-                name=role_name(rank.replica, rank.stage, rank.rank, status.layout),
-                replica=rank.replica,
-                live=True,
-                planned_bytes=status.planned_bytes_by_gpu.get(rank.gpu_uuid, 0),
-            )
-    return roles
 
 
 class SceneBuilder:

@@ -7,8 +7,9 @@ screen that is slow to draw skips states instead of queueing them.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cluster.bridge.events import (
@@ -23,10 +24,12 @@ from cluster.bridge.events import (
 )
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.detail import NodeDetail
+from cluster.incidents.log import IncidentLog
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
+from tui.history import Curve, History
+from tui.incident_feed import IncidentFeed
 
-HISTORY_LENGTH = 60
 SILENT_STATES = ("hung", "lost")
 _OVER = frozenset({DeploymentState.STOPPED})
 
@@ -64,20 +67,30 @@ class Snapshot:
 class Store:
     """Merges events into a snapshot. Its methods may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
+        self._feed = IncidentFeed(clock)
         self._snapshot = Snapshot()
         self._tokens: deque[TokenSeen] = deque()
-        self._history: dict[str, deque[float]] = {}
+        self._history = History()
 
     @property
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
+    @property
+    def incidents(self) -> IncidentLog:
+        """What has happened since the session began."""
+        return self._feed.log
+
     def history(self, gpu_uuid: str) -> tuple[float, ...]:
-        """Utilization of a GPU in percent over the last readings, oldest first."""
+        """Utilization of a GPU in percent over the last readings that had one, oldest first."""
+        return tuple(value for value in self.curve(gpu_uuid, "utilization_percent") if value is not None)
+
+    def curve(self, gpu_uuid: str, figure: str) -> Curve:
+        """Return one of tui.history.FIGURES of a GPU over the last readings."""
         with self._lock:
-            return tuple(self._history.get(gpu_uuid, ()))
+            return self._history.curve(gpu_uuid, figure)
 
     def take_tokens(self) -> tuple[TokenSeen, ...]:
         """Return the token events since the last call, in order."""
@@ -88,6 +101,7 @@ class Store:
 
     def apply(self, event: Event) -> None:
         """Merge an event."""
+        self._feed.see(event)
         with self._lock:
             if isinstance(event, TokenSeen):
                 self._tokens.append(event)
@@ -111,7 +125,8 @@ class Store:
         if isinstance(event, ClusterSeen):
             return self._with_cluster(old, event.cluster)
         if isinstance(event, ReadingsSeen):
-            self._remember(event)
+            for reading in event.nodes:
+                self._history.remember(reading)
             fresh = {reading.node_id: reading for reading in event.nodes}
             return replace(old, readings={**old.readings, **fresh})
         if isinstance(event, DetailsSeen):
@@ -124,8 +139,7 @@ class Store:
     def _with_cluster(self, old: Snapshot, cluster: Cluster) -> Snapshot:
         """Return the snapshot on another inventory, without what was read of nodes that are not in it."""
         there = {node.node_id for node in cluster.nodes}
-        uuids = {gpu.uuid for node in cluster.nodes for gpu in node.gpus}
-        self._history = {uuid: line for uuid, line in self._history.items() if uuid in uuids}
+        self._history.keep(there)
         return replace(
             old,
             cluster=cluster,
@@ -135,10 +149,3 @@ class Store:
             progress=None,
             lost=None,
         )
-
-    def _remember(self, event: ReadingsSeen) -> None:
-        for node in event.nodes:
-            for gpu in node.gpus:
-                if gpu.utilization_percent is not None:
-                    line = self._history.setdefault(gpu.uuid, deque(maxlen=HISTORY_LENGTH))
-                    line.append(gpu.utilization_percent)

@@ -8,6 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
+from tui.health_marks import MarkState
 from tui.themes import BY_NAME, DARK, Palette
 
 
@@ -30,7 +31,17 @@ class Styles:
         self.bad = Style(color=palette.bad)
         self.badge = Style(color=palette.background, bgcolor=palette.warning, bold=True)
         self.cursor = Style(bgcolor=palette.raised)
+        self.cursor_cell = Style(color=palette.background, bgcolor=palette.accent, bold=True, underline=True)
         self._replicas = [Style(color=color, bold=True) for color in palette.replicas]
+
+    def of_mark(self, state: MarkState) -> Style:
+        """The color of a verdict on a GPU; a sign and a word stand beside it."""
+        return {
+            "healthy": self.good,
+            "degraded": self.warning,
+            "unhealthy": self.bad,
+            "left out": self.muted,
+        }[state]
 
     def replica(self, index: int) -> Style:
         """The color of a replica; the text beside it always has the number too."""

@@ -92,9 +92,9 @@ def check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
 
 
 def _this_machine(demo: bool) -> Cluster:
-    from cluster.probe.local import read_cluster
+    from cluster.cli.this_machine import read_this_machine
 
-    found = read_cluster()
+    found = read_this_machine()
     if found.num_gpus:
         from cluster.bridge.calibrations import calibrated
 
@@ -110,6 +110,6 @@ def _this_machine(demo: bool) -> Cluster:
 
 
 def _simulated(spec: str) -> Cluster:
-    from cluster.cluster_spec import parse_cluster_spec
+    from cluster.scenes.cluster import simulated_cluster
 
-    return parse_cluster_spec(spec, "simulated")
+    return simulated_cluster(spec)

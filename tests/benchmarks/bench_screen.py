@@ -1,4 +1,7 @@
-"""The screen on a real 160 x 48 terminal: bytes written when nothing changes, and for an arrow key."""
+"""The screen on a real 160 x 48 terminal: bytes written when nothing changes, and for an arrow key.
+
+An arrow moves in the list of layouts, or on the map. The last case has fresh readings of 10,000 GPUs at 1 Hz.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,13 @@ from collections.abc import Sequence
 from tests.tui.terminal import Terminal
 
 SIZE = (160, 48)
-CLUSTERS = ("1x8xH100", "1250x8xH100")
+_PLANNER = ("-m", "tui", "--model", "llama-3.1-70b", "--cluster")
+CASES = {
+    "1x8xH100": (*_PLANNER, "1x8xH100"),
+    "1250x8xH100": (*_PLANNER, "1250x8xH100"),
+    "1250x8, readings at 1 Hz": ("-m", "tests.tui.live_screen", "1250"),
+}
+_LIST, _MAP = (b"\x1b[B", b"\x1b[A"), (b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A")
 _STATIC_S = 5.0
 _PRESSES = 100
 _QUIET_S = 0.25
@@ -18,18 +27,25 @@ _TARGET_BYTES, _TARGET_S = 6_000, 0.050
 
 
 def main() -> None:
-    """Print bytes per second of a static screen, and bytes and latency of an arrow key, for two sizes."""
-    for spec in CLUSTERS:
-        command = ("-m", "tui", "--cluster", spec, "--model", "llama-3.1-70b")
+    """Print bytes per second of a static screen, and bytes and latency of an arrow key, for each case."""
+    for name, command in CASES.items():
         with Terminal(command, SIZE, COLORTERM="truecolor") as terminal:
             terminal.read_until(b"tok/s", 120.0)
             terminal.read_while_busy(1.5, 10.0)
             static = static_bytes(terminal, _STATIC_S)
-            presses = [press(terminal, (b"\x1b[B", b"\x1b[A")[number % 2]) for number in range(_PRESSES)]
+            in_list = press_all(terminal, _LIST)
+            press(terminal, b"g")
+            on_map = press_all(terminal, _MAP)
             terminal.send(b"q")
             terminal.wait()
-        print(f"{spec}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (target 0)")
-        print(f"{spec}, arrow key: {_describe_presses(presses)}")
+        print(f"{name}, nothing changes: {static / _STATIC_S:,.0f} bytes/s  (target 0)")
+        print(f"{name}, arrow in the list: {_describe_presses(in_list)}")
+        print(f"{name}, arrow on the map: {_describe_presses(on_map)}")
+
+
+def press_all(terminal: Terminal, keys: Sequence[bytes]) -> list[tuple[int, float]]:
+    """Press keys in turn; return bytes and seconds of each."""
+    return [press(terminal, keys[number % len(keys)]) for number in range(_PRESSES)]
 
 
 def static_bytes(terminal: Terminal, seconds: float) -> int:

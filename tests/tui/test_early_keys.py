@@ -18,11 +18,14 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.dialog import Dialog
 from tui.screens.explain import ExplainScreen
 from tui.screens.find import FindScreen
+from tui.screens.gpu_page import GpuPage
 from tui.screens.help import HelpScreen
 from tui.screens.model_picker import ModelPicker
+from tui.screens.node_page import NodePage
 from tui.screens.notice import NoticeScreen
 from tui.screens.prompt import PromptScreen
 from tui.screens.workload_form import WorkloadForm
+from tui.views import Place
 
 PLAN = make_plan(make_cluster(), "", PlanRequest())
 
@@ -31,6 +34,8 @@ DIALOGS: dict[str, Callable[[ClusterviewApp], Dialog]] = {  # type: ignore[type-
     "confirm": lambda app: ConfirmScreen(Confirmation("Deploy?", (("name", "value"),), "Deploy")),
     "explain": lambda app: ExplainScreen(PLAN, None, make_plan),
     "find": lambda app: FindScreen("Find", "name"),
+    "gpu": lambda app: GpuPage(app.main_screen.dialogs.view_context, Place("id-0", "GPU-0-1")),
+    "node": lambda app: NodePage(app.main_screen.dialogs.view_context, Place("id-0")),
     "help": lambda app: HelpScreen(),
     "models": lambda app: ModelPicker(""),
     "notice": lambda app: NoticeScreen("title", "message", "hint"),

@@ -31,7 +31,7 @@ from tests.tui.fake_session import FakeSession
 from tui.confirmations import confirm_deploy
 from tui.deploy_spec import engine_of, not_runnable, order_now
 from tui.planner.by_name import plan_with_catalog
-from tui.scene import live_roles
+from tui.roles import live_roles
 from tui.styles import Styles
 from tui.themes import DARK
 from tui.widgets.deployment_text import deployment_lines

@@ -23,6 +23,7 @@ from tests.tui.builders import (
 from tests.tui.conftest import make_app, settle, until
 from tests.tui.fake_session import FakeSession
 from tests.tui.servers import LAST_LOG, failed_server, serving_server, starting_server
+from tests.tui.sick import sick_cluster, sick_events
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (240, 70)
 
@@ -81,6 +82,11 @@ def empty() -> Any:
     return make_app((ClusterSeen(cluster=bare),), open_simulated=joining, simulated_name="2x4xA100-80GB")
 
 
+def sick() -> Any:
+    """An app on a cluster with a hot GPU, one left out, a lost one and a dead node."""
+    return make_app(sick_events(sick_cluster()))
+
+
 STATES: dict[str, tuple[Callable[[], Any], tuple[str, ...], tuple[tuple[int, int], ...]]] = {
     "planned": (planned, (), (SMALL, MEDIUM, LARGE)),
     "joining": (joining, (), (SMALL,)),
@@ -94,6 +100,10 @@ STATES: dict[str, tuple[Callable[[], Any], tuple[str, ...], tuple[tuple[int, int
     "server_failed": (lambda: server(failed_server), ("tab",), (SMALL,)),
     "server_log": (lambda: server(failed_server), ("l",), (SMALL,)),
     "node_lost": (node_lost, (), (SMALL, MEDIUM)),
+    "sick": (sick, ("g", "right"), (SMALL, MEDIUM, LARGE)),
+    "gpu_page": (sick, ("g", "right", "enter"), (SMALL, MEDIUM)),
+    "node_page": (sick, ("g", "up", "enter"), (SMALL, MEDIUM)),
+    "rack": (lambda: make_app(opening_events(make_cluster(1, 72))), (), (SMALL,)),
     "empty": (empty, (), (SMALL,)),
     "why": (planned, ("c",), (SMALL, MEDIUM)),
     "details": (planned, ("enter",), (SMALL,)),

@@ -9,6 +9,7 @@ from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
 from tests.tui.builders import NOW_S, make_cluster, make_deployment, make_plan, make_readings
 from tui.cluster_now import current_cluster
+from tui.history import LENGTH
 from tui.messages import StoreChanged
 from tui.scene import SceneBuilder
 from tui.store import Store
@@ -46,7 +47,7 @@ def test_change_messages_replace_one_another_and_tokens_are_never_lost() -> None
 def test_history_is_bounded_and_skips_missing_readings() -> None:
     cluster = make_cluster(1, 1)
     store = store_of(*(make_readings(cluster, busy=float(number)) for number in range(1, 200)))
-    assert len(store.history("GPU-0-0")) == 60
+    assert len(store.history("GPU-0-0")) == LENGTH
     assert store.history("GPU-0-0")[-1] == 199
     blank = ReadingsSeen(
         nodes=(NodeReading(node_id="id-0", taken_at_s=NOW_S, gpus=(GpuReading(uuid="GPU-0-0"),)),)

@@ -19,6 +19,8 @@ class DialogKeys(Screen[None]):
     @work(group="dialog", exclusive=True)
     async def action_find_node(self) -> None:
         await self.dialogs.find_node()
+        # The cursor may be on the map now.
+        self.refresh_bindings()
 
     @work(group="dialog", exclusive=True)
     async def action_export(self) -> None:
@@ -38,3 +40,6 @@ class DialogKeys(Screen[None]):
 
     def action_prompt(self) -> None:
         self.dialogs.prompt()
+
+    def action_open_view(self, name: str) -> None:
+        self.dialogs.open_view(name)

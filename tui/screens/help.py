@@ -10,11 +10,15 @@ from textual.binding import Binding, BindingType
 
 from tui.glyphs import FREE, OK, PLANNED, ROLE_PLANNED, STALE, TICK, TROUBLE, USED
 from tui.screens.page import Page
+from tui.screens.views import VIEWS
 from tui.styles import Styles
 
 KEYS = (
     ("↑ ↓", "highlight a layout; the map shows its placement"),
     ("enter", "show details of the highlighted layout"),
+    ("g ← →", "move to the map; arrows or a click select a GPU or a node, esc returns"),
+    ("enter on the map", "open the page of the GPU or node; a second click does the same"),
+    ("X on the map", "take a dead node off the map"),
     ("m", "choose a model"),
     ("w", "change the workload: tokens, limits, degrees, options"),
     ("c", "why: data and tensor parallelism with your numbers"),
@@ -68,7 +72,8 @@ def help_table(styles: Styles) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name, meaning in KEYS:
+    views = [(view.key, view.help) for view in VIEWS]
+    for name, meaning in (*KEYS, *views):
         table.add_row(Text(name, styles.accent), Text(meaning, styles.plain))
     table.add_row("", "")
     for sign, meaning in SIGNS:

@@ -36,13 +36,14 @@ from tui.screens.dialog_keys import DialogKeys
 from tui.screens.main_dialogs import MainDialogs
 from tui.screens.main_keys import MAIN_KEYS
 from tui.screens.main_panels import TALL_LINES, WIDE_CELLS, MainPanels
+from tui.screens.map_keys import MapKeys
 from tui.widgets.status_line import Kind
 
 _LONG_S = 3.0
 """A plan that takes longer is announced on the status line."""
 
 
-class MainScreen(ReplayKeys, DialogKeys):
+class MainScreen(ReplayKeys, DialogKeys, MapKeys):
     """Map above or left, plan below or right."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
@@ -178,6 +179,8 @@ class MainScreen(ReplayKeys, DialogKeys):
         if not self.is_mounted:
             return True
         setup = self.app_context.setup
+        if self.is_elsewhere(action, parameters):
+            return False
         if action == "simulate":
             return self.has_class("-empty") and setup.open_simulated is not None
         if action == "replay":
@@ -206,15 +209,6 @@ class MainScreen(ReplayKeys, DialogKeys):
         if self.panels.plan.alternatives.move(lines):
             self._show_candidate()
 
-    def action_scroll_map(self, pages: int) -> None:
-        """Scroll the deployments where they are in front and do not fit, else the map."""
-        panel = self.panels.deployments
-        in_front = (
-            self.has_class("-show-deployment") and panel.num_lines(panel.size.width) > panel.size.height
-        )
-        view = panel if in_front else self.panels.map
-        view.scroll_lines(pages * max(1, view.size.height - 2))
-
     def action_replan(self) -> None:
         """Plan again on the latest readings."""
         self.replan()
@@ -228,10 +222,6 @@ class MainScreen(ReplayKeys, DialogKeys):
         """Select the next deployment."""
         self.panels.deployments.select_next()
         self.refresh_bindings()
-
-    def action_next_density(self) -> None:
-        """Show the map in its next form, from tiles to one sign per GPU."""
-        self.panels.map.next_density()
 
     @work(group="dialog", exclusive=True)
     async def action_pick_model(self) -> None:

@@ -22,13 +22,16 @@ from tui.screens.explain import ExplainScreen
 from tui.screens.export import ExportScreen
 from tui.screens.find import FindScreen
 from tui.screens.fix_picker import FixPicker
+from tui.screens.gpu_page import page_of
 from tui.screens.help import HelpScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.main_panels import MainPanels
 from tui.screens.model_picker import ModelPicker
 from tui.screens.notice import NoticeScreen
 from tui.screens.prompt import PromptScreen
+from tui.screens.views import view_named
 from tui.screens.workload_form import WorkloadForm
+from tui.views import ViewContext
 
 
 class MainDialogs:
@@ -97,6 +100,24 @@ class MainDialogs:
         plan, candidate = self._planning.plan, self._panels.candidate
         if plan is not None and candidate is not None:
             self._app.push_screen(CandidateDetail(plan, candidate))
+
+    @property
+    def view_context(self) -> ViewContext:
+        """What a view is opened with now."""
+        panels = self._panels
+        return ViewContext(self._context, self._planning.plan, panels.candidate, panels.map.cursor)
+
+    def open_place(self) -> None:
+        """Show the page of the GPU or node under the map's cursor."""
+        context = self.view_context
+        if context.place is not None:
+            self._app.push_screen(page_of(context))
+
+    def open_view(self, name: str) -> None:
+        """Show one of the views that have a key of their own."""
+        view = view_named(name)
+        if view is not None:
+            self._app.push_screen(view.open(self.view_context))
 
     def logs(self) -> None:
         """Show what the engine of the selected deployment writes."""

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from tui.screens.views import VIEWS
+from tui.views import View
+
+
+def _view_key(view: View) -> Binding:
+    return Binding(view.key, f"open_view({view.name!r})", view.label, show=view.show)
+
+
 MAIN_KEYS: list[BindingType] = [
+    # While the cursor is on the map, these keys are the map's.
+    Binding("up", "move_on_map('up')", "GPU", key_display="↑↓←→"),
+    Binding("k", "move_on_map('up')", show=False),
+    Binding("down,j", "move_on_map('down')", show=False),
+    Binding("home", "move_on_map('first')", show=False),
+    Binding("end", "move_on_map('last')", show=False),
+    Binding("enter", "open_place", "Open", key_display="⏎"),
+    Binding("escape", "leave_map", "Layouts", key_display="esc"),
+    Binding("X,delete", "dismiss_node", show=False),
     Binding("R", "reconnect", "Reconnect", key_display="R"),
     Binding("m", "pick_model", "Model"),
     Binding("d", "deploy", "Deploy"),
@@ -19,6 +36,10 @@ MAIN_KEYS: list[BindingType] = [
     Binding("k", "move(-1)", show=False),
     Binding("down,j", "move(1)", show=False),
     Binding("enter", "details", "Details", key_display="⏎"),
+    Binding("g", "enter_map", "GPUs"),
+    Binding("left", "move_on_map('left')", show=False),
+    Binding("right", "move_on_map('right')", show=False),
+    *map(_view_key, VIEWS),
     Binding("w", "workload", "Workload"),
     Binding("e", "export", "Export"),
     Binding("l", "logs", "Logs"),

@@ -91,6 +91,7 @@ class MainPanels:
             stopping=self._orders.stopping,
             scaling=self._orders.scaling,
             num_panels=2 if shows_both(width, height) else 1,
+            node=self.map.node_at_cursor,
         )
 
     def fit(self, width: int, height: int) -> None:
@@ -163,8 +164,9 @@ class MainPanels:
         return found is not None
 
     def redraw_map(self) -> None:
-        """Draw the map as of now, so that ages grow."""
+        """Draw the map as of now, so that ages grow, and count the events that nobody has looked at."""
         context = self._context
+        self._header.show_unseen(context.store.incidents.num_unseen)
         replay = replay_of(context.session)
         self.status.show_idle(replay_line(replay.position) if replay is not None else "")
         self.map.show(self._scenes.scene(context.store.snapshot, self.candidate, context.setup.clock()))

@@ -44,6 +44,9 @@ class Page(Dialog[None]):
         Binding("end", "scroll(100000)", show=False),
     ]
 
+    keys = "↑↓ scroll   escape close"
+    """The line at the foot of the page."""
+
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = title
@@ -57,7 +60,7 @@ class Page(Dialog[None]):
             yield Static(Content(self._title), classes="dialog-title")
             with VerticalScroll(classes="dialog-body", can_focus=False):
                 yield PageBody(self)
-            yield Static(Content("↑↓ scroll   escape close"), classes="dialog-keys")
+            yield Static(Content(self.keys), classes="dialog-keys")
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the text."""
@@ -68,3 +71,16 @@ class Page(Dialog[None]):
         """Draw again, with new content."""
         for text in self.query(PageBody):
             text.refresh(layout=True)
+
+
+class LivePage(Page):
+    """A page about what is happening now: it is drawn again each second."""
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self.redraw)
+
+    def show_title(self, title: str) -> None:
+        """Show another title."""
+        self._title = title
+        for static in self.query(".dialog-title").results(Static):
+            static.update(Content(title))

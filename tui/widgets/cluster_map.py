@@ -1,73 +1,32 @@
-"""The map of nodes and GPUs, from large tiles to one character per GPU: the largest that fits."""
+"""The map of nodes and GPUs, from large tiles to one character per GPU: the largest that fits.
+
+A cursor moves over it, by keys or by the mouse.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Literal
 
 from rich.text import Text
+from textual import events
 from textual.geometry import Size
 
-from cluster.inventory import Cluster, Node
+from cluster.inventory import Node
+from tui.glyphs import CURSOR
+from tui.health_marks import HEALTHY, mark_of
+from tui.messages import PlaceChosen
 from tui.scene import Scene
 from tui.styles import Styles
+from tui.views import Place
 from tui.widgets.gpu_row import gpu_row, legend, row_columns, row_heading
-from tui.widgets.gpu_tile import LARGE_TILE_LINES, MAX_TILE_WIDTH, MIN_TILE_WIDTH, TILE_LINES, tile_line
-from tui.widgets.heat_line import HeatColumns, heat_columns, heat_line
+from tui.widgets.gpu_tile import tiles_line
+from tui.widgets.heat_line import HEAT_LEGEND, heat_line
 from tui.widgets.line_view import LineView
-from tui.widgets.node_line import node_heading, node_row, strip_line
+from tui.widgets.map_cursor import MapCursor
+from tui.widgets.map_grid import DENSITIES, Density, Grid, Spot, Step, make_grid
+from tui.widgets.node_line import node_heading, node_row, spot_text, strip_line
 
-Density = Literal["large", "tiles", "rows", "strips", "nodes", "heat"]
-DENSITIES: tuple[Density, ...] = ("large", "tiles", "rows", "strips", "nodes", "heat")
 History = Callable[[str], tuple[float, ...]]
-_TILE_GAP = 2
-_NO_COLUMNS = HeatColumns(0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Where each node's lines begin at one width and density."""
-
-    density: Density
-    per_row: int
-    tile_width: int
-    starts: tuple[int, ...]
-    num_lines: int
-    heat: HeatColumns = _NO_COLUMNS
-
-
-def make_grid(cluster: Cluster, density: Density, width: int) -> Grid:
-    """Lay the nodes out."""
-    if density == "heat":
-        columns = heat_columns(cluster)
-        per_line = max(1, (width - 1) // columns.cells)
-        lines = -(-len(cluster.nodes) // per_line)
-        return Grid(density, per_line, 0, tuple(range(lines)), lines, columns)
-    widest = max((len(node.gpus) for node in cluster.nodes), default=1) or 1
-    per_row = max(1, min(widest, (width - 1) // (MIN_TILE_WIDTH + _TILE_GAP)))
-    while widest % per_row and per_row > (widest + 1) // 2:
-        per_row -= 1
-    tile_width = min(MAX_TILE_WIDTH, (width - 1) // per_row - _TILE_GAP)
-    heights = [_node_lines(node, density, per_row) for node in cluster.nodes]
-    ends = tuple(accumulate(heights, initial=0))
-    return Grid(density, per_row, tile_width, ends[:-1], ends[-1])
-
-
-def _node_lines(node: Node, density: Density, per_row: int) -> int:
-    if density == "nodes":
-        return 1
-    if density == "rows":
-        return 1 + len(node.gpus)
-    if density == "strips":
-        return 3
-    return 1 + -(-len(node.gpus) // per_row) * (_tile_lines(density) + 1)
-
-
-def _tile_lines(density: Density) -> int:
-    return LARGE_TILE_LINES if density == "large" else TILE_LINES
 
 
 class ClusterMap(LineView):
@@ -79,7 +38,8 @@ class ClusterMap(LineView):
         self._scene: Scene | None = None
         self._grids: dict[tuple[Density, int], Grid] = {}
         self._chosen: dict[tuple[object, ...], Grid] = {}
-        self._is_mixed: bool | None = None
+        self._extra: tuple[bool, bool] | None = None
+        self._cursor = MapCursor()
         self.density: Density | None = None
         """None: chosen by the space there is."""
         self._room, self._room_for_large = 24, 24
@@ -92,23 +52,85 @@ class ClusterMap(LineView):
         """Show another scene."""
         old, self._scene = self._scene, scene
         if old is None or scene is None or scene.cluster is not old.cluster:
+            self._cursor.show(scene.cluster if scene is not None else None)
+            self._extra = None
+            if old is not None and scene is not None and _same_shape(scene, old):
+                self.redraw()
+                return
             self._grids.clear()
             self._chosen.clear()
-            self._is_mixed = None
             self.refresh(layout=True)
         elif scene.readings or not scene.differs_only_in_time(old):
             # Without readings no age grows on the map.
             self.redraw()
 
+    @property
+    def cursor(self) -> Place | None:
+        """The place under the cursor; None while it is not on the map."""
+        return self._cursor.place
+
+    @property
+    def node_at_cursor(self) -> Node | None:
+        """The node that the cursor is on, or on a GPU of."""
+        spot, scene = self._cursor.spot, self._scene
+        return scene.cluster.nodes[spot.node] if spot is not None and scene is not None else None
+
+    def enter(self) -> None:
+        """Put the cursor on the map: where it was, else on the first visible place."""
+        grid = self.grid(self.size.width)
+        if grid is not None:
+            self._cursor.enter(grid.spot_at(self.top + grid.heading, grid.left))
+            self._reveal(grid)
+            self.redraw()
+
+    def leave(self) -> None:
+        """Take the cursor off the map; it comes back to the same place."""
+        self._cursor.leave()
+        self.redraw()
+
+    def move(self, step: Step) -> None:
+        """Move the cursor one step."""
+        grid, before = self.grid(self.size.width), self._cursor.spot
+        if grid is not None and before is not None and self._cursor.step(grid, step):
+            top = self.top
+            self._reveal(grid)
+            changed = [*grid.lines_of(before), *grid.lines_of(self._cursor.spot or before)]
+            # The heading has its own line, and says what is under the cursor.
+            self.redraw(None if self.top != top else [self.top, *(line + 1 for line in changed)])
+
+    def _reveal(self, grid: Grid) -> None:
+        """Scroll to the cursor."""
+        spot = self._cursor.spot
+        if spot is None or self.size.height < 2:
+            return
+        lines = grid.lines_of(spot)
+        # The line below the heading is `top`.
+        if lines.start < self.top:
+            self.top = lines.start
+        elif lines.stop > self.top + self.size.height - 1:
+            # Of a tile that is taller than the map, the upper part.
+            self.top = min(lines.start, lines.stop - self.size.height + 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse points."""
+        grid = self.grid(self.size.width)
+        spot = grid.spot_at(self.top + event.y - 1, event.x) if grid is not None and event.y > 0 else None
+        if spot is not None:
+            again = spot == self._cursor.spot
+            self._cursor.put(spot)
+            self.redraw()
+            self.post_message(PlaceChosen(again))
+
     def reveal(self, text: str) -> bool:
-        """Bring the first node whose name contains `text` to the top; False when there is none."""
+        """Put the cursor on the first node whose name contains `text`; False when there is none."""
         grid = self.grid(self.size.width)
         if grid is None or self._scene is None:
             return False
-        for position, node in enumerate(self._scene.cluster.nodes):
+        for number, node in enumerate(self._scene.cluster.nodes):
             if text.lower() in node.name.lower():
-                line = position // grid.per_row if grid.density == "heat" else grid.starts[position]
-                self.top = line
+                self.top = grid.lines_of(Spot(number)).start
+                self._cursor.put(Spot(number))
+                self.redraw()
                 return True
         return False
 
@@ -118,10 +140,16 @@ class ClusterMap(LineView):
         self.density = order[(order.index(self.density) + 1) % len(order)]
         self.top = 0
         self.refresh(layout=True)
+        self.call_after_refresh(self._reveal_cursor)
+
+    def _reveal_cursor(self) -> None:
+        grid = self.grid(self.size.width)
+        if grid is not None:
+            self._reveal(grid)
 
     def grid(self, width: int) -> Grid | None:
         """Return the grid at a width: the largest that fits, else the densest."""
-        if self._scene is None:
+        if self._scene is None or not self._scene.cluster.nodes:
             return None
         # Asked for each line that is drawn.
         key = (width, self.density, self._room, self._room_for_large)
@@ -157,61 +185,78 @@ class ClusterMap(LineView):
         assert grid is not None and scene is not None
         if index == self.top:
             return self._heading(grid, width, styles)
-        line = index - 1
+        numbers, line = grid.nodes_at(index - 1)
+        spot = self._cursor.spot
         if grid.density == "heat":
-            first = line * grid.per_row
-            return heat_line(scene.cluster.nodes[first : first + grid.per_row], scene, grid.heat, styles)
-        position = bisect_right(grid.starts, line) - 1
-        node = scene.cluster.nodes[position]
-        return self._node_line(node, line - grid.starts[position], grid, width, styles)
+            nodes = scene.cluster.nodes[numbers.start : numbers.stop]
+            at = spot if spot is not None and spot.node in numbers else None
+            return heat_line(nodes, scene, grid, line, styles, at and Spot(at.node - numbers.start, at.gpu))
+        number = numbers.start
+        here = spot if spot is not None and spot.node == number else None
+        return self._node_line(scene.cluster.nodes[number], (number, line), grid, width, styles, here)
+
+    def _node_line(
+        self, node: Node, at: tuple[int, int], grid: Grid, width: int, styles: Styles, here: Spot | None
+    ) -> Text:
+        """Draw line `at[1]` of node number `at[0]`; `here` is the cursor, where it is on this node."""
+        assert self._scene is not None
+        number, line = at
+        if line < grid.heading:
+            return node_heading(node, self._scene, width, styles, here is not None and here.gpu is None)
+        gpus, inside = grid.gpus_at(number, line)
+        if grid.density == "nodes":
+            return node_row(node, self._scene, grid, gpus, width, styles, here)
+        views = [self._scene.gpu_view(node, node.gpus[position]) for position in gpus]
+        chosen = (
+            here.gpu - gpus.start if here is not None and here.gpu is not None and here.gpu in gpus else None
+        )
+        if grid.density == "rows":
+            return gpu_row(views[0], row_columns(width, *self._extra_columns), styles, chosen == 0)
+        if grid.density == "strips":
+            return strip_line(views, inside, grid, styles, chosen)
+        return tiles_line(views, inside, grid, self._history, styles, chosen)
 
     def _heading(self, grid: Grid, width: int, styles: Styles) -> Text:
         assert self._scene is not None
+        spot = self._cursor.spot
         if grid.density == "rows":
-            heading = row_heading(row_columns(width, self._mixed), styles)
+            heading = row_heading(row_columns(width, *self._extra_columns), styles)
+        elif spot is not None:
+            heading = Text(no_wrap=True, end="").append(f"{CURSOR} ", styles.accent)
+            heading.append_text(spot_text(self._scene, spot, styles))
         else:
             heading = Text(" ", no_wrap=True, end="").append_text(legend(styles, width - 1))
-        if grid.density == "heat":
-            heading.append("  0–9 replica", styles.muted)
-        nodes = self._scene.cluster.nodes
+            if grid.density == "heat":
+                heading.append(HEAT_LEGEND, styles.muted)
         if self.num_lines(width) > self.size.height:
-            per_line = grid.per_row if grid.density == "heat" else 1
-            first = (bisect_right(grid.starts, self.top) - 1) * per_line
-            last = bisect_right(grid.starts, self.top + self.size.height - 2) * per_line - 1
-            last = min(last, len(nodes) - 1)
-            heading.append(f"  nodes {first + 1:,}–{last + 1:,} of {len(nodes):,}", styles.muted)
+            self._append_page(heading, grid, width, styles)
         return heading
 
+    def _append_page(self, heading: Text, grid: Grid, width: int, styles: Styles) -> None:
+        """Say which nodes are visible, at the end of the heading."""
+        total = len(grid.sizes)
+        first = grid.nodes_at(self.top)[0].start + 1
+        last = grid.nodes_at(min(grid.num_lines - 1, self.top + self.size.height - 2))[0].stop
+        page = f"  nodes {first:,}–{last:,} of {total:,}"
+        heading.rstrip()
+        heading.truncate(max(0, width - len(page)), overflow="ellipsis")
+        heading.append(page, styles.muted)
+
     @property
-    def _mixed(self) -> bool:
-        """Some node has GPUs of different types."""
-        if self._is_mixed is None and self._scene is not None:
+    def _extra_columns(self) -> tuple[bool, bool]:
+        """Whether rows have a column for the type (some node has several), and one for the health."""
+        if self._extra is None and self._scene is not None:
             nodes = self._scene.cluster.nodes
-            self._is_mixed = any(len({gpu.type for gpu in node.gpus}) > 1 for node in nodes)
-        return bool(self._is_mixed)
+            mixed = any(len({gpu.type for gpu in node.gpus}) > 1 for node in nodes)
+            marked = any(mark_of(gpu, None) is not HEALTHY for node in nodes for gpu in node.gpus)
+            self._extra = (mixed, marked)
+        return self._extra or (False, False)
 
-    def _node_line(self, node: Node, line: int, grid: Grid, width: int, styles: Styles) -> Text:
-        assert self._scene is not None
-        if grid.density == "nodes":
-            return node_row(node, self._scene, width, styles)
-        if line == 0:
-            return node_heading(node, self._scene, width, styles)
-        if grid.density == "rows":
-            view = self._scene.gpu_view(node, node.gpus[line - 1])
-            return gpu_row(view, row_columns(width, self._mixed), styles)
-        if grid.density == "strips":
-            return strip_line(node, self._scene, line, width, styles)
-        return self._tiles_line(node, line - 1, grid, styles)
 
-    def _tiles_line(self, node: Node, line: int, grid: Grid, styles: Styles) -> Text:
-        assert self._scene is not None
-        lines = _tile_lines(grid.density)
-        tile_row, inside = divmod(line, lines + 1)
-        text = Text(" ", no_wrap=True, end="")
-        if inside == lines:
-            return text
-        for gpu in node.gpus[tile_row * grid.per_row : (tile_row + 1) * grid.per_row]:
-            view = self._scene.gpu_view(node, gpu)
-            text.append_text(tile_line(view, inside, lines, grid.tile_width, self._history(gpu.uuid), styles))
-            text.append(" " * _TILE_GAP)
-        return text
+def _same_shape(scene: Scene, other: Scene) -> bool:
+    """Return whether two inventories take the same lines: only figures and verdicts differ."""
+    nodes, others = scene.cluster.nodes, other.cluster.nodes
+    return len(nodes) == len(others) and all(
+        node.name == beside.name and len(node.gpus) == len(beside.gpus)
+        for node, beside in zip(nodes, others, strict=True)
+    )

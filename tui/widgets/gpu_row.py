@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tui.format import fit, percent, power, temperature
-from tui.glyphs import FREE, PLANNED, TROUBLE, USED
+from tui.glyphs import CURSOR, FREE, PLANNED, TROUBLE, USED
 from tui.scene import GpuView
 from tui.styles import Styles
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
@@ -29,9 +29,10 @@ class RowColumns:
     temperature: int
     power: int
     decimals: int
+    health: int = 0
 
 
-def row_columns(width: int, show_type: bool) -> RowColumns:
+def row_columns(width: int, show_type: bool, show_health: bool = False) -> RowColumns:
     """Choose the columns of a row of `width` cells."""
     figures, decimals = (18, 1) if width >= 96 else (15, 1) if width >= 72 else (10, 0)
     role = 11 if width >= 72 else 9 if width >= 34 else 0
@@ -40,18 +41,35 @@ def row_columns(width: int, show_type: bool) -> RowColumns:
     watts = 7 if width >= 66 else 0
     figures = figures if width >= 24 else 0
     kind = 14 if show_type and width >= 90 else 0
-    rest = width - (4 + kind + figures + role + use + heat + watts + 3)
-    return RowColumns(kind, max(0, min(rest, 72)), figures, role, use, heat, watts, decimals)
+    health = 0 if not show_health else 24 if width >= 110 else 14 if width >= 58 else 0
+    rest = width - (4 + kind + figures + role + use + heat + watts + health + 3)
+    return RowColumns(kind, max(0, min(rest, 72)), figures, role, use, heat, watts, decimals, health)
 
 
-def gpu_row(view: GpuView, columns: RowColumns, styles: Styles) -> Text:
-    """Draw one GPU."""
+def gpu_row(view: GpuView, columns: RowColumns, styles: Styles, chosen: bool = False) -> Text:
+    """Draw one GPU; the cursor is on the `chosen` one."""
     line = Text(no_wrap=True, end="")
-    line.append(f"{view.gpu.index:>3} ", styles.muted)
+    _append_number(line, view, styles, chosen)
     line.append(fit(view.gpu.type, columns.type), styles.muted)
     if view.trouble:
         line.append(f"{TROUBLE} {view.trouble}", styles.bad)
-        return line
+    else:
+        _append_figures(line, view, columns, styles)
+    if chosen:
+        line.stylize(styles.cursor)
+    return line
+
+
+def _append_number(line: Text, view: GpuView, styles: Styles, chosen: bool) -> None:
+    number, sign = f"{view.gpu.index:>3}", view.mark.sign or " "
+    if chosen:
+        # Three digits leave the cursor only the sign's cell; the health has a column of its own too.
+        number, sign = (number, CURSOR) if number[0] != " " else (CURSOR + number[1:], sign)
+    line.append(number, styles.accent if chosen else styles.muted)
+    line.append(sign, styles.accent if sign == CURSOR else styles.of_mark(view.mark.state))
+
+
+def _append_figures(line: Text, view: GpuView, columns: RowColumns, styles: Styles) -> None:
     line.append_text(memory_bar(view, columns.bar, styles))
     figures = fit(memory_figures(view, columns.decimals), columns.figures, "right")
     line.append(figures, styles.bad if view.overfull else styles.plain)
@@ -62,7 +80,9 @@ def gpu_row(view: GpuView, columns: RowColumns, styles: Styles) -> Text:
     line.append(fit(percent(view.utilization_percent), columns.use, "right"), styles.plain)
     line.append(fit(temperature(view.temperature_c), columns.temperature, "right"), styles.muted)
     line.append(fit(power(view.power_w), columns.power, "right"), styles.muted)
-    return line
+    if columns.health and view.mark.word:
+        word = f"  {view.mark.sign} {view.mark.word}"
+        line.append(fit(word, columns.health), styles.of_mark(view.mark.state))
 
 
 def legend(styles: Styles, width: int = 80) -> Text:
@@ -95,4 +115,5 @@ def row_heading(columns: RowColumns, styles: Styles) -> Text:
     line.append(fit("util", columns.use, "right"), styles.muted)
     line.append(fit("temp", columns.temperature, "right"), styles.muted)
     line.append(fit("power", columns.power, "right"), styles.muted)
+    line.append(fit("  health", columns.health), styles.muted)
     return line

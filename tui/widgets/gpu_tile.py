@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
 from tui.format import fit, percent, power, temperature
-from tui.glyphs import SPARK, TROUBLE
+from tui.glyphs import CURSOR, SPARK, TROUBLE
 from tui.scene import GpuView
 from tui.styles import Styles
+from tui.widgets.map_grid import LARGE_TILE_LINES, TILE_GAP, Grid
 from tui.widgets.memory_bar import memory_bar, memory_figures, role_text
 
-TILE_LINES = 6
-"""Four lines of text with a margin of color above and below."""
-LARGE_TILE_LINES = 10
-"""The same with air between and two lines of history."""
-MIN_TILE_WIDTH = 26
-MAX_TILE_WIDTH = 44
 _SMALL = ("", "name", "bar", "figures", "readings", "")
 _LARGE = ("", "name", "", "bar", "figures", "", "history 1", "history 0", "readings", "")
 
@@ -32,8 +29,33 @@ def sparkline(values: tuple[float, ...], width: int, level: int = 0, levels: int
     return " " * (width - len(marks)) + "".join(marks)
 
 
+def tiles_line(
+    views: Sequence[GpuView],
+    row: int,
+    grid: Grid,
+    history: Callable[[str], tuple[float, ...]],
+    styles: Styles,
+    chosen: int | None = None,
+) -> Text:
+    """Draw one line of the tiles that stand side by side; the cursor is on the `chosen` one."""
+    text = Text(" ", no_wrap=True, end="")
+    if row == grid.row_lines - 1:
+        return text
+    for number, view in enumerate(views):
+        width, values = grid.cell - TILE_GAP, history(view.gpu.uuid)
+        text.append_text(tile_line(view, row, grid.row_lines - 1, width, values, styles, number == chosen))
+        text.append(" " * TILE_GAP)
+    return text
+
+
 def tile_line(
-    view: GpuView, row: int, lines: int, width: int, history: tuple[float, ...], styles: Styles
+    view: GpuView,
+    row: int,
+    lines: int,
+    width: int,
+    history: tuple[float, ...],
+    styles: Styles,
+    chosen: bool = False,
 ) -> Text:
     """Draw one of a tile's lines, exactly `width` cells."""
     inner = width - 2
@@ -41,9 +63,9 @@ def tile_line(
     body = _body(view, part, inner, history, styles, lines == LARGE_TILE_LINES)
     # An error continues on the next line.
     body.truncate(inner, overflow="crop" if part == "bar" else "ellipsis", pad=True)
-    line = Text(" ", no_wrap=True, end="")
+    line = Text(no_wrap=True, end="").append(CURSOR if chosen and part == "name" else " ", styles.accent)
     line.append_text(body).append(" ")
-    line.stylize(Style(bgcolor=styles.palette.panel))
+    line.stylize(Style(bgcolor=styles.palette.raised if chosen else styles.palette.panel))
     return line
 
 
@@ -51,7 +73,10 @@ def _body(
     view: GpuView, part: str, width: int, history: tuple[float, ...], styles: Styles, large: bool
 ) -> Text:
     if part == "name":
-        return _split(Text(f"GPU {view.gpu.index}", styles.strong), role_text(view.role, styles), width)
+        name = Text(f"GPU {view.gpu.index}", styles.strong)
+        if view.mark.word:
+            name.append(f" {view.mark.sign} {view.mark.word}", styles.of_mark(view.mark.state))
+        return _split(name, role_text(view.role, styles), width)
     if view.trouble and part in ("bar", "figures"):
         words = f"{TROUBLE} {view.trouble}"
         return Text(words if part == "bar" else words[width:], styles.bad, end="")

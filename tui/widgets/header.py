@@ -8,52 +8,91 @@ from rich.text import Text
 from cluster.inventory import Cluster
 from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
+from tui.health_marks import HealthCounter, Mark
 from tui.store import Snapshot
 from tui.styles import Styles, styles_of
+from tui.widgets.node_line import marks_text
 from tui.widgets.text_panel import TextPanel
+
+_ROOMY_CELLS = 100
 
 
 class Header(TextPanel):
-    """The program's name, a SIMULATED badge where it applies, the source and the totals."""
+    """The program's name, a SIMULATED badge where it applies, the source, totals and what is wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self.title = ""
         self._snapshot = Snapshot()
+        self._counter = HealthCounter()
+        self._totals = ""
+        self._wrong: tuple[Mark, ...] = ()
+        """What is counted over all GPUs, once for each snapshot."""
+        self._num_unseen = 0
 
     def show(self, snapshot: Snapshot, title: str) -> None:
         """Show another snapshot of the session with this title."""
         if snapshot is not self._snapshot or title != self.title:
+            if snapshot.cluster is not self._snapshot.cluster:
+                self._totals = describe_totals(snapshot.cluster) if snapshot.cluster is not None else ""
             self._snapshot, self.title = snapshot, title
+            self._wrong = self._counter.count(snapshot)
+            self.refresh()
+
+    def show_unseen(self, count: int) -> None:
+        """Show how many events nobody has looked at."""
+        if count != self._num_unseen:
+            self._num_unseen = count
             self.refresh()
 
     def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         line.append("clusterview", styles.title).append("  ")
-        if self._snapshot.simulated:
-            line.append(" SIMULATED ", styles.badge).append("  ")
-        elif any(status.weights == "dummy" for status in self._snapshot.deployments):
-            # On a simulated cluster nobody expects real answers.
-            line.append(" DUMMY WEIGHTS ", styles.badge).append("  ")
-        if self._snapshot.disconnected:
-            line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", styles.badge)
-            line.append("  ")
-        cluster = self._snapshot.cluster
-        totals = describe_totals(cluster) if cluster is not None else ""
+        for badge in badges_of(self._snapshot):
+            line.append(f" {badge} ", styles.badge).append("  ")
+        line.append(unseen_text(self._num_unseen, self.size.width), styles.accent)
+        self._append_totals(line, styles)
+        return line
+
+    def _append_totals(self, line: Text, styles: Styles) -> None:
+        """Append the source, the totals and what is wrong; that stays longest where room is short."""
+        health, totals = marks_text(self._wrong, styles), self._totals
         room = self.size.width - cell_len(line.plain) - 1
         title = self.title
         if self._snapshot.simulated and title.lower().startswith("simulated "):
             title = title[len("simulated ") :]
+        if health.plain:
+            room -= cell_len(health.plain) + 2
         if cell_len(title) + cell_len(totals) + 3 > room:
-            line.append(totals or title, styles.plain)
-            return line
+            title = "" if totals else title
+            totals = totals if cell_len(totals) <= room or not health.plain else ""
         line.append(title, styles.plain)
-        line.append(" " * (room - cell_len(title) - cell_len(totals)))
-        line.append(totals, styles.muted)
-        return line
+        line.append(" " * (room - cell_len(title) - cell_len(totals)) if title else "")
+        line.append(totals, styles.muted if title else styles.plain)
+        line.append("  " if health.plain and (title or totals) else "").append_text(health)
 
     def render(self) -> Text:
         return self.draw(styles_of(self))
+
+
+def badges_of(snapshot: Snapshot) -> list[str]:
+    """Return what every page must say of where its figures come from."""
+    badges = []
+    if snapshot.simulated:
+        badges.append("SIMULATED")
+    elif any(status.weights == "dummy" for status in snapshot.deployments):
+        # On a simulated cluster nobody expects real answers.
+        badges.append("DUMMY WEIGHTS")
+    if snapshot.disconnected:
+        badges.append("RECONNECTING" if snapshot.interrupted else "NOT CONNECTED")
+    return badges
+
+
+def unseen_text(count: int, width: int) -> str:
+    """Describe how many events are new, and the key that shows them; '' for none."""
+    if not count:
+        return ""
+    return f"E {count_of(count, 'new event')}  " if width >= _ROOMY_CELLS else f"E {count:,} new  "
 
 
 def describe_totals(cluster: Cluster) -> str:

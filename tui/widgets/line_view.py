@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 from rich.segment import Segment
@@ -59,12 +60,18 @@ class LineView(Widget):
         """Move the visible part."""
         self.top += lines
 
-    def redraw(self) -> None:
-        """Draw again, and show only the lines that came out different; their number is still the same."""
+    def redraw(self, lines: Iterable[int] | None = None) -> None:
+        """Draw again, and show only the lines that came out different; their number is still the same.
+
+        With `lines`, only these have changed.
+        """
         if self._shown_at != self._place():
             self.refresh()
             return
-        for y in range(self.size.height):
+        ys = range(self.size.height) if lines is None else sorted({line - self.top for line in lines})
+        for y in ys:
+            if not 0 <= y < self.size.height:
+                continue
             text = self._text(y)
             # Texts are compared because turning one into a strip costs more than making it.
             if y not in self._shown or not _is_same(text, self._shown[y][0]):

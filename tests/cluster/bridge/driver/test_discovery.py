@@ -29,6 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr("cluster.deploy.stuck.whereabouts", lambda actor: None)
     return clock
 
 
