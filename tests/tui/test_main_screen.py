@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, SessionLost
@@ -10,6 +12,7 @@ from cluster.errors import ClusterviewError, DeployFailed
 from cluster.inventory import Cluster, GpuProcess, Node
 from cluster.planner.fixes.fix import Fix, FreeMemory, GpuToFree
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
 from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
@@ -313,26 +316,29 @@ async def test_a_demo_without_gpus_simulates_without_asking() -> None:
         assert "SIMULATED" in screen_text(app)
 
 
-async def test_the_cursor_keeps_its_layout_when_the_plan_changes() -> None:
+def reordered(cluster: Cluster, model: str, request: PlanRequest) -> Plan:
+    """Plan; from second 1 on the last layout is the best."""
+    plan = make_plan(cluster, model, request)
+    candidates = plan.candidates[::-1] if cluster.taken_at_s == 1.0 else plan.candidates
+    return replace(plan, candidates=candidates)
+
+
+@pytest.mark.parametrize("keys", [("down", "down"), ()])
+async def test_the_cursor_keeps_its_layout_when_the_plan_changes(keys: tuple[str, ...]) -> None:
+    """One that nobody has moved follows the best layout."""
     cluster = make_cluster()
     session = FakeSession(opening_events(cluster))
-
-    def reordered(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
-        from dataclasses import replace
-
-        plan = make_plan(cluster, model, request)
-        if cluster.taken_at_s == 1.0:
-            return replace(plan, candidates=plan.candidates[::-1])
-        return plan
-
     app = make_app(session=session, plan=reordered)
     async with opened(app) as pilot:
-        await pilot.press("down", "down")
+        await pilot.press(*keys)
         await pilot.pause()
-        label = app.screen.panels.candidate.label
+        before = app.screen.panels.candidate
         session.say(ClusterSeen(cluster=cluster.model_copy(update={"taken_at_s": 1.0})))
         await settle(pilot)
-        assert app.screen.panels.candidate.label == label == "TP=4"
+        panels = app.screen.panels
+        best = panels.plan.alternatives._plan.candidates[0]
+        assert panels.candidate.label == (before.label if keys else best.label)
+        assert before.label != best.label
 
 
 async def test_every_theme_draws() -> None:
