@@ -41,7 +41,8 @@ class XidEvent(FrozenModel):
 
 
 class GpuDetail(FrozenModel):
-    """One GPU's slow figures. A field is None where there is no reading; `absent` says why."""
+    """One GPU's slow figures. A field is None where there is no reading; `absent` says why, of ECC counts
+    under 'ecc.volatile_corrected' and so on. A MIG slice has the figures of its GPU."""
 
     uuid: CleanStr
     pcie_generation: int | None = None

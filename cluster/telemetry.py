@@ -37,7 +37,8 @@ class GpuReading(FrozenModel):
     memory_clock_mhz: float | None = None
     throttle_reasons: tuple[CleanStr, ...] | None = None
     """Why clocks are below their maximum: 'hw_thermal', 'sw_thermal', 'hw_power_brake', 'sw_power_cap',
-    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks' or 'idle'. (): nothing does."""
+    'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'board_limit', 'reliability', 'idle', or
+    the driver's number of a reason without a name here, '0x800'. (): nothing does."""
     processes: tuple[GpuProcess, ...] = ()
     absent: dict[CleanStr, CleanStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""

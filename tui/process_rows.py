@@ -40,6 +40,14 @@ class ProcessRow:
         return self.gpu_uuid, self.pid
 
     @property
+    def brief(self) -> str:
+        """The command line without the folder of its program; the name where there is no command line."""
+        if not self.command:
+            return self.name
+        program, space, rest = self.command.partition(" ")
+        return f"{program.rpartition('/')[2]}{space}{rest}" or self.name
+
+    @property
     def words(self) -> str:
         """Everything that a filter looks for words in."""
         parts = (self.node, f"gpu {self.gpu_index}", self.holder, str(self.pid or ""), self.user or "")

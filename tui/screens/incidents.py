@@ -55,7 +55,6 @@ class IncidentsScreen(ListScreen):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("E", "leave", show=False)]
     title_text = "Events"
     empty_text = "Nothing has happened since this screen was opened."
-    keys_text = "↑↓ row   ←→ sort by   r reverse   / filter   enter GPU or node   esc close"
     filter_hint = "words, !words, kind=xid, severity=bad, where=node-3"
 
     def __init__(self, context: ViewContext) -> None:

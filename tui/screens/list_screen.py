@@ -17,7 +17,8 @@ from tui.background import in_background
 from tui.listing import Arranged, Listing, Order, arrange, column_named
 from tui.screens.dialog import Dialog
 from tui.views import Place, ViewContext
-from tui.widgets.list_heading import ListHeading, RowDetail
+from tui.widgets.header import badges_of
+from tui.widgets.list_heading import HeadingWords, ListHeading, RowDetail
 from tui.widgets.table_view import TableHead, TableView
 
 _LOOK_S = 1.0
@@ -42,7 +43,7 @@ class ListScreen(Dialog[None]):
     ]
     AUTO_FOCUS = ""
     title_text = ""
-    keys_text = "↑↓ row   ←→ sort by   r reverse   / filter   enter open GPU   esc close"
+    keys_text = "↑↓ row   ←→ sort   r reverse   / filter   enter open   esc close"
     filter_hint = "words"
     empty_text = ""
 
@@ -80,7 +81,12 @@ class ListScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         self.look()
-        self.set_interval(_LOOK_S, self.look)
+        self.set_interval(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look, unless a look is still under way: one that takes over a second must come to its end."""
+        if not any(worker.group == "look" and worker.is_running for worker in self.workers):
+            self.look()
 
     @work(group="look", exclusive=True)
     async def look(self, fresh: bool = True) -> None:
@@ -99,7 +105,9 @@ class ListScreen(Dialog[None]):
             typed, count = arranged.typed, f"{len(rows):,} of {len(listing.rows):,}"
             filtered = f"{count} match '{typed}'" if typed and not arranged.complaint else ""
             remark = arranged.complaint or listing.remark
-            heading.show(self.title_text, listing.summary or self.empty_text, filtered, remark)
+            summary = listing.summary or self.empty_text
+            badges = tuple(badges_of(self.view_context.app.store.snapshot))
+            heading.show(HeadingWords(self.title_text, summary, filtered, remark, badges))
         self._show_detail()
 
     def _show_detail(self) -> None:

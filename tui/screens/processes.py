@@ -38,8 +38,8 @@ COLUMNS: tuple[Column[ProcessRow], ...] = (
     Column(
         "process",
         12,
-        lambda row: row.command or row.name,
-        lambda row: row.command or row.name,
+        lambda row: row.brief,
+        lambda row: row.brief,
         takes_rest=True,
         style=_name_style,
     ),
@@ -62,7 +62,7 @@ class ProcessesScreen(ListScreen):
     ]
     title_text = "Processes"
     empty_text = "No process is known."
-    keys_text = "↑↓ row   ←→ sort by   r reverse   / filter   u by user   enter GPU   esc close"
+    keys_text = "↑↓ row   ←→ sort   r reverse   / filter   u users   enter GPU   esc close"
     filter_hint = "words, !words, mem>10, sm<5, user=bob, node=node-3, gpu=0"
 
     def __init__(self, context: ViewContext) -> None:
@@ -112,11 +112,13 @@ def summarize(found: ProcessList) -> str:
     held = format_bytes(sum(row.memory_bytes or 0 for row in listed))
     count = len({(row.node_id, row.pid) for row in listed})
     verb = "holds" if count == 1 else "hold"
-    users = sorted(by_user(found.rows), key=lambda row: -row.memory_bytes)
+    users = sorted(by_user(listed), key=lambda row: -row.memory_bytes)
     named = ", ".join(f"{row.user} {format_bytes(row.memory_bytes)}" for row in users[:_USERS_NAMED])
     more = f" and {count_of(len(users) - _USERS_NAMED, 'other')}" if len(users) > _USERS_NAMED else ""
     noun = "process" if count == 1 else "processes"
-    return f"{count:,} {noun} {verb} {held}: {named}{more}"
+    rest = sum(row.memory_bytes or 0 for row in found.rows if row.pid is None)
+    unlisted = f"; {format_bytes(rest)} held by none of them" if rest else ""
+    return f"{count:,} {noun} {verb} {held}{': ' if named else ''}{named}{more}{unlisted}"
 
 
 def _silence(found: ProcessList) -> str:

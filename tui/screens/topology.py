@@ -26,32 +26,14 @@ from tui.topology.links import TwoLooks
 from tui.topology.node import NodeTopology, links_down, node_topology
 from tui.topology.sent import Sent, sent_on
 from tui.views import ViewContext
+from tui.widgets.header import badges_of
 from tui.widgets.line_view import LineView
-from tui.widgets.text_panel import TextPanel
+from tui.widgets.list_heading import HeadingWords, ListHeading
 from tui.widgets.topology_lines import topology_lines
 
 _LOOK_S = 1.0
 _COLUMNS = 4
 """Columns of the matrix that one key press moves it by."""
-
-
-class TopologyHeading(TextPanel):
-    """Which node this is, and where else links are down."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[str, str, str] = ("", "", "")
-
-    def show(self, node: str, facts: str, trouble: str) -> None:
-        """Show other words."""
-        if (node, facts, trouble) != self._parts:
-            self._parts = (node, facts, trouble)
-            self.changed()
-
-    def draw(self, styles: Styles) -> Text:
-        node, facts, trouble = self._parts
-        line = Text().append(f"Topology of {node}", styles.title).append(f"  {facts}", styles.muted)
-        return line.append(f"  ! {trouble}", styles.bad) if trouble else line
 
 
 class TopologyView(LineView):
@@ -121,16 +103,21 @@ class TopologyScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog page list"):
-            yield TopologyHeading()
+            yield ListHeading()
             yield TopologyView()
             yield Static(
-                Content("↑↓ scroll   ←→ paths   tab next node   / find node   d links down   esc close"),
+                Content("↑↓ scroll   ←→ paths   tab node   / find node   d links down   esc close"),
                 classes="dialog-keys",
             )
 
     def on_mount(self) -> None:
         self.look()
-        self.set_interval(_LOOK_S, self.look)
+        self.set_interval(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look, unless a look is still under way: one that takes over a second must come to its end."""
+        if not any(worker.group == "look" and worker.is_running for worker in self.workers):
+            self.look()
 
     @property
     def _cluster(self) -> Cluster | None:
@@ -144,10 +131,10 @@ class TopologyScreen(Dialog[None]):
         if cluster is not None and candidate is not None and cluster is not self._exchanges_of:
             plan = self._view_context.plan
             training = plan is not None and plan.request.workload == "training"
-            self._exchanges = await in_background(exchanges_of, candidate, cluster, training=training)
-            self._exchanges_of = cluster
             if not self._planned:
                 self._planned = await in_background(PlannedRoles, candidate)
+            self._exchanges = await in_background(exchanges_of, candidate, cluster, training=training)
+            self._exchanges_of = cluster
         for detail in snapshot.details.values():
             self._remember(detail)
         self._down = await in_background(links_down, tuple(snapshot.details.values()))
@@ -170,8 +157,13 @@ class TopologyScreen(Dialog[None]):
         for view in self.query(TopologyView):
             view.show(topology, sent, self._roles(node))
         number = [one.node_id for one in cluster.nodes].index(node.node_id) + 1
-        for heading in self.query(TopologyHeading):
-            heading.show(node.name, _facts(node, number, len(cluster.nodes)), self._trouble(cluster))
+        self._show_heading(node.name, _facts(node, number, len(cluster.nodes)), self._trouble(cluster))
+
+    def _show_heading(self, node: str, facts: str, trouble: str) -> None:
+        badges = tuple(badges_of(self._view_context.app.store.snapshot))
+        words = HeadingWords(f"Topology of {node}", facts, "", trouble, badges, is_bad=True)
+        for heading in self.query(ListHeading):
+            heading.show(words)
 
     def _node(self) -> Node | None:
         nodes = () if self._cluster is None else self._cluster.nodes
@@ -226,8 +218,7 @@ class TopologyScreen(Dialog[None]):
         if found is not None:
             self._go_to(found)
         elif typed:
-            for heading in self.query(TopologyHeading):
-                heading.show(self._node_name(), "", f"no node has '{typed}' in its name")
+            self._show_heading(self._node_name(), "", f"no node has '{typed}' in its name")
 
     def _node_name(self) -> str:
         node = self._node()

@@ -161,16 +161,16 @@ def _costs(node: Node, own: Sequence[Exchange], plan: Plan, candidate: Candidate
     if cost is not None and candidate.estimate is not None:
         step = format_duration(candidate.estimate.tpot_s.value)
         total, share = format_duration(cost.total_s), f"{cost.share:.0%}"
-        yield (
-            f"all-reduces: {cost.per_token:,} per token take {total} of {step} ({share}); one {_one(cost)}"
-        )
+        yield f"all-reduces: {cost.per_token:,} per token take {total} of {step} ({share})"
+        yield f"  one moves {_one(cost)}"
     cost = hop_cost(plan, candidate, _slowest(hops), gpu) if hops else None
     if cost is not None:
         total = format_duration(cost.total_s)
-        yield f"stage hops: {cost.per_token:,} per token take {total}; one {_one(cost)}"
+        yield f"stage hops: {cost.per_token:,} per token take {total}"
+        yield f"  one moves {_one(cost)}"
 
 
 def _one(cost: ExchangeCost) -> str:
     rate = f"{cost.bytes_per_s / 1e9:,.3g} GB/s"
     each, link = format_duration(cost.each_s), LINK_WORDS[cost.link]
-    return f"moves {format_bytes(cost.message_bytes)} in {each} over {link} ({rate} achieved)"
+    return f"{format_bytes(cost.message_bytes)} in {each} over {link} ({rate} expected)"

@@ -48,14 +48,8 @@ class Header(TextPanel):
     def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         line.append("clusterview", styles.title).append("  ")
-        if self._snapshot.simulated:
-            line.append(" SIMULATED ", styles.badge).append("  ")
-        elif any(status.weights == "dummy" for status in self._snapshot.deployments):
-            # On a simulated cluster nobody expects real answers.
-            line.append(" DUMMY WEIGHTS ", styles.badge).append("  ")
-        if self._snapshot.disconnected:
-            line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", styles.badge)
-            line.append("  ")
+        for badge in badges_of(self._snapshot):
+            line.append(f" {badge} ", styles.badge).append("  ")
         line.append(unseen_text(self._num_unseen, self.size.width), styles.accent)
         self._append_totals(line, styles)
         return line
@@ -79,6 +73,19 @@ class Header(TextPanel):
 
     def render(self) -> Text:
         return self.draw(styles_of(self))
+
+
+def badges_of(snapshot: Snapshot) -> list[str]:
+    """Return what every page must say of where its figures come from."""
+    badges = []
+    if snapshot.simulated:
+        badges.append("SIMULATED")
+    elif any(status.weights == "dummy" for status in snapshot.deployments):
+        # On a simulated cluster nobody expects real answers.
+        badges.append("DUMMY WEIGHTS")
+    if snapshot.disconnected:
+        badges.append("RECONNECTING" if snapshot.interrupted else "NOT CONNECTED")
+    return badges
 
 
 def unseen_text(count: int, width: int) -> str:

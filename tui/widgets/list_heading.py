@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from rich.style import Style
 from rich.text import Text
 
 from tui.styles import Styles
 from tui.widgets.text_panel import TextPanel
+
+
+@dataclass(frozen=True, slots=True)
+class HeadingWords:
+    """The words of a heading."""
+
+    title: str
+    summary: str = ""
+    filtered: str = ""
+    """How many rows the filter leaves."""
+    remark: str = ""
+    """What is missing or wrong."""
+    badges: tuple[str, ...] = ()
+    """Where the figures come from, where that is not a connected, real cluster."""
+    is_bad: bool = False
+    """The remark is about a fault."""
+
+    def style(self, styles: Styles) -> Style:
+        """Return the style of the remark."""
+        return styles.bad if self.is_bad else styles.warning
 
 
 class ListHeading(TextPanel):
@@ -13,20 +36,23 @@ class ListHeading(TextPanel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: tuple[str, str, str, str] = ("", "", "", "")
+        self._words = HeadingWords("")
 
-    def show(self, title: str, summary: str, filtered: str, remark: str) -> None:
+    def show(self, words: HeadingWords) -> None:
         """Show other words."""
-        if (title, summary, filtered, remark) != self._parts:
-            self._parts = (title, summary, filtered, remark)
+        if words != self._words:
+            self._words = words
             self.changed()
 
     def draw(self, styles: Styles) -> Text:
-        title, summary, filtered, remark = self._parts
-        line = Text().append(title, styles.title).append(f"  {summary}", styles.muted)
-        if filtered:
-            line.append(f"  {filtered}", styles.accent)
-        return line.append(f"\n{remark}", styles.warning) if remark else line
+        words = self._words
+        line = Text().append(words.title, styles.title).append("  ")
+        for badge in words.badges:
+            line.append(f" {badge} ", styles.badge).append("  ")
+        line.append(words.summary, styles.muted)
+        if words.filtered:
+            line.append(f"  {words.filtered}", styles.accent)
+        return line.append(f"\n{words.remark}", words.style(styles)) if words.remark else line
 
 
 class RowDetail(TextPanel):

@@ -22,8 +22,8 @@ _NAME_CELLS = 8
 _CELL = 6
 _GIGA = 1e9
 LEGEND = (
-    "NV# NVLinks between two GPUs   PIX one PCIe switch   PXB several switches   PHB a CPU's host bridge   "
-    "NODE within a NUMA node   SYS between CPUs"
+    "NV# NVLinks between two GPUs   PIX one PCIe switch   PXB several switches",
+    "PHB a CPU's host bridge   NODE within a NUMA node   SYS between CPUs",
 )
 
 
@@ -144,19 +144,21 @@ def _matrix_lines(matrix: Matrix, styles: Styles, left: int) -> Iterator[Text]:
     names = _short_names(matrix.devices)
     left = max(0, min(left, len(names) - 1))
     head = joined((fit("", _NAME_CELLS), styles.muted))
+    cells = _cell_width(matrix)
     for name in names[left:]:
-        head.append(fit(name, _CELL), styles.muted)
-    yield head.append("NUMA", styles.muted)
+        head.append(fit(f" {name}", cells), styles.muted)
+    yield head.append(" NUMA", styles.muted)
     for y, row in enumerate(matrix.cells):
         line = joined((fit(names[y], _NAME_CELLS), styles.strong))
         for cell in row[left:]:
-            line.append(*_cell(cell, styles))
+            line.append(*_cell(cell, cells, styles))
         numa = matrix.numa_nodes[y]
-        yield line.append("n/a" if numa is None else str(numa), styles.muted)
+        yield line.append(" n/a" if numa is None else f" {numa}", styles.muted)
     ports = [f"{short} {name}" for short, name in zip(names, matrix.devices, strict=True) if short != name]
     if ports:
         yield joined((f" {DOT} ".join(ports), styles.muted))
-    yield joined((LEGEND, styles.faint))
+    for text in LEGEND:
+        yield joined((text, styles.faint))
 
 
 def _any_worse(matrix: Matrix) -> bool:
@@ -175,12 +177,17 @@ def _short_names(devices: Sequence[str]) -> list[str]:
     return names
 
 
-def _cell(cell: Cell, styles: Styles) -> tuple[str, Style]:
+def _cell_width(matrix: Matrix) -> int:
+    """Return the width of a column: of the longest text, its brackets included."""
+    return max((len(cell.text) + 2 + cell.worse for row in matrix.cells for cell in row), default=_CELL)
+
+
+def _cell(cell: Cell, width: int, styles: Styles) -> tuple[str, Style]:
     text = cell.text + ("!" if cell.worse else "")
     if cell.lit:
-        return fit(f"[{text}]", _CELL), styles.bad if cell.worse else styles.title
+        return fit(f"[{text}]", width), styles.bad if cell.worse else styles.title
     style = styles.bad if cell.worse else styles.faint if cell.text == "X" else styles.plain
-    return fit(f" {text}", _CELL), style
+    return fit(f" {text}", width), style
 
 
 def _port_lines(ports: Sequence[NetworkPort], styles: Styles) -> Iterator[Text]:
