@@ -60,8 +60,8 @@ def _on_ray(session: RaySession) -> Calibration:
 
 def _here() -> Calibration:
     from cluster.calibration.local import calibrate_here
-    from cluster.packages import require
     from cluster.cli.this_machine import read_this_machine
+    from cluster.packages import require
 
     cluster = read_this_machine()
     if not cluster.num_gpus:

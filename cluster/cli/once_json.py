@@ -43,7 +43,7 @@ DETAIL_NAMES = {
     "retired_pages": "ecc.retired_pages",
     "retirement_pending": "ecc.retirement_pending",
 }
-_NOT_GIVEN = "the driver gives no value"
+_NOT_GIVEN = "no value was read"
 
 
 def live_json(live: LiveState) -> dict[str, Any]:
@@ -115,6 +115,8 @@ def _gpu(now: GpuNow, node: NodeNow) -> dict[str, Any]:
     if figures["memory_total_bytes"] is None and gpu.memory_total_bytes is not None:
         figures["memory_total_bytes"] = gpu.memory_total_bytes
         absent.pop("memory_total_bytes", None)
+    if gpu.facts is not None and gpu.mig_parent_uuid is None:
+        absent["mig_profile"] = "not a MIG slice"
     if gpu.health is None:
         absent["health"] = "nobody has judged it"
     return {
@@ -165,6 +167,10 @@ def _figures(
     for name, value in figures.items():
         if value is None:
             reasons.setdefault(name, why if model is None else _NOT_GIVEN)
+        elif isinstance(value, dict):
+            # Its parts may be absent one by one, for the reason of the whole or of the part.
+            for part in (part for part, inner in value.items() if inner is None):
+                reasons.setdefault(f"{name}.{part}", given.get(part) or given.get(name) or _NOT_GIVEN)
     return figures, reasons
 
 

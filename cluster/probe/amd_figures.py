@@ -7,6 +7,7 @@ PCIe) and gpu/amdgpu/ras (error counts, bad pages), and kfd_process.c (proc/PID/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cluster.detail import EccCounts, GpuDetail, NvLinkReading
 from cluster.gpu_facts import GpuFacts
 from cluster.inventory import MOST_MEMORY_BYTES, GpuProcess
 from cluster.probe.amd_cards import AmdCard
-from cluster.probe.processes import process_name
+from cluster.probe.process_names import ProcessNames
 from cluster.probe.query import Answer
 from cluster.probe.sysfiles import entries, numa_node, read_count, read_number, read_text
 from cluster.telemetry import GpuReading
@@ -163,9 +164,13 @@ def read_processes(card: AmdCard, root: Path) -> tuple[GpuProcess, ...]:
         ):
             held[int(folder.name)] = size
     ordered = sorted(held.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(
-        GpuProcess(pid=pid, name=process_name(pid, root / "proc"), memory_bytes=size) for pid, size in ordered
-    )
+    names = _process_names(root / "proc")
+    return tuple(names.process(pid, size) for pid, size in ordered)
+
+
+@cache
+def _process_names(proc: Path) -> ProcessNames:
+    return ProcessNames(proc)
 
 
 def read_facts(card: AmdCard, sensors: Sensors) -> GpuFacts:

@@ -20,7 +20,7 @@ from cluster.probe.place import Place
 from cluster.probe.quarantine import Quarantine
 from cluster.probe.query import NO_LIBRARY
 from cluster.probe.visible import visible_from
-from cluster.telemetry import NodeReading
+from cluster.telemetry import NodeReading, NodeState
 
 LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
@@ -68,7 +68,7 @@ def read_cluster(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None =
 
 
 def _unread(node: Node) -> Seen:
-    state = "stale" if node.gpus else "no_gpus"
+    state: NodeState = "stale" if node.gpus else "no_gpus"
     return Seen(
         node, NodeReading(node_id=node.node_id, taken_at_s=time.time(), state=state, reason=node.error)
     )

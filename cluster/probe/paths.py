@@ -9,11 +9,12 @@ from typing import Any
 
 from cluster.gpu_facts import NodeFacts
 from cluster.probe.facts import versions
+from cluster.probe.islands import islands_of
 from cluster.probe.links import text
 from cluster.probe.nvml import Device
 from cluster.probe.pci import SYS, device_folder, distance, network_devices, numa_node
 from cluster.probe.query import GpuGone, NvmlQuery
-from cluster.probe.topology import NvlinkPairs, nvlink_islands, pairs
+from cluster.probe.topology import NvlinkPairs, pairs, whole_gpus
 
 _ANCESTORS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 _SELF = "X"
@@ -44,7 +45,7 @@ class TopologyReader:
         now_s, of = self._clock(), (query, *((device.index, device.error) for device in devices))
         if of != self._of or now_s >= self._until_s:
             links = NvlinkPairs(query, devices)
-            self._islands = nvlink_islands(devices, links.joined)
+            self._islands = islands_of((gpu.index for gpu in whole_gpus(devices)), links.joined)
             self._facts = self._node_facts(query, devices, links)
             self._of, self._until_s = of, now_s + _KEPT_S
         return self._islands, self._facts

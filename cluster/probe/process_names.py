@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.inventory import GpuProcess
 from cluster.probe.command_line import MOST_BYTES, command_line, program_name
 from cluster.probe.users import UserNames
 
@@ -43,6 +44,19 @@ class ProcessNames:
         self._users = UserNames()
         self._kept: dict[tuple[int, int], tuple[float, Known]] = {}
         self._on_host: bool | None = None
+
+    def process(self, pid: int, memory_bytes: int | None, sm_percent: float | None = None) -> GpuProcess:
+        """Return the process on a GPU with all that is known of it."""
+        known = self.of(pid)
+        return GpuProcess(
+            pid=pid,
+            name=known.name,
+            memory_bytes=memory_bytes,
+            user=known.user,
+            command=known.command,
+            sm_percent=sm_percent,
+            other_namespace=known.other_namespace,
+        )
 
     def of(self, pid: int) -> Known:
         """Describe the process with this pid of the host."""

@@ -36,20 +36,9 @@ class ProcessReader:
             return (), reason
         uses = _sm_percents(query, device) if with_use else None
         ordered = sorted(bytes_by_pid.items(), key=lambda item: (-(item[1] or 0), item[0]))
-        return tuple(self._process(pid, size, uses) for pid, size in ordered), reason
-
-    def _process(self, pid: int, size: int | None, uses: dict[int, float] | None) -> GpuProcess:
-        known = self._names.of(pid)
-        return GpuProcess(
-            pid=pid,
-            name=known.name,
-            memory_bytes=size,
-            user=known.user,
-            command=known.command,
-            # The driver leaves out who did not run.
-            sm_percent=None if uses is None else uses.get(pid, 0.0),
-            other_namespace=known.other_namespace,
-        )
+        # The driver leaves out who did not run.
+        shares = {} if uses is None else {pid: uses.get(pid, 0.0) for pid in bytes_by_pid}
+        return tuple(self._names.process(pid, size, shares.get(pid)) for pid, size in ordered), reason
 
 
 def _listed(query: NvmlQuery, device: Device, memory: Memory) -> tuple[dict[int, int | None], str | None]:

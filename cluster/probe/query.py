@@ -124,7 +124,7 @@ class NvmlQuery:
 
     def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
         """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
-        key = (gpu_index, function, *(arg for arg in args if _tells_questions_apart(arg)))
+        key = (gpu_index, function, tuple(arg for arg in args if _tells_questions_apart(arg)))
         reason = self._never.get(key) or self._is_left_out(gpu_index, function) or self._rest.reason(key)
         return Answer(None, reason) if reason else self._call(key, function, args)
 
@@ -163,7 +163,7 @@ class NvmlQuery:
 
     def require(self, gpu_index: int | None, function: str, *args: Any) -> Any:
         """Like `ask`, for calls we cannot continue without: raises GpuGone, or NvmlGone for a node."""
-        answer = self._call((gpu_index, function), function, args)
+        answer = self._call((gpu_index, function, ()), function, args)
         if answer.reason is None:
             return answer.value
         raise (NvmlGone if gpu_index is None else GpuGone)(f"{function}: {answer.reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-Key = tuple[int | None, str, *tuple[object, ...]]
+Key = tuple[int | None, str, tuple[object, ...]]
 """GPU, function, and the numbers and fields among its arguments."""
 
 _SLOW_S = 1.0

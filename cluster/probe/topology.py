@@ -13,8 +13,6 @@ from cluster.probe.query import GpuGone, NvmlQuery
 _P2P_OVER_NVLINK = 2
 _P2P_OK = 0
 
-Pair = tuple[int, int]
-
 
 def whole_gpus(devices: Iterable[Device]) -> list[Device]:
     """Return the GPUs that are there and not cut into slices."""
@@ -24,23 +22,6 @@ def whole_gpus(devices: Iterable[Device]) -> list[Device]:
 def pairs(devices: Sequence[Device]) -> list[tuple[Device, Device]]:
     """Return each two of the devices, in order of their index."""
     return [(a, b) for i, a in enumerate(devices) for b in devices[i + 1 :]]
-
-
-def nvlink_islands(devices: Iterable[Device], joined: set[Pair]) -> dict[int, str]:
-    """Name the island of each GPU that has one, by index; every member reaches every other over NVLink.
-
-    Islands are cliques, not connected components: in a cube mesh all GPUs hang together, yet only four of
-    them each have a link to one another.
-    """
-    islands: list[list[int]] = []
-    for index in (device.index for device in whole_gpus(devices)):
-        home = next((i for i in islands if all((member, index) in joined for member in i)), None)
-        if home is None:
-            islands.append([index])
-        else:
-            home.append(index)
-    real = [island for island in islands if len(island) > 1]
-    return {index: f"nvlink-{number}" for number, island in enumerate(real) for index in island}
 
 
 class NvlinkPairs:

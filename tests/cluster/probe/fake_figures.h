@@ -399,3 +399,14 @@ int nvmlEventSetWait_v2(void *set, Event *event, unsigned timeout_ms) {
     usleep(timeout_ms * 1000);
     return TIMEOUT;
 }
+
+/* ---- what the probe does not ask, but other readers do ---- */
+
+#define NOT_OF_THIS_GPU(name) \
+    int name(Handle *handle, void *first, void *second) { ENTER(handle); (void)first; (void)second; return NOT_SUPPORTED; }
+
+NOT_OF_THIS_GPU(nvmlDeviceGetComputeMode)
+NOT_OF_THIS_GPU(nvmlDeviceGetDisplayActive)
+NOT_OF_THIS_GPU(nvmlDeviceGetDisplayMode)
+NOT_OF_THIS_GPU(nvmlDeviceGetDriverModel)
+NOT_OF_THIS_GPU(nvmlDeviceGetPersistenceMode)
