@@ -12,7 +12,6 @@ from cluster.incidents.holding import LINKS_DOWN_S, LINKS_UP_S
 from cluster.incidents.incident import Incident
 from cluster.incidents.places import Place
 from cluster.incidents.settling import Change, Settling
-from cluster.units import count_of
 
 Links = frozenset[int]
 _NONE: Links = frozenset()
@@ -50,7 +49,7 @@ class LinkWatch:
                 yield self._incident(uuid, change, places[uuid])
 
     def _incident(self, uuid: str, change: Change[Links], place: Place) -> Incident:
-        count = count_of(len(self._seen_up[uuid]), "NVLink")
+        count = len(self._seen_up[uuid])
         if change.new - change.old:
             evidence = f"{len(change.new)} of {count}: {_numbers(change.new)}"
             return place.incident(change.since_s, "nvlink", "bad", "NVLinks are down", evidence)

@@ -149,13 +149,13 @@ def test_links_that_go_down_and_come_up_are_named() -> None:
     def look(up: list[int]) -> Callable[[float], list[Incident]]:
         return lambda at_s: watch.see_details([detail(up)], at_s)
 
-    assert said(over_seconds(look([0, 3]), 1, 8)) == ["node-0 GPU 0: NVLinks are down: 2 of 4 NVLinks: 1, 2"]
-    assert said(over_seconds(look([3]), 9, 16)) == ["node-0 GPU 0: NVLinks are down: 3 of 4 NVLinks: 0, 1, 2"]
+    assert said(over_seconds(look([0, 3]), 1, 8)) == ["node-0 GPU 0: NVLinks are down: 2 of 4: 1, 2"]
+    assert said(over_seconds(look([3]), 9, 16)) == ["node-0 GPU 0: NVLinks are down: 3 of 4: 0, 1, 2"]
     assert said(over_seconds(look([1, 3]), 17, 40)) == [
-        "node-0 GPU 0: NVLinks are up again: 1; 0, 2 of 4 NVLinks still down"
+        "node-0 GPU 0: NVLinks are up again: 1; 0, 2 of 4 still down"
     ]
     assert said(over_seconds(look([0, 1, 2, 3]), 41, 60)) == [
-        "node-0 GPU 0: NVLinks are up again: 0, 2; all 4 NVLinks are up"
+        "node-0 GPU 0: NVLinks are up again: 0, 2; all 4 are up"
     ]
 
 
@@ -164,7 +164,7 @@ def test_links_that_are_reported_down_once_count_when_time_has_passed() -> None:
     watch = watching()
     assert watch.see_details([detail([0, 1])], START_S + 1) == []
     later = over_seconds(lambda at_s: watch.see_readings([reading(0)], at_s), 2, 20)
-    assert said(later) == ["node-0 GPU 0: NVLinks are down: 2 of 4 NVLinks: 2, 3"]
+    assert said(later) == ["node-0 GPU 0: NVLinks are down: 2 of 4: 2, 3"]
     assert watch.see_details([detail()], START_S + 21) == []
     watch.see_details([detail([0, 1])], START_S + 22)
     assert over_seconds(lambda at_s: watch.see_readings([reading(0)], at_s), 23, 60) == []
