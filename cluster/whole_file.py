@@ -56,13 +56,23 @@ def _create(target: Path, content: bytes) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     with _draft(target, content, None) as draft:
-        try:
-            target.hardlink_to(draft)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-                raise
-            # A filesystem without hard links: nothing there can be created whole and only if it is new.
-            draft.replace(target)
+        publish(draft, target, may_replace=False)
+
+
+def publish(draft: Path, target: Path, *, may_replace: bool) -> None:
+    """Give a finished file its name, and only that; FileExistsError if another has it and must stay."""
+    if may_replace:
+        draft.replace(target)
+        return
+    try:
+        target.hardlink_to(draft)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # A filesystem without hard links: nothing there can be created whole and only if it is new.
+        draft.replace(target)
+    else:
+        draft.unlink()
 
 
 @contextlib.contextmanager

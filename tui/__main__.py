@@ -66,7 +66,7 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from cluster.cli.main import run
 
-    if arguments.verb or arguments.dry_run:
+    if arguments.verb or arguments.dry_run or arguments.once:
         return run(arguments)
     from tui.start import open_app
 

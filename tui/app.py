@@ -47,7 +47,7 @@ class ClusterviewApp(App[None]):
     def __init__(self, session: Session, setup: Setup | None = None) -> None:
         super().__init__()
         setup = setup or Setup()
-        self.context = AppContext(setup, session, address_options=setup.address_options)
+        self.context = AppContext(setup, session, Store(setup.clock), setup.address_options)
         self.main_screen = MainScreen(self.context)
         self._listener: Listener | None = None
         self._output_filter = OutputFilter(setup.ascii_only)
@@ -129,7 +129,7 @@ class ClusterviewApp(App[None]):
         if open_simulated is not None:
             self._leave_session()
             self.context.session, self.context.address_options = open_simulated(), ()
-            self.context.store = Store()
+            self.context.store = Store(self.context.setup.clock)
             self._listen()
 
     def on_reconnect_requested(self, _: ReconnectRequested) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gc
 import signal
 import sys
@@ -27,44 +28,30 @@ def open_app(arguments: argparse.Namespace) -> int:
 
     Raises BadInput before the screen opens when the arguments name a cluster that cannot be.
     """
+    from cluster.cli.open_source import check_replay_options, session_from
+
+    check_replay_options(arguments)
     # Textual draws on stderr, so all three must be the terminal.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _print_instead(arguments)
     require("textual")
     from cluster.cli.resolve import engine_pythons_from
     from tui.planner.process import PlannerProcess
+    from tui.replay import replay_of
 
     planner = PlannerProcess()
     try:
         pythons = engine_pythons_from(arguments)
-        session, setup = choose_session(arguments, pythons), make_setup(arguments, pythons, planner)
+        session = session_from(arguments, pythons)
+        setup = make_setup(arguments, pythons, planner)
+        if (replay := replay_of(session)) is not None:
+            # Ages are counted to the moment that is shown; there is no cluster to join again.
+            setup = dataclasses.replace(setup, clock=replay.now_s, reopen=None, open_simulated=None)
         # After our own imports, beside the first picture: earlier it delays that, later the first plan.
         planner.start()
         return run_screen(session, setup)
     finally:
         planner.close()
-
-
-def choose_session(arguments: argparse.Namespace, engine_pythons: dict[str, str]) -> Session:
-    """Build the session that the arguments name: a saved cluster, Ray, a simulation or this machine.
-
-    `engine_pythons` maps engines to their interpreters on the nodes.
-    """
-    from cluster.bridge import open_session
-    from cluster.cli.resolve import planning_cluster_from, ray_address_from
-
-    described = planning_cluster_from(arguments)
-    if described is not None:
-        from cluster.bridge.file_session import FileSession
-        from cluster.text import clean
-
-        return FileSession(described, clean(arguments.cluster, 80))
-    return open_session(
-        address=ray_address_from(arguments),
-        simulate=arguments.simulate,
-        observe=arguments.observe,
-        engine_pythons=engine_pythons,
-    )
 
 
 def open_simulated() -> Session:
@@ -78,6 +65,7 @@ def make_setup(
     arguments: argparse.Namespace, engine_pythons: dict[str, str], planner: PlannerProcess
 ) -> Setup:
     """Collect what the app is opened with; `planner` answers its questions."""
+    from cluster.cli.open_source import session_from
     from cluster.cli.resolve import request_from
     from tui.deploy_spec import order_now
     from tui.glyphs import wants_ascii
@@ -90,7 +78,7 @@ def make_setup(
         plan=planner,
         make_spec=partial(order_now, engine_pythons=engine_pythons),
         address_options=("--address", arguments.address) if arguments.address else (),
-        reopen=lambda: choose_session(arguments, engine_pythons),
+        reopen=lambda: session_from(arguments, engine_pythons),
         ascii_only=bool(getattr(arguments, "ascii", False)) or wants_ascii(),
         examples=tuple(Example(model, cluster) for model, cluster in defaults.examples),
         open_simulated=open_simulated,

@@ -7,8 +7,9 @@ screen that is slow to draw skips states instead of queueing them.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cluster.bridge.events import (
@@ -23,9 +24,11 @@ from cluster.bridge.events import (
 )
 from cluster.deploy.status import DeploymentState, DeploymentStatus
 from cluster.detail import NodeDetail
+from cluster.incidents.log import IncidentLog
 from cluster.inventory import Cluster
 from cluster.telemetry import NodeReading
 from tui.history import Curve, History
+from tui.incident_feed import IncidentFeed
 
 SILENT_STATES = ("hung", "lost")
 _OVER = frozenset({DeploymentState.STOPPED})
@@ -64,8 +67,9 @@ class Snapshot:
 class Store:
     """Merges events into a snapshot. Its methods may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
+        self._feed = IncidentFeed(clock)
         self._snapshot = Snapshot()
         self._tokens: deque[TokenSeen] = deque()
         self._history = History()
@@ -73,6 +77,11 @@ class Store:
     @property
     def snapshot(self) -> Snapshot:
         return self._snapshot
+
+    @property
+    def incidents(self) -> IncidentLog:
+        """What has happened since the session began."""
+        return self._feed.log
 
     def history(self, gpu_uuid: str) -> tuple[float, ...]:
         """Utilization of a GPU in percent over the last readings that had one, oldest first."""
@@ -92,6 +101,7 @@ class Store:
 
     def apply(self, event: Event) -> None:
         """Merge an event."""
+        self._feed.see(event)
         with self._lock:
             if isinstance(event, TokenSeen):
                 self._tokens.append(event)

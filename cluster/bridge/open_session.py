@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from cluster.bridge.client import RaySession
 from cluster.bridge.protocol import Target
 from cluster.bridge.ray_address import check_ray_address
 from cluster.bridge.session import Session
-from cluster.cluster_spec import parse_cluster_spec
 from cluster.errors import BadInput
+from cluster.scenes.load import scene_from_argument
+from cluster.scenes.scene import Scene
 from cluster.text import clean
 
 
@@ -36,8 +38,7 @@ def open_session(
 
         return ObserveSession(parse_dashboard_url(observe))
     if simulate is not None:
-        key = simulated_key(simulate)
-        return RaySession(Target(simulate=key), f"simulated {key}")
+        return simulated_session(simulate)
     if address is not None:
         return ray_session(address, engine_pythons)
     from cluster.bridge.local_session import LocalSession
@@ -52,14 +53,31 @@ def ray_session(address: str, engine_pythons: Mapping[str, str] | None = None) -
     return RaySession(target, f"ray {clean(address, 80)}")
 
 
-def simulated_key(spec: str) -> str:
-    """Return the canonical spelling of a spec that can be simulated; raises BadInput."""
+def simulated_session(text: str, *, start: bool = True) -> RaySession:
+    """Return a session, not yet started, on the cluster that a spec or a scene file describes.
+
+    `start`: whether to start a cluster that does not run yet. Raises BadInput.
+    """
+    scene = scene_from_argument(text)
+    key = _key(scene, text)
+    if scene.is_still:
+        return RaySession(Target(simulate=key, start=start), f"simulated {key}")
+    title = clean(scene.title or Path(text).stem, 60)
+    return RaySession(Target(simulate=key, scene=scene, start=start), f"simulated {key}, {title}")
+
+
+def simulated_key(text: str) -> str:
+    """Return the canonical spec of what `--simulate` names, a spec or a scene file; raises BadInput."""
+    return _key(scene_from_argument(text), text)
+
+
+def _key(scene: Scene, text: str) -> str:
     from cluster.bridge.keeper.embedded import MOST_SIMULATED_NODES, canonical_spec
 
-    inventory = parse_cluster_spec(spec, "simulated")
-    if len(inventory.nodes) > MOST_SIMULATED_NODES:
+    num_nodes = len(scene.inventory.nodes)
+    if num_nodes > MOST_SIMULATED_NODES:
         raise BadInput(
-            f"{clean(spec, 60)} has {len(inventory.nodes)} nodes: too many to simulate on one machine",
+            f"{clean(text, 60)} has {num_nodes} nodes: too many to simulate on one machine",
             f"Simulate at most {MOST_SIMULATED_NODES}, or plan for it with --cluster",
         )
-    return canonical_spec(inventory)
+    return canonical_spec(scene.inventory)

@@ -16,6 +16,7 @@ from cluster.deploy.spec import DeploymentSpec
 from cluster.errors import ClusterviewError, Unreachable, system_failed
 from cluster.frozen import FrozenModel
 from cluster.packages import import_failed
+from cluster.scenes.scene import Scene
 from cluster.text import CleanStr, clean
 
 _LONGEST_MESSAGE = 2000
@@ -30,6 +31,8 @@ class Target(FrozenModel):
     """Whether to start an embedded cluster that does not run yet."""
     engine_pythons: dict[str, str] = {}
     """Engine -> interpreter on the nodes that has it; one that is left out is in the nodes' own Python."""
+    scene: Scene | None = None
+    """What happens on the simulated cluster; None: nothing but what is deployed there."""
 
 
 class DeployOrder(FrozenModel):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from cluster.cli.options import add_observe, add_output, add_plan, add_source
+from cluster.cli.replay_options import add_once, add_replay
 from cluster.cli.verb_options import SUMMARIES, VERB_OPTIONS
 from cluster.errors import BadInput
 
@@ -87,6 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ascii", action="store_true", help="draw the app without box and block characters")
     add_source(parser)
+    add_replay(parser)
+    add_once(parser)
     add_observe(parser)
     add_plan(parser)
     add_output(parser)

@@ -41,15 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> Calibration:
-    from cluster.bridge.client import RaySession
-    from cluster.bridge.open_session import ray_session, simulated_key
-    from cluster.bridge.protocol import Target
+    from cluster.bridge.open_session import ray_session, simulated_session
 
     address = ray_address_from(arguments)
     if arguments.simulate is not None:
-        key = simulated_key(arguments.simulate)
         say("SIMULATED: this measures the CPU of this machine, and no plan will use it")
-        return _on_ray(RaySession(Target(simulate=key), f"simulated {key}"))
+        return _on_ray(simulated_session(arguments.simulate))
     if address is not None:
         return _on_ray(ray_session(address))
     return _here()
@@ -63,10 +60,10 @@ def _on_ray(session: RaySession) -> Calibration:
 
 def _here() -> Calibration:
     from cluster.calibration.local import calibrate_here
+    from cluster.cli.this_machine import read_this_machine
     from cluster.packages import require
-    from cluster.probe.local import read_cluster
 
-    cluster = read_cluster()
+    cluster = read_this_machine()
     if not cluster.num_gpus:
         reasons = [node.error for node in cluster.nodes if node.error]
         raise BadInput(

@@ -87,9 +87,9 @@ def _look(
         return
     session = _session(arguments, options)
     if session is None:
-        from cluster.cluster_spec import parse_cluster_spec
+        from cluster.scenes.cluster import simulated_cluster
 
-        cluster = parse_cluster_spec(arguments.simulate, "simulated")
+        cluster = simulated_cluster(arguments.simulate)
         yield Looked(f"simulated {arguments.simulate}", cluster, (), verdicts_here, _NOT_RUNNING)
         return
     with SessionView(session) as view:

@@ -101,9 +101,9 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
         if described is not None:
             yield from gpu_findings("cluster", described)
         elif arguments.simulate:
-            from cluster.cluster_spec import parse_cluster_spec
+            from cluster.scenes.cluster import simulated_cluster
 
-            yield from gpu_findings("simulated", parse_cluster_spec(arguments.simulate, "simulated"))
+            yield from gpu_findings("simulated", simulated_cluster(arguments.simulate))
         elif arguments.observe:
             from cluster.cli.ray_inventory import read_observed
 
@@ -113,9 +113,9 @@ def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
 
             yield from gpu_findings(f"ray {address}", read_ray_cluster(address))
         else:
-            from cluster.probe.local import read_cluster
+            from cluster.cli.this_machine import read_this_machine
 
-            yield from gpu_findings("NVML", read_cluster())
+            yield from gpu_findings("NVML", read_this_machine())
     except ClusterviewError as error:
         yield Finding("cluster", "fail", error.one_line())
 

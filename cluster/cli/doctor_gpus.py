@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.inventory import Cluster, Node
+from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.reasons.describe import describe_cluster, number_ranges
 from cluster.probe.query import is_driver_failure
 from cluster.units import count_of, format_gib
@@ -33,8 +33,16 @@ def gpu_findings(subject: str, cluster: Cluster) -> Iterator[Finding]:
         yield from _left_out(node)
         yield from _unified(node)
         for gpu in node.gpus:
-            if gpu.unhealthy_reason:
-                yield Finding(f"{node.name} GPU {gpu.index}", "fail", gpu.unhealthy_reason)
+            yield from _health(f"{node.name} GPU {gpu.index}", gpu)
+
+
+def _health(subject: str, gpu: Gpu) -> Iterator[Finding]:
+    health = gpu.health
+    if gpu.unhealthy_reason:
+        judged = health is not None and health.state == "unhealthy"
+        yield Finding(subject, "fail", health.summary if health and judged else gpu.unhealthy_reason)
+    elif health is not None and health.state == "degraded":
+        yield Finding(subject, "warn", f"degraded: {health.summary}")
 
 
 def _left_out(node: Node) -> Iterator[Finding]:

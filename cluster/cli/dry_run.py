@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.cli.defaults import read_defaults
+from cluster.cli.open_source import recorded_cluster
 from cluster.cli.resolve import (
     check_lengths,
     model_from,
@@ -61,6 +62,9 @@ def cluster_from(arguments: argparse.Namespace) -> Cluster:
     named = planning_cluster_from(arguments)
     if named is not None:
         return named
+    recorded = recorded_cluster(arguments)
+    if recorded is not None:
+        return recorded
     if arguments.simulate:
         return _simulated(arguments.simulate)
     if arguments.observe:
@@ -88,9 +92,9 @@ def check_live(arguments: argparse.Namespace, cluster: Cluster) -> None:
 
 
 def _this_machine(demo: bool) -> Cluster:
-    from cluster.probe.local import read_cluster
+    from cluster.cli.this_machine import read_this_machine
 
-    found = read_cluster()
+    found = read_this_machine()
     if found.num_gpus:
         from cluster.bridge.calibrations import calibrated
 
@@ -106,6 +110,6 @@ def _this_machine(demo: bool) -> Cluster:
 
 
 def _simulated(spec: str) -> Cluster:
-    from cluster.cluster_spec import parse_cluster_spec
+    from cluster.scenes.cluster import simulated_cluster
 
-    return parse_cluster_spec(spec, "simulated")
+    return simulated_cluster(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cluster.bridge.client import RaySession
-from cluster.bridge.open_session import ray_session, simulated_key
+from cluster.bridge.open_session import ray_session, simulated_key, simulated_session
 from cluster.bridge.protocol import Target
 from cluster.bridge.state.records import LOCAL_KEY, read_record, read_records
 from cluster.cli.resolve import ray_address_from, refuse_two_sources
@@ -23,7 +23,8 @@ def running_sessions(arguments: argparse.Namespace) -> list[tuple[str | None, Ra
         raise BadInput("--cluster names a cluster for planning only", "Nothing is ever deployed there")
     if arguments.simulate is not None:
         key = simulated_key(arguments.simulate)
-        return [(key, _embedded(key))] if read_record(key) is not None else []
+        running = read_record(key) is not None
+        return [(key, simulated_session(arguments.simulate, start=False))] if running else []
     if arguments.address:
         return [(None, ray_session(arguments.address))]
     embedded = [(record.key, _embedded(record.key)) for record in read_records()]

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from cluster.cli.arguments import parse_arguments
 from cluster.cli.faults import guarded
+from cluster.cli.open_source import check_replay_options
 
 Action = Callable[[argparse.Namespace], int]
 
@@ -19,6 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out a parsed command. The verb's module is imported only now, since some are heavy."""
+    if arguments.verb is None:
+        check_replay_options(arguments)
+    if arguments.verb is None and arguments.once:
+        from cluster.cli.once import run_once
+
+        return run_once(arguments)
     if arguments.verb is None:
         from cluster.cli.dry_run import run_dry_run
 

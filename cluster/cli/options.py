@@ -30,7 +30,10 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--address", type=some_text, metavar="HOST:PORT", help="a running Ray cluster (or RAY_ADDRESS)"
     )
     group.add_argument(
-        "--simulate", type=cluster_words, metavar="SPEC", help="a simulated cluster, such as 2x4xA100-80GB"
+        "--simulate",
+        type=cluster_words,
+        metavar="SPEC|FILE",
+        help="a simulated cluster, such as 2x4xA100-80GB, or a scene file in which things happen on one",
     )
     group.add_argument(
         "--cluster",

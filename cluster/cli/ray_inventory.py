@@ -10,7 +10,7 @@ from cluster.errors import BadInput
 from cluster.inventory import Cluster
 
 _NODES_NAMED = 3
-_OBSERVED_S = 12.0
+OBSERVED_S = 12.0
 """How long a dashboard may take to hear of a node: Ray's reporters send every 5 s."""
 _LINES = 5
 
@@ -34,7 +34,7 @@ def read_observed(url: str) -> Cluster:
 
     session = open_session(address=None, simulate=None, observe=url)
     with SessionView(session, shows_progress=False) as view:
-        cluster = view.settled_cluster(probes_s=_OBSERVED_S)
+        cluster = view.settled_cluster(probes_s=OBSERVED_S)
     if any(gpu.nvlink_island is not None for node in cluster.nodes for gpu in node.gpus):
         say(ASSUMED_LINKS)
     return cluster

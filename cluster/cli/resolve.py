@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOP = 8
 _DEFAULTS = PlanRequest()
-_SOURCES = ("address", "simulate", "cluster", "observe")
+_SOURCES = ("address", "simulate", "cluster", "observe", "replay")
 _DTYPES = {
     "auto": None,
     "bf16": "bf16",
@@ -123,7 +123,7 @@ def ray_address_from(arguments: argparse.Namespace) -> str | None:
     """Return the Ray cluster to join: --address, else RAY_ADDRESS unless another source was named."""
     if arguments.address:
         return str(arguments.address)
-    if arguments.simulate or arguments.cluster or getattr(arguments, "observe", None):
+    if any(getattr(arguments, name, None) for name in _SOURCES):
         return None
     return os.environ.get("RAY_ADDRESS") or None
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from cluster.bridge.events import (
     ClusterSeen,
@@ -63,7 +63,7 @@ class SessionView:
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
         self._changed = threading.Condition()
 
-    def __enter__(self) -> SessionView:
+    def __enter__(self) -> Self:
         self.session.start(self._take)
         return self
 
@@ -94,6 +94,11 @@ class SessionView:
             self._changed.notify_all()
         if isinstance(event, Progress) and self._shows_progress:
             say(event.message)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session has ended; `wait` then raises why."""
+        return self._lost is not None
 
     def wait(self, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `is_true` of what was seen; False after the timeout. Raises Unreachable when lost."""

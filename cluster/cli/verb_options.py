@@ -16,6 +16,7 @@ from cluster.cli.option_types import (
     some_text,
 )
 from cluster.cli.options import add_observe, add_output, add_plan, add_source
+from cluster.cli.replay_options import add_replay, duration
 from cluster.deploy.drain import SCALE_DRAIN_S, STOP_DRAIN_S
 from cluster.export.names import format_names
 
@@ -37,21 +38,19 @@ def _deploy_options(parser: argparse.ArgumentParser) -> None:
         metavar="ARG",
         help="pass one more argument to the engine's server: --engine-arg=--trust-remote-code",
     )
-    _add_access(parser)
+    _add_access(parser, "the router", "router port (default: any free port)")
 
 
-def _add_access(parser: argparse.ArgumentParser) -> None:
+def _add_access(parser: argparse.ArgumentParser, whose: str, port: str) -> None:
     group = parser.add_argument_group("endpoint access")
     group.add_argument(
         "--host",
         type=host_name,
         default=None,
         metavar="HOST",
-        help="address that the router listens on (default: 127.0.0.1); any other needs an API key",
+        help=f"address that {whose} listens on (default: 127.0.0.1); any other needs an API key",
     )
-    group.add_argument(
-        "--port", type=port_number, default=None, metavar="N", help="router port (default: any free port)"
-    )
+    group.add_argument("--port", type=port_number, default=None, metavar="N", help=port)
     group.add_argument(
         "--api-key",
         action="append",
@@ -162,12 +161,33 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
 
 def _snapshot_options(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_replay(parser)
     add_observe(parser)
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
     parser.add_argument(
         "--no-calibration", action="store_true", help="leave out rates measured by `clusterview calibrate`"
     )
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="output file (default: stdout)")
+
+
+def _record_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=some_text, metavar="FILE", help="file to write; --replay FILE plays it")
+    parser.add_argument(
+        "--duration",
+        type=duration,
+        default=None,
+        metavar="T",
+        help="end after 90s, 5m or 2h (default: Ctrl-C)",
+    )
+    parser.add_argument("--force", action="store_true", default=False, help="replace the file")
+    add_source(parser)
+    add_observe(parser)
+
+
+def _metrics_options(parser: argparse.ArgumentParser) -> None:
+    _add_access(parser, "the server", "port to serve on (default: print once and exit)")
+    add_source(parser)
+    add_observe(parser)
 
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +205,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", default=False, help="replace the output file")
     parser.add_argument("--demo", action="store_true", help="use a simulated cluster if there is no GPU")
     add_source(parser)
+    add_replay(parser)
     add_observe(parser)
     add_plan(parser)
 
@@ -205,6 +226,8 @@ SUMMARIES = {
     "calibrate": "measure what links and GPUs achieve, for every later plan of this cluster",
     "report": "write a deployment's measurements as a row of evidence that can be contributed",
     "export": "write a plan as commands or manifests to start it elsewhere",
+    "record": "write what happens on a cluster into a file, for --replay FILE",
+    "metrics": "print the cluster's state for Prometheus, or serve it with --port",
     "snapshot": "save the cluster as it is now, for --cluster FILE",
     "doctor": "check this machine and its cluster, and report problems",
 }
@@ -218,6 +241,8 @@ VERB_OPTIONS = {
     "calibrate": _calibrate_options,
     "report": _report_options,
     "export": _export_options,
+    "record": _record_options,
+    "metrics": _metrics_options,
     "snapshot": _snapshot_options,
     "doctor": _doctor_options,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.health.sign import GpuSeen, Sign
+from cluster.health.sign import GpuSeen, Sign, SlowSeen
 from cluster.health.thresholds import Thresholds
 from cluster.units import count_of
 
@@ -19,7 +19,7 @@ def reported_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
             yield Sign(code, text)
 
 
-def memory_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
+def memory_signs(seen: SlowSeen, limits: Thresholds) -> Iterator[Sign]:
     """Yield signs of faulty memory. Errors of earlier loads of the driver have been dealt with."""
     detail = seen.detail
     errors = detail.ecc.volatile_uncorrected
@@ -34,7 +34,7 @@ def memory_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
         yield Sign("retirement_pending", "memory pages are to be retired at the next GPU reset")
 
 
-def driver_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
+def driver_signs(seen: SlowSeen, limits: Thresholds) -> Iterator[Sign]:
     """Yield what the driver asks for, and the Xids that say something about the GPU."""
     action = seen.detail.recovery_action
     if action and action != NO_ACTION:

@@ -11,7 +11,7 @@ from cluster.gpu_health import Finding, Health
 from cluster.health.clocks import busy_signs, clock_signs, heat_signs, power_signs
 from cluster.health.errors import driver_signs, memory_signs, reported_signs
 from cluster.health.links import expected_nvlinks, nvlink_signs, pcie_signs
-from cluster.health.sign import FULL, GpuSeen, Sign, both
+from cluster.health.sign import FULL, GpuSeen, Sign, SlowSeen, both
 from cluster.health.thresholds import Thresholds, thresholds
 from cluster.inventory import Gpu, Node
 from cluster.telemetry import GpuReading, NodeReading
@@ -21,17 +21,8 @@ _CURRENT = frozenset({"ok", "stale"})
 """States of a node in which its last reading still says how its GPUs are."""
 _OWN_REASONS = frozenset({"ecc_uncorrectable", "all_nvlinks_down", "recovery_action", "xid_fatal"})
 """Findings that only a judge makes: their text in `unhealthy_reason` is a former judgement."""
-_CHECKS = (
-    reported_signs,
-    memory_signs,
-    driver_signs,
-    clock_signs,
-    power_signs,
-    heat_signs,
-    nvlink_signs,
-    pcie_signs,
-    busy_signs,
-)
+_FAST_CHECKS = (reported_signs, clock_signs, power_signs, heat_signs, pcie_signs, busy_signs)
+_SLOW_CHECKS = (memory_signs, driver_signs, nvlink_signs)
 
 
 def with_health(node: Node, reading: NodeReading | None, detail: NodeDetail | None) -> Node:
@@ -52,10 +43,28 @@ def signs_of(
     node: Node, reading: NodeReading | None, detail: NodeDetail | None, limits: Thresholds
 ) -> list[tuple[GpuSeen, list[Sign]]]:
     """Return each GPU, as it was read, with all signs that it shows."""
-    return [
-        (seen, [sign for check in _CHECKS for sign in check(seen, limits)])
-        for seen in _seen(node, reading, detail)
-    ]
+    slow = slow_signs(node, detail, limits)
+    seen = seen_now(node, reading, detail)
+    return [(one, [*fast_signs(one, limits), *own]) for one, own in zip(seen, slow, strict=True)]
+
+
+def fast_signs(seen: GpuSeen, limits: Thresholds) -> list[Sign]:
+    """Return the signs that depend on the reading of this second."""
+    return [sign for check in _FAST_CHECKS for sign in check(seen, limits)]
+
+
+def slow_signs(node: Node, detail: NodeDetail | None, limits: Thresholds) -> list[list[Sign]]:
+    """Return each GPU's signs that depend on slow figures alone: the same until there are new ones."""
+    if detail is None:
+        return [[] for _ in node.gpus]
+    details = {one.uuid: one for one in detail.gpus}
+    expected = _expected(node.gpus, details)
+    found = []
+    for gpu in node.gpus:
+        own = details.get(gpu.uuid) or GpuDetail(uuid=gpu.uuid)
+        seen = SlowSeen(own, detail.taken_at_s, *expected.get(gpu.type, (None, False)))
+        found.append([sign for check in _SLOW_CHECKS for sign in check(seen, limits)])
+    return found
 
 
 def with_signs(gpu: Gpu, signs: Sequence[Sign], limits: Thresholds) -> Gpu:
@@ -81,24 +90,23 @@ def verdict(signs: Iterable[Sign], limits: Thresholds) -> Health:
     return Health(state=findings[0].state if findings else "healthy", findings=findings, slowdown=slowdown)
 
 
-def _seen(node: Node, reading: NodeReading | None, detail: NodeDetail | None) -> list[GpuSeen]:
+def seen_now(node: Node, reading: NodeReading | None, detail: NodeDetail | None) -> list[GpuSeen]:
+    """Return each GPU as it was read, with its latest figures; those of a silent node's reading are old."""
     current = reading if reading is not None and reading.state in _CURRENT else None
     readings = {one.uuid: one for one in current.gpus} if current else {}
     details = {one.uuid: one for one in detail.gpus} if detail else {}
-    now_s = max((lane.taken_at_s for lane in (current, detail) if lane is not None), default=0.0)
-    expected = _expected(node.gpus, details)
-    return [
-        GpuSeen(
-            gpu=_as_read(gpu),
-            reading=readings.get(gpu.uuid) or GpuReading(uuid=gpu.uuid),
-            detail=details.get(gpu.uuid) or GpuDetail(uuid=gpu.uuid),
-            facts=gpu.facts or _NO_FACTS,
-            now_s=now_s,
-            expected_nvlinks=expected.get(gpu.type, (None, False))[0],
-            switched=expected.get(gpu.type, (None, False))[1],
+    found = []
+    for gpu in node.gpus:
+        uuid = gpu.uuid
+        found.append(
+            GpuSeen(
+                _as_read(gpu),
+                readings.get(uuid) or GpuReading(uuid=uuid),
+                details.get(uuid) or GpuDetail(uuid=uuid),
+                gpu.facts or _NO_FACTS,
+            )
         )
-        for gpu in node.gpus
-    ]
+    return found
 
 
 _NO_FACTS = GpuFacts()

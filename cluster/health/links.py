@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cluster.detail import GpuDetail
 from cluster.gpu_facts import GpuFacts
 from cluster.gpu_health import Slowdown
-from cluster.health.sign import GpuSeen, Sign, at_least
+from cluster.health.sign import GpuSeen, Sign, SlowSeen, at_least
 from cluster.health.thresholds import PcieRule, Thresholds
 from cluster.units import count_of
 
@@ -27,7 +27,7 @@ def expected_nvlinks(like: Sequence[tuple[GpuDetail, GpuFacts]]) -> tuple[int | 
     return max(there if switched else active), switched
 
 
-def nvlink_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
+def nvlink_signs(seen: SlowSeen, limits: Thresholds) -> Iterator[Sign]:
     """Yield signs for NVLinks that are down, count errors, or run through a degraded fabric."""
     expected, links = seen.expected_nvlinks, seen.detail.links
     active = sum(link.active for link in links)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.detail import GpuDetail
 from cluster.gpu_facts import GpuFacts
@@ -24,24 +25,29 @@ class Sign:
     slowdown: Slowdown = FULL
 
 
-@dataclass(frozen=True, slots=True)
-class GpuSeen:
-    """A GPU with the latest that was read of it; None where there is no reading."""
+class GpuSeen(NamedTuple):
+    """A GPU with the latest that was read of it. A tuple, as thousands are made a second."""
 
     gpu: Gpu
     reading: GpuReading
     detail: GpuDetail
     facts: GpuFacts
-    now_s: float
-    """Unix time of the readings."""
-    expected_nvlinks: int | None = None
-    """Links that should be up, judged by its kind and its neighbors; None: unknown, or none."""
-    switched: bool = False
-    """Its links, or its neighbors', lead to NVLink switches."""
 
     @property
     def used_percent(self) -> float | None:
         return self.reading.utilization_percent
+
+
+class SlowSeen(NamedTuple):
+    """A GPU's slow figures, and what its kind and its neighbors tell of its NVLinks."""
+
+    detail: GpuDetail
+    now_s: float
+    """Unix time of the figures."""
+    expected_nvlinks: int | None = None
+    """Links that should be up; None: unknown, or none."""
+    switched: bool = False
+    """Its links, or its neighbors', lead to NVLink switches."""
 
 
 def at_least(share: float) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import is_not
 
 from cluster.detail import NodeDetail
 from cluster.gpu_health import Slowdown
-from cluster.health.judge import signs_of, with_signs
+from cluster.health.judge import fast_signs, seen_now, slow_signs, with_signs
 from cluster.health.sign import Sign
 from cluster.health.thresholds import FindingRule, Thresholds, thresholds
 from cluster.inventory import Gpu, Node
@@ -38,6 +39,9 @@ class _NodeMemory:
     gpus: dict[str, _GpuMemory] = field(default_factory=dict)
     read: Node | None = None
     judged: Node | None = None
+    detail: NodeDetail | None = None
+    slow: list[list[Sign]] | None = None
+    """Signs of these slow figures on that node."""
 
 
 class HealthWatch:
@@ -55,17 +59,24 @@ class HealthWatch:
         if not node.gpus:
             return node
         memory = self._nodes.setdefault(node.node_id, _NodeMemory())
+        slow = self._slow_signs(memory, node, detail)
         known, memory.gpus = memory.gpus, {}
         gpus = []
-        for seen, signs in signs_of(node, reading, detail, self._limits):
-            own = memory.gpus[seen.gpu.uuid] = known.get(seen.gpu.uuid) or _GpuMemory()
-            gpus.append(self._judged(own, seen.gpu, self._settled(own, signs, now_s)))
-        before = memory.judged
-        same = memory.read is node and before is not None
-        if not same or before is None or any(a is not b for a, b in zip(gpus, before.gpus, strict=True)):
-            memory.read, memory.judged = node, node.model_copy(update={"gpus": tuple(gpus)})
-        assert memory.judged is not None
-        return memory.judged
+        for seen, lasting in zip(seen_now(node, reading, detail), slow, strict=True):
+            gpu = seen.gpu
+            own = memory.gpus[gpu.uuid] = known.get(gpu.uuid) or _GpuMemory()
+            signs = fast_signs(seen, self._limits) + lasting
+            gpus.append(self._judged(own, gpu, self._settled(own, signs, now_s)))
+        same = memory.read is node and memory.judged is not None
+        if not same or any(map(is_not, gpus, memory.judged.gpus if memory.judged else ())):
+            memory.judged = node.model_copy(update={"gpus": tuple(gpus)})
+        memory.read, memory.detail = node, detail
+        return memory.judged or node
+
+    def _slow_signs(self, memory: _NodeMemory, node: Node, detail: NodeDetail | None) -> list[list[Sign]]:
+        if memory.slow is None or memory.read is not node or memory.detail is not detail:
+            memory.slow = slow_signs(node, detail, self._limits)
+        return memory.slow
 
     def keep(self, node_ids: Iterable[str]) -> None:
         """Forget all nodes but these."""

@@ -1,1 +1,1 @@
-"""What happened on a cluster: events found by comparing what was seen with what was seen before. Pure."""
+"""What happened on a cluster, found by comparing what is seen with what was seen before. Pure."""

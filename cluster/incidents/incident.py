@@ -1,28 +1,38 @@
-"""One thing that happened."""
+"""One thing that happened on a cluster."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from cluster.frozen import FrozenModel
-from cluster.text import CleanStr
+Kind = Literal["node", "gpu", "health", "xid", "throttle", "nvlink", "deployment", "connection"]
 
-IncidentKind = Literal["node", "gpu", "xid", "throttle", "link", "memory", "process", "deployment"]
-Severity = Literal["info", "warning", "error"]
+Severity = Literal["good", "info", "warning", "bad"]
+"""Good: something is over. Info: a change that nobody needs to act on."""
 
 
-class Incident(FrozenModel):
-    """Something that began, and may have ended: a node was lost, a GPU throttles, a deployment failed."""
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What happened, when and where. The strings come from cleaned values."""
 
-    kind: IncidentKind
-    severity: Severity
     at_s: float
-    """Unix time at which it began."""
-    text: CleanStr
-    node: CleanStr | None = None
-    gpu_index: int | None = None
-    deployment: CleanStr | None = None
-    ended_at_s: float | None = None
-    """None: it goes on, or is of one moment."""
-    of_one_moment: bool = False
-    """An Xid, for example: it began and ended at once."""
+    """Unix time at which it began, as far as is known."""
+    kind: Kind
+    severity: Severity
+    where: str
+    """A node, a GPU ('node-1 GPU 3'), or a deployment; for several alike how many they are."""
+    what: str
+    """The same words for all alike: 'throttling begins'."""
+    evidence: str = ""
+    """Figures and reasons, which may differ from GPU to GPU."""
+    node_id: str | None = None
+    gpu_uuid: str | None = None
+    code: str = ""
+    """What tells alike words apart: the code of a finding, the number of an Xid."""
+    at_start: bool = False
+    """It was so already when the first reading came."""
+
+    @property
+    def text(self) -> str:
+        """What happened, with its evidence."""
+        return f"{self.what}: {self.evidence}" if self.evidence else self.what

@@ -1,1 +1,1 @@
-"""Live readings as Prometheus text."""
+"""The live state of a cluster, joined from its events, and as Prometheus metrics."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from cluster.inventory import MOST_COMPUTE_CAPABILITY, Gpu
+from cluster.probe.facts import FactReader
+from cluster.probe.links import text
 from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
-from cluster.probe.processes import read_processes
+from cluster.probe.pci import device_folder, numa_node
+from cluster.probe.processes import ProcessReader
 from cluster.probe.query import GpuGone, NvmlQuery
 from cluster.probe.readings import placeholder_uuid
 from cluster.text import clean
@@ -18,12 +20,14 @@ from cluster.text import clean
 _UNKNOWN_PRODUCT = "unknown GPU"
 
 
-def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
+def read_gpu(
+    query: NvmlQuery, device: Device, processes: ProcessReader, facts: FactReader, known: Gpu | None = None
+) -> Gpu:
     """Describe a GPU under its product name; one that is gone keeps what was `known`, with the reason."""
     if device.error:
         return _gone(device, device.error, known)
     try:
-        return _describe(query, device)
+        return _describe(query, device, processes, facts)
     except GpuGone as gone:
         return _gone(device, str(gone), known)
     except ValidationError as error:
@@ -32,27 +36,28 @@ def read_gpu(query: NvmlQuery, device: Device, known: Gpu | None = None) -> Gpu:
         return _gone(device, f"the driver reports an impossible {field}", known)
 
 
-def _describe(query: NvmlQuery, device: Device) -> Gpu:
-    index, handle = device.asked_index, device.handle
-    product = query.ask(index, "nvmlDeviceGetName", handle).value
-    parent = device.mig_parent
-    pci_handle = parent.handle if parent else handle
-    bus_id = _bus_id(query.ask(index, "nvmlDeviceGetPciInfo", pci_handle).value)
+def _describe(query: NvmlQuery, device: Device, processes: ProcessReader, facts: FactReader) -> Gpu:
+    index, handle, parent = device.asked_index, device.handle, device.mig_parent
+    chip_handle = device.chip.handle
+    uuid = clean(str(query.require(index, "nvmlDeviceGetUUID", handle))) or placeholder_uuid(device.index)
+    product = clean(str(facts.once(query, index, uuid, "nvmlDeviceGetName", handle) or ""))
+    bus_id = _bus_id(facts.once(query, index, uuid, "nvmlDeviceGetPciInfo", chip_handle))
+    capability = facts.once(query, index, uuid, "nvmlDeviceGetCudaComputeCapability", chip_handle)
     memory = read_memory(query, device)
-    capability = query.ask(index, "nvmlDeviceGetCudaComputeCapability", pci_handle).value
     return Gpu(
         index=device.index,
-        uuid=clean(str(query.require(index, "nvmlDeviceGetUUID", handle))) or placeholder_uuid(device.index),
-        type=clean(str(product or "")) or _UNKNOWN_PRODUCT,
+        uuid=uuid,
+        type=product or _UNKNOWN_PRODUCT,
         memory_total_bytes=memory.total_bytes,
         memory_free_bytes=memory.free_bytes,
         unified_memory=memory.unified,
         compute_capability=_compute_capability(capability),
         pci_bus_id=bus_id,
-        numa_node=_numa_node(bus_id),
+        numa_node=numa_node(device_folder(bus_id)),
         mig_parent_uuid=str(query.require(index, "nvmlDeviceGetUUID", parent.handle)) if parent else None,
-        unhealthy_reason=device.unhealthy or _unhealthy_reason(query, index, pci_handle),
-        processes=read_processes(query, device, memory)[0],
+        unhealthy_reason=device.unhealthy or _unhealthy_reason(query, index, chip_handle),
+        facts=facts.of_gpu(query, device, uuid, product),
+        processes=processes.read(query, device, memory, with_use=False)[0],
     )
 
 
@@ -79,20 +84,7 @@ def _gone(device: Device, reason: str, known: Gpu | None) -> Gpu:
 
 
 def _bus_id(info: Any) -> str | None:
-    if info is None:
-        return None
-    raw = info.busId
-    return raw.decode("ascii", "replace") if isinstance(raw, bytes) else str(raw)
-
-
-def _numa_node(bus_id: str | None) -> int | None:
-    # NVML writes the PCI domain with eight digits, the kernel with four.
-    path = Path("/sys/bus/pci/devices") / (bus_id or "")[4:].lower() / "numa_node"
-    try:
-        node = int(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return node if 0 <= node < 2**16 else None
+    return None if info is None else text(info.busId)
 
 
 def _unhealthy_reason(query: NvmlQuery, index: int, handle: Any) -> str | None:

@@ -38,6 +38,8 @@ class ProbeOrder(FrozenModel):
     """GPU index -> why it is not to be touched."""
     left_out: tuple[LeftOut, ...] = ()
     visible: Visible | None = None
+    root: str = "/"
+    """Where /sys, /proc and /usr lie, for what is read from files."""
 
 
 class ProbeLine(FrozenModel):

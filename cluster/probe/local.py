@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.inventory import Cluster, Node
+from cluster.probe.amd import has_amd_gpus
 from cluster.probe.child import ProbeChild
 from cluster.probe.known import KnownGpus
 from cluster.probe.lines import ProbeLine, ProbeOrder, Seen
@@ -19,7 +20,7 @@ from cluster.probe.place import Place
 from cluster.probe.quarantine import Quarantine
 from cluster.probe.query import NO_LIBRARY
 from cluster.probe.visible import visible_from
-from cluster.telemetry import NodeReading
+from cluster.telemetry import NodeReading, NodeState
 
 LOCAL_NODE_ID = "local"
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
@@ -39,13 +40,18 @@ def has_nvml_library() -> bool:
     return True
 
 
+def has_any_driver() -> bool:
+    """Whether there is a driver here, NVIDIA's or amdgpu, whose GPUs can be read."""
+    return has_nvml_library() or has_amd_gpus()
+
+
 def read_seen(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None = None) -> Seen:
     """Read this machine once: its node with catalog types, what its GPUs do now and their slow figures.
 
     Where NVML hangs after the inventory, the reading says so and the detail is None.
     """
     name = socket.gethostname()
-    if env is None and not has_nvml_library():
+    if env is None and not has_any_driver():
         return _unread(Node(node_id=LOCAL_NODE_ID, name=name, error=NO_LIBRARY))
     seen = _read_node(name, timeout_s, env, everything=True)
     return seen._replace(node=with_catalog_types(seen.node))
@@ -54,7 +60,7 @@ def read_seen(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None = No
 def read_cluster(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None = None) -> Cluster:
     """Read this machine's GPUs in time. Without any, the source is 'none' and the node says why."""
     name = socket.gethostname()
-    if env is None and not has_nvml_library():
+    if env is None and not has_any_driver():
         node = Node(node_id=LOCAL_NODE_ID, name=name, error=NO_LIBRARY)
     else:
         node = with_catalog_types(_read_node(name, timeout_s, env, everything=False).node)
@@ -62,7 +68,7 @@ def read_cluster(timeout_s: float = _PATIENCE_S, env: Mapping[str, str] | None =
 
 
 def _unread(node: Node) -> Seen:
-    state = "stale" if node.gpus else "no_gpus"
+    state: NodeState = "stale" if node.gpus else "no_gpus"
     return Seen(
         node, NodeReading(node_id=node.node_id, taken_at_s=time.time(), state=state, reason=node.error)
     )

@@ -9,14 +9,18 @@ import time
 from collections.abc import Iterator
 
 from cluster.detail import NodeDetail
+from cluster.gpu_facts import NodeFacts
 from cluster.inventory import Gpu, Node
 from cluster.probe.detail import DetailReader
+from cluster.probe.facts import FactReader
 from cluster.probe.identity import read_gpu
 from cluster.probe.lines import LeftOut
 from cluster.probe.nvml import Device, NvmlSession
+from cluster.probe.paths import TopologyReader
+from cluster.probe.processes import ProcessReader
 from cluster.probe.query import NO_GPUS, Mark, NvmlGone
 from cluster.probe.readings import placeholder_uuid, read_gpu_now
-from cluster.probe.topology import nvlink_domain, nvlink_islands
+from cluster.probe.topology import nvlink_domain
 from cluster.probe.visible import Visible, with_excluded
 from cluster.telemetry import GpuReading, NodeReading
 
@@ -42,32 +46,37 @@ class NodeReader:
         self._devices: tuple[Device, ...] = ()
         self._known: dict[int, Gpu] = {}
         self._details = DetailReader()
+        self._processes, self._facts = ProcessReader(), FactReader()
+        self._topology = TopologyReader()
         self._closed_because = "NVML is not open"
 
     def read_inventory(self) -> Node:
         """Look at what is there: identities, health, links. Slow; ask every 10 to 30 seconds."""
         try:
-            gpus, domain = self._read_gpus()
+            gpus, domain, facts = self._read_gpus()
         except NvmlGone as gone:
             self._lose(str(gone))
             gpus = with_excluded(self._known_gpus(str(gone)), self._visible)
             return Node(node_id=self._node_id, name=self._name, gpus=gpus, error=str(gone))
         gpus, error = with_excluded(gpus, self._visible), None if gpus else NO_GPUS
-        return Node(node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, error=error)
+        return Node(
+            node_id=self._node_id, name=self._name, gpus=gpus, nvlink_domain=domain, facts=facts, error=error
+        )
 
-    def _read_gpus(self) -> tuple[tuple[Gpu, ...], str | None]:
+    def _read_gpus(self) -> tuple[tuple[Gpu, ...], str | None, NodeFacts]:
         self._session = self._session or NvmlSession(self._mark, self._left_out)
         query = self._session.query
         self._devices = self._session.devices(self._skipped)
-        islands = nvlink_islands(query, self._devices)
+        islands, node_facts = self._topology.look(query, self._devices)
         for device in self._devices:
-            gpu = read_gpu(query, device, self._known.get(device.index))
+            known = self._known.get(device.index)
+            gpu = read_gpu(query, device, self._processes, self._facts, known)
             island = islands.get(device.index)
             self._known[device.index] = gpu.model_copy(update={"nvlink_island": island})
         self._known = _with_distinct_uuids(
             {device.index: self._known[device.index] for device in self._devices}
         )
-        return tuple(self._known.values()), nvlink_domain(query, self._devices)
+        return tuple(self._known.values()), nvlink_domain(query, self._devices), node_facts
 
     def _known_gpus(self, reason: str) -> tuple[Gpu, ...]:
         """Return the GPUs seen last: a driver that is away does not take them out of the machine."""
@@ -75,13 +84,15 @@ class NodeReader:
         return tuple(gpu.model_copy(update=away) for gpu in self._known.values())
 
     def read_now(self) -> NodeReading:
-        """Look at what the GPUs of the last inventory are doing. Fast: some ten calls a GPU."""
+        """Look at what the GPUs of the last inventory are doing. Fast: some twenty cheap calls a GPU."""
         if self._session is None:
             state = "lost" if self._known else "no_gpus"
             return self._reading(state=state, reason=self._closed_because)
         query = self._session.query
         try:
-            gpus = tuple(read_gpu_now(query, device, self._uuid(device)) for device in self._devices)
+            gpus = tuple(
+                read_gpu_now(query, device, self._uuid(device), self._processes) for device in self._devices
+            )
         except NvmlGone as gone:
             self._lose(str(gone))
             return self._reading(state="lost", reason=str(gone))
@@ -94,6 +105,8 @@ class NodeReader:
         """
         session, gpus = self._session, []
         try:
+            if session is not None:
+                self._details.begin(session.query, self._devices)
             for device in self._devices:
                 if session is None or session is not self._session:
                     return
@@ -117,6 +130,8 @@ class NodeReader:
 
     def _lose(self, reason: str) -> None:
         self._closed_because = reason
+        # The driver that comes back may be another one.
+        self._facts.forget()
         self.close()
 
     def close(self) -> None:

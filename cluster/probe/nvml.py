@@ -40,6 +40,11 @@ class Device:
         """The index under which errors and hangs of this device are recorded: the physical GPU's."""
         return self.mig_parent.index if self.mig_parent else self.index
 
+    @property
+    def chip(self) -> Device:
+        """The physical GPU: itself, or the one that a MIG slice is part of."""
+        return self.mig_parent or self
+
 
 def load_binding() -> ModuleType:
     """Return NVIDIA's binding, else the copy inside an installed Ray; raise NvmlGone with what to install."""

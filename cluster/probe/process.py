@@ -1,4 +1,4 @@
-"""Main of the probe process: reads NVML in a loop and prints JSON lines until its parent is gone.
+"""Main of the probe process: reads the machine in a loop and prints JSON lines until its parent is gone.
 
 NVML can hang in the kernel and can crash its process, so it is never called anywhere else.
 """
@@ -12,10 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from cluster.detail import NodeDetail
 from cluster.inventory import Node
+from cluster.probe.amd import AmdReader
 from cluster.probe.lines import ProbeLine, ProbeOrder
+from cluster.probe.machine import MachineReader
 from cluster.probe.node import NodeReader
 from cluster.probe.place import mark_bytes
 from cluster.probe.query import Mark
@@ -34,14 +37,7 @@ def main() -> None:
     _die_with_parent(order.parent_pid)
     say = _line_writer()
     mark = _marker(order.mark_fd)
-    reader = NodeReader(
-        order.node_id,
-        order.name,
-        mark=mark,
-        skipped=order.skipped,
-        left_out=order.left_out,
-        visible=order.visible,
-    )
+    reader = _reader(order, mark)
     try:
         (_once if order.once else _loop)(order, reader, say, mark)
     finally:
@@ -49,13 +45,25 @@ def main() -> None:
         mark(None, "")
 
 
-def _once(order: ProbeOrder, reader: NodeReader, say: Say, mark: Mark) -> None:
+def _reader(order: ProbeOrder, mark: Mark) -> MachineReader:
+    node_id, name, root = order.node_id, order.name, Path(order.root)
+
+    def amd() -> AmdReader:
+        return AmdReader(node_id, name, mark=mark, skipped=order.skipped, root=root)
+
+    nvidia = NodeReader(
+        node_id, name, mark=mark, skipped=order.skipped, left_out=order.left_out, visible=order.visible
+    )
+    return MachineReader(node_id, nvidia, amd, mark, left_out=order.left_out, root=root)
+
+
+def _once(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> None:
     say(ProbeLine(node=reader.read_inventory()))
     say(ProbeLine(reading=reader.read_now()))
     say(ProbeLine(detail=reader.read_detail()))
 
 
-def _loop(order: ProbeOrder, reader: NodeReader, say: Say, mark: Mark) -> None:
+def _loop(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> None:
     inventory, details = _Inventories(order.inventory_interval_s), _Details(order.detail_interval_s, reader)
     while True:
         started_s = time.monotonic()
@@ -76,7 +84,7 @@ def _loop(order: ProbeOrder, reader: NodeReader, say: Say, mark: Mark) -> None:
 class _Details:
     """Reads slow figures in the time that sweeps leave, at least one GPU after each sweep."""
 
-    def __init__(self, interval_s: float, reader: NodeReader) -> None:
+    def __init__(self, interval_s: float, reader: MachineReader) -> None:
         self._interval_s, self._reader = interval_s, reader
         self._steps: Iterator[NodeDetail | None] | None = None
         self._due_s = 0.0

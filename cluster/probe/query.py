@@ -22,12 +22,15 @@ _NEVER = {
     25: "this driver expects another version of the call",
     26: "this driver no longer reports it",
 }
+TIMED_OUT = "the driver timed out"
+NO_RECORD = "the driver has no record of it"
 _NOT_NOW = {
+    0: NO_RECORD,
     2: "the driver rejected the query",
     4: "no permission to read it",
-    6: "the driver has no record of it",
+    6: NO_RECORD,
     7: "the data grew while it was read",
-    10: "the driver timed out",
+    10: TIMED_OUT,
     17: "the operating system refused it",
     19: "the GPU is busy",
     20: "the driver is out of memory",
@@ -51,7 +54,12 @@ _NODE_GONE = {
 
 OPENING = "nvmlInit"
 """The call that opens NVML; it may rightly take half a minute."""
-REQUIRED = frozenset({OPENING, "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"})
+AMDGPU_FILES = "amdgpu-sysfs"
+"""Noted as the call while the files of the amdgpu driver are read, which can hang while a GPU is reset."""
+
+REQUIRED = frozenset(
+    {OPENING, "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", AMDGPU_FILES}
+)
 """Calls without which nothing can be said about the node, or about a GPU."""
 
 _DRIVER_FAILURES = tuple(reason for code, reason in _NODE_GONE.items() if code != 12)
@@ -86,6 +94,17 @@ class Answer:
     reason: str | None = None
 
 
+def reason_for(code: int) -> str:
+    """Explain an error that NVML returned for one figure among several."""
+    known = _NEVER.get(code) or _NOT_NOW.get(code) or _GPU_GONE.get(code)
+    return known or f"driver error {code}"
+
+
+def is_permanent(reason: str) -> bool:
+    """Whether it is no use to ask again as long as the driver stays the same."""
+    return reason in _NEVER.values()
+
+
 def is_placeholder(value: int) -> bool:
     """Whether a number is one of NVML's 'no value' placeholders: all ones, or near 2^63."""
     return value >= _PLACEHOLDERS_FROM or value == _UINT_PLACEHOLDER
@@ -105,7 +124,7 @@ class NvmlQuery:
 
     def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
         """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
-        key = (gpu_index, function, *(arg for arg in args if isinstance(arg, int)))
+        key = (gpu_index, function, tuple(arg for arg in args if _tells_questions_apart(arg)))
         reason = self._never.get(key) or self._is_left_out(gpu_index, function) or self._rest.reason(key)
         return Answer(None, reason) if reason else self._call(key, function, args)
 
@@ -144,10 +163,15 @@ class NvmlQuery:
 
     def require(self, gpu_index: int | None, function: str, *args: Any) -> Any:
         """Like `ask`, for calls we cannot continue without: raises GpuGone, or NvmlGone for a node."""
-        answer = self._call((gpu_index, function), function, args)
+        answer = self._call((gpu_index, function, ()), function, args)
         if answer.reason is None:
             return answer.value
         raise (NvmlGone if gpu_index is None else GpuGone)(f"{function}: {answer.reason}")
+
+
+def _tells_questions_apart(argument: Any) -> bool:
+    """Whether an argument is a part of what is asked: numbers and fields are; handles and times are not."""
+    return isinstance(argument, tuple) or (isinstance(argument, int) and argument <= _UINT_PLACEHOLDER)
 
 
 def _checked(value: Any) -> Answer:

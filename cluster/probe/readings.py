@@ -1,16 +1,74 @@
-"""What a GPU is doing now."""
+"""What a GPU is doing now: cheap calls only, as they are made every second."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from cluster.probe.figures import Figure, Figures, milli, read_fields
 from cluster.probe.memory import read_memory
 from cluster.probe.nvml import Device
-from cluster.probe.processes import read_processes
+from cluster.probe.processes import ProcessReader
 from cluster.probe.query import Answer, GpuGone, NvmlQuery
 from cluster.probe.unified import held_by_processes
 from cluster.telemetry import GpuReading
 
 _GPU_SENSOR = 0
-_MILLIWATTS = 1000.0
+_SM_CLOCK, _MEMORY_CLOCK = 1, 2
+_MEMORY_TEMPERATURE_FIELD = 82
+_MOST_CELSIUS = 300
+_MOST_PERFORMANCE_STATE = 15
+_THROTTLE_REASONS = {
+    0x1: "idle",
+    0x2: "applications_clocks",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal",
+    0x40: "hw_thermal",
+    0x80: "hw_power_brake",
+    0x100: "display",
+    0x200: "board_limit",
+    0x400: "reliability",
+}
+
+
+def _percent_of_period(value: Any) -> float:
+    return float(value[0])
+
+
+def _performance_state(value: int) -> int:
+    if not 0 <= value <= _MOST_PERFORMANCE_STATE:
+        raise ValueError("the driver does not know it")
+    return int(value)
+
+
+def _celsius(value: int) -> float:
+    if value > _MOST_CELSIUS:
+        raise ValueError("the driver reports an impossible temperature")
+    return float(value)
+
+
+def throttle_reasons(mask: int) -> tuple[str, ...]:
+    """Name the bits of NVML's mask; one that is not known keeps its number: '0x800'."""
+    bits = [1 << bit for bit in range(int(mask).bit_length()) if mask >> bit & 1]
+    return tuple(_THROTTLE_REASONS.get(bit, f"{bit:#x}") for bit in bits)
+
+
+# Asked of a MIG slice itself: what it has no share of its own of is absent.
+_OF_THE_DEVICE = (
+    Figure("power_w", "nvmlDeviceGetPowerUsage", convert=milli),
+    Figure("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit", convert=milli),
+    Figure("energy_j", "nvmlDeviceGetTotalEnergyConsumption", convert=milli),
+    Figure("encoder_percent", "nvmlDeviceGetEncoderUtilization", convert=_percent_of_period),
+    Figure("decoder_percent", "nvmlDeviceGetDecoderUtilization", convert=_percent_of_period),
+)
+# The same for all slices of a GPU, so they are asked of the GPU.
+_OF_THE_CHIP = (
+    Figure("fan_percent", "nvmlDeviceGetFanSpeed"),
+    Figure("performance_state", "nvmlDeviceGetPerformanceState", convert=_performance_state),
+    Figure("sm_clock_mhz", "nvmlDeviceGetClockInfo", (_SM_CLOCK,)),
+    Figure("memory_clock_mhz", "nvmlDeviceGetClockInfo", (_MEMORY_CLOCK,)),
+)
 
 
 def placeholder_uuid(index: int) -> str:
@@ -18,57 +76,52 @@ def placeholder_uuid(index: int) -> str:
     return f"unreadable-gpu-{index}"
 
 
-def read_gpu_now(query: NvmlQuery, device: Device, uuid: str) -> GpuReading:
+def read_gpu_now(query: NvmlQuery, device: Device, uuid: str, processes: ProcessReader) -> GpuReading:
     """Read one GPU. One that is gone has an `error` and no values; the others are not affected."""
     if device.error:
         return GpuReading(uuid=uuid, error=device.error)
     try:
-        return _read(query, device, uuid)
+        return _read(query, device, uuid, processes)
     except GpuGone as gone:
         return GpuReading(uuid=uuid, error=str(gone))
 
 
-def _read(query: NvmlQuery, device: Device, uuid: str) -> GpuReading:
-    index, handle = device.asked_index, device.handle
+def _read(query: NvmlQuery, device: Device, uuid: str, processes: ProcessReader) -> GpuReading:
+    figures = Figures()
     memory = read_memory(query, device)
-    processes, no_processes = read_processes(query, device, memory)
-    used_bytes, no_used = memory.used_bytes, memory.reason
-    if memory.unified:
-        used_bytes, no_used = held_by_processes(processes, no_processes)
-    utilization = query.ask(index, "nvmlDeviceGetUtilizationRates", handle)
-    temperature = _temperature(query, index, handle)
-    power = query.ask(index, "nvmlDeviceGetPowerUsage", handle)
-    power_limit = query.ask(index, "nvmlDeviceGetEnforcedPowerLimit", handle)
-    reasons = {
-        "memory_total_bytes": memory.reason if memory.total_bytes is None else None,
-        "memory_used_bytes": no_used,
-        "memory_free_bytes": memory.reason,
-        "utilization_percent": utilization.reason,
-        "temperature_c": temperature.reason,
-        "power_w": power.reason,
-        "power_limit_w": power_limit.reason,
-        "processes": no_processes,
+    listed, no_processes = processes.read(query, device, memory, with_use=True)
+    sizes = {
+        "memory_total_bytes": memory.total_bytes,
+        "memory_free_bytes": memory.free_bytes,
     }
-    return GpuReading(
-        uuid=uuid,
-        memory_total_bytes=memory.total_bytes,
-        memory_used_bytes=used_bytes,
-        memory_free_bytes=memory.free_bytes,
-        utilization_percent=None if utilization.value is None else float(utilization.value.gpu),
-        temperature_c=None if temperature.value is None else float(temperature.value),
-        power_w=_watts(power),
-        power_limit_w=_watts(power_limit),
-        processes=processes,
-        absent={field: reason for field, reason in reasons.items() if reason},
-    )
+    for field, size in sizes.items():
+        figures.put(field, Answer(size, memory.reason), int)
+    unified = held_by_processes(listed, no_processes) if memory.unified else None
+    figures.put("memory_used_bytes", Answer(*(unified or (memory.used_bytes, memory.reason))), int)
+    _ask_utilization(query, device, figures)
+    figures.ask(query, device, _OF_THE_DEVICE)
+    _ask_chip(query, device.chip, figures)
+    if no_processes:
+        figures.absent["processes"] = no_processes
+    return GpuReading(uuid=uuid, processes=listed, absent=figures.absent, **figures.values)
 
 
-def _temperature(query: NvmlQuery, index: int, handle: object) -> Answer:
-    newer = query.ask(index, "nvmlDeviceGetTemperatureV", handle, _GPU_SENSOR)
-    if newer.value is not None:
-        return newer
-    return query.ask(index, "nvmlDeviceGetTemperature", handle, _GPU_SENSOR)
+def _ask_utilization(query: NvmlQuery, device: Device, figures: Figures) -> None:
+    rates = query.ask(device.asked_index, "nvmlDeviceGetUtilizationRates", device.handle)
+    figures.put("utilization_percent", rates, lambda value: float(value.gpu))
+    figures.put("memory_busy_percent", rates, lambda value: float(value.memory))
 
 
-def _watts(milliwatts: Answer) -> float | None:
-    return None if milliwatts.value is None else milliwatts.value / _MILLIWATTS
+def _ask_chip(query: NvmlQuery, chip: Device, figures: Figures) -> None:
+    figures.ask(query, chip, _OF_THE_CHIP)
+    newer, older = "nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"
+    figures.put("temperature_c", _either(query, chip, newer, older, _GPU_SENSOR), _celsius)
+    newer, older = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"
+    figures.put("throttle_reasons", _either(query, chip, newer, older), throttle_reasons)
+    (memory_temperature,) = read_fields(query, chip, [_MEMORY_TEMPERATURE_FIELD])
+    figures.put("memory_temperature_c", memory_temperature, _celsius)
+
+
+def _either(query: NvmlQuery, device: Device, newer: str, older: str, *args: int) -> Answer:
+    answer = query.ask(device.index, newer, device.handle, *args)
+    return answer if answer.value is not None else query.ask(device.index, older, device.handle, *args)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-Key = tuple[int | None, str, *tuple[int, ...]]
-"""GPU, function and the numbers among its arguments."""
+Key = tuple[int | None, str, tuple[object, ...]]
+"""GPU, function, and the numbers and fields among its arguments."""
 
 _SLOW_S = 1.0
 _TIMES_SLOW = 2

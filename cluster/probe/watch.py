@@ -28,6 +28,7 @@ _LOOK_S = 0.5
 _MOST_UNKILLABLE = 2
 # Without its persistence daemon the driver starts every GPU anew when NVML is opened.
 _START_ALLOWANCE_S = 60.0
+_NOT_YET = "waiting for the first reading"
 _LONG_CALL_S = 2.0
 """A shorter call is not what keeps a reading away."""
 _READINGS_UNTIL_SOUND = 5
@@ -70,9 +71,7 @@ class ProbeProcess:
         self._first = threading.Event()
         self._lock = threading.Lock()
         self._node = Node(node_id=node_id, name=name)
-        self._reading = NodeReading(
-            node_id=node_id, taken_at_s=time.time(), state="stale", reason="waiting for the first reading"
-        )
+        self._reading = NodeReading(node_id=node_id, taken_at_s=time.time(), state="stale", reason=_NOT_YET)
         self._detail: NodeDetail | None = None
         self._heard_s = time.monotonic()
         self._child: ProbeChild | None = None
@@ -177,6 +176,8 @@ class ProbeProcess:
                 if unread_s < in_call_s + 2 * self._order.interval_s + 1
                 else (f"{told}, no reading for {unread_s:.0f} s")
             )
+        if place.function is None and (self._reading.reason or "").startswith(_NOT_YET):
+            return f"{_NOT_YET} ({unread_s:.0f} s)"
         slow = "" if place.function is None else ": the driver answers slowly"
         return f"no reading for {unread_s:.0f} s{slow}"
 

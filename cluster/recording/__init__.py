@@ -1,1 +1,1 @@
-"""Recordings of a session: written event by event, and replayed as a session."""
+"""Recordings of a cluster: written by `clusterview record`, played by `--replay`."""

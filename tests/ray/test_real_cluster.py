@@ -21,7 +21,7 @@ from tests.ray.support import START_S
 
 pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
-AMD = "Ray counts 8 GPUs, NVML shows none (no NVIDIA driver library (libnvidia-ml.so.1))"
+AMD = "Ray counts 8 GPUs, NVML shows none (no NVIDIA driver library (libnvidia-ml.so.1), and the amdgpu"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_dry_run_sees_every_node(real: RealRay) -> None:
     assert AMD in nodes["amd"]["error"]
     assert [nodes[name]["error"] for name in ("gpu-a", "gpu-b", "head")] == [None, None, None]
     assert f"clusterview: node amd: {AMD}" in done.stderr
-    assert "AMD GPUs are not read yet" in done.stderr
+    assert "Install the GPU driver there" in done.stderr
     assert "this machine" not in done.stderr
 
 

@@ -31,6 +31,7 @@ from tui.messages import (
 from tui.orders import Orders
 from tui.planning import Planning
 from tui.question import Question
+from tui.replay import REPLAY_KEYS, ReplayKeys, replay_of
 from tui.screens.dialog_keys import DialogKeys
 from tui.screens.main_dialogs import MainDialogs
 from tui.screens.main_keys import MAIN_KEYS
@@ -42,12 +43,12 @@ _LONG_S = 3.0
 """A plan that takes longer is announced on the status line."""
 
 
-class MainScreen(DialogKeys, MapKeys):
+class MainScreen(ReplayKeys, DialogKeys, MapKeys):
     """Map above or left, plan below or right."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (WIDE_CELLS, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL_LINES, "-tall")]
-    BINDINGS: ClassVar[list[BindingType]] = MAIN_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *MAIN_KEYS]
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -182,6 +183,8 @@ class MainScreen(DialogKeys, MapKeys):
             return False
         if action == "simulate":
             return self.has_class("-empty") and setup.open_simulated is not None
+        if action == "replay":
+            return replay_of(self.app_context.session) is not None
         if action == "reconnect":
             return self.app_context.store.snapshot.lost is not None and setup.reopen is not None
         return None if why_disabled(action, self.panels.key_context(*self.size)) else True

@@ -16,6 +16,7 @@ from tui.fixes import fixed_candidate
 from tui.key_availability import KeyContext
 from tui.open_orders import OpenOrders
 from tui.planning import Planning
+from tui.replay import replay_line, replay_of
 from tui.scene import SceneBuilder, used_by_deployments
 from tui.widgets.cluster_map import ClusterMap
 from tui.widgets.deployment_panel import DeploymentPanel
@@ -163,8 +164,11 @@ class MainPanels:
         return found is not None
 
     def redraw_map(self) -> None:
-        """Draw the map as of now, so that ages grow."""
+        """Draw the map as of now, so that ages grow, and count the events that nobody has looked at."""
         context = self._context
+        self._header.show_unseen(context.store.incidents.num_unseen)
+        replay = replay_of(context.session)
+        self.status.show_idle(replay_line(replay.position) if replay is not None else "")
         self.map.show(self._scenes.scene(context.store.snapshot, self.candidate, context.setup.clock()))
 
 

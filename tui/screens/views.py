@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from tui.screens.incidents import IncidentsScreen
+from tui.screens.processes import ProcessesScreen
+from tui.screens.topology import TopologyScreen
 from tui.views import View
 
-VIEWS: tuple[View, ...] = ()
+VIEWS: tuple[View, ...] = (
+    View("processes", "P", "Processes", "all processes on all GPUs: who uses which memory", ProcessesScreen),
+    View(
+        "topology", "T", "Topology", "islands, links, NUMA, paths, and what the layout sends", TopologyScreen
+    ),
+    View(
+        "events", "E", "Events", "what has happened: nodes, health, Xids, links, deployments", IncidentsScreen
+    ),
+)
 """Add a view here: its key, its words in the key bar and on the help page follow from it."""
 
 

@@ -72,9 +72,13 @@ def rows_table(
     """Draw a table; the columns in `numbers` are aligned to the right, the last one may wrap."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for position, title in enumerate(titles):
-        justify = "right" if position in numbers else "left"
         is_last = position == len(titles) - 1
-        table.add_column(Text(title, styles.muted), justify=justify, no_wrap=not is_last, overflow="fold")
+        table.add_column(
+            Text(title, styles.muted),
+            justify="right" if position in numbers else "left",
+            no_wrap=not is_last,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell, styles.plain) for cell in row))
     return table

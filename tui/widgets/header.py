@@ -14,6 +14,8 @@ from tui.styles import Styles, styles_of
 from tui.widgets.node_line import marks_text
 from tui.widgets.text_panel import TextPanel
 
+_ROOMY_CELLS = 100
+
 
 class Header(TextPanel):
     """The program's name, a SIMULATED badge where it applies, the source, totals and what is wrong."""
@@ -26,6 +28,7 @@ class Header(TextPanel):
         self._totals = ""
         self._wrong: tuple[Mark, ...] = ()
         """What is counted over all GPUs, once for each snapshot."""
+        self._num_unseen = 0
 
     def show(self, snapshot: Snapshot, title: str) -> None:
         """Show another snapshot of the session with this title."""
@@ -36,17 +39,18 @@ class Header(TextPanel):
             self._wrong = self._counter.count(snapshot)
             self.refresh()
 
+    def show_unseen(self, count: int) -> None:
+        """Show how many events nobody has looked at."""
+        if count != self._num_unseen:
+            self._num_unseen = count
+            self.refresh()
+
     def draw(self, styles: Styles) -> Text:
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         line.append("clusterview", styles.title).append("  ")
-        if self._snapshot.simulated:
-            line.append(" SIMULATED ", styles.badge).append("  ")
-        elif any(status.weights == "dummy" for status in self._snapshot.deployments):
-            # On a simulated cluster nobody expects real answers.
-            line.append(" DUMMY WEIGHTS ", styles.badge).append("  ")
-        if self._snapshot.disconnected:
-            line.append(" RECONNECTING " if self._snapshot.interrupted else " NOT CONNECTED ", styles.badge)
-            line.append("  ")
+        for badge in badges_of(self._snapshot):
+            line.append(f" {badge} ", styles.badge).append("  ")
+        line.append(unseen_text(self._num_unseen, self.size.width), styles.accent)
         self._append_totals(line, styles)
         return line
 
@@ -69,6 +73,26 @@ class Header(TextPanel):
 
     def render(self) -> Text:
         return self.draw(styles_of(self))
+
+
+def badges_of(snapshot: Snapshot) -> list[str]:
+    """Return what every page must say of where its figures come from."""
+    badges = []
+    if snapshot.simulated:
+        badges.append("SIMULATED")
+    elif any(status.weights == "dummy" for status in snapshot.deployments):
+        # On a simulated cluster nobody expects real answers.
+        badges.append("DUMMY WEIGHTS")
+    if snapshot.disconnected:
+        badges.append("RECONNECTING" if snapshot.interrupted else "NOT CONNECTED")
+    return badges
+
+
+def unseen_text(count: int, width: int) -> str:
+    """Describe how many events are new, and the key that shows them; '' for none."""
+    if not count:
+        return ""
+    return f"E {count_of(count, 'new event')}  " if width >= _ROOMY_CELLS else f"E {count:,} new  "
 
 
 def describe_totals(cluster: Cluster) -> str:

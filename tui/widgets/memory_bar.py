@@ -7,7 +7,8 @@ from rich.text import Text
 
 from tui.format import bar_cells, fit, gib
 from tui.glyphs import FREE, PLANNED, ROLE_LIVE, ROLE_PLANNED, TROUBLE, USED
-from tui.scene import GpuView, Role
+from tui.roles import Role
+from tui.scene import GpuView
 from tui.styles import Styles
 
 

@@ -19,14 +19,14 @@ _ANSWER_S = 5.0
 
 
 class StatusLine(TextPanel):
-    """Shows, in this order: a lost session, the answer to a key, progress, the last message."""
+    """Shows, in this order: a lost session, the answer to a key, progress, the last message, what is idle."""
 
     def __init__(self, progress: Progress | None = None, id: str | None = None) -> None:
         super().__init__(id=id)
         self.set_class(progress is not None, "-speaking")
         self._lost: SessionLost | None = None
         self._progress = progress
-        self._message = ""
+        self._message = self._idle = ""
         self._kind: Kind = "info"
         self._is_answer = False
         self._forgetting: Timer | None = None
@@ -47,12 +47,18 @@ class StatusLine(TextPanel):
         self._forgetting = self.set_timer(shown_s, self._forget) if message else None
         self._changed()
 
+    def show_idle(self, text: str) -> None:
+        """Show a line wherever there is nothing else to say."""
+        if text != self._idle:
+            self._idle = text
+            self._changed()
+
     def _forget(self) -> None:
         self._message = ""
         self._changed()
 
     def _changed(self) -> None:
-        self.set_class(bool(self._message or self._progress or self._lost), "-speaking")
+        self.set_class(bool(self._message or self._progress or self._lost or self._idle), "-speaking")
         self.refresh()
 
     def show(self, progress: Progress | None, lost: SessionLost | None) -> None:
@@ -72,7 +78,7 @@ class StatusLine(TextPanel):
             self._kind
         ]
         mark = f"{TROUBLE} " if self._kind in ("warning", "bad") and self._message else ""
-        return line.append(mark + self._message, style)
+        return line.append(mark + (self._message or self._idle), style)
 
 
 def _progress_text(line: Text, progress: Progress, styles: Styles) -> Text:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cluster.bridge.driver.event_writer import EventWriter
+from cluster.bridge.driver.ray_link import never_start_a_cluster
 from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.events import SessionLost
 from cluster.bridge.protocol import (
@@ -53,6 +54,7 @@ def main() -> None:
     # A full collection walks every object of a large cluster for hundreds of milliseconds: make it rare.
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     end_with_parent(os.getppid())
+    never_start_a_cluster()
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])
     writer = EventWriter(events_fd)
     threading.Thread(target=_show_life, args=(writer,), name="alive", daemon=True).start()

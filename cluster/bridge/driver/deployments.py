@@ -9,8 +9,8 @@ from typing import Any
 from cluster.bridge.driver.describe_error import describe_error
 from cluster.bridge.driver.event_writer import Send
 from cluster.bridge.driver.known_deployment import KnownDeployment
-from cluster.bridge.driver.node_probe import GpuLoad
 from cluster.bridge.driver.simulated_loads import loads_of
+from cluster.bridge.driver.simulated_node import GpuLoad
 from cluster.bridge.events import TokenSeen
 from cluster.bridge.keeper.embedded import NAME_LABEL
 from cluster.catalog.nearest import nearest_names

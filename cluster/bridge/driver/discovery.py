@@ -8,14 +8,17 @@ from typing import Any
 
 from cluster.bridge.driver.claimed_nodes import ClaimedNodes
 from cluster.bridge.driver.dead_node import forgotten, without_returned
-from cluster.bridge.driver.node_probe import GpuLoad, NodeProbe, is_simulated, simulated_node
+from cluster.bridge.driver.node_probe import NodeProbe
 from cluster.bridge.driver.other_jobs import ForeignClaims
+from cluster.bridge.driver.simulated_node import GpuLoad, SimulatedNode, is_simulated
 from cluster.bridge.driver.watched_node import WatchedNode, watch
 from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.detail import NodeDetail
 from cluster.errors import BadInput
 from cluster.inventory import Cluster
+from cluster.scenes.play import Playing
+from cluster.scenes.scene import Scene
 from cluster.telemetry import NodeReading
 from cluster.text import clean
 
@@ -32,8 +35,9 @@ nodes are not held back by this."""
 class Discovery:
     """Looks at all nodes each time it is asked; keyed by Ray's NodeID, since names and addresses repeat."""
 
-    def __init__(self, ray: Any, engine_pythons: dict[str, str]) -> None:
+    def __init__(self, ray: Any, engine_pythons: dict[str, str], scene: Scene | None = None) -> None:
         self._ray, self._engine_pythons = ray, engine_pythons
+        self._playing = None if scene is None else Playing(scene, time.time())
         self.entries: list[dict[str, Any]] = []
         """What Ray last said of its nodes, dead ones included."""
         self._nodes: dict[str, WatchedNode] = {}
@@ -135,7 +139,7 @@ class Discovery:
 
     def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
         if watched.node is None and is_simulated(watched.labels):
-            watched.node = simulated_node(watched.node_id, watched.labels)
+            watched.node = SimulatedNode(watched.node_id, watched.labels, self._playing).look()[0]
         if watched.probe is None:
             if time.time() < watched.next_start_s:
                 return
@@ -156,7 +160,9 @@ class Discovery:
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(watched.node_id, soft=False),
         )
-        return actor.remote(watched.node_id, watched.name, watched.labels, self._engine_pythons)
+        return actor.remote(
+            watched.node_id, watched.name, watched.labels, self._engine_pythons, self._playing
+        )
 
     def _gather(self, held: dict[str, tuple[str, ...]]) -> None:
         pending = {w.pending: w for w in self._nodes.values() if w.pending is not None}

@@ -1,4 +1,4 @@
-"""Compare the number of GPUs that Ray and NVML report on a node, and say what to do where they differ."""
+"""Compare the number of GPUs that Ray counts on a node with what was read there, and say what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def short_disagreement(ray_gpus: int, node: Node) -> str | None:
     visible = [gpu for gpu in node.gpus if gpu.excluded_reason is None]
     if ray_gpus in (len(node.gpus), _whole_gpus(node.gpus), len(visible), _whole_gpus(visible)):
         return None
-    return f"Ray counts {_count(ray_gpus)}, NVML shows {len(node.gpus) or 'none'}"
+    return f"Ray counts {_count(ray_gpus)}, {_reader(node)} shows {len(node.gpus) or 'none'}"
 
 
 def count_disagreement(ray_gpus: int, node: Node, labels: Mapping[str, str]) -> str | None:
@@ -27,12 +27,11 @@ def count_disagreement(ray_gpus: int, node: Node, labels: Mapping[str, str]) -> 
     if short is None:
         return None
     if not node.gpus:
-        help_ = _help_unseen(node, labels.get(_TYPE_LABEL, ""))
-        return f"{short} ({node.error or 'no reason given'}). {help_}"
+        return f"{short} {_help_unseen(node, labels.get(_TYPE_LABEL, ''))}"
     shown = len(node.gpus)
     if ray_gpus < shown:
         used = f"only {ray_gpus} of them" if ray_gpus else "none of them"
-        remedy = f"restart Ray there with --num-gpus={shown} and without CUDA_VISIBLE_DEVICES"
+        remedy = f"restart Ray there with --num-gpus={shown} and without {_visibility(node)}"
         return f"{short}. Ray uses {used}; to use all, {remedy}"
     return f"{short}. Restart Ray there with --num-gpus={shown}, or look in the kernel log for lost GPUs"
 
@@ -43,15 +42,28 @@ def _whole_gpus(gpus: Sequence[Gpu]) -> int:
     return sum(gpu.mig_parent_uuid is None for gpu in gpus) + len(parents)
 
 
+def _reader(node: Node) -> str:
+    return "amdgpu" if any(gpu.vendor == "amd" for gpu in node.gpus) else "NVML"
+
+
+def _visibility(node: Node) -> str:
+    return "ROCR_VISIBLE_DEVICES" if _reader(node) == "amdgpu" else "CUDA_VISIBLE_DEVICES"
+
+
 def _help_unseen(node: Node, accelerator: str) -> str:
-    if accelerator.startswith(_AMD):
-        return f"AMD GPUs ({accelerator}) are not read yet"
+    """Say which driver is missing there, or what it answered, and the remedy."""
+    if accelerator.upper().startswith(_AMD):
+        return (
+            f"({accelerator}: the kernel's amdgpu driver lists no GPU there). "
+            "Load it (modprobe amdgpu), or give Ray's container /dev/kfd and /dev/dri"
+        )
     if node.error == NO_LIBRARY:
         return (
-            "Install the NVIDIA driver there, or give Ray's container the GPUs (--gpus all); "
-            "AMD GPUs are not read yet"
+            f"({NO_LIBRARY}, and the amdgpu driver lists no GPU). Install the GPU driver there, or give "
+            "Ray's container the GPUs (NVIDIA: --gpus all; AMD: --device /dev/kfd --device /dev/dri)"
         )
-    return "Check nvidia-smi there, or restart Ray there with --num-gpus=0"
+    reason = node.error or "no reason given"
+    return f"({reason}). Check nvidia-smi there, or restart Ray there with --num-gpus=0"
 
 
 def _count(num_gpus: int) -> str:

@@ -77,6 +77,15 @@ def _not_a_node(address: str) -> Unreachable:
     return Unreachable(f"this machine is not a node of the Ray cluster at {address}", hint)
 
 
+def never_start_a_cluster() -> None:
+    """Keep Ray from starting a cluster of its own on this machine. Call it before Ray is imported.
+
+    Ray does so for any call of a process that has not joined one, or has just left, such as that of a thread
+    that still looks at the nodes while this process ends. That cluster can outlive it.
+    """
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+
+
 def enter(address: str, *, ship_package: bool) -> Any:
     """Become a driver of the cluster at `address`; returns the ray module.
 

@@ -96,7 +96,7 @@ class RayPlace:
     def _enter_ray(self, address: str, *, ship_package: bool) -> None:
         self._send_progress("joining the cluster", None)
         self._ray = enter(address, ship_package=ship_package)
-        self._discovery = Discovery(self._ray, self._target.engine_pythons)
+        self._discovery = Discovery(self._ray, self._target.engine_pythons, self._target.scene)
         self._deployments = Deployments(self._ray, self._send)
         self._raylets = RayletWatch()
         threading.Thread(target=self._watch_silence, name="silence", daemon=True).start()

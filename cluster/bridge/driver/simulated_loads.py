@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cluster.bridge.driver.node_probe import GpuLoad
+from cluster.bridge.driver.simulated_node import GpuLoad
 from cluster.deploy.status import DeploymentStatus, RankState, RankStatus, ReplicaStatus
 
 _HOLDING = {RankState.WARMING_UP, RankState.READY, RankState.STOPPING}

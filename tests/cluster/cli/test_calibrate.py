@@ -63,7 +63,7 @@ def test_where_nothing_came_out_it_failed(
 
 def test_a_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     bare = Cluster(source="none", nodes=(Node(node_id="n", name="n", error="no driver"),))
-    monkeypatch.setattr("cluster.probe.local.read_cluster", lambda: bare)
+    monkeypatch.setattr("cluster.cli.this_machine.read_this_machine", lambda: bare)
     assert main(["calibrate"]) == 2
     assert "no NVIDIA GPU found on this machine (no driver)" in capsys.readouterr().err
     assert main(["calibrate", "--cluster", "8xH100"]) == 2

@@ -100,6 +100,7 @@ def sick_node() -> tuple[Node, NodeReading, NodeDetail]:
     gpus = tuple(
         gpu.model_copy(
             update={
+                "uuid": f"GPU-sick-{gpu.index}",
                 "facts": FACTS,
                 "memory_free_bytes": READ.get(gpu.index, {}).get("memory_free_bytes", gpu.memory_free_bytes),
                 "processes": READ.get(gpu.index, {}).get("processes", ()),

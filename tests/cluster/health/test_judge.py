@@ -95,7 +95,7 @@ def test_without_any_reading_nothing_is_held_against_a_gpu() -> None:
     ("reading", "detail"),
     [
         pytest.param(
-            {"throttle_reasons": ("sw_power_cap",), "utilization_percent": 60.0}, {}, id="at its power"
+            {"throttle_reasons": ("sw_power_cap",), "utilization_percent": 40.0}, {}, id="at its power"
         ),
         pytest.param({"throttle_reasons": ("idle",), "sm_clock_mhz": 345.0}, {}, id="idle clocks"),
         pytest.param({"performance_state": 8}, {"pcie_generation": 1}, id="PCIe saves power while idle"),

@@ -118,26 +118,26 @@ def test_a_plan_on_sound_gpus_says_nothing_of_health() -> None:
 
 @pytest.mark.parametrize("bad", [0, 3, 7])
 def test_one_replica_is_placed_on_sound_gpus(bad: int) -> None:
-    answer = ask(LLAMA_8B, with_health_of("1x8xH100", {bad: degraded()}), concurrency=1)
-    assert ("node-0", bad) not in used(answer)
+    answer = ask(LLAMA_8B, with_health_of("1x8xH100", {bad: degraded()}), tp=1, pp=1, dp=1)
+    assert ("node-1", bad) not in used(answer)
 
 
 def test_a_group_is_made_of_sound_gpus() -> None:
     cluster = with_health_of("1x8xH100", {0: degraded(), 2: degraded(), 5: degraded()})
-    assert {index for _, index in used(ask(LLAMA_70B, cluster, tp=4, dp=1))} == {1, 3, 4, 6}
+    assert {index for _, index in used(ask(LLAMA_70B, cluster, tp=4, pp=1, dp=1))} == {1, 3, 4, 6}
 
 
 def test_of_degraded_gpus_those_that_lost_least_come_first() -> None:
     healths = {index: degraded(compute=0.2, memory=0.2) for index in range(4)}
     healths |= {index: degraded(compute=0.9) for index in range(4, 8)}
-    answer = ask(LLAMA_70B, with_health_of("1x8xH100", healths), tp=4, dp=1)
+    answer = ask(LLAMA_70B, with_health_of("1x8xH100", healths), tp=4, pp=1, dp=1)
     assert {index for _, index in used(answer)} == {4, 5, 6, 7}
 
 
 def test_a_narrow_pcie_link_matters_little_behind_nvlink() -> None:
     healths = {index: degraded(pcie=0.02) for index in range(4)}
     healths |= {index: degraded(nvlink=0.5) for index in range(4, 8)}
-    answer = ask(LLAMA_70B, with_health_of("1x8xH100", healths), tp=4, dp=1)
+    answer = ask(LLAMA_70B, with_health_of("1x8xH100", healths), tp=4, pp=1, dp=1)
     assert {index for _, index in used(answer)} == {0, 1, 2, 3}
 
 
@@ -164,13 +164,13 @@ def test_degraded_gpus_are_used_where_they_add_throughput() -> None:
     assert best(answer).layout.num_replicas == 4
     assert best(answer).notes[0] == (
         "1 of its 4 GPUs is degraded, because only 3 of the 4 usable GPUs are healthy, and the others add "
-        "throughput: node-0 GPU 3 (a memory row is to be remapped at the next GPU reset)"
+        "throughput: node-1 GPU 3 (a memory row is to be remapped at the next GPU reset)"
     )
 
 
 def test_a_replica_that_is_too_slow_to_help_is_left_away() -> None:
     answer = ask(LLAMA_8B, with_health_of("1x4xH100", {1: degraded(compute=0.05, memory=0.05)}))
-    assert used(answer) == [("node-0", 0), ("node-0", 2), ("node-0", 3)]
+    assert used(answer) == [("node-1", 0), ("node-1", 2), ("node-1", 3)]
     assert [one.use for one in standings(answer)] == ["not used"]
 
 
@@ -221,7 +221,7 @@ def test_excluded_gpus_are_left_out_with_their_reason() -> None:
     for index in (0, 1):
         cluster = with_gpu(cluster, 0, index, excluded_reason="not in CUDA_VISIBLE_DEVICES")
     answer = ask(LLAMA_8B, cluster)
-    assert used(answer) == [("node-0", 2), ("node-0", 3)]
+    assert used(answer) == [("node-1", 2), ("node-1", 3)]
     assert [(one.standing, one.use) for one in standings(answer)] == [("excluded", "left out")] * 2
     refused = ask(LLAMA_70B, cluster, tp=4)
     assert refused.recommended is None

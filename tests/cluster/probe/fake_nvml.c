@@ -23,7 +23,7 @@
  *   FAKE_PRINTS=noise       nvmlInit prints this to stdout
  *   FAKE_CONTROL=file       this file says what goes wrong from now on; it is read at every call
  *
- * The control file is described in fake_control.h.
+ * The control file is described in fake_control.h, the figures that it sets in fake_figures.h.
  *
  * -DWITHOUT_V3 leaves out what older drivers do not export.
  */
@@ -31,11 +31,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fake_control.h"
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, TIMEOUT = 10, DRIVER_NOT_LOADED = 9, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 enum { MOST_GPUS = 128, SLICES = 2, LINKS = 12 };
 
 typedef struct { int gpu, slice; } Handle;
@@ -182,41 +183,17 @@ int nvmlDeviceGetMemoryInfo_v2(Handle *handle, MemoryV2 *memory) {
 }
 #endif
 
-int nvmlDeviceGetUtilizationRates(Handle *handle, unsigned *rates) {
-    ENTER(handle);
-    if (handle->slice >= 0) return NOT_SUPPORTED;
-    rates[0] = 40 + (unsigned)handle->gpu;
-    rates[1] = 5;
-    return SUCCESS;
-}
-
-int nvmlDeviceGetTemperature(Handle *handle, int sensor, unsigned *celsius) {
-    ENTER(handle);
-    (void)sensor;
-    *celsius = handle->gpu == number("FAKE_PLACEHOLDERS", -1) ? 0xFFFFFFFFu : 50 + (unsigned)handle->gpu;
-    return SUCCESS;
-}
-
-int nvmlDeviceGetPowerUsage(Handle *handle, unsigned *milliwatts) {
-    ENTER(handle);
-    *milliwatts = handle->gpu == number("FAKE_PLACEHOLDERS", -1) ? 0xFFFFFFFFu : 123456;
-    return SUCCESS;
-}
-
-int nvmlDeviceGetEnforcedPowerLimit(Handle *handle, unsigned *milliwatts) {
-    ENTER(handle);
-    *milliwatts = 400000;
-    return SUCCESS;
-}
-
 typedef struct { unsigned pid; unsigned long long bytes; unsigned gpu_instance, compute_instance; } Process;
 
+static int process_on(Handle *handle) { return (int)control_value("pid", handle->gpu, number("FAKE_PID", 0)); }
+
 static int list_processes(Handle *handle, unsigned *room, Process *processes) {
-    int pid = number("FAKE_PID", 0), garbled = handle->gpu == number("FAKE_GARBLED", -1);
+    int pid = process_on(handle), garbled = handle->gpu == number("FAKE_GARBLED", -1);
     if (!pid && !garbled) { *room = 0; return SUCCESS; }
     if (*room < 1 || !processes) { *room = 1; return INSUFFICIENT_SIZE; }
     *room = 1;
-    processes[0] = (Process){garbled ? 0x7FFFFFFFu : (unsigned)pid, 2 * GIB, 0xFFFFFFFFu, 0xFFFFFFFFu};
+    unsigned long long bytes = (unsigned long long)control_value("process_mib", handle->gpu, 2048) << 20;
+    processes[0] = (Process){garbled ? 0x7FFFFFFFu : (unsigned)pid, bytes, 0xFFFFFFFFu, 0xFFFFFFFFu};
     return SUCCESS;
 }
 
@@ -260,14 +237,6 @@ int nvmlDeviceGetMigDeviceHandleByIndex(Handle *handle, unsigned index, Handle *
     return SUCCESS;
 }
 
-int nvmlDeviceGetRemappedRows(Handle *handle, unsigned *corrected, unsigned *uncorrected, unsigned *pending,
-                              unsigned *failed) {
-    ENTER(handle);
-    *corrected = *uncorrected = *pending = 0;
-    *failed = handle->gpu == number("FAKE_BROKEN_ROWS", -1);
-    return SUCCESS;
-}
-
 static int linked(int a, int b) {
     const char *kind = word("FAKE_NVLINK", "switch");
     if (strcmp(kind, "none") == 0) return 0;
@@ -280,28 +249,6 @@ int nvmlDeviceGetP2PStatus(Handle *a, Handle *b, int index, int *status) {
     ENTER(b);
     if (index != 2 || strcmp(word("FAKE_NVLINK", ""), "links") == 0) return NOT_SUPPORTED;
     *status = linked(a->gpu, b->gpu) ? 0 : 5;
-    return SUCCESS;
-}
-
-int nvmlDeviceGetNvLinkState(Handle *handle, unsigned link, unsigned *active) {
-    ENTER(handle);
-    if (link >= LINKS) return 2;
-    *active = strcmp(word("FAKE_NVLINK", "switch"), "none") != 0;
-    return SUCCESS;
-}
-
-/* By links alone: GPUs 0 and 1 are joined by a bridge, all others hang on a switch. */
-int nvmlDeviceGetNvLinkRemoteDeviceType(Handle *handle, unsigned link, unsigned *type) {
-    ENTER(handle);
-    (void)link;
-    *type = handle->gpu < 2 ? 0 : 2;
-    return SUCCESS;
-}
-
-int nvmlDeviceGetNvLinkRemotePciInfo_v2(Handle *handle, unsigned link, Pci *info) {
-    ENTER(handle);
-    (void)link;
-    fill_pci(handle->gpu ^ 1, info);
     return SUCCESS;
 }
 
@@ -321,5 +268,8 @@ int nvmlDeviceGetGpuFabricInfoV(Handle *handle, Fabric *fabric) {
     fabric->status = 0;
     fabric->clique = 7;
     fabric->state = kind == 1 ? 3 : 2;
+    fabric->health = (unsigned)control_value("fabric_health", handle->gpu, 0);
     return SUCCESS;
 }
+
+#include "fake_figures.h"

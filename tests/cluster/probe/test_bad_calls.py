@@ -116,6 +116,7 @@ def test_a_gpu_lost_while_it_runs_is_in_the_inventory_soon(watch, control: Contr
     _, watcher = watch(gpus=2, control=control.path, inventory_interval_s=3600.0)
     watcher.wait_for(lambda node, reading: is_sound(reading))
     control.say("error * 1 15")
+    watcher.forget()
     node, _ = watcher.wait_for(lambda node, reading: not node.gpus[1].healthy)
     assert (node.gpus[1].uuid, node.gpus[1].nvlink_island) == ("GPU-fake-1", "nvlink-0")
     assert node.gpus[0].healthy

@@ -37,6 +37,7 @@ def test_eight_gpus_on_a_switch(fake_nvml: FakeNvml) -> None:
         nvlink_island="nvlink-0",
         pci_bus_id="00000000:15:00.0",
         numa_node=node.gpus[5].numa_node,
+        facts=node.gpus[5].facts,
     )
     assert islands(node) == [[0, 1, 2, 3, 4, 5, 6, 7]]
 

@@ -30,14 +30,14 @@ def test_the_time_without_a_process_is_not_the_driver_s() -> None:
 def test_a_call_that_is_slow_twice_rests_ten_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
     monkeypatch.setattr(slow_calls.time, "monotonic", lambda: now_s)
-    calls, key = SlowCalls(), (3, "nvmlDeviceGetPowerUsage")
+    calls, key = SlowCalls(), (3, "nvmlDeviceGetPowerUsage", ())
     now_s = 5.0
     calls.took(key, began_s=0.0)
     assert calls.reason(key) is None
     now_s = 10.0
     calls.took(key, began_s=5.0)
     assert calls.reason(key) == "nvmlDeviceGetPowerUsage took 5.0 s, so it is asked only every 50 s"
-    assert calls.reason((4, "nvmlDeviceGetPowerUsage")) is None
+    assert calls.reason((4, "nvmlDeviceGetPowerUsage", ())) is None
     now_s = 61.0
     assert calls.reason(key) is None
     calls.took(key, began_s=60.9)

@@ -111,7 +111,43 @@ def test_no_load_shows_the_impossible(planned: int, loading: float, busy: float,
 def test_an_unknown_power_limit_leaves_power_absent_with_its_reason() -> None:
     gpu = SimulatedGpus(replace(A100, power_limit_w=None), 1, "node").reading().gpus[0]
     assert (gpu.power_w, gpu.power_limit_w) == (None, None)
-    assert set(gpu.absent) == {"power_w", "power_limit_w"}
+    assert {"power_w", "power_limit_w", "energy_j"} <= set(gpu.absent)
+
+
+def test_every_absent_figure_has_its_reason() -> None:
+    simulated = gpus()
+    shown = (*simulated.reading().gpus, *simulated.detail().gpus, simulated.reading().host)
+    for figures in (*shown, *(gpu.facts for gpu in simulated.node("n").gpus)):
+        assert figures is not None
+        missing = {name for name, value in figures if value is None and name != "error"}
+        assert missing <= figures.absent.keys()
+
+
+def test_facts_and_slow_figures_follow_the_type() -> None:
+    simulated = gpus(count=4)
+    gpu, detail = simulated.node("n").gpus[0], simulated.detail().gpus[0]
+    assert gpu.facts is not None
+    assert gpu.facts.num_nvlinks == len(detail.links) == 12
+    assert sum(link.bytes_per_s or 0 for link in detail.links) == A100.nvlink_bytes_per_s
+    assert (detail.pcie_generation, gpu.facts.max_pcie_generation) == (4, 4)
+    alone = gpus(count=1)
+    assert alone.detail().gpus[0].links == ()
+
+
+def test_the_matrix_shows_links_within_an_island_and_sockets_beyond() -> None:
+    spec = replace(A100, nvlink_topology="bridge", nvlink_domain_gpus=2)
+    facts = SimulatedGpus(spec, 4, "node").node("n").facts
+    assert facts is not None
+    assert facts.devices == ("GPU0", "GPU1", "GPU2", "GPU3")
+    assert facts.paths[0] == ("X", "NV12", "SYS", "SYS")
+    assert facts.numa_nodes == (0, 0, 1, 1)
+
+
+def test_slow_figures_stay_the_same_for_five_seconds() -> None:
+    simulated = gpus()
+    first = simulated.detail(100.0)
+    assert simulated.detail(104.9) is first
+    assert simulated.detail(105.0) is not first
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -69,3 +70,21 @@ def test_end_of_log_are_the_end_of_the_log(monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.setattr(ray_link, "_STDERR_FD", opened.fileno())
         assert ray_link._end_of_log().endswith("the end")
         assert len(ray_link._end_of_log()) < 10000
+
+
+LATE_CALL = """
+from cluster.bridge.driver.ray_link import never_start_a_cluster
+never_start_a_cluster()
+import ray
+try:
+    ray.nodes()
+except Exception as error:
+    print(type(error).__name__, ray.is_initialized())
+"""
+
+
+def test_a_call_outside_a_cluster_starts_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_CALL], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split()[-1] == "False"

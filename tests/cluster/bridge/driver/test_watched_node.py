@@ -61,14 +61,21 @@ def test_a_broken_driver_is_an_error_where_ray_counts_no_gpu() -> None:
 
 def test_gpus_that_nvml_does_not_show() -> None:
     error = error_after(8, node(error=NO_LIBRARY), "no_gpus")
-    assert error.startswith(f"Ray counts 8 GPUs, NVML shows none ({NO_LIBRARY}). Install the NVIDIA driver")
-    assert error.endswith("AMD GPUs are not read yet")
+    assert error.startswith(f"Ray counts 8 GPUs, NVML shows none ({NO_LIBRARY}, and the amdgpu driver lists")
+    assert "Install the GPU driver there" in error
 
 
 def test_gpus_that_ray_knows_to_be_amd() -> None:
     error = error_after(8, node(error=NO_LIBRARY), "no_gpus", **{"ray.io/accelerator-type": "AMD-Instinct-X"})
-    assert error.endswith("AMD GPUs (AMD-Instinct-X) are not read yet")
-    assert "Install" not in error
+    assert "(AMD-Instinct-X: the kernel's amdgpu driver lists no GPU there)" in error
+    assert "modprobe amdgpu" in error
+    assert "NVIDIA" not in error
+
+
+def test_amd_gpus_that_ray_leaves_out() -> None:
+    error = error_after(2, node(4, vendor="amd"))
+    assert error.startswith("Ray counts 2 GPUs, amdgpu shows 4. Ray uses only 2 of them")
+    assert error.endswith("without ROCR_VISIBLE_DEVICES")
 
 
 def test_the_node_line_keeps_both_counts_where_the_driver_gave_a_reason() -> None:
