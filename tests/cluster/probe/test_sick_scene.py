@@ -87,7 +87,7 @@ def test_commands_on_that_machine_say_so(
     name = cluster.nodes[0].name
     assert told[f"{name} GPU 3"] == "degraded: 4 of 18 NVLinks down"
     assert told[f"{name} GPU 1"].startswith(
-        "degraded: throttled: 345 of 1,980 MHz (hardware thermal slowdown); hot: 91 C, slows down at 92 C"
+        "degraded: throttled: 345 of 1,980 MHz (hardware thermal slowdown); hot: 91 C (slows down at 92 C)"
     )
     assert main(["snapshot"]) == 0
     gpus = json.loads(capsys.readouterr().out)["cluster"]["nodes"][0]["gpus"]
