@@ -159,9 +159,18 @@ def test_free_memory_decides_where_the_sound_gpus_have_too_little() -> None:
     assert {index for _, index in used(answer)} == {1, 2}
 
 
+def test_a_sound_machine_goes_first() -> None:
+    cluster = with_health_of("2x4xH100", dict.fromkeys(range(4), degraded()))
+    answer = ask(LLAMA_70B, cluster, tp=4, pp=1, dp=1)
+    assert {name for name, _ in used(answer)} == {"node-2"}
+    assert len(answer.candidates) == 1
+
+
 def test_a_replica_over_machines_is_made_of_sound_ones() -> None:
-    """405B needs two nodes: of three, the first has a degraded GPU in every group."""
+    """405B needs two of these nodes, no two of which are alike."""
     cluster = with_health_of("3x8xH100", dict.fromkeys(range(8), degraded(memory=0.5)))
+    for index in range(8):
+        cluster = with_gpu(cluster, 1, index, memory_free_bytes=78 * GIB)
     answer = ask(LLAMA_405B, cluster, tp=8, pp=2, dp=1, max_model_len=8192)
     assert {name for name, _ in used(answer)} == {"node-2", "node-3"}
 
