@@ -93,8 +93,8 @@ async def test_the_page_of_a_gpu_shows_everything(width: int) -> None:
     for words in (
         "node-0 GPU 1 A100-80GB",
         "▲ degraded",
-        "hot (degraded) 91 °C, slows down at 93 °C",
-        "throttled (degraded) 345 of 1,980 MHz",
+        "hot degraded 91 °C, slows down at 93 °C",
+        "throttled degraded 345 of 1,980 MHz",
         "running nothing of ours",
         "held in Ray by nobody",
         "planned R0·T1 of TP=4, DP=2",

@@ -18,7 +18,7 @@ from cluster.inventory import Cluster, Node
 from cluster.planner.exchanges import Exchanges, exchanges_of
 from cluster.units import count_of
 from tui.background import in_background
-from tui.scene import PlannedRoles, Role, live_roles
+from tui.roles import PlannedRoles, Role, live_roles
 from tui.screens.dialog import Dialog
 from tui.screens.find import FindScreen
 from tui.styles import Styles, styles_of

@@ -158,10 +158,9 @@ def _costs(node: Node, own: Sequence[Exchange], plan: Plan, candidate: Candidate
     if gpu is None:
         return
     cost = all_reduce_cost(plan, candidate, _slowest(reduces), gpu) if reduces else None
-    if cost is not None and candidate.estimate is not None:
-        step = format_duration(candidate.estimate.tpot_s.value)
+    if cost is not None:
         total, share = format_duration(cost.total_s), f"{cost.share:.0%}"
-        yield f"all-reduces: {cost.per_token:,} per token take {total} of {step} ({share})"
+        yield f"all-reduces: {cost.per_token:,} per token take {total}, {share} of a decode step"
         yield f"  one moves {_one(cost)}"
     cost = hop_cost(plan, candidate, _slowest(hops), gpu) if hops else None
     if cost is not None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from cluster.detail import NetworkPort
 from tui.format import fit
 from tui.glyphs import CROSS, DOT
-from tui.scene import Role
+from tui.roles import Role
 from tui.styles import Styles, joined
 from tui.topology.links import GpuLinks
 from tui.topology.matrix import Cell, Matrix
