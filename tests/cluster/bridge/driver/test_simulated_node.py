@@ -47,11 +47,11 @@ def test_loads_of_deployments_come_beside_those_of_the_scene_and_go() -> None:
 
 def test_the_probe_actor_plays_it() -> None:
     probe = NodeProbe("id", "node-1", LABELS[0], {}, Playing(SCENE, time.time()))
-    look = probe.look([], NOTHING)
+    look = probe.look([], {}, NOTHING)
     assert look.node is not None
     assert (look.node.name, look.reading.simulated) == ("gpu-a", True)
     assert look.detail is not None
-    again = probe.look([], look.stamps)
+    again = probe.look([], {}, look.stamps)
     assert (again.node, again.detail) == (None, None)
 
 
