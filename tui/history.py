@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cluster.telemetry import NodeReading
@@ -48,13 +48,13 @@ class History:
         uuids = tuple([gpu.uuid for gpu in reading.gpus])
         if not uuids:
             if node is not None:
-                self._add(node, [_MISSING] * node.stride)
+                self._add(node, array("f", [_MISSING]) * node.stride)
             return
         if node is None or node.uuids != uuids:
             self.forget(reading.node_id)
             node = self._nodes[reading.node_id] = _NodeHistory(uuids, array("f"))
             self._node_of.update(dict.fromkeys(uuids, reading.node_id))
-        self._add(node, list(_values(reading)))
+        self._add(node, _values(reading))
 
     def forget(self, node_id: str) -> None:
         """Drop a node that is gone for good."""
@@ -76,13 +76,19 @@ class History:
         return tuple(None if math.isnan(value) else value for value in node.values[first :: node.stride])
 
     @staticmethod
-    def _add(node: _NodeHistory, values: list[float]) -> None:
+    def _add(node: _NodeHistory, values: array[float]) -> None:
         node.values.extend(values)
         if len(node.values) > LENGTH * node.stride:
             del node.values[: node.stride]
 
 
-def _values(reading: NodeReading) -> Iterator[float]:
-    for gpu in reading.gpus:
-        for value in (gpu.utilization_percent, gpu.memory_used_bytes, gpu.temperature_c, gpu.power_w):
-            yield _MISSING if value is None else value
+def _values(reading: NodeReading) -> array[float]:
+    values = [
+        value
+        for gpu in reading.gpus
+        for value in (gpu.utilization_percent, gpu.memory_used_bytes, gpu.temperature_c, gpu.power_w)
+    ]
+    try:
+        return array("f", values)  # type: ignore[arg-type]
+    except TypeError:  # some are None
+        return array("f", [_MISSING if value is None else value for value in values])

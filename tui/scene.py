@@ -21,6 +21,7 @@ STALE_AFTER_S = 10.0
 _MOST_PREPARED = 8
 """Layouts whose roles are kept: on ten thousand GPUs they take about a MiB each."""
 _NO_ROLES: Mapping[str, Role] = {}
+_NO_READINGS: Mapping[str, GpuReading] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ class ReadingIndex:
     def __init__(self) -> None:
         self._by_node: dict[str, tuple[NodeReading, dict[str, GpuReading]]] = {}
 
-    def find(self, reading: NodeReading, gpu_uuid: str) -> GpuReading | None:
-        """Return the reading of a GPU among those of its node; None where it has none."""
+    def by_uuid(self, reading: NodeReading) -> Mapping[str, GpuReading]:
+        """Return the readings of a node's GPUs by uuid."""
         indexed = self._by_node.get(reading.node_id)
         if indexed is None or indexed[0] is not reading:
             indexed = (reading, {gpu.uuid: gpu for gpu in reading.gpus})
             self._by_node[reading.node_id] = indexed
-        return indexed[1].get(gpu_uuid)
+        return indexed[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,14 @@ class Scene:
 
     def reading(self, node: Node, gpu: Gpu) -> GpuReading | None:
         """Return what was last read of a GPU; None where its node does not answer."""
+        return self.readings_on(node).get(gpu.uuid)
+
+    def readings_on(self, node: Node) -> Mapping[str, GpuReading]:
+        """Return what was last read of a node's GPUs, by uuid; nothing where it does not answer."""
         reading = self.readings.get(node.node_id)
         if reading is None or reading.state in SILENT_STATES or node.left is not None:
-            return None
-        return self.index.find(reading, gpu.uuid)
+            return _NO_READINGS
+        return self.index.by_uuid(reading)
 
 
 def used_bytes(gpu: Gpu, reading: GpuReading | None, total: int | None) -> int | None:

@@ -316,29 +316,27 @@ async def test_a_demo_without_gpus_simulates_without_asking() -> None:
         assert "SIMULATED" in screen_text(app)
 
 
-def reordered(cluster: Cluster, model: str, request: PlanRequest) -> Plan:
-    """Plan; from second 1 on the last layout is the best."""
-    plan = make_plan(cluster, model, request)
-    candidates = plan.candidates[::-1] if cluster.taken_at_s == 1.0 else plan.candidates
-    return replace(plan, candidates=candidates)
-
-
 @pytest.mark.parametrize("keys", [("down", "down"), ()])
 async def test_the_cursor_keeps_its_layout_when_the_plan_changes(keys: tuple[str, ...]) -> None:
     """One that nobody has moved follows the best layout."""
-    cluster = make_cluster()
+    cluster, is_turned = make_cluster(), False
+
+    def planned(cluster: Cluster, model: str, request: PlanRequest) -> Plan:
+        plan = make_plan(cluster, model, request)
+        return replace(plan, candidates=plan.candidates[::-1]) if is_turned else plan
+
     session = FakeSession(opening_events(cluster))
-    app = make_app(session=session, plan=reordered)
+    app = make_app(session=session, plan=planned)
     async with opened(app) as pilot:
         await pilot.press(*keys)
         await pilot.pause()
-        before = app.screen.panels.candidate
+        alternatives = app.screen.panels.plan.alternatives
+        before, last = alternatives.key, alternatives._keys()[-1]
+        is_turned = True
         session.say(ClusterSeen(cluster=cluster.model_copy(update={"taken_at_s": 1.0})))
-        await settle(pilot)
-        panels = app.screen.panels
-        best = panels.plan.alternatives._plan.candidates[0]
-        assert panels.candidate.label == (before.label if keys else best.label)
-        assert before.label != best.label
+        await until(pilot, lambda: alternatives._keys()[0] == last)
+        assert alternatives.key == (before if keys else last)
+        assert before != last
 
 
 async def test_every_theme_draws() -> None:

@@ -59,6 +59,7 @@ def test_a_missing_figure_has_the_readers_reason_or_its_lanes() -> None:
     assert values["Heat and power: fan"] == (None, "not supported by this GPU")
     assert values["PCIe: generation"] == (None, "the slow lane is late")
     assert values["Heat and power: slows down at"] == (None, "not reported")
+    assert values["Identity: MIG profile"] == (None, "a whole GPU")
     detail = GpuDetail(uuid="x", absent={"ecc": "ECC is off", "ecc.volatile_corrected": "no permission"})
     values = values_of(detail)
     assert values["Errors and repairs: ECC corrected, since driver load"] == (None, "no permission")
@@ -93,8 +94,8 @@ async def test_the_page_of_a_gpu_shows_everything(width: int) -> None:
     for words in (
         "node-0 GPU 1 A100-80GB",
         "▲ degraded",
-        "hot (degraded) 91 °C, slows down at 93 °C",
-        "throttled (degraded) 345 of 1,980 MHz",
+        "hot degraded 91 °C, slows down at 93 °C",
+        "throttled degraded 345 of 1,980 MHz",
         "running nothing of ours",
         "held in Ray by nobody",
         "planned R0·T1 of TP=4, DP=2",

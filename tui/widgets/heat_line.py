@@ -13,6 +13,7 @@ from rich.style import Style
 from rich.text import Span, Text
 
 from cluster.inventory import Gpu, Node
+from cluster.telemetry import GpuReading
 from tui.format import fit
 from tui.glyphs import CURSOR, DEGRADED, DOT, FREE, STALE, TROUBLE, USED
 from tui.health_marks import HEALTHY, mark_of
@@ -36,15 +37,17 @@ def heat_line(
     runs: list[_Run] = []
     for number, node in enumerate(nodes):
         at = here if here is not None and here.node == number else None
-        first = line * grid.per_row
+        first, readings = line * grid.per_row, scene.readings_on(node)
         gpus = node.gpus[first : first + grid.per_row]
-        signs = [_gpu_sign(scene, node, gpu, styles) for gpu in gpus]
+        signs = [_gpu_sign(scene, gpu, readings.get(gpu.uuid), styles) for gpu in gpus]
         gap = CURSOR if at is not None and at.gpu is None and line == 0 else " "
         runs.append((gap, styles.accent if at is not None else None))
         if line:
             runs.append((" " * (grid.name + 2), None))
         else:
-            rest = [_gpu_sign(scene, node, gpu, styles) for gpu in node.gpus[grid.per_row :]]
+            rest = [
+                _gpu_sign(scene, gpu, readings.get(gpu.uuid), styles) for gpu in node.gpus[grid.per_row :]
+            ]
             runs += _name(node, scene, grid, [*signs, *rest], styles, at)
         if at is not None and at.gpu is not None and first <= at.gpu < first + len(signs):
             signs[at.gpu - first] = (signs[at.gpu - first][0], styles.cursor_cell)
@@ -89,8 +92,7 @@ def _node_sign(node: Node, scene: Scene, signs: set[str], styles: Styles) -> tup
     return (DEGRADED, styles.warning) if DEGRADED in signs else (" ", styles.muted)
 
 
-def _gpu_sign(scene: Scene, node: Node, gpu: Gpu, styles: Styles) -> tuple[str, Style]:
-    reading = scene.reading(node, gpu)
+def _gpu_sign(scene: Scene, gpu: Gpu, reading: GpuReading | None, styles: Styles) -> tuple[str, Style]:
     mark = mark_of(gpu, reading)
     if mark is not HEALTHY:
         return mark.sign, styles.of_mark(mark.state)
