@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from cluster.gpu_facts import NodeFacts
 from cluster.inventory import Gpu, Node
 from cluster.probe.amd_cards import AmdCard, find_cards, product_name
 from cluster.probe.amd_figures import Sensors, read_card, read_detail, read_facts, read_memory, read_processes
+from cluster.probe.amd_visible import with_hidden
 from cluster.probe.islands import islands_of
 from cluster.probe.query import AMDGPU_FILES, Mark
 from cluster.probe.sysfiles import numa_node, read_text
@@ -37,7 +39,9 @@ class AmdReader:
         mark: Mark | None = None,
         skipped: dict[int, str] | None = None,
         root: Path = Path("/"),
+        env: Mapping[str, str] | None = None,
     ) -> None:
+        self._env = os.environ if env is None else env
         self._node_id, self._name, self._root = node_id, name, root
         self._mark: Mark = mark or (lambda gpu_index, function: None)
         self._skipped = skipped or {}
@@ -54,7 +58,7 @@ class AmdReader:
         islands = islands_of((card.index for card in self._cards), _joined(self._cards))
         for card in self._cards:
             self._known[card.index] = self._gpu(card, islands.get(card.index))
-        gpus = tuple(self._known.values())
+        gpus = with_hidden(tuple(self._known.values()), self._env)
         version = read_text(self._root / "sys/module/amdgpu/version")
         absent = {"cuda_version": "AMD GPUs run no CUDA", "paths": "not worked out for AMD GPUs"}
         if version.value is None:

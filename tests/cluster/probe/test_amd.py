@@ -14,8 +14,8 @@ from cluster.probe.naming import with_catalog_types
 from tests.cluster.probe.amd_tree import GIB, MI300X_BYTES, PCIE, AmdTree, write
 
 
-def reader(root: Path, **options: dict[int, str]) -> AmdReader:
-    return AmdReader("node-id", "gpu-a", root=root, **options)  # type: ignore[arg-type]
+def reader(root: Path, **env: str) -> AmdReader:
+    return AmdReader("node-id", "gpu-a", root=root, env=env)
 
 
 def details(amd: AmdReader) -> tuple[GpuDetail, ...]:
@@ -200,3 +200,24 @@ def test_garbage_in_any_file_leaves_figures_out_and_ends_nothing(tmp_path: Path,
     assert "\x1b" not in bad.type
     assert amd.read_now().gpus[1].temperature_c == 61
     assert len(details(amd)) == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "usable"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"ROCR_VISIBLE_DEVICES": "2,3"}, [2, 3]),
+        ({"ROCR_VISIBLE_DEVICES": "GPU-000000000000abc1"}, [1]),
+        ({"HIP_VISIBLE_DEVICES": "0"}, [0]),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, [1]),
+        ({"ROCR_VISIBLE_DEVICES": "1,2,3", "HIP_VISIBLE_DEVICES": "0"}, [1]),
+        ({"HIP_VISIBLE_DEVICES": ""}, []),
+    ],
+)
+def test_gpus_that_programs_may_not_use_are_not_planned_on(
+    tmp_path: Path, env: dict[str, str], usable: list[int]
+) -> None:
+    AmdTree(tmp_path).add(4)
+    node = reader(tmp_path, **env).read_inventory()
+    assert [gpu.index for gpu in node.gpus if gpu.usable] == usable
+    assert all("left out by" in (gpu.excluded_reason or "") for gpu in node.gpus if not gpu.usable)
