@@ -69,7 +69,7 @@ class Gpu(FrozenModel):
     health: Health | None = None
     """The verdict with its evidence; None: nobody has judged it."""
     excluded_reason: CleanStr | None = None
-    """Why it is not planned on although nothing is wrong with it: left out by CUDA_VISIBLE_DEVICES, say."""
+    """Why it is not planned on although nothing is wrong with it: hidden by CUDA_VISIBLE_DEVICES, say."""
     vendor: Literal["nvidia", "amd"] = "nvidia"
     unified_memory: bool = False
     """Its memory is the machine's: total and free are those of the machine."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cluster.inventory import Gpu, GpuProcess, Node
 from cluster.telemetry import GpuReading, NodeReading
 from cluster.units import GIB
+from tui.roles import Role, live_roles
 from tui.row_filter import Fields
-from tui.scene import Role, live_roles
 from tui.store import SILENT_STATES, Snapshot
 
 UNLISTED_BYTES = GIB

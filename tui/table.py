@@ -95,5 +95,5 @@ def in_order(rows: Iterable[Row], key: Callable[[Row], SortKey], down: bool) -> 
             unknown.append(row)
         else:
             known.append((value, row))
-    known.sort(key=lambda pair: pair[0], reverse=down)  # type: ignore[return-value]
+    known.sort(key=lambda pair: pair[0], reverse=down)
     return [*(row for _, row in known), *unknown]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 
 from cluster.cli.live_view import LiveView
 from cluster.cli.once_json import live_json
@@ -27,9 +26,8 @@ def run_once(arguments: argparse.Namespace) -> int:
     with LiveView(session_from(arguments), shows_progress=sys.stderr.isatty()) as view:
         _print(view.settled(), arguments)
         while arguments.watch is not None:
-            due_s = time.monotonic() + arguments.watch
             # Raises when the cluster is lost.
-            view.wait(lambda due_s=due_s: time.monotonic() >= due_s, None)
+            view.wait(lambda: False, arguments.watch)
             _print(view.now(), arguments)
     return 0
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from cluster.bridge.events import (
     ClusterSeen,
@@ -63,7 +63,7 @@ class SessionView:
         self._read: tuple[Cluster, tuple[NodeReading, ...]] | None = None
         self._changed = threading.Condition()
 
-    def __enter__(self) -> SessionView:
+    def __enter__(self) -> Self:
         self.session.start(self._take)
         return self
 

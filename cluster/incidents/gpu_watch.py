@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import cache
 
+from cluster.health.thresholds import thresholds
 from cluster.incidents.holding import GPU_BACK_S, GPU_ERROR_S, THROTTLE_BEGINS_S, THROTTLE_ENDS_S
 from cluster.incidents.incident import Incident
 from cluster.incidents.places import Place
@@ -11,13 +13,15 @@ from cluster.incidents.settling import Settling
 from cluster.telemetry import GpuReading
 from cluster.units import format_duration
 
-THROTTLES = {
-    "hw_thermal": "too hot (hardware slowdown)",
-    "sw_thermal": "too hot (driver slowdown)",
-    "hw_power_brake": "power brake",
-    "hw_slowdown": "hardware slowdown",
-}
-"""Reasons that are trouble. A GPU that reaches its power limit under load is as it should be."""
+
+@cache
+def throttles() -> dict[str, str]:
+    """Return the reasons that are trouble, with their names: those for which a GPU is judged as throttled.
+
+    One that reaches its power limit under load is as it should be.
+    """
+    clocks = thresholds().clocks
+    return {reason: clocks.names.get(reason, reason) for reason in (*clocks.throttle, clocks.brake)}
 
 
 class GpuWatch:
@@ -45,7 +49,7 @@ class GpuWatch:
         return (
             reading.error is None
             and reading.uuid in self._quiet
-            and (not reasons or THROTTLES.keys().isdisjoint(reasons))
+            and (not reasons or throttles().keys().isdisjoint(reasons))
         )
 
     def see(self, reading: GpuReading, place: Place, now_s: float) -> Iterator[Incident]:
@@ -71,7 +75,7 @@ class GpuWatch:
     def _see_throttling(self, reading: GpuReading, place: Place, now_s: float) -> Iterator[Incident]:
         if reading.throttle_reasons is None:
             return  # not known: neither throttled nor not
-        throttled = bool(reading.throttle_reasons) and not THROTTLES.keys().isdisjoint(
+        throttled = bool(reading.throttle_reasons) and not throttles().keys().isdisjoint(
             reading.throttle_reasons
         )
         change = self._throttled.see(reading.uuid, throttled, now_s)
@@ -86,8 +90,9 @@ class GpuWatch:
 
 
 def throttle_evidence(reading: GpuReading, place: Place) -> str:
-    """Describe why and how much a GPU throttles: 'too hot (hardware slowdown), 91 °C, 345 of 1,980 MHz'."""
-    parts = [THROTTLES[reason] for reason in reading.throttle_reasons or () if reason in THROTTLES]
+    """Describe why and how much a GPU throttles: 'hardware slowdown, 91 °C, 345 of 1,980 MHz'."""
+    names = throttles()
+    parts = [names[reason] for reason in reading.throttle_reasons or () if reason in names]
     if reading.temperature_c is not None:
         parts.append(f"{reading.temperature_c:.0f} °C")
     facts = None if place.gpu is None else place.gpu.facts

@@ -6,10 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from cluster.gpu_health import Finding, Health
-from cluster.incidents.holding import FINDING_BEGINS_S, FINDING_ENDS_S
 from cluster.incidents.incident import Incident, Severity
 from cluster.incidents.places import Place, found_at_start
-from cluster.incidents.settling import Settling
 from cluster.inventory import Gpu
 
 WATCHED_ELSEWHERE = frozenset(
@@ -17,6 +15,7 @@ WATCHED_ELSEWHERE = frozenset(
         "throttled",
         "power_brake",
         "xid",
+        "xid_fatal",
         "nvlinks_down",
         "all_nvlinks_down",
         "lost",
@@ -27,23 +26,20 @@ WATCHED_ELSEWHERE = frozenset(
 """Codes whose beginning and end other watches notice earlier; here they count at the start only."""
 NOT_REPORTED = frozenset({"busy", "power_capped"})
 """Codes that come and go with the work on a GPU."""
+_SILENT = WATCHED_ELSEWHERE | NOT_REPORTED
 
 
 class HealthWatch:
-    """Compares each GPU's findings with those that were last known."""
+    """Compares each GPU's findings with those that were last known. The judge has a hysteresis of its own."""
 
     def __init__(self) -> None:
         self._findings: dict[str, dict[str, Finding]] = {}
         """By GPU and code: those that have begun and not ended."""
-        self._present: Settling[tuple[str, str], bool] = Settling(
-            lambda _, new: FINDING_BEGINS_S if new else FINDING_ENDS_S
-        )
 
     def keep(self, uuids: Collection[str]) -> None:
         """Forget GPUs that are no longer in the cluster."""
         for uuid in [uuid for uuid in self._findings if uuid not in uuids]:
-            for code in self._findings.pop(uuid):
-                self._present.forget((uuid, code))
+            del self._findings[uuid]
 
     def see(self, gpu: Gpu, place: Place, now_s: float) -> Iterator[Incident]:
         """Report findings that begin and end. A GPU that nobody has judged says nothing."""
@@ -56,33 +52,21 @@ class HealthWatch:
             yield from self._changes(gpu, known, place, now_s)
 
     def _first(self, gpu: Gpu, health: Health, place: Place, now_s: float) -> Iterator[Incident]:
-        self._findings[gpu.uuid] = {}
+        self._findings[gpu.uuid] = {finding.code: finding for finding in health.findings}
         for finding in health.findings:
             if finding.code not in NOT_REPORTED:
                 yield found_at_start(_begins(finding, place, now_s))
-            self._begin(gpu.uuid, finding, now_s)
 
     def _changes(self, gpu: Gpu, known: dict[str, Finding], place: Place, now_s: float) -> Iterator[Incident]:
         findings = {finding.code: finding for finding in gpu.health.findings} if gpu.health else {}
+        self._findings[gpu.uuid] = findings
         for code, finding in findings.items():
-            if code not in known:
-                if code not in WATCHED_ELSEWHERE | NOT_REPORTED:
-                    yield _begins(finding, place, now_s)
-                self._begin(gpu.uuid, finding, now_s)
-            elif finding.state != known[code].state:
-                known[code] = finding
+            before = known.get(code)
+            if (before is None or before.state != finding.state) and code not in _SILENT:
                 yield _begins(finding, place, now_s)
-        for code in list(known):
-            change = self._present.see((gpu.uuid, code), code in findings, now_s)
-            if change is not None and not change.new:
-                ended = known.pop(code)
-                self._present.forget((gpu.uuid, code))
-                if code not in WATCHED_ELSEWHERE | NOT_REPORTED:
-                    yield _over(ended, place, change.since_s)
-
-    def _begin(self, uuid: str, finding: Finding, now_s: float) -> None:
-        self._findings[uuid][finding.code] = finding
-        self._present.see((uuid, finding.code), True, now_s)
+        for code, finding in known.items():
+            if code not in findings and code not in _SILENT:
+                yield _over(finding, place, now_s)
 
 
 def _begins(finding: Finding, place: Place, now_s: float) -> Incident:

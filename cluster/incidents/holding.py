@@ -11,9 +11,6 @@ NODE_SILENT_S = 0.0
 NODE_BACK_S = 5.0
 GPU_ERROR_S = 2.0
 GPU_BACK_S = 5.0
-FINDING_BEGINS_S = 0.0
-"""The judge of health has a hysteresis of its own."""
-FINDING_ENDS_S = 20.0
 LINKS_DOWN_S = 4.0
 """Slow figures come every five seconds: the second look counts."""
 LINKS_UP_S = 10.0

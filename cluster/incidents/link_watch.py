@@ -5,14 +5,13 @@ Only a link that was seen up can go down: a card without a bridge has links that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from cluster.detail import GpuDetail
 from cluster.incidents.holding import LINKS_DOWN_S, LINKS_UP_S
 from cluster.incidents.incident import Incident
 from cluster.incidents.places import Place
-from cluster.incidents.settling import Settling
-from cluster.units import count_of
+from cluster.incidents.settling import Change, Settling
 
 Links = frozenset[int]
 _NONE: Links = frozenset()
@@ -40,18 +39,27 @@ class LinkWatch:
         up = frozenset(link.link for link in detail.links if link.active)
         ever = self._seen_up[detail.uuid] = self._seen_up.get(detail.uuid, _NONE) | up
         change = self._down.see(detail.uuid, ever - up, now_s)
-        if change is None:
-            return
-        count = count_of(len(ever), "NVLink")
+        if change is not None:
+            yield self._incident(detail.uuid, change, place)
+
+    def due(self, now_s: float, places: Mapping[str, Place]) -> Iterator[Incident]:
+        """Report what settles with time: slow figures come only when they have changed."""
+        for uuid, change in self._down.due(now_s):
+            if uuid in places:
+                yield self._incident(uuid, change, places[uuid])
+
+    def _incident(self, uuid: str, change: Change[Links], place: Place) -> Incident:
+        count = len(self._seen_up[uuid])
         if change.new - change.old:
             evidence = f"{len(change.new)} of {count}: {_numbers(change.new)}"
-            yield place.incident(change.since_s, "nvlink", "bad", "NVLinks are down", evidence)
-        else:
-            left = (
-                f"; {_numbers(change.new)} of {count} still down" if change.new else f"; all {count} are up"
-            )
-            evidence = _numbers(change.old - change.new) + left
-            yield place.incident(change.since_s, "nvlink", "good", "NVLinks are up again", evidence)
+            return place.incident(change.since_s, "nvlink", "bad", f"{_links_of(place)} are down", evidence)
+        still = f"; {_numbers(change.new)} of {count} still down" if change.new else f"; all {count} are up"
+        evidence = _numbers(change.old - change.new) + still
+        return place.incident(change.since_s, "nvlink", "good", f"{_links_of(place)} are up again", evidence)
+
+
+def _links_of(place: Place) -> str:
+    return "xGMI links" if place.gpu is not None and place.gpu.vendor == "amd" else "NVLinks"
 
 
 def _numbers(links: Links) -> str:

@@ -37,6 +37,7 @@ class Settling(Generic[Key, Value]):
     def __init__(self, hold_s: Callable[[Value, Value], float]) -> None:
         self._hold_s = hold_s
         self._known: dict[Key, _Settled[Value]] = {}
+        self._waiting: set[Key] = set()
 
     def see(self, key: Key, value: Value, now_s: float) -> Change[Value] | None:
         """Take a look's value; return the change if one has settled with it. The first look is no change."""
@@ -46,12 +47,26 @@ class Settling(Generic[Key, Value]):
             return None
         if known.value == value:
             known.waiting_since_s = None
+            self._waiting.discard(key)
             return None
         # A clock that was set back must not make a change wait for longer.
         if known.waiting_since_s is None or known.waiting != value or now_s < known.waiting_since_s:
             known.waiting, known.waiting_since_s = value, now_s
-        since_s = known.waiting_since_s
-        return self._settle(known, value, since_s) if self._has_held(known, value, now_s) else None
+            self._waiting.add(key)
+        return self._settle(key, known, value) if self._has_held(known, value, now_s) else None
+
+    def due(self, now_s: float) -> list[tuple[Key, Change[Value]]]:
+        """Return the changes that have held for long enough without another look.
+
+        For values that are reported only when they change.
+        """
+        found = []
+        for key in list(self._waiting):
+            known = self._known[key]
+            if known.waiting_since_s is not None and known.waiting is not None:
+                change = self.see(key, known.waiting, now_s)
+                found += [(key, change)] if change is not None else []
+        return found
 
     def value(self, key: Key) -> Value | None:
         """Return the value that counts; None before the first look."""
@@ -66,16 +81,19 @@ class Settling(Generic[Key, Value]):
     def forget(self, key: Key) -> None:
         """Make the next look at a key the first one."""
         self._known.pop(key, None)
+        self._waiting.discard(key)
 
     def keep(self, keys: Collection[Key]) -> None:
         """Forget all keys but these."""
         for key in [key for key in self._known if key not in keys]:
-            del self._known[key]
+            self.forget(key)
 
     def _has_held(self, known: _Settled[Value], value: Value, now_s: float) -> bool:
         return now_s - (known.waiting_since_s or now_s) >= self._hold_s(known.value, value)
 
-    def _settle(self, known: _Settled[Value], value: Value, since_s: float) -> Change[Value]:
+    def _settle(self, key: Key, known: _Settled[Value], value: Value) -> Change[Value]:
+        since_s = known.waiting_since_s or 0.0
+        self._waiting.discard(key)
         lasted_s = None if known.began_s is None else max(0.0, since_s - known.began_s)
         change = Change(known.value, value, since_s, lasted_s)
         known.value, known.began_s, known.waiting_since_s = value, since_s, None

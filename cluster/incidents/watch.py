@@ -38,7 +38,8 @@ class IncidentWatch:
 
     def see_readings(self, nodes: Sequence[NodeReading], now_s: float) -> list[Incident]:
         """Compare readings with those before; nodes that are not in the inventory are left out."""
-        return fold([one for node in nodes for one in self._see_reading(node, now_s)])
+        seen = [one for node in nodes for one in self._see_reading(node, now_s)]
+        return fold([*seen, *self._links.due(now_s, self._places.gpus)])
 
     def see_details(self, nodes: Sequence[NodeDetail], now_s: float) -> list[Incident]:
         """Compare slow figures with those before."""

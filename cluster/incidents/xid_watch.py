@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from cluster.detail import GpuDetail, XidEvent
+from cluster.health.thresholds import thresholds
 from cluster.incidents.incident import Incident, Severity
 from cluster.incidents.places import Place
 
 XIDS_FILE = Path(__file__).parent / "xids.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
-    """What an Xid means."""
-
-    means: str = ""
-    """'' where it is not listed."""
-    application: bool = False
-    """Usually a fault of the program, not of the GPU."""
-
-
 @cache
-def known_xids() -> dict[int, Xid]:
-    """Return the listed Xids by number."""
+def known_xids() -> dict[int, str]:
+    """Return what Xids mean, by number."""
     values = tomllib.loads(XIDS_FILE.read_text(encoding="utf-8"))
-    return {int(code): Xid(**fields) for code, fields in values.items()}
+    others = {int(code): str(means) for code, means in values.items()}
+    judged = thresholds().xid
+    return others | judged.degraded | judged.unhealthy
 
 
 class XidWatch:
@@ -55,7 +48,7 @@ class XidWatch:
 
 
 def _incident(event: XidEvent, place: Place) -> Incident:
-    xid = known_xids().get(event.code, Xid())
-    severity: Severity = "warning" if xid.application else "bad"
-    incident = place.incident(event.at_s, "xid", severity, f"Xid {event.code}", xid.means)
+    severity: Severity = "bad" if event.code in thresholds().xid.unhealthy else "warning"
+    means = known_xids().get(event.code, "")
+    incident = place.incident(event.at_s, "xid", severity, f"Xid {event.code}", means)
     return replace(incident, code=str(event.code))

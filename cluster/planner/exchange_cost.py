@@ -27,16 +27,19 @@ class ExchangeCost:
     each_s: float
     per_token: int
     """How many a token waits for, one after the other."""
-    total_s: float
-    """Per decoded token."""
     share: float | None
     """Of a decode step; None where the estimate does not say it."""
+
+    @property
+    def total_s(self) -> float:
+        """Seconds per decoded token."""
+        return self.per_token * self.each_s
 
 
 def all_reduce_cost(plan: Plan, candidate: Candidate, link: TpLink, gpu: Gpu) -> ExchangeCost | None:
     """Return the cost of the all-reduces over a link; None where the layout has none or was not timed.
 
-    Their number and share are the estimate's; the time of one is that of the link alone.
+    Their number and share are the estimate's; the time of one is that of a link in good health.
     """
     estimate = candidate.estimate
     if estimate is None or not estimate.all_reduces_per_token or plan.request.workload != "inference":
@@ -53,7 +56,6 @@ def all_reduce_cost(plan: Plan, candidate: Candidate, link: TpLink, gpu: Gpu) ->
         message_bytes=message,
         each_s=all_reduce_time_s(message, ranks, found),
         per_token=estimate.all_reduces_per_token,
-        total_s=estimate.all_reduce_share * estimate.tpot_s.value,
         share=estimate.all_reduce_share,
     )
 
@@ -75,7 +77,6 @@ def hop_cost(plan: Plan, candidate: Candidate, link: TpLink, gpu: Gpu) -> Exchan
         message_bytes=message,
         each_s=each_s,
         per_token=hops,
-        total_s=hops * each_s,
         share=None,
     )
 

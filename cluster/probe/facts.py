@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +21,9 @@ _SHUTDOWN, _SLOWDOWN, _MEMORY_MAX = 0, 1, 2
 _LINK_COUNT_FIELD = 91
 _MIB_IN_A_GIB = 1024
 _NOT_A_SLICE = "not a MIG slice"
+_NOT_YET = "not asked yet, because the driver answers slowly"
+_PATIENCE_S = 2.0
+_FIELDS = GpuFacts.model_fields.keys() - {"absent"}
 _PROFILE = re.compile(r"MIG (\d+(?:c\.\d+)?g\.\d+gb\S*)\Z")
 
 
@@ -44,7 +49,8 @@ _OF_A_GPU = (
 class FactReader:
     """Reads facts and keeps them; what was missing for a passing reason is asked again."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._left_s = clock, _PATIENCE_S
         self._gpus: dict[str, GpuFacts] = {}
         self._answers: dict[tuple[str, str], Any] = {}
 
@@ -52,6 +58,10 @@ class FactReader:
         """Ask everything again: the driver may be another one."""
         self._gpus.clear()
         self._answers.clear()
+
+    def begin(self) -> None:
+        """Begin an inventory: facts take a certain time of it, and the rest is left to the next."""
+        self._left_s = _PATIENCE_S
 
     def once(self, query: NvmlQuery, index: int, uuid: str, function: str, handle: Any) -> Any:
         """Return what the function answers about the GPU, None if nothing; asked until it answers once."""
@@ -65,7 +75,11 @@ class FactReader:
     def of_gpu(self, query: NvmlQuery, device: Device, uuid: str, product: str) -> GpuFacts:
         """Return a GPU's facts; those of a MIG slice are its GPU's, with its profile. Raises GpuGone."""
         if uuid not in self._gpus:
+            if self._left_s <= 0:
+                return GpuFacts(absent=dict.fromkeys(_FIELDS, _NOT_YET))
+            began_s = self._clock()
             facts = _read(query, device, product)
+            self._left_s -= self._clock() - began_s
             if not all(is_permanent(reason) or reason == _NOT_A_SLICE for reason in facts.absent.values()):
                 return facts
             self._gpus[uuid] = facts

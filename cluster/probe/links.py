@@ -45,10 +45,11 @@ def link_states(query: NvmlQuery, chip: Device) -> tuple[dict[int, bool], str | 
     states: dict[int, bool] = {}
     for link in range(_MOST_LINKS):
         answer = query.ask(chip.index, "nvmlDeviceGetNvLinkState", chip.handle, link)
-        if answer.value is None:
-            # The driver rejects the number after the last link.
+        if answer.value is not None:
+            states[link] = answer.value == _ACTIVE
+        elif link == 0 or not is_permanent(answer.reason or ""):
+            # The driver rejects the number after the last link; one that a GPU lacks is only not supported.
             return states, None if states else answer.reason
-        states[link] = answer.value == _ACTIVE
     return states, None
 
 

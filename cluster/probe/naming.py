@@ -12,5 +12,6 @@ def with_catalog_types(node: Node) -> Node:
 
 
 def _named(gpu: Gpu) -> Gpu:
-    spec = match_product(gpu.type, gpu.memory_total_bytes)
+    # The size of unified memory is the machine's, and no mark of the product.
+    spec = match_product(gpu.type, None if gpu.unified_memory else gpu.memory_total_bytes)
     return gpu if spec is None else gpu.model_copy(update={"type": spec.type})

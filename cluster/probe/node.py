@@ -19,7 +19,7 @@ from cluster.probe.nvml import Device, NvmlSession
 from cluster.probe.paths import TopologyReader
 from cluster.probe.processes import ProcessReader
 from cluster.probe.query import NO_GPUS, Mark, NvmlGone
-from cluster.probe.readings import placeholder_uuid, read_gpu_now
+from cluster.probe.readings import GpuSweep, placeholder_uuid
 from cluster.probe.topology import nvlink_domain
 from cluster.probe.visible import Visible, with_excluded
 from cluster.telemetry import GpuReading, NodeReading
@@ -47,6 +47,7 @@ class NodeReader:
         self._known: dict[int, Gpu] = {}
         self._details = DetailReader()
         self._processes, self._facts = ProcessReader(), FactReader()
+        self._sweep = GpuSweep(self._processes)
         self._topology = TopologyReader()
         self._closed_because = "NVML is not open"
 
@@ -68,6 +69,7 @@ class NodeReader:
         query = self._session.query
         self._devices = self._session.devices(self._skipped)
         islands, node_facts = self._topology.look(query, self._devices)
+        self._facts.begin()
         for device in self._devices:
             known = self._known.get(device.index)
             gpu = read_gpu(query, device, self._processes, self._facts, known)
@@ -90,9 +92,7 @@ class NodeReader:
             return self._reading(state=state, reason=self._closed_because)
         query = self._session.query
         try:
-            gpus = tuple(
-                read_gpu_now(query, device, self._uuid(device), self._processes) for device in self._devices
-            )
+            gpus = tuple(self._sweep.read(query, device, self._uuid(device)) for device in self._devices)
         except NvmlGone as gone:
             self._lose(str(gone))
             return self._reading(state="lost", reason=str(gone))

@@ -22,7 +22,6 @@ _UNKNOWN = "?"
 # A node without network devices may have any number of GPUs, so the matrix is bounded by its GPUs.
 _MOST_DEVICES = 300
 _KEPT_S = 300.0
-# A slow driver is not asked about thousands of pairs; /sys answers for it.
 _PATIENCE_S = 1.0
 
 Cells = dict[tuple[str, str], str | None]
@@ -36,7 +35,7 @@ class TopologyReader:
     def __init__(self, sys: Path = SYS, clock: Callable[[], float] = time.monotonic) -> None:
         self._sys, self._clock = sys, clock
         self._of: tuple[Any, ...] = ()
-        self._until_s = 0.0
+        self._until_s = self._patient_until_s = 0.0
         self._islands: dict[int, str] = {}
         self._facts = NodeFacts()
 
@@ -45,6 +44,8 @@ class TopologyReader:
         now_s, of = self._clock(), (query, *((device.index, device.error) for device in devices))
         if of != self._of or now_s >= self._until_s:
             links = NvlinkPairs(query, devices)
+            # A driver that is slow with these pairs is not asked more about them: /sys answers for it.
+            self._patient_until_s = now_s + _PATIENCE_S
             self._islands = islands_of((gpu.index for gpu in whole_gpus(devices)), links.joined)
             self._facts = self._node_facts(query, devices, links)
             self._of, self._until_s = of, now_s + _KEPT_S
@@ -80,9 +81,8 @@ class TopologyReader:
     ) -> Cells:
         """Return the path of each two GPUs."""
         cells: Cells = {}
-        until_s = self._clock() + _PATIENCE_S
         for a, b in pairs(chips):
-            names, patient = (_name(a), _name(b)), self._clock() < until_s
+            names, patient = (_name(a), _name(b)), self._clock() < self._patient_until_s
             if (a.index, b.index) in links.joined:
                 cells[names] = f"NV{(patient and links.num_links(a, b)) or ''}"
             else:

@@ -27,6 +27,8 @@ from cluster.telemetry import NodeReading
 _PR_SET_PDEATHSIG = 1
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 30.0
+_DETAILS_PAUSE = 4.0
+"""Times the duration of a round of slow figures that pass before the next one."""
 
 Say = Callable[[ProbeLine], None]
 
@@ -82,27 +84,36 @@ def _loop(order: ProbeOrder, reader: MachineReader, say: Say, mark: Mark) -> Non
 
 
 class _Details:
-    """Reads slow figures in the time that sweeps leave, at least one GPU after each sweep."""
+    """Reads slow figures in the time that sweeps leave, at least one GPU after each sweep.
+
+    A round takes at most a fifth of the time: where a GPU takes seconds, rounds are further apart.
+    """
 
     def __init__(self, interval_s: float, reader: MachineReader) -> None:
         self._interval_s, self._reader = interval_s, reader
         self._steps: Iterator[NodeDetail | None] | None = None
-        self._due_s = 0.0
+        self._began_s = self._spent_s = self._due_s = 0.0
 
     def read_until(self, until_s: float) -> NodeDetail | None:
         """Read on until then; return the details when they are complete."""
+        now_s = time.monotonic()
         if self._steps is None:
-            if time.monotonic() < self._due_s:
+            if now_s < self._due_s:
                 return None
-            self._steps, self._due_s = self._reader.detail_steps(), time.monotonic() + self._interval_s
+            self._steps, self._began_s, self._spent_s = self._reader.detail_steps(), now_s, 0.0
         for detail in self._steps:
-            if detail is None and time.monotonic() >= until_s:
-                return None
             if detail is not None:
-                self._steps = None
-                return detail
+                break
+            if time.monotonic() >= until_s:
+                self._spent_s += time.monotonic() - now_s
+                return None
+        else:
+            detail = None
+        ended_s = time.monotonic()
+        self._spent_s += ended_s - now_s
         self._steps = None
-        return None
+        self._due_s = max(self._began_s + self._interval_s, ended_s + _DETAILS_PAUSE * self._spent_s)
+        return detail
 
 
 class _Inventories:

@@ -22,6 +22,7 @@ _NEVER = {
     25: "this driver expects another version of the call",
     26: "this driver no longer reports it",
 }
+_PERMANENT = frozenset(_NEVER.values())
 TIMED_OUT = "the driver timed out"
 NO_RECORD = "the driver has no record of it"
 _NOT_NOW = {
@@ -102,7 +103,7 @@ def reason_for(code: int) -> str:
 
 def is_permanent(reason: str) -> bool:
     """Whether it is no use to ask again as long as the driver stays the same."""
-    return reason in _NEVER.values()
+    return reason in _PERMANENT
 
 
 def is_placeholder(value: int) -> bool:
@@ -124,7 +125,9 @@ class NvmlQuery:
 
     def ask(self, gpu_index: int | None, function: str, *args: Any) -> Answer:
         """Call `function` of the binding; raise GpuGone or NvmlGone when nothing more can be asked."""
-        key = (gpu_index, function, tuple(arg for arg in args if _tells_questions_apart(arg)))
+        # Most calls have a handle alone, and all of them are made every second.
+        told = tuple(arg for arg in args if _tells_questions_apart(arg)) if len(args) > 1 else ()
+        key = (gpu_index, function, told)
         reason = self._never.get(key) or self._is_left_out(gpu_index, function) or self._rest.reason(key)
         return Answer(None, reason) if reason else self._call(key, function, args)
 

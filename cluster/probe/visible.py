@@ -92,7 +92,7 @@ def _parent_index(gpu: Gpu) -> int:
 
 
 def _reason(gpus: Sequence[Gpu], visible: Visible) -> str:
-    reason = f"left out by {visible.describe()}"
+    reason = f"hidden by {visible.describe()}"
     types = {gpu.type for gpu in gpus}
     if len(types) > 1 and _is_index(visible.value.strip()[:1]) and visible.order != _NVML_ORDER:
         # CUDA's own order puts the fastest first, which only CUDA can tell.

@@ -41,7 +41,7 @@ class FakeSession:
             listener(event)
 
     @property
-    def is_started(self) -> bool:
+    def started(self) -> bool:
         """Whether somebody listens."""
         return self._listener is not None
 

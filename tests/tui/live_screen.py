@@ -36,7 +36,7 @@ def main() -> int:
 
     def read_each_second() -> None:
         while not over.wait(_EVERY_S):
-            if session.is_started:  # a busy machine may take longer than the first second
+            if session.started:  # on a busy machine the screen takes longer than that to open
                 session.say(fresh(readings))
 
     if "broken" in sys.argv:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, SessionLost
@@ -10,6 +12,7 @@ from cluster.errors import ClusterviewError, DeployFailed
 from cluster.inventory import Cluster, GpuProcess, Node
 from cluster.planner.fixes.fix import Fix, FreeMemory, GpuToFree
 from cluster.planner.request import PlanRequest
+from cluster.planner.result import Plan
 from cluster.planner.rule import Rule
 from tests.tui.builders import (
     MODEL,
@@ -313,26 +316,27 @@ async def test_a_demo_without_gpus_simulates_without_asking() -> None:
         assert "SIMULATED" in screen_text(app)
 
 
-async def test_the_cursor_keeps_its_layout_when_the_plan_changes() -> None:
-    cluster = make_cluster()
-    session = FakeSession(opening_events(cluster))
+@pytest.mark.parametrize("keys", [("down", "down"), ()])
+async def test_the_cursor_keeps_its_layout_when_the_plan_changes(keys: tuple[str, ...]) -> None:
+    """One that nobody has moved follows the best layout."""
+    cluster, is_turned = make_cluster(), False
 
-    def reordered(cluster: Cluster, model: str, request: PlanRequest):  # type: ignore[no-untyped-def]
-        from dataclasses import replace
-
+    def planned(cluster: Cluster, model: str, request: PlanRequest) -> Plan:
         plan = make_plan(cluster, model, request)
-        if cluster.taken_at_s == 1.0:
-            return replace(plan, candidates=plan.candidates[::-1])
-        return plan
+        return replace(plan, candidates=plan.candidates[::-1]) if is_turned else plan
 
-    app = make_app(session=session, plan=reordered)
+    session = FakeSession(opening_events(cluster))
+    app = make_app(session=session, plan=planned)
     async with opened(app) as pilot:
-        await pilot.press("down", "down")
+        await pilot.press(*keys)
         await pilot.pause()
-        label = app.screen.panels.candidate.label
+        alternatives = app.screen.panels.plan.alternatives
+        before, last = alternatives.key, alternatives._keys()[-1]
+        is_turned = True
         session.say(ClusterSeen(cluster=cluster.model_copy(update={"taken_at_s": 1.0})))
-        await settle(pilot)
-        assert app.screen.panels.candidate.label == label == "TP=4"
+        await until(pilot, lambda: alternatives._keys()[0] == last)
+        assert alternatives.key == (before if keys else last)
+        assert before != last
 
 
 async def test_every_theme_draws() -> None:

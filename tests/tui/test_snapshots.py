@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.tui.builders import (
 )
 from tests.tui.conftest import make_app, settle, until
 from tests.tui.fake_session import FakeSession
+from tests.tui.linked import eventful
 from tests.tui.servers import LAST_LOG, failed_server, serving_server, starting_server
 from tests.tui.sick import sick_cluster, sick_events
 
@@ -103,6 +105,9 @@ STATES: dict[str, tuple[Callable[[], Any], tuple[str, ...], tuple[tuple[int, int
     "sick": (sick, ("g", "right"), (SMALL, MEDIUM, LARGE)),
     "gpu_page": (sick, ("g", "right", "enter"), (SMALL, MEDIUM)),
     "node_page": (sick, ("g", "up", "enter"), (SMALL, MEDIUM)),
+    "processes": (lambda: make_app(eventful()), ("P",), (SMALL, MEDIUM)),
+    "topology": (lambda: make_app(eventful()), ("T",), (SMALL, MEDIUM)),
+    "events": (lambda: make_app(eventful()), ("E",), (SMALL,)),
     "rack": (lambda: make_app(opening_events(make_cluster(1, 72))), (), (SMALL,)),
     "empty": (empty, (), (SMALL,)),
     "why": (planned, ("c",), (SMALL, MEDIUM)),
@@ -120,6 +125,16 @@ CASES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Show times the same everywhere."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(("make", "keys", "size"), CASES)
 def test_picture(
     snap_compare: Any, make: Callable[[], Any], keys: tuple[str, ...], size: tuple[int, int]
@@ -132,6 +147,7 @@ def test_picture(
         if keys == ("d",):
             await until(pilot, lambda: pilot.app.screen is not pilot.app.main_screen)
         await settle(pilot)
+        await until(pilot, lambda: not any(worker.group == "look" for worker in pilot.app.workers))
         for field in pilot.app.screen.query("Input"):
             field.cursor_blink = False
 

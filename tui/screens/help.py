@@ -39,6 +39,7 @@ KEYS = (
     ("R", "reconnect after the connection was lost"),
     ("ctrl+l", "redraw the screen"),
     ("s", "open a simulated cluster (if no GPU was found)"),
+    ("space , . < > [ ]", "of a recording: pause, step back and on, a minute back and on, slower and faster"),
     ("q", "quit; deployments keep running"),
 )
 SIGNS = (

@@ -69,7 +69,7 @@ class IncidentsScreen(ListScreen):
         summary = f"{count_of(len(incidents), 'event')}{dropped}" if incidents else ""
         return Listing(columns(now_s), incidents, FIELDS, summary)
 
-    def key_of(self, row: Any) -> Hashable:
+    def key_of(self, row: Incident) -> Hashable:
         return row
 
     def describe(self, row: Any) -> str:

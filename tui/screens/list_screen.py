@@ -60,7 +60,8 @@ class ListScreen(Dialog[None]):
 
     def key_of(self, row: Any) -> Hashable:
         """Return what tells a row apart from others."""
-        return row.key
+        key: Hashable = row.key
+        return key
 
     def describe(self, row: Any) -> str:
         """Return a row in full."""

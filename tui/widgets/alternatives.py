@@ -86,8 +86,12 @@ class Alternatives(LineView):
         self.key: str | None = None
 
     def show(self, plan: Plan | None) -> None:
-        """Show a plan; the cursor stays on its layout where a new plan of the same question has it."""
-        is_new_question = _question(plan) != _question(self._plan)
+        """Show a plan. The cursor stays on a layout that a new plan of the same question has too.
+
+        On the best layout it follows the best: nobody has chosen another one.
+        """
+        before = self._keys()
+        is_new_question = _question(plan) != _question(self._plan) or self.key in before[:1]
         self._plan = plan
         if plan is not None:
             self._widest = widest(plan)

@@ -49,9 +49,9 @@ class ListHeading(TextPanel):
         line = Text().append(words.title, styles.title).append("  ")
         for badge in words.badges:
             line.append(f" {badge} ", styles.badge).append("  ")
-        line.append(words.summary, styles.muted)
         if words.filtered:
-            line.append(f"  {words.filtered}", styles.accent)
+            line.append(f"{words.filtered}  ", styles.accent)
+        line.append(words.summary, styles.muted)
         return line.append(f"\n{words.remark}", words.style(styles)) if words.remark else line
 
 

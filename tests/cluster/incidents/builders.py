@@ -29,6 +29,7 @@ def make_cluster(num_nodes: int = 2, gpus: int = 2, health: Health | None = None
                     memory_total_bytes=2**30,
                     nvlink_island="0",
                     health=health if (number, index) == (0, 0) else health and Health(),
+                    unhealthy_reason=_reason(health) if (number, index) == (0, 0) else None,
                     facts=GpuFacts(max_sm_clock_mhz=1980),
                 )
                 for index in range(gpus)
@@ -38,6 +39,10 @@ def make_cluster(num_nodes: int = 2, gpus: int = 2, health: Health | None = None
     ]
     nodes[0] = nodes[0].model_copy(update=node)
     return Cluster(source="ray", nodes=tuple(nodes))
+
+
+def _reason(health: Health | None) -> str | None:
+    return health.findings[0].text if health is not None and health.state == "unhealthy" else None
 
 
 def reading(node: int = 0, state: str = "ok", reason: str | None = None, **gpu: Any) -> NodeReading:

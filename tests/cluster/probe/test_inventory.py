@@ -145,7 +145,7 @@ def test_a_hanging_gpu_is_named_and_the_others_are_read(fake_nvml: FakeNvml) -> 
 
 def test_several_hanging_gpus_are_left_out_one_by_one(fake_nvml: FakeNvml) -> None:
     node = read_cluster(
-        timeout_s=9.0, env=fake_nvml(hang="nvmlDeviceGetName:2", hang_too="nvmlDeviceGetName:4")
+        timeout_s=12.0, env=fake_nvml(hang="nvmlDeviceGetName:2", hang_too="nvmlDeviceGetName:4")
     )
     assert [gpu.index for gpu in node.nodes[0].gpus if gpu.healthy] == [0, 1, 3, 5, 6, 7]
 

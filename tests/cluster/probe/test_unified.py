@@ -45,10 +45,11 @@ def test_used_is_what_processes_hold() -> None:
 
 
 def test_it_can_be_planned_on_and_says_that_it_is_unified(fake_nvml: FakeNvml) -> None:
-    seen = read_seen(timeout_s=40.0, env=fake_nvml(gpus=1, unified=0))
+    seen = read_seen(timeout_s=40.0, env=fake_nvml(gpus=1, unified=0, product="NVIDIA GB10"))
     gpu, reading, machine = seen.node.gpus[0], seen.reading.gpus[0], system_memory()
     assert machine is not None
     assert gpu.unified_memory and gpu.healthy
+    assert gpu.type == "GB10", "whatever the size of this machine's memory"
     assert gpu.memory_total_bytes == reading.memory_total_bytes == machine.total_bytes
     assert 0 < (gpu.memory_free_bytes or 0) <= machine.total_bytes
     assert reading.memory_used_bytes == 0 and "memory_used_bytes" not in reading.absent

@@ -63,9 +63,9 @@ def test_an_unset_variable_leaves_nothing_out() -> None:
 
 def test_each_gpu_left_out_says_by_what() -> None:
     reasons = [gpu.excluded_reason for gpu in with_excluded(gpus(), Visible(value="0,1"))]
-    assert reasons == [None, None, *["left out by CUDA_VISIBLE_DEVICES=0,1"] * 3]
+    assert reasons == [None, None, *["hidden by CUDA_VISIBLE_DEVICES=0,1"] * 3]
     (first, *_) = with_excluded(gpus(), visible_from({"CUDA_VISIBLE_DEVICES": ""}))
-    assert first.excluded_reason == "left out by CUDA_VISIBLE_DEVICES, which is empty"
+    assert first.excluded_reason == "hidden by CUDA_VISIBLE_DEVICES, which is empty"
 
 
 def test_indices_over_different_gpus_say_how_they_are_counted() -> None:
