@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from cluster.frozen import FrozenModel
-from cluster.text import CleanStr
+from cluster.text import CleanStr, RepeatedStr
 
 
 class NvLinkReading(FrozenModel):
@@ -16,7 +16,7 @@ class NvLinkReading(FrozenModel):
     version: int | None = None
     bytes_per_s: float | None = None
     """Rate per direction."""
-    remote: CleanStr | None = None
+    remote: RepeatedStr | None = None
     """The other end: 'switch', or a GPU's PCI bus id."""
     received_bytes: int | None = None
     sent_bytes: int | None = None
@@ -44,7 +44,7 @@ class GpuDetail(FrozenModel):
     """One GPU's slow figures. A field is None where there is no reading; `absent` says why, of ECC counts
     under 'ecc.volatile_corrected' and so on. A MIG slice has the figures of its GPU."""
 
-    uuid: CleanStr
+    uuid: RepeatedStr
     pcie_generation: int | None = None
     pcie_width: int | None = None
     pcie_replays: int | None = None
@@ -67,7 +67,7 @@ class GpuDetail(FrozenModel):
     fabric_state: CleanStr | None = None
     fabric_problems: tuple[CleanStr, ...] | None = None
     """What the fabric's health mask reports: 'degraded bandwidth', 'route unhealthy' ..."""
-    absent: dict[CleanStr, CleanStr] = {}
+    absent: dict[RepeatedStr, RepeatedStr] = {}
 
 
 class NetworkPort(FrozenModel):
@@ -92,4 +92,4 @@ class NodeDetail(FrozenModel):
     """Unix time on the reader's clock when it arrived."""
     gpus: tuple[GpuDetail, ...] = ()
     ports: tuple[NetworkPort, ...] = ()
-    absent: dict[CleanStr, CleanStr] = {}
+    absent: dict[RepeatedStr, RepeatedStr] = {}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cluster.frozen import FrozenModel
 from cluster.inventory import GpuProcess
-from cluster.text import CleanStr
+from cluster.text import CleanStr, RepeatedStr
 
 NodeState = Literal["ok", "stale", "hung", "lost", "no_gpus"]
 
@@ -14,7 +14,7 @@ NodeState = Literal["ok", "stale", "hung", "lost", "no_gpus"]
 class GpuReading(FrozenModel):
     """One GPU at one moment. A field is None if there is no reading; `absent` says why."""
 
-    uuid: CleanStr
+    uuid: RepeatedStr
     memory_total_bytes: int | None = None
     memory_used_bytes: int | None = None
     memory_free_bytes: int | None = None
@@ -35,12 +35,12 @@ class GpuReading(FrozenModel):
     """P-state: 0 is the fastest."""
     sm_clock_mhz: float | None = None
     memory_clock_mhz: float | None = None
-    throttle_reasons: tuple[CleanStr, ...] | None = None
+    throttle_reasons: tuple[RepeatedStr, ...] | None = None
     """Why clocks are below their maximum: 'hw_thermal', 'sw_thermal', 'hw_power_brake', 'sw_power_cap',
     'hw_slowdown', 'sync_boost', 'display', 'applications_clocks', 'board_limit', 'reliability', 'idle', or
     the driver's number of a reason without a name here, '0x800'. (): nothing does."""
     processes: tuple[GpuProcess, ...] = ()
-    absent: dict[CleanStr, CleanStr] = {}
+    absent: dict[RepeatedStr, RepeatedStr] = {}
     """Field name -> why it has no value ('not supported by this GPU')."""
     error: CleanStr | None = None
     """Set if the GPU itself is lost or must be reset."""
@@ -60,7 +60,7 @@ class HostReading(FrozenModel):
     disk_free_bytes: int | None = None
     network_received_bytes_per_s: float | None = None
     network_sent_bytes_per_s: float | None = None
-    absent: dict[CleanStr, CleanStr] = {}
+    absent: dict[RepeatedStr, RepeatedStr] = {}
 
 
 class NodeReading(FrozenModel):

@@ -6,6 +6,7 @@ characters. Textual and rich pass ESC and C1 through, so nothing later can be re
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from typing import Annotated
 
@@ -29,3 +30,13 @@ def clean(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
 
 CleanStr = Annotated[str, AfterValidator(clean)]
 """A string from outside, cleaned when a model is built from it."""
+
+
+@functools.lru_cache(maxsize=32_768)
+def clean_again(text: str) -> str:
+    """Return what `clean` does, remembered: for short strings that come again with each reading."""
+    return clean(text)
+
+
+RepeatedStr = Annotated[str, AfterValidator(clean_again)]
+"""A CleanStr of a driver or of ours, such as a uuid: thousands of them come again each second."""

@@ -42,6 +42,8 @@ class Row:
     format: Format
     of: str = ""
     """Path of the most that it can be, written after it: '345 of 1,980 MHz'."""
+    why_not: str = NOT_REPORTED
+    """What it means that there is none, where no reader gave a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def figure(row: Row, lanes: Lanes) -> Figure:
     """Look a row's figure up."""
     value, reason = lanes.find(row.path)
     if value is None:
-        return Figure(row.name, None, reason)
+        return Figure(row.name, None, row.why_not if reason == NOT_REPORTED else reason)
     text = row.format(value)
     if row.of:
         most, why_not = lanes.find(row.of)

@@ -88,13 +88,14 @@ _TABLES: tuple[tuple[str, tuple[Row, ...]], ...] = (
         (
             Row("UUID", "gpu.uuid", _plain),
             Row("type", "gpu.type", _plain),
+            Row("vendor", "gpu.vendor", _plain),
             Row("compute capability", "gpu.compute_capability", _capability),
             Row("PCI bus id", "gpu.pci_bus_id", _plain),
             Row("NUMA node", "gpu.numa_node", count),
-            Row("NVLink island", "gpu.nvlink_island", _plain),
+            Row("NVLink island", "gpu.nvlink_island", _plain, why_not="reaches others over PCIe only"),
             Row("NVLinks", "facts.num_nvlinks", count),
-            Row("MIG profile", "facts.mig_profile", _plain),
-            Row("MIG slice of", "gpu.mig_parent_uuid", _plain),
+            Row("MIG profile", "facts.mig_profile", _plain, why_not="a whole GPU"),
+            Row("MIG slice of", "gpu.mig_parent_uuid", _plain, why_not="a whole GPU"),
         ),
     ),
 )

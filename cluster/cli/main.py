@@ -20,8 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out a parsed command. The verb's module is imported only now, since some are heavy."""
-    if arguments.verb is None:
-        check_replay_options(arguments)
+    check_replay_options(arguments)
     if arguments.verb is None and arguments.once:
         from cluster.cli.once import run_once
 

@@ -15,10 +15,10 @@ def heat_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
     slows_at_c = seen.facts.slowdown_temperature_c or heat.slowdown_c
     now_c = seen.reading.temperature_c
     if now_c is not None and now_c >= slows_at_c - heat.below_slowdown_c:
-        yield Sign("hot", f"hot: {now_c:.0f} C, slows down at {slows_at_c:.0f} C")
+        yield Sign("hot", f"hot: {now_c:.0f} C (slows down at {slows_at_c:.0f} C)")
     memory_c, most_c = seen.reading.memory_temperature_c, seen.facts.max_memory_temperature_c
     if memory_c is not None and most_c and memory_c >= most_c - heat.below_memory_limit_c:
-        yield Sign("hot", f"hot: memory at {memory_c:.0f} C, its limit is {most_c:.0f} C")
+        yield Sign("hot", f"hot: memory at {memory_c:.0f} C (its limit is {most_c:.0f} C)")
 
 
 def clock_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:

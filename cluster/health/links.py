@@ -60,6 +60,8 @@ def pcie_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
     speed = 1.0
     if slower and generation in per_lane and newest in per_lane:
         speed = per_lane[generation] / per_lane[newest]
+    if not slower:  # an idle GPU's generation is no evidence
+        generation = newest = None
     text = f"PCIe {_shape(generation, width)} of {_shape(newest, most_lanes)}"
     yield Sign("pcie_narrow", text, Slowdown(pcie=at_least(lanes * speed)))
 

@@ -52,10 +52,14 @@ class LinkWatch:
         count = len(self._seen_up[uuid])
         if change.new - change.old:
             evidence = f"{len(change.new)} of {count}: {_numbers(change.new)}"
-            return place.incident(change.since_s, "nvlink", "bad", "NVLinks are down", evidence)
+            return place.incident(change.since_s, "nvlink", "bad", f"{_links_of(place)} are down", evidence)
         still = f"; {_numbers(change.new)} of {count} still down" if change.new else f"; all {count} are up"
         evidence = _numbers(change.old - change.new) + still
-        return place.incident(change.since_s, "nvlink", "good", "NVLinks are up again", evidence)
+        return place.incident(change.since_s, "nvlink", "good", f"{_links_of(place)} are up again", evidence)
+
+
+def _links_of(place: Place) -> str:
+    return "xGMI links" if place.gpu is not None and place.gpu.vendor == "amd" else "NVLinks"
 
 
 def _numbers(links: Links) -> str:

@@ -22,6 +22,7 @@ from cluster.text import CleanStr
 FORMAT = "clusterview-recording"
 FORMAT_VERSION = 1
 _MAKE_ONE = "Create one with: clusterview record FILE"
+_LARGEST = 2.0**64
 _BLOCK = FileLimit("a block of a recording", MOST_TEXT_BYTES, 6_000_000)
 
 
@@ -100,7 +101,21 @@ def _parsed(line: bytes) -> dict[str, Any]:
         raise Damaged(f"a line cannot be read ({error})") from None
     if not isinstance(frame, dict):
         raise Damaged("a line holds no frame")
+    _refuse_wild_numbers(frame)
     return frame
+
+
+def _refuse_wild_numbers(frame: dict[str, Any]) -> None:
+    """Raise Damaged for a number that no machine counts to: it would only cause an overflow later."""
+    waiting: list[Any] = [frame]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+            raise Damaged("a number in it is none")
 
 
 def state_after(old: State | None, frame: dict[str, Any]) -> State:

@@ -49,11 +49,11 @@ def observed(**environment: str) -> tuple[dict[str, list[str]], str]:
     return {node["name"]: [gpu["type"] for gpu in node["gpus"]] for node in nodes}, done.stderr
 
 
-def test_a_dry_run_on_what_the_dashboard_shows(real: RealRay) -> None:
-    with SessionView(session_of(real, observe=True), shows_progress=False) as view:
+def test_a_dry_run_on_what_the_dashboard_shows(driver: RealRay) -> None:
+    with SessionView(session_of(driver, observe=True), shows_progress=False) as view:
         # Ray's reporters send every 5 s, the first time after some more.
         assert view.wait(lambda: {len(node.gpus) for node in nodes_of(view)} >= {4, 2}, START_S)
-    types, said = observed(**real.user_environment())
+    types, said = observed(**driver.user_environment())
     assert types == {"gpu-a": ["A100-80GB"] * 4, "gpu-b": ["A100-80GB"] * 2, "head": []}
     assert "NVLink is assumed" in said
 

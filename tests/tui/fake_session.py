@@ -40,6 +40,11 @@ class FakeSession:
         for event in self._events:
             listener(event)
 
+    @property
+    def started(self) -> bool:
+        """Whether somebody listens."""
+        return self._listener is not None
+
     def say(self, *events: Event) -> None:
         """Tell the listener more, as a session's thread would."""
         assert self._listener is not None

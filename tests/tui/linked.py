@@ -1,4 +1,4 @@
-"""A small cluster whose devices are joined as on a real machine, with figures of its links, and what runs on it."""
+"""A small cluster joined as on a real machine, with figures of its links, and what runs on it."""
 
 from __future__ import annotations
 

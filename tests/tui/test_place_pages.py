@@ -59,6 +59,7 @@ def test_a_missing_figure_has_the_readers_reason_or_its_lanes() -> None:
     assert values["Heat and power: fan"] == (None, "not supported by this GPU")
     assert values["PCIe: generation"] == (None, "the slow lane is late")
     assert values["Heat and power: slows down at"] == (None, "not reported")
+    assert values["Identity: MIG profile"] == (None, "a whole GPU")
     detail = GpuDetail(uuid="x", absent={"ecc": "ECC is off", "ecc.volatile_corrected": "no permission"})
     values = values_of(detail)
     assert values["Errors and repairs: ECC corrected, since driver load"] == (None, "no permission")

@@ -12,9 +12,11 @@ from tests.tui.builders import make_cluster, make_deployment, make_readings, ope
 from tests.tui.conftest import make_app, opened, screen_text, until
 from tui.process_rows import FIELDS, by_user, process_list
 from tui.row_filter import parse_filter
+from tui.screens.gpu_page import GpuPage
 from tui.screens.processes import COLUMNS, ProcessesScreen, summarize
 from tui.store import Snapshot, Store
 from tui.table import fitted, in_order
+from tui.views import Place
 from tui.widgets.table_view import TableView
 
 TRAIN = GpuProcess(
@@ -190,6 +192,24 @@ async def test_the_cursor_stays_on_its_process_when_others_come_before_it() -> N
         app.context.session.say(readings(cluster, TRAIN, SERVE, used=61 * GIB))
         await until(pilot, lambda: any(row.pid == 411 for row in view.rows))
         assert view.selected.pid == 502
+
+
+async def test_the_mouse_sorts_and_selects_and_enter_opens_the_gpu() -> None:
+    app = app_with(SERVE, TRAIN)
+    async with opened(app) as pilot:
+        await pilot.press("P")
+        view = app.screen.query_one(TableView)
+        await until(pilot, lambda: len(view.rows) == 3)
+        user = next(item for item in fitted(COLUMNS, view.size.width) if item.column.name == "user")
+        await pilot.click("TableHead", offset=(user.start, 0))
+        await until(pilot, lambda: view.rows[0].user == "alice")
+        await pilot.click("TableHead", offset=(user.start, 0))
+        await until(pilot, lambda: view.rows[0].user == "bob")
+        await pilot.click("TableView", offset=(3, 1))
+        assert view.selected.user == "alice"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, GpuPage))
+        assert app.screen.place == Place("id-0", "GPU-0-0")
 
 
 async def test_hostile_names_are_drawn_as_data() -> None:

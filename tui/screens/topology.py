@@ -100,6 +100,8 @@ class TopologyScreen(Dialog[None]):
         self._planned: Mapping[str, Role] = {}
         self._looks: dict[str, TwoLooks] = {}
         self._down: dict[str, int] = {}
+        self._not_found = ""
+        """Why the last search went nowhere; '' once another node is shown."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog page list"):
@@ -138,22 +140,22 @@ class TopologyScreen(Dialog[None]):
         for detail in snapshot.details.values():
             self._remember(detail)
         self._down = await in_background(links_down, tuple(snapshot.details.values()))
-        self.draw_node()
+        node = self._node()
+        if cluster is not None and node is not None:
+            self._show(cluster, node, *await in_background(self._describe, node))
 
     def _remember(self, detail: NodeDetail) -> None:
         known = self._looks.get(detail.node_id, TwoLooks())
         if known.now is not detail:
             self._looks[detail.node_id] = TwoLooks(detail, known.now)
 
-    def draw_node(self) -> None:
-        """Show the chosen node."""
-        cluster, context = self._cluster, self._view_context
-        node = self._node()
-        if cluster is None or node is None:
-            return
-        exchanges = self._exchanges.of_node(node.node_id)
+    def _describe(self, node: Node) -> tuple[NodeTopology, Sent]:
+        """Join what is known of a node. Runs in a thread of its own: a rack of 72 GPUs takes a while."""
+        context, exchanges = self._view_context, self._exchanges.of_node(node.node_id)
         topology = node_topology(node, self._looks.get(node.node_id, TwoLooks()), exchanges)
-        sent = sent_on(node, self._exchanges, context.plan, context.candidate)
+        return topology, sent_on(node, self._exchanges, context.plan, context.candidate)
+
+    def _show(self, cluster: Cluster, node: Node, topology: NodeTopology, sent: Sent) -> None:
         for view in self.query(TopologyView):
             view.show(topology, sent, self._roles(node))
         number = [one.node_id for one in cluster.nodes].index(node.node_id) + 1
@@ -176,8 +178,8 @@ class TopologyScreen(Dialog[None]):
         return {uuid: role for uuid, role in found.items() if role is not None}
 
     def _trouble(self, cluster: Cluster) -> str:
-        if not self._down:
-            return ""
+        if self._not_found or not self._down:
+            return self._not_found
         names = [node.name for node in cluster.nodes if node.node_id in self._down]
         more = f" and {count_of(len(names) - 1, 'other node')}" if len(names) > 1 else ""
         links = count_of(sum(self._down.values()), "NVLink")
@@ -218,17 +220,14 @@ class TopologyScreen(Dialog[None]):
         if found is not None:
             self._go_to(found)
         elif typed:
-            self._show_heading(self._node_name(), "", f"no node has '{typed}' in its name")
-
-    def _node_name(self) -> str:
-        node = self._node()
-        return node.name if node is not None else ""
+            self._not_found = f"no node has '{typed}' in its name"
+            self.look()
 
     def _go_to(self, node: Node) -> None:
-        self._node_id = node.node_id
+        self._node_id, self._not_found = node.node_id, ""
         for view in self.query(TopologyView):
             view.top = 0
-        self.draw_node()
+        self.look()
 
 
 def _first_node(context: ViewContext) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -46,6 +47,7 @@ def make_matrix(node: Node, details: Mapping[str, GpuDetail], exchanges: Sequenc
     devices = facts.devices if facts is not None and read else tuple(gpus)
     numa = facts.numa_nodes if facts is not None and read else tuple(gpu.numa_node for gpu in node.gpus)
     lit = _lit_pairs(node, exchanges)
+    links = {uuid: _links_up(detail) for uuid, detail in details.items() if detail.links}
 
     def cell(y: int, x: int) -> Cell:
         path = _at(facts.paths[y], x) if facts is not None and read else None
@@ -54,7 +56,7 @@ def make_matrix(node: Node, details: Mapping[str, GpuDetail], exchanges: Sequenc
             return Cell(SELF)
         if one is None or other is None:
             return Cell(path or UNKNOWN)
-        return replace(_gpu_cell(one, other, path, details), lit=(one.uuid, other.uuid) in lit)
+        return replace(_gpu_cell(one, other, path, links), lit=(one.uuid, other.uuid) in lit)
 
     places = range(len(devices))
     matrix = Matrix(
@@ -107,31 +109,42 @@ def _lit_pairs(node: Node, exchanges: Iterable[Exchange]) -> set[Pair]:
     return found
 
 
-def _gpu_cell(one: Gpu, other: Gpu, path: str | None, details: Mapping[str, GpuDetail]) -> Cell:
+def _gpu_cell(one: Gpu, other: Gpu, path: str | None, links: Mapping[str, _LinksUp]) -> Cell:
     joined = one.nvlink_island is not None and one.nvlink_island == other.nvlink_island
     if path is not None and not path.startswith("NV"):
         return Cell(path)
     if path is None and not joined:
         return Cell(UNKNOWN)
-    up = _links_between(one, other, details)
+    up = _links_between(one, other, links)
     if up is None:
         return Cell(path or "NV")
     promised = int(path[2:]) if path is not None and path[2:].isdigit() else None
     return Cell(f"NV{up}", worse=promised is not None and up < promised)
 
 
-def _links_between(one: Gpu, other: Gpu, details: Mapping[str, GpuDetail]) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _LinksUp:
+    """How many links of a GPU are up."""
+
+    total: int
+    by_peer: Mapping[str, int]
+    """By PCI address of the GPU at the other end; empty where a switch is."""
+
+    def to(self, peer: Gpu) -> int:
+        """Return how many lead to a GPU."""
+        return self.by_peer.get(bus_of(peer.pci_bus_id), 0) if self.by_peer else self.total
+
+
+def _links_up(detail: GpuDetail) -> _LinksUp:
+    up = [link for link in detail.links if link.active]
+    peers = Counter(bus_of(link.remote) for link in up if link.remote and ":" in link.remote)
+    return _LinksUp(len(up), peers)
+
+
+def _links_between(one: Gpu, other: Gpu, up: Mapping[str, _LinksUp]) -> int | None:
     """Return how many links join two GPUs now, through a switch the lesser number; None: not read."""
-    counts = []
-    for gpu, peer in ((one, other), (other, one)):
-        detail = details.get(gpu.uuid)
-        if detail is None or not detail.links:
-            return None
-        up = [link for link in detail.links if link.active]
-        direct = any(link.remote and ":" in link.remote for link in up)
-        mine = [link for link in up if bus_of(link.remote) == bus_of(peer.pci_bus_id)] if direct else up
-        counts.append(len(mine))
-    return min(counts)
+    mine, theirs = up.get(one.uuid), up.get(other.uuid)
+    return None if mine is None or theirs is None else min(mine.to(other), theirs.to(one))
 
 
 def _with_lit_ports(matrix: Matrix, node: Node, exchanges: Sequence[Exchange]) -> Matrix:

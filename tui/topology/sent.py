@@ -23,6 +23,16 @@ LINK_WORDS: dict[str, str] = {
 _GPUS_NAMED = 16
 
 
+def fabric_name(gpus: Iterable[Gpu]) -> str:
+    """Return what the links between GPUs are called: 'NVLink', or 'xGMI' on AMD's."""
+    return "xGMI" if {gpu.vendor for gpu in gpus} == {"amd"} else "NVLink"
+
+
+def link_words(link: str, gpus: Iterable[Gpu]) -> str:
+    """Name a kind of link between these GPUs."""
+    return LINK_WORDS[link].replace("NVLink", fabric_name(gpus))
+
+
 @dataclass(frozen=True, slots=True)
 class SentLine:
     """One exchange in words."""
@@ -77,7 +87,7 @@ def _lines(node: Node, exchanges: Sequence[Exchange]) -> Iterator[SentLine]:
             replica=replica,
             name=f"R{replica} S{stage}→S{stage + 1}",
             gpus=_hop_gpus(node, pairs),
-            link=f"over {LINK_WORDS[_slowest(pairs)]}",
+            link=f"over {link_words(_slowest(pairs), node.gpus)}",
             remark=_trouble(node, (place for pair in pairs for place in pair.places), pairs[0].link),
         )
 
@@ -90,7 +100,7 @@ def _group_line(node: Node, exchange: Exchange) -> SentLine:
         replica=exchange.replica,
         name=replica + names[exchange.kind],
         gpus=_group_gpus(node, exchange.places),
-        link=f"over {LINK_WORDS[exchange.link]}",
+        link=f"over {link_words(exchange.link, node.gpus)}",
         remark=_trouble(node, exchange.places, exchange.link),
     )
 
@@ -161,15 +171,15 @@ def _costs(node: Node, own: Sequence[Exchange], plan: Plan, candidate: Candidate
     if cost is not None:
         total, share = format_duration(cost.total_s), f"{cost.share:.0%}"
         yield f"all-reduces: {cost.per_token:,} per token take {total}, {share} of a decode step"
-        yield f"  one moves {_one(cost)}"
+        yield f"  one moves {_one(cost, node)}"
     cost = hop_cost(plan, candidate, _slowest(hops), gpu) if hops else None
     if cost is not None:
         total = format_duration(cost.total_s)
         yield f"stage hops: {cost.per_token:,} per token take {total}"
-        yield f"  one moves {_one(cost)}"
+        yield f"  one moves {_one(cost, node)}"
 
 
-def _one(cost: ExchangeCost) -> str:
+def _one(cost: ExchangeCost, node: Node) -> str:
     rate = f"{cost.bytes_per_s / 1e9:,.3g} GB/s"
-    each, link = format_duration(cost.each_s), LINK_WORDS[cost.link]
+    each, link = format_duration(cost.each_s), link_words(cost.link, node.gpus)
     return f"{format_bytes(cost.message_bytes)} in {each} over {link} ({rate} expected)"

@@ -41,7 +41,7 @@ def row_columns(width: int, show_type: bool, show_health: bool = False) -> RowCo
     watts = 7 if width >= 66 else 0
     figures = figures if width >= 24 else 0
     kind = 14 if show_type and width >= 90 else 0
-    health = 0 if not show_health else 24 if width >= 110 else 14 if width >= 58 else 0
+    health = 0 if not show_health else 24 if width >= 110 else 16 if width >= 58 else 0
     rest = width - (4 + kind + figures + role + use + heat + watts + health + 3)
     return RowColumns(kind, max(0, min(rest, 72)), figures, role, use, heat, watts, decimals, health)
 
@@ -61,7 +61,9 @@ def gpu_row(view: GpuView, columns: RowColumns, styles: Styles, chosen: bool = F
 
 
 def _append_number(line: Text, view: GpuView, styles: Styles, chosen: bool) -> None:
-    number, sign = f"{view.gpu.index:>3}", view.mark.sign or " "
+    # The text of a GPU that cannot be used begins with its sign.
+    number, sign = f"{view.gpu.index:>3}", "" if view.trouble else view.mark.sign
+    sign = sign or " "
     if chosen:
         # Three digits leave the cursor only the sign's cell; the health has a column of its own too.
         number, sign = (number, CURSOR) if number[0] != " " else (CURSOR + number[1:], sign)

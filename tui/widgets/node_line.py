@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from cluster.inventory import Node
+from cluster.units import count_of
 from tui.format import age, fit, percent, temperature
 from tui.glyphs import CROSS, CURSOR, DEGRADED, DOT, OK, STALE, TROUBLE
 from tui.health_marks import Mark, mark_of, node_marks
@@ -185,7 +186,7 @@ def describe_gpus(node: Node) -> str:
     if not islands:
         return kinds
     whole = len(islands) == 1 and sum(islands.values()) == len(node.gpus)
-    return f"{kinds}  NVLink" if whole else f"{kinds}  {len(islands)} NVLink islands"
+    return f"{kinds}  NVLink" if whole else f"{kinds}  {count_of(len(islands), 'NVLink island')}"
 
 
 def spot_text(scene: Scene, spot: Spot, styles: Styles) -> Text:

@@ -55,7 +55,7 @@ def _gpu_row(view: NodeView, gpu: Gpu, role: Role | None, styles: Styles) -> tup
     return (
         str(gpu.index),
         Text(f"{mark.sign or '●'} {mark.word or mark.state}", styles.of_mark(mark.state)),
-        f"{gib(used)}/{gib(gpu.memory_total_bytes)}",
+        NOT_AVAILABLE if gpu.memory_total_bytes is None else f"{gib(used)}/{gib(gpu.memory_total_bytes)}",
         percent(reading.utilization_percent if reading is not None else None),
         temperature(reading.temperature_c if reading is not None else None),
         power(reading.power_w if reading is not None else None),

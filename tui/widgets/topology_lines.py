@@ -15,7 +15,7 @@ from tui.styles import Styles, joined
 from tui.topology.links import GpuLinks
 from tui.topology.matrix import Cell, Matrix
 from tui.topology.node import NodeTopology
-from tui.topology.sent import Sent, SentLine
+from tui.topology.sent import Sent, SentLine, fabric_name
 
 LIT, UP = "━", "─"
 _NAME_CELLS = 8
@@ -60,13 +60,14 @@ def _sent_line(line: SentLine, names: int, styles: Styles) -> Text:
 def _island_lines(
     name: str | None, gpus: Sequence[GpuLinks], roles: dict[str, Role], styles: Styles
 ) -> Iterator[Text]:
+    fabric = fabric_name(row.gpu for row in gpus)
     if name is None:
-        yield joined(("Without NVLink", styles.title), ("  reached over PCIe only", styles.muted))
+        yield joined((f"Without {fabric}", styles.title), ("  reached over PCIe only", styles.muted))
     else:
         down = sum(gpu.num_down for gpu in gpus)
         title = joined(
-            (f"NVLink island {name}", styles.title),
-            (f"  {len(gpus)} GPUs reach each other over NVLink", styles.muted),
+            (f"{fabric} island {name}", styles.title),
+            (f"  {len(gpus)} GPUs reach each other over {fabric}", styles.muted),
         )
         if down:
             title.append(f"  ! {down} links down", styles.bad)

@@ -5,6 +5,7 @@ It lives exactly as long as the pipe that orders come through. Whatever Ray prin
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -43,11 +44,15 @@ from cluster.streams import print_to_log
 _ORDERS_AT_ONCE = 16
 _LEAVE_S = 3.0
 _ALIVE_S = 1.0
+_GARBAGE_THRESHOLDS = (5_000, 20, 200)
+"""Of the three generations, as gc.set_threshold takes them."""
 
 
 def main() -> None:
     """Serve one parent until its pipe ends."""
     print_to_log()
+    # A full collection walks every object of a large cluster for hundreds of milliseconds: make it rare.
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     end_with_parent(os.getppid())
     never_start_a_cluster()
     orders_fd, events_fd = int(sys.argv[1]), int(sys.argv[2])

@@ -16,8 +16,7 @@ from cluster.deploy.remote_class import remote_class
 from cluster.deploy.stuck import StuckWatch, Suspicion
 from cluster.detail import NodeDetail
 from cluster.errors import BadInput
-from cluster.health.watch import HealthWatch
-from cluster.inventory import Cluster, Node
+from cluster.inventory import Cluster
 from cluster.scenes.play import Playing
 from cluster.scenes.scene import Scene
 from cluster.telemetry import NodeReading
@@ -26,6 +25,11 @@ from cluster.text import clean
 _ANSWER_S = 0.4
 _LATE_S = 1.0
 """A probe that owes an answer for longer is not waited for: its answer is taken when it is there."""
+
+
+MOST_DETAILS = 40
+"""Nodes whose slow figures are sent at once; with 18 NVLinks a GPU they are larger than all else. Up to 200
+nodes are not held back by this."""
 
 
 class Discovery:
@@ -40,7 +44,6 @@ class Discovery:
         self._order: list[WatchedNode] = []
         self._claimed = ClaimedNodes()
         self._foreign = ForeignClaims()
-        self._health = HealthWatch()
 
     def look(self, loads: dict[str, list[GpuLoad]], held: dict[str, tuple[str, ...]]) -> None:
         """Take in which nodes there are and what their probes answer within a fraction of a second.
@@ -63,19 +66,13 @@ class Discovery:
             shown = [watched for watched in shown if watched.shows_gpus]
         known = without_returned([watched.shown() for watched in shown])
         claims = self._foreign.add(known, claims, self._num_free())
-        claimed = self._claimed.with_claims(known, claims)
-        return Cluster(
+        # Its nodes were checked when they were made; checking 10,000 GPUs each second takes a while.
+        return Cluster.model_construct(
             source="simulated" if simulated else "ray",
-            nodes=tuple(self._judged(*pair) for pair in zip(shown, claimed, strict=True)),
+            nodes=self._claimed.with_claims(known, claims),
             simulated=simulated,
             taken_at_s=time.time(),
         )
-
-    def _judged(self, watched: WatchedNode, node: Node) -> Node:
-        """Return the node with the health of its GPUs. Claims come first: they explain who uses it."""
-        if watched.gone is not None:
-            return node
-        return self._health.judge(node, watched.reading_now(), watched.detail, time.monotonic())
 
     def _num_free(self) -> dict[str, int]:
         """Return how many GPUs of each living node are free in Ray; left out where Ray counts none."""
@@ -106,9 +103,13 @@ class Discovery:
         return tuple(watched.reading_now() for watched in self._seen())
 
     def new_details(self) -> tuple[NodeDetail, ...]:
-        """Return the slow figures of nodes that came since the last call."""
-        news = [one.take_new_detail() for one in self._seen()]
-        return tuple(detail for detail in news if detail is not None)
+        """Return slow figures that came since they were last returned, of at most MOST_DETAILS nodes.
+
+        The nodes that wait longest come first, so that a large cluster's come less often, and all of them do.
+        """
+        waiting = [one for one in self._seen() if one.has_new_detail]
+        chosen = sorted(waiting, key=lambda one: one.detail_taken_at_s)[:MOST_DETAILS]
+        return tuple([one.take_detail() for one in chosen])
 
     def _seen(self) -> list[WatchedNode]:
         simulated = any(is_simulated(watched.labels) for watched in self._order)
@@ -135,7 +136,6 @@ class Discovery:
     def _forget(self, watched: WatchedNode) -> None:
         del self._nodes[watched.node_id]
         self._order = [one for one in self._order if one is not watched]
-        self._health.keep(self._nodes)
 
     def _ask(self, watched: WatchedNode, loads: list[GpuLoad]) -> None:
         if watched.node is None and is_simulated(watched.labels):
@@ -147,7 +147,8 @@ class Discovery:
             watched.stuck = StuckWatch(self._ray, f"ray::{NodeProbe.__name__}", Suspicion(hung_s=None))
         watched.look_at_silence()
         if watched.pending is None:
-            watched.pending = watched.probe.look.remote(loads, watched.stamps)
+            claims = self._claimed.claims_of(watched.node_id)
+            watched.pending = watched.probe.look.remote(loads, claims, watched.stamps)
             watched.asked_at_s = time.time()
 
     def _start_probe(self, watched: WatchedNode) -> Any:

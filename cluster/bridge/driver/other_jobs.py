@@ -27,8 +27,9 @@ class ForeignClaims:
         """Return `ours` (GPU uuid -> deployment) with the GPUs of other jobs added."""
         claims = dict(ours)
         for node in nodes:
-            others = [gpu.uuid for gpu in node.gpus if gpu.uuid not in ours]
-            if others and num_free.get(node.node_id) == 0:
+            is_full = num_free.get(node.node_id) == 0
+            others = [gpu.uuid for gpu in node.gpus if gpu.uuid not in ours] if is_full else ()
+            if others:
                 since_s = self._since_s.setdefault(node.node_id, time.monotonic())
                 if time.monotonic() - since_s >= _LASTS_S:
                     claims.update(dict.fromkeys(others, FOREIGN))

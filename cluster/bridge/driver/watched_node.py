@@ -26,6 +26,17 @@ _FAILED_STARTS = 2
 _LONGEST_PAUSE_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a node's error and the reason of its readings were made of."""
+
+    described: Node
+    state: NodeState
+    reason: str | None
+    short: str | None
+    """The reason that the readings show."""
+
+
 @dataclass
 class WatchedNode:
     """One node of the cluster and the probe on it."""
@@ -55,11 +66,11 @@ class WatchedNode:
     failed_starts: int = 0
     next_start_s: float = 0.0
     stuck: StuckWatch | None = None
+    detail_taken_at_s: float = 0.0
+    """When slow figures were last handed on."""
     _taken: NodeDetail | None = None
-    """The slow figures that were handed on."""
     _described: Node | None = None
-    _told: tuple[Node, str | None] | None = None
-    """What `node` was made of: the description and the error."""
+    _told: _Told | None = None
 
     @property
     def shows_gpus(self) -> bool:
@@ -112,20 +123,33 @@ class WatchedNode:
         assert self._described is not None, "a probe's first answer has everything"
         self._take_reading(self._described, look.reading, ahead_s)
 
-    def take_new_detail(self) -> NodeDetail | None:
-        """Return the slow figures, once each time they were read."""
-        taken, self._taken = self._taken, self.detail
-        return self.detail if self.detail is not taken else None
+    @property
+    def has_new_detail(self) -> bool:
+        """True when slow figures came since the last `take_detail`."""
+        return self.gone is None and self.detail is not self._taken
+
+    def take_detail(self) -> NodeDetail:
+        """Return the slow figures, which must be there."""
+        assert self.detail is not None
+        self._taken, self.detail_taken_at_s = self.detail, time.time()
+        return self.detail
 
     def _take_reading(self, described: Node, reading: NodeReading, ahead_s: float) -> None:
-        answers = reading.state in ("ok", "no_gpus")
-        counts = short_disagreement(self.num_gpus, described) if answers else None
-        update = {"taken_at_s": reading.taken_at_s - ahead_s, "reason": counts or reading.reason}
-        self.reading = reading.model_copy(update=update)
-        error = self._error_of(described, reading)
+        told, state, reason = self._told, reading.state, reading.reason
         # The same object as long as nothing changed: that is how changes are found among thousands of GPUs.
-        if self._told is None or self._told[0] is not described or self._told[1] != error:
-            self.node, self._told = described.model_copy(update={"error": error}), (described, error)
+        if told is None or told.described is not described or (told.state, told.reason) != (state, reason):
+            counts = short_disagreement(self.num_gpus, described) if state in ("ok", "no_gpus") else None
+            error = self._error_of(described, reading)
+            if (
+                told is None
+                or told.described is not described
+                or self.node is None
+                or self.node.error != error
+            ):
+                self.node = described.model_copy(update={"error": error})
+            self._told = told = _Told(described, state, reason, counts or reason)
+        update = {"taken_at_s": reading.taken_at_s - ahead_s, "reason": told.short}
+        self.reading = reading.model_copy(update=update)
 
     def _error_of(self, node: Node, reading: NodeReading) -> str | None:
         if reading.state in ("stale", "hung") and not node.gpus:

@@ -109,7 +109,7 @@ def reading_of(seen: SeenNode | BadNode, taken_at_s: float) -> NodeReading:
 
 def _gpu_reading(gpu: SeenGpu) -> GpuReading:
     total, used = _bytes(gpu.memory_total_mb), _bytes(gpu.memory_used_mb)
-    figures = {
+    figures: dict[str, Any] = {
         "memory_total_bytes": total,
         "memory_used_bytes": used,
         "memory_free_bytes": None if total is None or used is None else max(0, total - used),
@@ -125,7 +125,7 @@ def _gpu_reading(gpu: SeenGpu) -> GpuReading:
 def _host(seen: SeenNode) -> HostReading:
     memory, network = seen.memory, seen.network_bytes_per_s
     disk = seen.disks.get("/", {})
-    figures = {
+    figures: dict[str, Any] = {
         "cpu_percent": seen.cpu_percent,
         "num_cpus": seen.num_cpus[0] if seen.num_cpus else None,
         "load_1m": _first_load(seen.load),

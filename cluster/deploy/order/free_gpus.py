@@ -11,6 +11,7 @@ from cluster.engines.members import members_of
 from cluster.errors import BadInput, DeployFailed
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.layout import Placement
+from cluster.planner.placement.condition import avoidance
 from cluster.planner.placement.form import Form
 from cluster.planner.placement.joined import join_islands
 from cluster.planner.placement.ranks import LazyPlacement
@@ -40,7 +41,7 @@ def _replica_sets(
     if sum(one.count for one in sets) < count and _spans_islands(spec, cluster):
         # Such a group was pinned when it was deployed; the others of this deployment may do the same.
         sets = form_replicas(join_islands(survey, form, count), form)
-    return sets
+    return sorted(sets, key=lambda one: avoidance(one.condition, one.slowest.link))
 
 
 def _spans_islands(spec: DeploymentSpec, cluster: Cluster) -> bool:

@@ -34,8 +34,8 @@ class AccessRules:
         host = headers.get("host")
         if host is not None and not self._is_own(host):
             message = (
-                f"this router does not serve the host '{host[:256]}'; use localhost or 127.0.0.1, "
-                "or deploy with --allowed-host"
+                f"this server does not serve the host '{host[:256]}'; use localhost or 127.0.0.1, "
+                "or start it with --allowed-host"
             )
             return ApiError(403, message, code="host_not_allowed")
         if _from_foreign_page(headers, host):

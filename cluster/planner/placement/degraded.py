@@ -32,7 +32,8 @@ def degraded_use(cluster: Cluster, placed: Placed) -> DegradedUse:
     conditions = [replicas.condition for replicas, _ in placed]
     if not any(one.degraded for one in conditions):
         return NONE_DEGRADED
-    count, named = 0, []
+    count = 0
+    named: list[tuple[str, int, str]] = []
     for node, gpu in _degraded(cluster, placed):
         count += 1
         if len(named) < MOST_NAMED:

@@ -158,8 +158,9 @@ def _across_machines(
 
 
 def _join(pieces: list[_PlacedGroup], form: Form, sets: list[EqualReplicas]) -> list[_PlacedGroup]:
-    """Build replicas from single TP groups, in order; return the TP groups left over."""
+    """Build replicas from single TP groups, in order, sound ones first; return the TP groups left over."""
     size = form.num_groups
+    pieces = sorted(pieces, key=lambda piece: max(slot.avoid for slot in piece[2]))
     whole = len(pieces) // size * size
     for first in range(0, whole, size):
         pools, machines, groups = zip(*pieces[first : first + size], strict=True)

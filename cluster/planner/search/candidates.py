@@ -117,13 +117,14 @@ def _choices(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Itera
 
 def _without_degraded(context: Context, form: Form, fitting: Sequence[ClassFit]) -> Iterator[Candidate]:
     """Yield the layout on sound GPUs alone, and on those that lost little: the others may not be worth it."""
-    taken = {sum(entry.replicas.count for entry in fitting)}
-    for least_left in (1.0, _LITTLE_LOST):
+    wanted = wanted_replicas(context, form, sum(entry.replicas.count for entry in fitting))
+    for least_left in (_LITTLE_LOST, 1.0):
         kept = [entry for entry in fitting if _left(entry) >= least_left]
         count = sum(entry.replicas.count for entry in kept)
-        if count and count not in taken and wanted_replicas(context, form, count) <= count:
-            taken.add(count)
+        # The best replicas are taken first, so only fewer of them make another layout.
+        if 0 < count < wanted and wanted_replicas(context, form, count) <= count:
             yield _sized(context, form, kept)
+            wanted = count
 
 
 def _left(entry: ClassFit) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.calibration.groups import free_spots, groups_among
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.gpu_health import Finding, Health
 from cluster.inventory import Cluster, GpuProcess
 
 
@@ -49,13 +50,16 @@ def test_a_large_cluster_is_measured_in_part() -> None:
 
 
 def test_gpus_in_use_are_left_out_and_named() -> None:
-    cluster = parse_cluster_spec("5xL4")
+    cluster = parse_cluster_spec("7xL4")
     total = cluster.nodes[0].gpus[0].memory_total_bytes
     assert total is not None
     cluster = with_gpu(cluster, 0, claimed_by="llama")
     cluster = with_gpu(cluster, 1, processes=(GpuProcess(pid=7, name="python"),))
     cluster = with_gpu(cluster, 2, memory_free_bytes=total // 2)
     cluster = with_gpu(cluster, 3, unhealthy_reason="fell off the bus")
+    hot = Health(state="degraded", findings=(Finding(code="hot", state="degraded", text="hot: 95 C"),))
+    cluster = with_gpu(cluster, 5, health=hot)
+    cluster = with_gpu(cluster, 6, excluded_reason="not in CUDA_VISIBLE_DEVICES")
     spots, skipped = free_spots(cluster)
     assert [spot.gpu_index for spot in spots] == [4]
     reasons = [line.partition(": ")[2] for line in skipped]
@@ -64,4 +68,6 @@ def test_gpus_in_use_are_left_out_and_named() -> None:
         "in use by python",
         "50% of its memory is in use",
         "fell off the bus",
+        "degraded, so its rates are not those of its type: hot: 95 C",
+        "not in CUDA_VISIBLE_DEVICES",
     ]

@@ -39,6 +39,7 @@ def test_a_plan_that_still_holds_is_accepted() -> None:
         ({"memory_free_bytes": 10 * 2**30}, "10.0 GiB free now, the plan needs 60.0 GiB"),
         ({"claimed_by": "other"}, "held by other"),
         ({"unhealthy_reason": "XID 79"}, "unhealthy: XID 79"),
+        ({"excluded_reason": "not in CUDA_VISIBLE_DEVICES"}, "excluded: not in CUDA_VISIBLE_DEVICES"),
         ({"uuid": "GPU-swapped"}, "no longer in the cluster"),
         ({"index": 7}, "no longer in the cluster"),
     ],

@@ -16,7 +16,7 @@ from cluster.planner.result import Plan
 from cluster.planner.rule import Rule
 from cluster.planner.to_json import plan_to_json
 from tests.cluster.health.scene import sick_cluster
-from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, ask, best, with_gpu
+from tests.cluster.planner.ask import GIB, LLAMA_8B, LLAMA_70B, LLAMA_405B, ask, best, with_gpu
 
 PLAIN = Style(colored=False)
 
@@ -151,12 +151,28 @@ def test_a_full_gpu_does_not_go_before_an_idle_degraded_one() -> None:
     )
 
 
-def test_free_memory_decides_where_the_sound_gpus_lack_a_little() -> None:
-    """70B over four GPUs needs 33 GiB each: three of four have it only together with the degraded one."""
-    cluster = with_health_of("1x5xA100-80GB", {4: degraded()})
+def test_free_memory_decides_where_the_sound_gpus_have_too_little() -> None:
+    """Two ranks hold 66 GiB each, and one of the two sound GPUs has too little."""
+    cluster = with_health_of("1x3xA100-80GB", {2: degraded()})
     cluster = with_gpu(cluster, 0, 0, memory_free_bytes=61 * GIB)
-    sound_only = ask(LLAMA_70B, cluster, tp=4, max_model_len=120_000, max_num_seqs=4)
-    assert best(sound_only).layout.tp == 4
+    answer = ask(LLAMA_70B, cluster, tp=2, pp=1, max_model_len=2048)
+    assert {index for _, index in used(answer)} == {1, 2}
+
+
+def test_a_sound_machine_goes_first() -> None:
+    cluster = with_health_of("2x4xH100", dict.fromkeys(range(4), degraded()))
+    answer = ask(LLAMA_70B, cluster, tp=4, pp=1, dp=1)
+    assert {name for name, _ in used(answer)} == {"node-2"}
+    assert len(answer.candidates) == 1
+
+
+def test_a_replica_over_machines_is_made_of_sound_ones() -> None:
+    """405B needs two of these nodes, no two of which are alike."""
+    cluster = with_health_of("3x8xH100", dict.fromkeys(range(8), degraded(memory=0.5)))
+    for index in range(8):
+        cluster = with_gpu(cluster, 1, index, memory_free_bytes=78 * GIB)
+    answer = ask(LLAMA_405B, cluster, tp=8, pp=2, dp=1, max_model_len=8192)
+    assert {name for name, _ in used(answer)} == {"node-2", "node-3"}
 
 
 def test_degraded_gpus_are_used_where_they_add_throughput() -> None:

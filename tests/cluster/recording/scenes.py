@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, DetailsSeen, Event, ReadingsSeen
 from cluster.catalog.gpus import find_gpu
@@ -78,3 +80,18 @@ def record(path: Path, seconds: int = 150, scene: Scene | None = None) -> list[t
         for at_s, state in written:
             writer.add(at_s, state)
     return written
+
+
+def wild(value: Any, dice: random.Random, key: str = "") -> Any:
+    """Return a part of a state with some numbers and names replaced by what no reading has."""
+    if isinstance(value, dict):
+        return {name: wild(part, dice, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [wild(part, dice) for part in value]
+    if isinstance(value, str) and key in ("reason", "error", "type", "model") and dice.random() < 0.3:
+        return "\x1b[2J[bold]x[/]" * 5
+    if isinstance(value, bool) or key in ("pid", "memory_bytes", "sm_percent") or dice.random() > 0.25:
+        return value  # a process's figures have bounds of their own
+    if isinstance(value, int):
+        return dice.choice([-1, 0, 2**63 - 1, -(2**63), 10**12, 101])
+    return dice.choice([-1.0, -0.0, 1.8e19, -1.8e19, 0.5, 1e10]) if isinstance(value, float) else value

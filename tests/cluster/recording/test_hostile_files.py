@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 
+from cluster.cli.once_json import live_json
+from cluster.cli.once_table import live_lines
+from cluster.cli.style import Style
 from cluster.errors import BadInput, ClusterviewError
+from cluster.metrics.text import metrics_text
 from cluster.recording import blocks as blocks_module
 from cluster.recording.at import live_state_at
 from cluster.recording.blocks import pack
 from cluster.recording.frames import header_line, key_frame
 from cluster.recording.recording import open_recording
 from cluster.recording.state import EMPTY, State
-from tests.cluster.recording.scenes import BEGIN_S, record, states
+from tests.cluster.recording.scenes import BEGIN_S, Scene, record, states, wild
 
 
 def written(path: Path, *lines: bytes, first_at_s: float = BEGIN_S, last_at_s: float = BEGIN_S + 10) -> Path:
@@ -77,21 +81,25 @@ def test_names_that_are_no_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        pytest.param("cannot be read", b"not json", id="0"),
-        pytest.param("holds no frame", b"[1]", id="1"),
-        pytest.param("has no time", b"{}", id="2"),
-        pytest.param("has no time", b'{"at": NaN, "state": {}}', id="3"),
-        pytest.param("has no time", b'{"at": "5", "state": {}}', id="4"),
-        pytest.param("has no time", b'{"at": 1e300, "state": {}}', id="5"),
-        pytest.param("holds no state", frame({}), id="6"),
-        pytest.param("holds no state", frame(None), id="7"),
-        pytest.param("holds no state", frame({**EMPTY, "readings": [1]}), id="8"),
-        pytest.param("not of the time", frame(EMPTY, BEGIN_S + 99), id="9"),
-        pytest.param("does not fit", b'{"at": %d, "patch": {"cluster": 5}}' % BEGIN_S, id="10"),
-        pytest.param("cannot be read", b'{"at": %d, "state": ' % BEGIN_S + b"[" * 100_000, id="11"),
-        pytest.param("cannot be read", b'{"at": %d, "state": %s}' % (BEGIN_S, b"9" * 10_000), id="12"),
-        pytest.param("cannot be read", b"\xff\xfe", id="13"),
-        pytest.param("values", b"[" * 7_000_000, id="14"),
+        pytest.param("cannot be read", b"not json", id="not-json"),
+        pytest.param("holds no frame", b"[1]", id="list"),
+        pytest.param("has no time", b"{}", id="empty-object"),
+        pytest.param("a number in it is none", b'{"at": NaN, "state": {}}', id="nan"),
+        pytest.param("has no time", b'{"at": "5", "state": {}}', id="time-as-text"),
+        pytest.param("a number in it is none", b'{"at": 1e300, "state": {}}', id="far-future"),
+        pytest.param("holds no state", frame({}), id="empty-state"),
+        pytest.param("holds no state", frame(None), id="null-state"),
+        pytest.param("holds no state", frame({**EMPTY, "readings": [1]}), id="list-of-readings"),
+        pytest.param("not of the time", frame(EMPTY, BEGIN_S + 99), id="other-time"),
+        pytest.param("does not fit", b'{"at": %d, "patch": {"cluster": 5}}' % BEGIN_S, id="patch-first"),
+        pytest.param("cannot be read", b'{"at": %d, "state": ' % BEGIN_S + b"[" * 100_000, id="deep"),
+        pytest.param(
+            "cannot be read", b'{"at": %d, "state": %s}' % (BEGIN_S, b"9" * 10_000), id="long-number"
+        ),
+        pytest.param("a number in it is none", frame({"x": [1e400]}), id="infinity"),
+        pytest.param("a number in it is none", frame({"x": {"y": 10**300}}), id="huge"),
+        pytest.param("cannot be read", b"\xff\xfe", id="not-utf8"),
+        pytest.param("values", b"[" * 7_000_000, id="brackets"),
     ],
 )
 def test_blocks_that_hold_something_else(tmp_path: Path, words: str, line: bytes) -> None:
@@ -125,6 +133,18 @@ def test_hostile_names_are_cleaned(tmp_path: Path) -> None:
     cluster["nodes"][0]["name"] = "a\x1b]0;owned\x07\u202eb"
     live = live_state_at(open_recording(written(tmp_path / "r", frame(state_of(cluster=cluster)))), BEGIN_S)
     assert live.cluster.nodes[0].name == "a]0;ownedb"
+
+
+def test_wild_numbers_can_be_printed(tmp_path: Path) -> None:
+    ((at_s, state),) = list(states(31, Scene(busy_after_s=3)))[-1:]
+    for seed in range(30):
+        dice = random.Random(seed)
+        changed = {section: wild(state[section], dice) for section in ("readings", "details", "deployments")}
+        path = written(tmp_path / "r", frame({**state, **changed}), last_at_s=at_s)
+        live = live_state_at(open_recording(path), at_s)
+        json.dumps(live_json(live), allow_nan=False)
+        text = "\n".join(live_lines(live, Style(colored=False))) + metrics_text(live).decode()
+        assert "\x1b" not in text
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

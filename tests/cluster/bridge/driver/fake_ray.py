@@ -12,6 +12,7 @@ from cluster.bridge.driver.node_look import LookMemory, NodeLook, Stamps
 from cluster.bridge.driver.watched_node import WatchedNode
 from cluster.detail import GpuDetail, NodeDetail
 from cluster.gpu_facts import GpuFacts
+from cluster.health.watch import HealthWatch
 from cluster.inventory import Gpu, Node
 from cluster.telemetry import GpuReading, NodeReading
 
@@ -53,12 +54,13 @@ class Probe:
         self.is_silent = False
         self.failure: Exception | None = None
         self.num_full_answers = 0
-        self.memory = LookMemory()
-        self.look = SimpleNamespace(remote=lambda loads, known: Ref(self, known))
+        self.memory, self.health = LookMemory(), HealthWatch()
+        self.look = SimpleNamespace(remote=lambda loads, claims, known: Ref(self, known))
 
     def answer(self, known: Stamps) -> NodeLook:
         reading = fake_reading(self.node, self.clock.now_s)
-        look = self.memory.look(self.node, reading, self.detail, known)
+        judged = self.health.judge(self.node, reading, self.detail, self.clock.now_s)
+        look = self.memory.look(judged, reading, self.detail, known)
         self.num_full_answers += look.node is not None
         return look
 

@@ -15,6 +15,7 @@ from cluster.deploy.spec import DeploymentSpec, ServerPlan
 from cluster.deploy.status import ReplicaStatus
 from cluster.engines.launch import ServerLaunch
 from cluster.errors import BadInput, DeployFailed
+from cluster.gpu_health import Finding, Health
 from cluster.inventory import Cluster
 from cluster.planner.layout import Layout
 from cluster.planner.result import Band
@@ -107,7 +108,17 @@ def test_memory_that_others_use_and_gpus_that_fail_are_not_counted_on() -> None:
     with pytest.raises(DeployFailed, match="0 can be used"):
         grown(spec, 2, claimed(changed(CLUSTER, rest, unhealthy_reason="XID 79"), spec))
     with pytest.raises(DeployFailed, match="0 can be used"):
+        grown(spec, 2, claimed(changed(CLUSTER, rest, excluded_reason="not in CUDA_VISIBLE_DEVICES"), spec))
+    with pytest.raises(DeployFailed, match="0 can be used"):
         grown(spec, 2, claimed(changed(CLUSTER, rest, type="L4"), spec))
+
+
+def test_sound_gpus_take_the_next_replica() -> None:
+    spec = order(CLUSTER, "one", [[(0, 0)]])
+    hot = Health(state="degraded", findings=(Finding(code="hot", state="degraded", text="hot: 95 C"),))
+    first = {gpu.uuid for gpu in CLUSTER.nodes[0].gpus} - {spec.ranks[0].gpu_uuid}
+    more = grown(spec, 2, claimed(changed(CLUSTER, first, health=hot), spec))
+    assert {place.node_name for place in more.ranks if place.replica == 1} == {CLUSTER.nodes[1].name}
 
 
 def test_servers_start_only_where_their_engine_is() -> None:
