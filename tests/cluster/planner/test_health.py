@@ -189,6 +189,11 @@ def test_a_replica_that_is_too_slow_to_help_is_left_away() -> None:
     answer = ask(LLAMA_8B, with_health_of("1x4xH100", {1: degraded(compute=0.05, memory=0.05)}))
     assert used(answer) == [("node-1", 0), ("node-1", 2), ("node-1", 3)]
     assert [one.use for one in standings(answer)] == ["not used"]
+    assert best(answer).why.endswith("about as fast as DP=4, and uses no degraded GPU")
+    (other,) = (one for one in answer.candidates if one.label == "DP=4")
+    assert "uses 1 degraded GPU" in other.why
+    throughput = dict(answer.comparison[0].rows)["Throughput"]
+    assert throughput.endswith(", 4 unequal replicas")
 
 
 # Cost.
