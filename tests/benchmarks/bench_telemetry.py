@@ -178,9 +178,8 @@ def _hour() -> None:
                 gc.collect()
                 sizes.append(len(gc.get_objects()))
     shown = ", ".join(f"{size / 1e3:.0f}" for size in sizes)
-    print(
-        f"an hour of {_HOUR_NODES} x 8 GPUs with 180 nodes that die: {shown} thousand objects after each 10 minutes"
-    )
+    what = f"an hour of {_HOUR_NODES} x 8 GPUs with 180 nodes that die"
+    print(f"{what}: {shown} thousand objects after each 10 minutes")
 
 
 if __name__ == "__main__":
