@@ -25,6 +25,7 @@ SLOW = frozenset(
         "cluster/cli/test_deploy_dry_run.py",
         "cluster/cli/test_exit_statuses.py",
         "cluster/cli/test_load.py",
+        "cluster/cli/test_metrics.py",
         "cluster/cli/test_record.py",
         "cluster/cli/test_snapshot_and_doctor.py",
         "cluster/deploy/router",

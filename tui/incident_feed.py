@@ -19,8 +19,8 @@ from cluster.incidents.incident import Incident
 from cluster.incidents.log import IncidentLog
 from cluster.incidents.watch import IncidentWatch
 
-_JUMP_S = 60.0
-"""A clock that is set back by more begins a new watch: a replay that was rewound."""
+_JUMP_S = 2.0
+"""A clock that goes back by more begins a new watch: a replay was rewound."""
 
 
 class IncidentFeed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.inventory import Gpu, GpuProcess, Node
 from cluster.telemetry import GpuReading, NodeReading
@@ -17,27 +18,57 @@ UNLISTED_BYTES = GIB
 half of it on an idle GPU."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """A process on one GPU; without a pid, the memory there that no listed process holds."""
+class ProcessRow(NamedTuple):
+    """A process on one GPU; without a process, the memory there that no listed process holds.
 
-    node_id: str
-    node: str
-    gpu_index: int
-    gpu_uuid: str
+    A large cluster has tens of thousands, each second: what is shown of one is worked out when it is shown.
+    """
+
+    place: Node
+    gpu: Gpu
     holder: str
     """The deployment or Ray job that holds the GPU; '' for none."""
-    pid: int | None
-    user: str | None = None
-    name: str = ""
-    command: str | None = None
-    memory_bytes: int | None = None
-    sm_percent: float | None = None
+    process: GpuProcess | None
+    memory_bytes: int | None
 
     @property
     def key(self) -> tuple[str, int | None]:
         """What tells rows apart."""
-        return self.gpu_uuid, self.pid
+        return self.gpu.uuid, self.pid
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self.place.name
+
+    @property
+    def pid(self) -> int | None:
+        """None for memory that no listed process holds."""
+        return None if self.process is None else self.process.pid
+
+    @property
+    def user(self) -> str | None:
+        """None where it is not known."""
+        return None if self.process is None else self.process.user
+
+    @property
+    def sm_percent(self) -> float | None:
+        """None where it is not read."""
+        return None if self.process is None else self.process.sm_percent
+
+    @property
+    def command(self) -> str | None:
+        """The whole command line; None where it is not known."""
+        return None if self.process is None else self.process.command
+
+    @property
+    def name(self) -> str:
+        """The process's name, or why it has none."""
+        if self.process is None:
+            return "(not listed)"
+        if self.process.other_namespace and not self.process.name:
+            return "(another PID namespace)"
+        return self.process.name or "(no name)"
 
     @property
     def brief(self) -> str:
@@ -50,7 +81,7 @@ class ProcessRow:
     @property
     def words(self) -> str:
         """Everything that a filter looks for words in."""
-        parts = (self.node, f"gpu {self.gpu_index}", self.holder, str(self.pid or ""), self.user or "")
+        parts = (self.node, f"gpu {self.gpu.index}", self.holder, str(self.pid or ""), self.user or "")
         return " ".join((*parts, self.name, self.command or ""))
 
 
@@ -86,7 +117,7 @@ FIELDS: Fields[ProcessRow] = Fields(
         "user": lambda row: row.user,
         "holder": lambda row: row.holder,
         "command": lambda row: row.command or row.name,
-        "gpu": lambda row: row.gpu_index,
+        "gpu": lambda row: row.gpu.index,
         "pid": lambda row: row.pid,
         "mem": lambda row: None if row.memory_bytes is None else row.memory_bytes / GIB,
         "sm": lambda row: row.sm_percent,
@@ -130,9 +161,9 @@ def by_user(rows: Iterable[ProcessRow]) -> list[UserRow]:
     return [
         UserRow(
             user=user,
-            processes=len({(row.node_id, row.pid) for row in own if row.pid is not None}),
-            gpus=len({row.gpu_uuid for row in own}),
-            nodes=len({row.node_id for row in own}),
+            processes=len({(row.place.node_id, row.pid) for row in own if row.pid is not None}),
+            gpus=len({row.gpu.uuid for row in own}),
+            nodes=len({row.place.node_id for row in own}),
             memory_bytes=sum(row.memory_bytes or 0 for row in own),
         )
         for user, own in groups.items()
@@ -151,26 +182,11 @@ def _of_node(
 
 def _of_gpu(node: Node, gpu: Gpu, reading: GpuReading | None, holder: str) -> Iterator[ProcessRow]:
     processes = gpu.processes if reading is None else reading.processes
-    place = (node.node_id, node.name, gpu.index, gpu.uuid, holder)
     for process in processes:
-        yield ProcessRow(
-            *place,
-            process.pid,
-            process.user,
-            _name(process),
-            process.command,
-            process.memory_bytes,
-            process.sm_percent,
-        )
+        yield ProcessRow(node, gpu, holder, process, process.memory_bytes)
     unlisted = _unlisted_bytes(gpu, reading, processes)
     if unlisted > UNLISTED_BYTES:
-        yield ProcessRow(*place, None, name="(not listed)", memory_bytes=unlisted)
-
-
-def _name(process: GpuProcess) -> str:
-    if process.other_namespace and not process.name:
-        return "(another PID namespace)"
-    return process.name or "(no name)"
+        yield ProcessRow(node, gpu, holder, None, unlisted)
 
 
 def _unlisted_bytes(gpu: Gpu, reading: GpuReading | None, processes: Sequence[GpuProcess]) -> int:

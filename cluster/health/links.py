@@ -8,7 +8,7 @@ from cluster.detail import GpuDetail
 from cluster.gpu_facts import GpuFacts
 from cluster.gpu_health import Slowdown
 from cluster.health.sign import GpuSeen, Sign, SlowSeen, at_least
-from cluster.health.thresholds import PcieRule, Thresholds
+from cluster.health.thresholds import Thresholds
 from cluster.units import count_of
 
 SWITCH = "switch"
@@ -53,7 +53,7 @@ def pcie_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
     width, most_lanes = detail.pcie_width, facts.max_pcie_width
     generation, newest = detail.pcie_generation, facts.max_pcie_generation
     lanes = width / most_lanes if width and most_lanes else 1.0
-    slower = bool(generation and newest and generation < newest and _is_working(seen, limits.pcie))
+    slower = bool(generation and newest and generation < newest and _is_working(seen, limits))
     if lanes >= 1 and not slower:
         return
     per_lane = limits.pcie.lane_bytes_per_s
@@ -66,11 +66,12 @@ def pcie_signs(seen: GpuSeen, limits: Thresholds) -> Iterator[Sign]:
     yield Sign("pcie_narrow", text, Slowdown(pcie=at_least(lanes * speed)))
 
 
-def _is_working(seen: GpuSeen, rule: PcieRule) -> bool:
-    used, p_state = seen.used_percent, seen.reading.performance_state
-    return (used is not None and used >= rule.busy_percent) or (
-        p_state is not None and p_state <= rule.fastest_p_state
-    )
+def _is_working(seen: GpuSeen, limits: Thresholds) -> bool:
+    used, p_state, rule = seen.used_percent, seen.reading.performance_state, limits.pcie
+    if used is not None and used >= rule.busy_percent:
+        return True
+    is_idle = limits.clocks.idle in (seen.reading.throttle_reasons or ())
+    return p_state is not None and p_state <= rule.fastest_p_state and not is_idle
 
 
 def _shape(generation: int | None, width: int | None) -> str:

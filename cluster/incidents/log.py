@@ -19,7 +19,7 @@ class IncidentLog:
         self._lock = threading.Lock()
         self._kept: list[Incident] = []
         self._shown: tuple[Incident, ...] = ()
-        self._num_unseen = 0
+        self._num_unseen = self._num_bad = 0
         self.num_dropped = 0
         """Older ones that are no longer kept."""
 
@@ -32,6 +32,11 @@ class IncidentLog:
     def num_unseen(self) -> int:
         """How many have come since the last `mark_seen`; what was so at the start is not counted."""
         return self._num_unseen
+
+    @property
+    def num_bad_unseen(self) -> int:
+        """How many of those are bad."""
+        return self._num_bad
 
     def add(self, incidents: Iterable[Incident]) -> None:
         """Keep more incidents; the oldest give way."""
@@ -46,15 +51,19 @@ class IncidentLog:
                 del self._kept[:excess]
                 self.num_dropped += excess
             self._shown = tuple(self._kept)
-            self._num_unseen += sum(not incident.at_start for incident in new)
+            unseen = [incident for incident in new if not incident.at_start]
+            self._num_unseen += len(unseen)
+            self._num_bad += sum(incident.severity == "bad" for incident in unseen)
 
     def forget_after(self, at_s: float) -> None:
         """Forget what began after a moment: a replay was rewound to it."""
         with self._lock:
             self._kept = [incident for incident in self._kept if incident.at_s <= at_s]
-            self._shown, self._num_unseen = tuple(self._kept), min(self._num_unseen, len(self._kept))
+            self._shown = tuple(self._kept)
+            self._num_unseen = min(self._num_unseen, len(self._kept))
+            self._num_bad = min(self._num_bad, self._num_unseen)
 
     def mark_seen(self) -> None:
         """Count from here."""
         with self._lock:
-            self._num_unseen = 0
+            self._num_unseen = self._num_bad = 0

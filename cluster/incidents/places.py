@@ -34,11 +34,24 @@ class Places:
     def __init__(self) -> None:
         self.nodes: dict[str, Place] = {}
         self.gpus: dict[str, Place] = {}
+        self._of_node: dict[str, dict[str, Place]] = {}
 
     def take(self, cluster: Cluster) -> None:
-        """Use the names of another inventory."""
-        self.nodes = {node.node_id: Place(node) for node in cluster.nodes}
-        self.gpus = {gpu.uuid: Place(node, gpu) for node in cluster.nodes for gpu in node.gpus}
+        """Use the names of another inventory; a node that did not change is the same object in both."""
+        of_node = {node.node_id: self._gpus_of(node) for node in cluster.nodes}
+        self.nodes = {node.node_id: self._place_of(node) for node in cluster.nodes}
+        self.gpus = {uuid: place for places in of_node.values() for uuid, place in places.items()}
+        self._of_node = of_node
+
+    def _place_of(self, node: Node) -> Place:
+        known = self.nodes.get(node.node_id)
+        return known if known is not None and known.node is node else Place(node)
+
+    def _gpus_of(self, node: Node) -> dict[str, Place]:
+        known = self.nodes.get(node.node_id)
+        if known is not None and known.node is node:
+            return self._of_node[node.node_id]
+        return {gpu.uuid: Place(node, gpu) for gpu in node.gpus}
 
 
 def found_at_start(incident: Incident) -> Incident:

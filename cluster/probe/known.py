@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cluster.detail import NodeDetail
+from cluster.detail import GpuDetail, NodeDetail, XidEvent
 from cluster.inventory import Gpu, Node
 from cluster.probe.readings import placeholder_uuid
 from cluster.telemetry import GpuReading, NodeReading
 
 _NUM_MIG_INDEXES = 1000
+_MOST_XIDS = 20
 
 
 class KnownGpus:
@@ -17,6 +18,7 @@ class KnownGpus:
 
     def __init__(self) -> None:
         self._gpus: dict[int, Gpu] = {}
+        self._xids: dict[str, tuple[XidEvent, ...]] = {}
 
     def node(self, node: Node) -> Node:
         """Return the node with the identity of each GPU that was readable before, and remember it."""
@@ -31,9 +33,18 @@ class KnownGpus:
         return reading if gpus == list(reading.gpus) else reading.model_copy(update={"gpus": tuple(gpus)})
 
     def detail(self, detail: NodeDetail) -> NodeDetail:
-        """Return the slow figures without those of GPUs that could not be read."""
+        """Return the slow figures without those of GPUs that could not be read, with all Xids so far.
+
+        A process that reads a node knows only the Xids since it began.
+        """
         known = {gpu.uuid for gpu in self._gpus.values()}
-        return detail.model_copy(update={"gpus": tuple(gpu for gpu in detail.gpus if gpu.uuid in known)})
+        gpus = tuple(self._with_xids(gpu) for gpu in detail.gpus if gpu.uuid in known)
+        return detail.model_copy(update={"gpus": gpus})
+
+    def _with_xids(self, gpu: GpuDetail) -> GpuDetail:
+        before = [xid for xid in self._xids.get(gpu.uuid, ()) if xid not in gpu.xids]
+        self._xids[gpu.uuid] = (*before, *gpu.xids)[-_MOST_XIDS:]
+        return gpu.model_copy(update={"xids": self._xids[gpu.uuid]}) if before else gpu
 
     def _identified(self, gpu: Gpu) -> list[Gpu]:
         if gpu.uuid != placeholder_uuid(gpu.index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -115,6 +116,8 @@ def test_a_process_that_takes_memory_shows_and_goes(probe: Probe) -> None:
     mine = [process for process in during.processes if process.pid == holder.pid]
     if mine:
         assert (mine[0].name or "").startswith("python")
+        assert "tests.gpu.hold_memory" in (mine[0].command or "")
+        assert mine[0].user == getpass.getuser()
         assert mine[0].memory_bytes is None or mine[0].memory_bytes >= GIB
     after = first_gpu(probe)
     assert abs((after.memory_used_bytes or 0) - (before.memory_used_bytes or 0)) < 64 * MIB

@@ -42,7 +42,7 @@ def test_these_work(installed: Installed, arguments: tuple[str, ...], status: in
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(installed: Installed) -> None:
     done = installed.run("doctor", "--cluster", "1xL4", "--json")
     findings = {one["subject"]: one for one in json.loads(done.stdout)["findings"]}
-    assert done.returncode == 1 and done.stderr == ""
+    assert done.returncode == 2 and done.stderr == ""
     for package in ("ray", "torch", "textual"):
         assert findings[package]["state"] in ("fail", "warn")
         assert f"-m pip install '{requirement(package)}'" in findings[package]["told"]

@@ -99,7 +99,7 @@ def test_times_have_their_date_beyond_a_day_and_an_impossible_one_is_a_question_
 async def test_the_header_counts_unseen_events_and_the_view_marks_them_as_seen() -> None:
     app = make_app((*opening_events(make_cluster()), lost_node(), xid()))
     async with opened(app) as pilot:
-        assert "1 new event" in screen_text(app)  # the Xid was there when the first figures came
+        assert "E 1 new event, 1 bad" in screen_text(app)  # the Xid was there when the first figures came
         await pilot.press("E")
         await until(pilot, lambda: "Xid 79" in screen_text(app))
         lines = screen_text(app).splitlines()

@@ -10,6 +10,7 @@ from cluster.inventory import Cluster, GpuProcess
 from cluster.units import GIB
 from tests.tui.builders import make_cluster, make_deployment, make_readings, opening_events
 from tests.tui.conftest import make_app, opened, screen_text, until
+from tui.pace import Pace
 from tui.process_rows import FIELDS, by_user, process_list
 from tui.row_filter import parse_filter
 from tui.screens.gpu_page import GpuPage
@@ -52,7 +53,7 @@ def test_processes_and_the_memory_that_none_accounts_for_are_rows() -> None:
         (502, "alice", "vllm", 20 * GIB),
         (None, None, "(not listed)", 10 * GIB),
     ]
-    assert {(row.node, row.gpu_index) for row in rows} == {("node-0", 0)}
+    assert {(row.node, row.gpu.index) for row in rows} == {("node-0", 0)}
 
 
 def test_memory_is_not_called_unlisted_where_that_is_unknown_or_the_drivers_own() -> None:
@@ -145,6 +146,21 @@ def test_users_add_up_and_a_process_on_two_gpus_is_one() -> None:
 def test_columns_fill_a_line_and_no_more(width: int) -> None:
     shown = fitted(COLUMNS, width)
     assert shown[-1].start + shown[-1].cells == max(width, shown[-1].start + 12)
+
+
+def test_what_takes_long_is_done_less_often() -> None:
+    now = [100.0]
+    pace = Pace(lambda: now[0])
+    with pace.look():
+        now[0] += 0.05
+    now[0] += 1.0
+    assert pace.is_due
+    with pace.look():
+        now[0] += 1.0
+    now[0] += 8.0
+    assert not pace.is_due
+    now[0] += 1.0
+    assert pace.is_due
 
 
 def app_with(*processes: GpuProcess) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.bridge.events import ClusterSeen, DeploymentsSeen, Progress, ReadingsSeen, TokenSeen
+from cluster.inventory import GpuProcess
 from cluster.planner.layout import Layout
 from cluster.planner.result import Candidate
 from cluster.telemetry import GpuReading, NodeReading
@@ -63,6 +64,24 @@ def test_the_planner_uses_current_free_memory() -> None:
     assert current is not None
     gpu = current.nodes[0].gpus[0]
     assert gpu.memory_free_bytes == (gpu.memory_total_bytes or 0) - 30 * GIB
+
+
+def test_a_process_that_ended_is_not_kept_until_the_next_inventory() -> None:
+    cluster = make_cluster()
+    node = cluster.nodes[0]
+    held = node.gpus[0].model_copy(update={"processes": (GpuProcess(pid=7),)})
+    node = node.model_copy(update={"gpus": (held, *node.gpus[1:])})
+    cluster = cluster.model_copy(update={"nodes": (node, *cluster.nodes[1:])})
+
+    def processes(**reading: object) -> tuple[GpuProcess, ...]:
+        seen = GpuReading.model_validate({"uuid": held.uuid, **reading})
+        readings = ReadingsSeen(nodes=(NodeReading(node_id=node.node_id, taken_at_s=NOW_S, gpus=(seen,)),))
+        current = current_cluster(store_of(ClusterSeen(cluster=cluster), readings).snapshot)
+        assert current is not None
+        return current.nodes[0].gpus[0].processes
+
+    assert processes() == ()
+    assert processes(absent={"processes": "not supported by this GPU"}) == (GpuProcess(pid=7),)
 
 
 def test_gpus_of_a_silent_node_are_not_used_for_planning() -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tui.background import in_background
 from tui.listing import Arranged, Listing, Order, arrange, column_named
+from tui.pace import Pace
 from tui.screens.dialog import Dialog
 from tui.views import Place, ViewContext
 from tui.widgets.header import badges_of
@@ -53,6 +54,7 @@ class ListScreen(Dialog[None]):
         self._order = order
         self._typed = ""
         self._listing: Listing | None = None
+        self._pace = Pace()
 
     def make_listing(self) -> Listing:
         """Return all rows as of now. Runs in a thread of its own."""
@@ -85,15 +87,16 @@ class ListScreen(Dialog[None]):
         self.set_interval(_LOOK_S, self._look_again)
 
     def _look_again(self) -> None:
-        """Look, unless a look is still under way: one that takes over a second must come to its end."""
-        if not any(worker.group == "look" and worker.is_running for worker in self.workers):
+        """Look, unless a look is still under way, or has just taken long: keys come first."""
+        if self._pace.is_due and not any(one.group == "look" and one.is_running for one in self.workers):
             self.look()
 
     @work(group="look", exclusive=True)
     async def look(self, fresh: bool = True) -> None:
         """Make, sort and filter the listing: on thousands of GPUs that takes longer than a key may."""
         if fresh or self._listing is None:
-            self._listing = await in_background(self.make_listing)
+            with self._pace.look():
+                self._listing = await in_background(self.make_listing)
         self._show(await in_background(arrange, self._listing, self._order, self._typed))
 
     def _show(self, arranged: Arranged) -> None:

@@ -166,7 +166,7 @@ class MainPanels:
     def redraw_map(self) -> None:
         """Draw the map as of now, so that ages grow, and count the events that nobody has looked at."""
         context = self._context
-        self._header.show_unseen(context.store.incidents.num_unseen)
+        self._header.show_unseen(context.store.incidents)
         replay = replay_of(context.session)
         self.status.show_idle(replay_line(replay.position) if replay is not None else "")
         self.map.show(self._scenes.scene(context.store.snapshot, self.candidate, context.setup.clock()))

@@ -29,7 +29,7 @@ def _name_style(row: ProcessRow, styles: Styles) -> Style:
 
 COLUMNS: tuple[Column[ProcessRow], ...] = (
     Column("node", 12, lambda row: row.node, lambda row: row.node),
-    Column("GPU", 4, lambda row: str(row.gpu_index), lambda row: row.gpu_index, right=True),
+    Column("GPU", 4, lambda row: str(row.gpu.index), lambda row: row.gpu.index, right=True),
     Column("PID", 8, lambda row: str(row.pid or ""), lambda row: row.pid, right=True, style=_muted),
     Column("user", 10, lambda row: row.user or "", lambda row: row.user, style=_muted),
     Column("GiB", 7, lambda row: gib(row.memory_bytes), lambda row: row.memory_bytes, right=True),
@@ -83,7 +83,7 @@ class ProcessesScreen(ListScreen):
         return describe_process(row)
 
     def place_of(self, row: Any) -> Place | None:
-        return Place(row.node_id, row.gpu_uuid) if isinstance(row, ProcessRow) else None
+        return Place(row.place.node_id, row.gpu.uuid) if isinstance(row, ProcessRow) else None
 
     def action_by_user(self) -> None:
         """Switch between processes and users."""
@@ -93,7 +93,7 @@ class ProcessesScreen(ListScreen):
 
 def describe_process(row: ProcessRow) -> str:
     """Describe a process in full: where it runs, as whom, and its command line."""
-    place = f"{row.node} GPU {row.gpu_index}"
+    place = f"{row.node} GPU {row.gpu.index}"
     if row.pid is None:
         held = format_bytes(row.memory_bytes)
         return (
@@ -110,7 +110,7 @@ def summarize(found: ProcessList) -> str:
     if not found.rows:
         return ""
     held = format_bytes(sum(row.memory_bytes or 0 for row in listed))
-    count = len({(row.node_id, row.pid) for row in listed})
+    count = len({(row.place.node_id, row.pid) for row in listed})
     verb = "holds" if count == 1 else "hold"
     users = sorted(by_user(listed), key=lambda row: -row.memory_bytes)
     named = ", ".join(f"{row.user} {format_bytes(row.memory_bytes)}" for row in users[:_USERS_NAMED])

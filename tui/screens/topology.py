@@ -18,6 +18,7 @@ from cluster.inventory import Cluster, Node
 from cluster.planner.exchanges import Exchanges, exchanges_of
 from cluster.units import count_of
 from tui.background import in_background
+from tui.pace import Pace
 from tui.roles import PlannedRoles, Role, live_roles
 from tui.screens.dialog import Dialog
 from tui.screens.find import FindScreen
@@ -100,6 +101,7 @@ class TopologyScreen(Dialog[None]):
         self._planned: Mapping[str, Role] = {}
         self._looks: dict[str, TwoLooks] = {}
         self._down: dict[str, int] = {}
+        self._pace = Pace()
         self._not_found = ""
         """Why the last search went nowhere; '' once another node is shown."""
 
@@ -117,8 +119,8 @@ class TopologyScreen(Dialog[None]):
         self.set_interval(_LOOK_S, self._look_again)
 
     def _look_again(self) -> None:
-        """Look, unless a look is still under way: one that takes over a second must come to its end."""
-        if not any(worker.group == "look" and worker.is_running for worker in self.workers):
+        """Look, unless a look is still under way, or has just taken long: keys come first."""
+        if self._pace.is_due and not any(one.group == "look" and one.is_running for one in self.workers):
             self.look()
 
     @property
@@ -139,7 +141,8 @@ class TopologyScreen(Dialog[None]):
             self._exchanges_of = cluster
         for detail in snapshot.details.values():
             self._remember(detail)
-        self._down = await in_background(links_down, tuple(snapshot.details.values()))
+        with self._pace.look():
+            self._down = await in_background(links_down, tuple(snapshot.details.values()))
         node = self._node()
         if cluster is not None and node is not None:
             self._show(cluster, node, *await in_background(self._describe, node))

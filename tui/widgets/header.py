@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
+from cluster.incidents.log import IncidentLog
 from cluster.inventory import Cluster
 from cluster.units import count_of, format_bytes
 from tui.glyphs import DOT
@@ -28,7 +29,8 @@ class Header(TextPanel):
         self._totals = ""
         self._wrong: tuple[Mark, ...] = ()
         """What is counted over all GPUs, once for each snapshot."""
-        self._num_unseen = 0
+        self._unseen = (0, 0)
+        """Events that nobody has looked at, and how many of them are bad."""
 
     def show(self, snapshot: Snapshot, title: str) -> None:
         """Show another snapshot of the session with this title."""
@@ -39,10 +41,11 @@ class Header(TextPanel):
             self._wrong = self._counter.count(snapshot)
             self.refresh()
 
-    def show_unseen(self, count: int) -> None:
+    def show_unseen(self, log: IncidentLog) -> None:
         """Show how many events nobody has looked at."""
-        if count != self._num_unseen:
-            self._num_unseen = count
+        unseen = (log.num_unseen, log.num_bad_unseen)
+        if unseen != self._unseen:
+            self._unseen = unseen
             self.refresh()
 
     def draw(self, styles: Styles) -> Text:
@@ -50,7 +53,8 @@ class Header(TextPanel):
         line.append("clusterview", styles.title).append("  ")
         for badge in badges_of(self._snapshot):
             line.append(f" {badge} ", styles.badge).append("  ")
-        line.append(unseen_text(self._num_unseen, self.size.width), styles.accent)
+        style = styles.bad if self._unseen[1] else styles.accent
+        line.append(unseen_text(*self._unseen, self.size.width), style)
         self._append_totals(line, styles)
         return line
 
@@ -88,11 +92,12 @@ def badges_of(snapshot: Snapshot) -> list[str]:
     return badges
 
 
-def unseen_text(count: int, width: int) -> str:
-    """Describe how many events are new, and the key that shows them; '' for none."""
+def unseen_text(count: int, bad: int, width: int) -> str:
+    """Describe how many events are new and bad, and the key that shows them; '' for none."""
     if not count:
         return ""
-    return f"E {count_of(count, 'new event')}  " if width >= _ROOMY_CELLS else f"E {count:,} new  "
+    what = count_of(count, "new event") if width >= _ROOMY_CELLS else f"{count:,} new"
+    return f"E {what}, {bad:,} bad  " if bad else f"E {what}  "
 
 
 def describe_totals(cluster: Cluster) -> str:

@@ -59,12 +59,8 @@ class Discovery:
 
     def cluster(self, claims: dict[str, str]) -> Cluster:
         """Return the inventory; `claims` maps GPU uuids to the deployments that hold them."""
-        shown = self._order
-        simulated = any(is_simulated(watched.labels) for watched in shown)
-        if simulated:
-            # The head of an embedded cluster is not part of the cluster that it simulates.
-            shown = [watched for watched in shown if watched.shows_gpus]
-        known = without_returned([watched.shown() for watched in shown])
+        simulated = self._is_simulated()
+        known = without_returned([watched.shown() for watched in self._seen()])
         claims = self._foreign.add(known, claims, self._num_free())
         # Its nodes were checked when they were made; checking 10,000 GPUs each second takes a while.
         return Cluster.model_construct(
@@ -92,11 +88,14 @@ class Discovery:
             raise BadInput(
                 f"no node {clean(node_id, 80)} in this cluster", "It may have been forgotten already"
             )
-        if watched.gone is None:
+        if not watched.is_dead:
             raise BadInput(
                 f"node {watched.name} is alive", "Only a node that left the cluster can be dismissed"
             )
-        self._forget(watched)
+        if watched.gone is None:
+            watched.dismissed = True
+        else:
+            self._forget(watched)
 
     def readings(self) -> tuple[NodeReading, ...]:
         """Return the latest reading of every node, marked where it is late or the node is gone."""
@@ -112,8 +111,12 @@ class Discovery:
         return tuple([one.take_detail() for one in chosen])
 
     def _seen(self) -> list[WatchedNode]:
-        simulated = any(is_simulated(watched.labels) for watched in self._order)
-        return [watched for watched in self._order if watched.shows_gpus or not simulated]
+        """Return the nodes to show. The head of an embedded cluster is not part of what that simulates."""
+        simulated = self._is_simulated()
+        return [one for one in self._order if not one.dismissed and (one.shows_gpus or not simulated)]
+
+    def _is_simulated(self) -> bool:
+        return any(is_simulated(watched.labels) for watched in self._order)
 
     def settled(self) -> bool:
         """True once every living node has answered or has had its time to."""
@@ -195,6 +198,7 @@ class Discovery:
             watched.trouble = _gist(answer)
         else:
             watched.answered(answer)
+            watched.dismissed = watched.dismissed and watched.is_dead
             watched.held = held.get(watched.node_id, ())
 
 

@@ -62,6 +62,8 @@ class WatchedNode:
     """Why the probe itself does not answer."""
     gone: Node | None = None
     """The node as a dead one, once it has left."""
+    dismissed: bool = False
+    """Not shown, although its raylet lives: a scene let the node die, and it was dismissed."""
     first_seen_s: float = field(default_factory=time.time)
     failed_starts: int = 0
     next_start_s: float = 0.0
@@ -85,6 +87,11 @@ class WatchedNode:
     def died_at_s(self) -> float | None:
         """Unix time at which the node was found dead; None: it is alive."""
         return self.gone.left.at_s if self.gone is not None and self.gone.left is not None else None
+
+    @property
+    def is_dead(self) -> bool:
+        """True for a node that left, and for one that a scene shows as dead."""
+        return self.gone is not None or (self.node is not None and self.node.left is not None)
 
     def late_s(self) -> float:
         """Return for how long the probe owes an answer; 0 while it owes none."""

@@ -53,6 +53,8 @@ class Raylet(FromAnyVersion):
     state_message: Annotated[CleanStr | None, Field(validation_alias="stateMessage")] = None
     name: Annotated[CleanStr, Field(validation_alias=AliasChoices("nodeName", "nodeManagerHostname"))] = ""
     address: Annotated[CleanStr, Field(validation_alias="nodeManagerAddress")] = ""
+    workers: Annotated[tuple[Any, ...], Field(validation_alias="coreWorkersStats")] = ()
+    """Processes of Ray on the node, with the GPUs that they hold."""
     resources: Annotated[dict[str, float], Field(validation_alias="resourcesTotal")] = {}
 
     @property

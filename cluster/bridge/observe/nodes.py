@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.bridge.driver.other_jobs import FOREIGN
 from cluster.bridge.observe.answer import BadNode, SeenGpu, SeenNode
+from cluster.bridge.observe.usage import held_slots
 from cluster.catalog.gpus import match_product
 from cluster.cluster_spec import assumed_island
 from cluster.gpu_facts import GpuFacts
@@ -30,15 +31,24 @@ def node_of(seen: SeenNode | BadNode) -> Node:
     """Return the node for the inventory; what Ray does not say is None."""
     raylet = seen.raylet
     gpus = seen.gpus if isinstance(seen, SeenNode) else ()
-    held = isinstance(seen, SeenNode) and 0 < len(gpus) <= seen.taken_gpus
+    held = _holders(seen) if isinstance(seen, SeenNode) else {}
     return Node(
         node_id=raylet.node_id,
         name=raylet.name or (seen.hostname if isinstance(seen, SeenNode) else "") or raylet.node_id[:8],
         address=raylet.address or None,
-        gpus=tuple(_gpu(gpu, len(gpus), held) for gpu in _distinct(gpus)),
+        gpus=tuple(_gpu(gpu, len(gpus), held.get(place)) for place, gpu in enumerate(_distinct(gpus))),
         ray_gpus=raylet.num_gpus,
         error=_error(seen),
     )
+
+
+def _holders(seen: SeenNode) -> dict[int, str]:
+    """Return who holds each GPU in Ray, by the GPU's place on the node."""
+    if seen.raylet.num_gpus != len(seen.gpus):
+        return {}  # Ray's numbers are of other GPUs than all of these
+    everything = len(seen.gpus) <= seen.taken_gpus
+    others = dict.fromkeys(range(len(seen.gpus)), FOREIGN) if everything else {}
+    return others | held_slots(seen.raylet.workers)
 
 
 def _error(seen: SeenNode | BadNode) -> str | None:
@@ -69,7 +79,7 @@ def uuid_of(gpu: SeenGpu) -> str:
     return gpu.uuid or f"gpu-{gpu.index}"
 
 
-def _gpu(gpu: SeenGpu, of_node: int, held: bool) -> Gpu:
+def _gpu(gpu: SeenGpu, of_node: int, holder: str | None) -> Gpu:
     total = _bytes(gpu.memory_total_mb)
     used = _bytes(gpu.memory_used_mb)
     spec = match_product(gpu.name, total) if gpu.name else None
@@ -81,7 +91,7 @@ def _gpu(gpu: SeenGpu, of_node: int, held: bool) -> Gpu:
         memory_free_bytes=None if total is None or used is None else max(0, total - used),
         compute_capability=spec.compute_capability if spec is not None else None,
         nvlink_island=assumed_island(spec, gpu.index, of_node) if spec is not None else None,
-        claimed_by=FOREIGN if held else None,
+        claimed_by=holder,
         vendor="amd" if gpu.name.lower().startswith(_AMD) else "nvidia",
         facts=_FACTS,
         processes=_processes(gpu),

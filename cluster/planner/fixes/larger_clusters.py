@@ -9,6 +9,7 @@ from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.fixes.fix import LargerCluster
 
 _MOST_GPUS_PER_NODE = 8
+_BUSY = "busy"
 _NODE_SIZES = (2, 4, _MOST_GPUS_PER_NODE)
 _NODE_COUNTS = (2, 3, 4, 6, 8, 12, 16)
 
@@ -77,7 +78,12 @@ def _empty_gpu(gpu: Gpu) -> Gpu:
         return gpu
     # Keep a millionth of the used memory as used, so that GPUs with the least to free are preferred.
     changes = {"memory_free_bytes": total - ((total - free) >> 20), "claimed_by": None, "processes": ()}
-    return gpu.model_copy(update=changes)
+    return gpu.model_copy(update=changes | ({"health": None} if _is_only_busy(gpu) else {}))
+
+
+def _is_only_busy(gpu: Gpu) -> bool:
+    """True if nothing is wrong with a GPU but the work of the tenants who leave it."""
+    return gpu.health is not None and {finding.code for finding in gpu.health.findings} == {_BUSY}
 
 
 def _resized(node: Node, size: int) -> Node:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import floor
+from math import floor, log10
 
 from cluster.inventory import Gpu
 
-_COARSE_STEPS, _FINE_STEPS = 10, 100
 _QUARTERS = 4
 
 
@@ -30,17 +29,17 @@ class Condition:
 SOUND = Condition()
 
 
-def condition_of(gpu: Gpu, *, coarse: bool = False) -> Condition:
-    """Return a usable GPU's condition; `coarse` rounds to tenths, so that fewer GPUs differ."""
+def condition_of(gpu: Gpu, levels: int | None = None) -> Condition:
+    """Return a usable GPU's condition in hundredths, or in this many levels per factor of ten."""
     if gpu.health is None or gpu.health.state == "healthy":
         return SOUND
-    shares, steps = gpu.health.slowdown, _COARSE_STEPS if coarse else _FINE_STEPS
+    shares = gpu.health.slowdown
     return Condition(
         True,
-        _in_steps(shares.compute, steps),
-        _in_steps(shares.memory, steps),
-        _in_steps(shares.nvlink, steps),
-        _in_steps(shares.pcie, steps),
+        _rounded(shares.compute, levels),
+        _rounded(shares.memory, levels),
+        _rounded(shares.nvlink, levels),
+        _rounded(shares.pcie, levels),
     )
 
 
@@ -73,5 +72,9 @@ def preference(free_bytes: int, total_bytes: int, avoid: float) -> tuple[int, fl
     return -quarter, avoid, -free_bytes
 
 
-def _in_steps(share: float, steps: int) -> float:
-    return max(1, floor(share * steps + 1e-9)) / steps
+def _rounded(share: float, levels: int | None) -> float:
+    if share == 1.0:
+        return 1.0
+    if levels is None:
+        return max(1, floor(share * 100 + 1e-9)) / 100
+    return 10 ** (round(log10(share) * levels) / levels)

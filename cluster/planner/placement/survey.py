@@ -23,6 +23,8 @@ from cluster.planner.rule import Rule
 
 MOST_SHAPES = 48
 _GRAINS_BYTES = (1, 64 * 1024**2, 1024**3, 8 * 1024**3, 32 * 1024**3)
+_LEVELS: dict[int, int | None] = dict(zip(_GRAINS_BYTES, (None, 20, 10, 4, 2), strict=True))
+"""Of what health leaves of a rate, per factor of ten, with each grain."""
 _IDLE_SHARE = 0.9
 _IDLE_GRAIN_BYTES = 1024**3
 
@@ -34,8 +36,8 @@ Group = tuple[int, ...]
 def survey_cluster(cluster: Cluster) -> Survey:
     """Sort the cluster's usable GPUs into machine shapes; the rest are left out, each with a reason.
 
-    Free memory is used as read. Only if more than MOST_SHAPES machines differ in it is it rounded down, more
-    coarsely on partly used GPUs than on idle ones.
+    Free memory is used as read. Only if more than MOST_SHAPES machines differ is it rounded down, more
+    coarsely on partly used GPUs than on idle ones, and what is left of degraded GPUs is rounded.
     """
     groups = _machine_groups(cluster.nodes)
     for grain in _GRAINS_BYTES:
@@ -115,7 +117,7 @@ _what_counts = attrgetter(
 
 
 def _gpu_key(gpu: Gpu, grain: int) -> GpuKey:
-    total, condition = gpu.memory_total_bytes, condition_of(gpu, coarse=grain > _GRAINS_BYTES[0])
+    total, condition = gpu.memory_total_bytes, condition_of(gpu, _LEVELS[grain])
     return (
         gpu.type,
         -1 if total is None else total,
@@ -186,7 +188,7 @@ def _reach(node: Node, offset: int, gpu: Gpu, resolved: GpuKind) -> tuple[Link, 
 
 def _slot(offset: int, place: int, gpu: Gpu, pool: GpuPool, grain: int) -> GpuSlot:
     free = min(max(0, gpu.memory_free_bytes or 0), pool.total_bytes)
-    condition = condition_of(gpu, coarse=grain > _GRAINS_BYTES[0])
+    condition = condition_of(gpu, _LEVELS[grain])
     free = _rounded(free, pool.total_bytes, grain)
     return GpuSlot(offset, place, free, condition, avoidance(condition, pool.link))
 

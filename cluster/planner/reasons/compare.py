@@ -174,6 +174,9 @@ class _Strategy:
         estimate, replicas = self.candidate.estimate, self.layout.num_replicas
         if estimate is None:
             return "does not run"
+        if replicas > 1 and self.candidate.degraded.num_gpus:
+            # Replicas on degraded GPUs are slower than the others.
+            return f"{describe_rate(estimate.throughput_tokens_per_s)}, {replicas:,} unequal replicas"
         text = describe_rate(estimate.throughput_tokens_per_s, replicas)
         return text if replicas > 1 else f"{text}, 1 replica"
 

@@ -71,7 +71,9 @@ def _why_best(
         return f"{what}; {_gain(gain, request)} than the next best ({following.label})"
     if _is_passed_over(following, best, request):
         return f"{what}; {_kept_conventions(following, best, request, needed)}"
-    return f"{what}; about as fast as {following.label}, and simpler to run"
+    on_sound = following.degraded.num_gpus and not best.degraded.num_gpus
+    better = "uses no degraded GPU" if on_sound else "simpler to run"
+    return f"{what}; about as fast as {following.label}, and {better}"
 
 
 def _what(best: Candidate) -> str:

@@ -41,6 +41,8 @@ def _costs(other: Candidate, best: Candidate) -> Iterator[str]:
     ours, theirs, estimate = other.layout, best.layout, other.estimate
     if ours.gpus < theirs.gpus:
         yield f"uses {ours.gpus} of the {theirs.gpus} GPUs"
+    if other.degraded.num_gpus > best.degraded.num_gpus:
+        yield f"uses {count_of(other.degraded.num_gpus, 'degraded GPU')}"
     if ours.pp > theirs.pp:
         yield f"{ours.pp} pipeline stages to keep busy"
     if estimate and ours.tp > theirs.tp:

@@ -99,6 +99,9 @@ def test_without_any_reading_nothing_is_held_against_a_gpu() -> None:
         ),
         pytest.param({"throttle_reasons": ("idle",), "sm_clock_mhz": 345.0}, {}, id="idle clocks"),
         pytest.param({"performance_state": 8}, {"pcie_generation": 1}, id="PCIe saves power while idle"),
+        pytest.param(
+            {"throttle_reasons": ("idle",)}, {"pcie_generation": 1}, id="idle at the fastest P-state"
+        ),
         pytest.param({}, {"links": links(num_down=18)}, id="no bridge anywhere"),
         pytest.param({}, {"links": ()}, id="no NVLink"),
         pytest.param({}, {"ecc": EccCounts(aggregate_uncorrected=9)}, id="ECC errors long ago"),

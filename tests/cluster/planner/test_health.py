@@ -11,6 +11,7 @@ from cluster.cli.style import Style
 from cluster.cluster_spec import parse_cluster_spec
 from cluster.gpu_health import Finding, Health, Slowdown
 from cluster.inventory import Cluster
+from cluster.planner.fixes.larger_clusters import with_nodes, without_tenants
 from cluster.planner.reasons.health import standings
 from cluster.planner.result import Plan
 from cluster.planner.rule import Rule
@@ -188,6 +189,11 @@ def test_a_replica_that_is_too_slow_to_help_is_left_away() -> None:
     answer = ask(LLAMA_8B, with_health_of("1x4xH100", {1: degraded(compute=0.05, memory=0.05)}))
     assert used(answer) == [("node-1", 0), ("node-1", 2), ("node-1", 3)]
     assert [one.use for one in standings(answer)] == ["not used"]
+    assert best(answer).why.endswith("about as fast as DP=4, and uses no degraded GPU")
+    (other,) = (one for one in answer.candidates if one.label == "DP=4")
+    assert "uses 1 degraded GPU" in other.why
+    throughput = dict(answer.comparison[0].rows)["Throughput"]
+    assert throughput.endswith(", 4 unequal replicas")
 
 
 # Cost.
@@ -259,3 +265,22 @@ def test_a_thousand_sick_nodes_are_planned_on_as_kinds_and_not_one_by_one() -> N
     text = list(health(answer, PLAIN, 110))
     assert text[0] == "Health  300 degraded of 2,400 GPUs"
     assert text[-1].endswith("more (--json names all)")
+
+
+def test_a_gpu_whose_tenants_are_to_leave_is_no_longer_busy() -> None:
+    busy = Health(
+        state="degraded",
+        findings=(Finding(code="busy", state="degraded", text="97% busy"),),
+        slowdown=Slowdown(compute=0.5, memory=0.5),
+    )
+    full = with_gpu(parse_cluster_spec("1xH100"), 0, 0, memory_free_bytes=10 * GIB, health=busy)
+    emptied = without_tenants(full)
+    assert emptied is not None and emptied.nodes[0].gpus[0].health is None
+    still_hot = degraded("hot: 95 C")
+    emptied = without_tenants(with_gpu(full, 0, 0, health=still_hot))
+    assert emptied is not None and emptied.nodes[0].gpus[0].health == still_hot
+
+
+def test_hardware_that_is_added_is_sound() -> None:
+    cluster = with_health_of("1x2xH100", {0: degraded(compute=0.1), 1: degraded(compute=0.1)})
+    assert all(gpu.health is None for gpu in with_nodes(cluster, 2, 8).nodes[1].gpus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.detail import GpuDetail, NodeDetail, XidEvent
 from cluster.inventory import Gpu, Node
 from cluster.probe.known import KnownGpus
 from cluster.probe.readings import placeholder_uuid
@@ -66,3 +67,21 @@ def test_mig_slices_stay_slices() -> None:
 
 def test_one_that_was_never_read_stays_unknown() -> None:
     assert KnownGpus().node(node(unread(3))).gpus == (unread(3),)
+
+
+def test_xids_outlive_the_process_that_saw_them() -> None:
+    known = KnownGpus()
+    known.node(node(gpu(0)))
+
+    def seen(*xids: XidEvent) -> tuple[XidEvent, ...]:
+        detail = GpuDetail(uuid="GPU-0", xids=xids)
+        return known.detail(NodeDetail(node_id="n", taken_at_s=0.0, gpus=(detail,))).gpus[0].xids
+
+    first, second = XidEvent(code=94, at_s=1.0), XidEvent(code=13, at_s=2.0)
+    assert seen(first) == (first,)
+    # Another process begins with none.
+    assert seen() == (first,)
+    assert seen(second) == (first, second)
+    assert seen(second) == (first, second)
+    flood = tuple(XidEvent(code=31, at_s=float(number)) for number in range(3, 23))
+    assert seen(*flood) == flood

@@ -12,7 +12,7 @@ from cluster.bridge.driver.ray_place import RayPlace
 from cluster.bridge.protocol import Target
 from cluster.deploy.status import DeploymentState, DeploymentStatus, RankState, RankStatus
 from cluster.errors import BadInput
-from cluster.inventory import Node
+from cluster.inventory import Node, NodeLeft
 from tests.cluster.bridge.driver.fake_ray import (
     ActorDiedError,
     Clock,
@@ -196,6 +196,21 @@ def test_a_dead_node_can_be_dismissed_and_a_living_one_cannot(discovery: FakeDis
     assert names_of(discovery.cluster({}).nodes) == ["a"], "although Ray still lists it"
     with pytest.raises(BadInput, match="no node b"):
         discovery.dismiss("b")
+
+
+def test_a_node_that_a_scene_lets_die_can_be_dismissed_until_it_lives_again(
+    discovery: FakeDiscovery, ray: FakeRay
+) -> None:
+    probe, alive = ray.add("a"), ray.probes["a"].node
+    tick(discovery, ray)
+    probe.node = alive.model_copy(update={"left": NodeLeft(at_s=1.0, reason="scene")})
+    tick(discovery, ray)
+    discovery.dismiss("a")
+    tick(discovery, ray)
+    assert (discovery.cluster({}).nodes, discovery.readings()) == ((), ())
+    probe.node = alive
+    tick(discovery, ray)
+    assert names_of(discovery.cluster({}).nodes) == ["a"]
 
 
 def test_a_node_that_comes_back_has_its_gpus_once(discovery: FakeDiscovery, ray: FakeRay) -> None:

@@ -140,6 +140,29 @@ def test_a_node_whose_gpus_are_all_taken_is_not_planned_on(
     assert {one.claimed_by for one in b.gpus} == {None}
 
 
+def test_gpus_that_workers_hold_are_named(dashboard: Dashboard, watch: Callable[[], Watcher]) -> None:
+    """As Ray 2.60 reports an actor on two GPUs, one in a placement group, and a process without any."""
+    seen = node()
+    seen["raylet"]["coreWorkersStats"] = [
+        {
+            "jobId": "01000000",
+            "pid": 77,
+            "usedResources": {"GPU": {"resourceSlots": [{"slot": "2", "allocation": 1}]}},
+        },
+        {
+            "jobId": "02000000",
+            "pid": 78,
+            "usedResources": {"GPUGroup0Ab": {"resourceSlots": [{"allocation": 0.5}]}},
+        },
+        {"jobId": "ffffffff", "pid": 79, "usedResources": {"CPU": {"resourceSlots": [{"allocation": 1.0}]}}},
+        {"usedResources": 5},
+        "no worker",
+    ]
+    dashboard.nodes = [seen]
+    held = {one.index: one.claimed_by for one in watch().cluster.nodes[0].gpus if one.claimed_by}
+    assert held == {0: "Ray job 02000000 (pid 78)", 2: "Ray job 01000000 (pid 77)"}
+
+
 def test_what_one_node_reports_wrongly_concerns_that_node_alone(
     dashboard: Dashboard, watch: Callable[[], Watcher]
 ) -> None:

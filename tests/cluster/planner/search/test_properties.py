@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cluster.catalog.gpus import find_gpu
 from cluster.catalog.models import load_model
 from cluster.cluster_spec import parse_cluster_spec
+from cluster.gpu_health import Finding, Health, Slowdown
 from cluster.inventory import Cluster, Gpu, GpuProcess, Node
 from cluster.planner.plan import plan
 from cluster.planner.request import PlanRequest
@@ -26,6 +27,15 @@ GENTLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthC
 
 def total_bytes(kind: str) -> int:
     return 24 * GIB if " " in kind else find_gpu(kind).memory_bytes
+
+
+share = st.sampled_from((1.0, 0.9, 0.35, 0.01))
+degraded = st.builds(
+    Health,
+    state=st.just("degraded"),
+    findings=st.just((Finding(code="hot", state="degraded", text="hot: 95 C"),)),
+    slowdown=st.builds(Slowdown, compute=share, memory=share, nvlink=share, pcie=share),
+)
 
 
 @st.composite
@@ -47,6 +57,8 @@ def gpus(draw: st.DrawFn, index: int, node: int) -> Gpu:
         mig_parent_uuid=draw(st.sampled_from((None, None, None, "GPU-parent"))),
         claimed_by=draw(st.sampled_from((None, None, None, "chat"))),
         unhealthy_reason=draw(st.sampled_from((None, None, None, "XID 79"))),
+        excluded_reason=draw(st.sampled_from((None, None, None, "not in CUDA_VISIBLE_DEVICES"))),
+        health=draw(st.none() | st.just(Health()) | degraded),
         processes=draw(st.sampled_from(((), (GpuProcess(pid=1),)))),
     )
 
@@ -138,13 +150,20 @@ def check_candidates(answer: Plan, cluster: Cluster) -> None:
         gpu.uuid
         for node in cluster.nodes
         for gpu in node.gpus
-        if gpu.claimed_by is None and gpu.unhealthy_reason is None
+        if gpu.claimed_by is None and gpu.unhealthy_reason is None and gpu.excluded_reason is None
+    }
+    sick = {
+        gpu.uuid
+        for node in cluster.nodes
+        for gpu in node.gpus
+        if gpu.health is not None and gpu.health.state == "degraded"
     }
     for candidate in answer.candidates:
         assert candidate.feasible == (not candidate.rejections)
         assert all(rejection.message for rejection in candidate.rejections)
         uuids = [rank.gpu_uuid for rank in candidate.placement]
         assert len(set(uuids)) == len(uuids) and set(uuids) <= usable
+        assert candidate.degraded.num_gpus == len(sick.intersection(uuids))
         if candidate.feasible:
             assert len(uuids) == candidate.layout.gpus and candidate.why
             check_parts(candidate.memory_by_stage)
