@@ -47,8 +47,8 @@ run: setup ## open clusterview: on this machine's GPUs, else on a simulated clus
 # What waits for deadlines wants the machine for itself; all else runs on two cores.
 test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray" -q
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not ray" -q
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
 	@$(BIN)/python -m pytest -m alone tests/ray
 else
 	@$(BIN)/python -m pytest $(ARGS)

@@ -17,7 +17,7 @@ from tests.packaging.installed import ROOT, build_wheel
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Import name -> name on the package index, where they differ by more than dashes.
 DISTRIBUTIONS = {"re2": "google_re2", "pynvml": "nvidia_ml_py", "yaml": "pyyaml"}
-IN_A_STRING = {"pynvml", "jinja2"}
+IN_A_STRING = {"pynvml", "jinja2", "psutil"}
 """Imported through importlib."""
 
 

@@ -101,7 +101,7 @@ def test_a_process_has_its_memory_its_user_its_command_and_its_use(watch, contro
     assert (process.pid, process.memory_bytes, process.sm_percent) == (os.getpid(), 300 * MIB, 37.0)
     if not process.other_namespace:
         assert process.user == getpass.getuser()
-        assert "pytest" in (process.command or "")
+        assert "python" in (process.command or "")
 
 
 def test_a_process_that_did_not_run_used_nothing(watch, control) -> None:  # type: ignore[no-untyped-def]
