@@ -44,11 +44,11 @@ setup: $(VENV)/.run ## make .venv and install clusterview into it
 run: setup ## open clusterview: on this machine's GPUs, else on a simulated cluster
 	@$(BIN)/clusterview --demo $(ARGS)
 
-# What waits for deadlines wants the machine for itself; all else runs on two cores.
+# Meant for two cores: many of the first wait for something. What waits for deadlines wants the machine for itself.
 test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not ray" -q
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
 	@$(BIN)/python -m pytest -m alone tests/ray
 else
 	@$(BIN)/python -m pytest $(ARGS)

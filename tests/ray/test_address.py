@@ -37,6 +37,7 @@ def head(state_dir: Path) -> Iterator[tuple[str, dict[str, str]]]:
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)
 
 
+@pytest.mark.long
 def test_joining_and_deploying_by_address(
     head: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

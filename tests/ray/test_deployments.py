@@ -173,6 +173,7 @@ def test_a_permanent_failure_is_reported_and_frees_the_gpus(view: SessionView) -
     view.session.stop("broken").result(START_S)
 
 
+@pytest.mark.long
 def test_a_killed_rank_restarts_its_replica_while_the_other_serves(view: SessionView) -> None:
     status = start(view, "gang", TWO_BY_TWO)
     assert status.state == "ready"

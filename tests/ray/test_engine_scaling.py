@@ -18,7 +18,7 @@ from tests.ray.real_ray import RealNode, RealRay
 from tests.ray.steady_load import InFlight, SteadyLoad
 from tests.ray.support import START_S
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

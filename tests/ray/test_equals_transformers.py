@@ -14,7 +14,7 @@ from cluster.deploy.spec import ModelSource
 from tests.cluster.runtime.checkpoints import make_checkpoint, read_config, reference
 from tests.ray.support import START_S, order
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 PROMPTS = ((5, 17, 42), (1, 2, 3, 4, 5, 6, 7, 8), (99,))
 NUM_TOKENS = 12
