@@ -49,7 +49,7 @@ test: $(VENV)/.test ## run the tests
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not ray" -q
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not alone and not long" -q tests/ray tests/e2e tests/cluster/bridge
-	@$(BIN)/python -m pytest -m alone tests/ray
+	@$(BIN)/python -m pytest -m "alone and not long" tests/ray
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

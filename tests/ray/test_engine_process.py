@@ -116,6 +116,7 @@ def test_two_servers_from_start_to_stop(view: SessionView, python: Path) -> None
     stopped(view, "pair", python)
 
 
+@pytest.mark.long
 def test_a_server_over_two_nodes_restarts_as_one(view: SessionView, ray: RealRay, python: Path) -> None:
     assert view.cluster is not None
     spec = server_order(view.cluster, "wide", python, [[("gpu-a", 0), ("gpu-b", 0)]])

@@ -10,10 +10,11 @@ import pytest
 
 from cluster.bridge.open_session import open_session
 from cluster.cli.session_view import SessionView
+from cluster.inventory import Node
 from tests.ray.conftest import record_of
 from tests.ray.support import START_S, order, processes_of, ranks_in, wait_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.alone]
+pytestmark = pytest.mark.ray
 
 SPEC = "2x1xL4"
 NOTICED_S = 60.0
@@ -38,10 +39,17 @@ def test_a_lost_node_ends_only_its_own_replica(state_dir: Path) -> None:
         assert view.wait(noticed, NOTICED_S), view.find("pair")
         states = {reading.node_id: reading.state for reading in view.readings}
         assert states == {cluster.nodes[0].node_id: "ok", dead: "lost"}
-        assert view.cluster is not None
-        gone = {node.node_id: (node.gpus, node.error) for node in view.cluster.nodes}[dead]
-        assert gone[0] == ()
-        assert gone[1] is not None and gone[1].startswith("the node left the cluster: ")
+
+        def gone() -> Node:
+            assert view.cluster is not None
+            return next(node for node in view.cluster.nodes if node.node_id == dead)
+
+        # It stays in the inventory, with what ran there, and is not planned on.
+        assert view.wait(lambda: gone().left is not None, NOTICED_S), gone()
+        left = gone().left
+        assert left is not None
+        assert any("pair" in held for held in left.held), left
+        assert not any(gpu.usable for gpu in gone().gpus)
         assert ranks_in(view.find("pair"), "ready") == 1
         view.session.stop("pair").result(START_S)
     assert wait_until(lambda: not processes_of(folder), 20), processes_of(folder)

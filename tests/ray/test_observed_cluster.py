@@ -18,7 +18,7 @@ from tests.cluster.cli.run_clusterview import one_line_error, run_clusterview
 from tests.ray.real_ray import RealNode, RealRay, free_port, new_token
 from tests.ray.support import START_S
 
-pytestmark = [pytest.mark.ray, pytest.mark.alone]
+pytestmark = pytest.mark.ray
 
 DASHBOARD = f"127.0.0.2:{free_port()}"
 

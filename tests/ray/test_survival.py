@@ -152,8 +152,8 @@ def guard_of(keeper: int) -> int:
     [
         ("keeper", signal.SIGKILL),
         ("guard", signal.SIGKILL),
-        ("both", signal.SIGKILL),
-        ("guard", signal.SIGTERM),
+        pytest.param("both", signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param("guard", signal.SIGTERM, marks=pytest.mark.long),
     ],
 )
 def test_a_killed_keeper_ends_its_cluster(state_dir: Path, victims: str, number: signal.Signals) -> None:
