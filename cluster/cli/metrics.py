@@ -71,7 +71,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _leave_on_sigterm() -> None:
-    """Make SIGTERM close the session on the way out, as Ctrl-C does."""
+    """Make SIGTERM end the program as Ctrl-C does, so that the session is closed."""
 
     def leave(*_: object) -> None:
         raise SystemExit(0)

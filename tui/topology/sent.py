@@ -35,7 +35,7 @@ def link_words(link: str, gpus: Iterable[Gpu]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SentLine:
-    """One exchange in words."""
+    """One exchange as text."""
 
     replica: int
     name: str
