@@ -176,9 +176,10 @@ class RayPlace:
 
     def deploy(self, spec: DeploymentSpec) -> None:
         assert self._deployments is not None
+        # First: processes start while the order is checked, and those of a refused one end by themselves.
+        start_workers(self._ray, workers_of(spec, self._deployments.router_node()[0]))
         # The plan may be minutes old: what counts is what is free at this moment.
         check_order(spec, self.look(), self._deployments.statuses())
-        start_workers(self._ray, workers_of(spec, self._deployments.router_node()[0]))
         self._deployments.deploy(checked_spec(spec, self._preflight(spec)))
         self.look()
 
