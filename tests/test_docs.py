@@ -12,7 +12,7 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 PATH = re.compile(r"`((?:[\w.-]+/)+(?:[\w-]+\.\w+)?)`")
 # Inside a section on a package the pages shorten paths; the shortest that is used is planner/...
 FOLDERS = ("", "cluster", "cluster/planner", "cluster/catalog")
-LONGEST_ARCHITECTURE = 200
+LONGEST_ARCHITECTURE = 180
 
 
 def missing_paths(text: str) -> list[str]:
