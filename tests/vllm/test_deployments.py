@@ -128,8 +128,9 @@ def test_two_replicas_and_what_kills_them(engine: Engine) -> None:
     # The agent is the grandparent: between them is the guard, which ends what the agent leaves.
     before = family(second)
     os.kill(_agent_of(second), signal.SIGKILL)
-    _serves_until(two, lambda: two.status()["state"] == "ready" and _restarts(two) == 2)
-    assert not survivors(before)
+    # That a server comes back whole was seen above; this one may end while it starts.
+    _serves_until(two, lambda: _restarts(two) == 2)
+    assert wait(lambda: not survivors(before), 30.0)
     known = {pid: start for server in server_pids(engine.model) for pid, start in family(server).items()}
     two.stop()
     assert wait(lambda: not [pid for pid in survivors(known) if "dummy" in _words(pid)], 30.0)
