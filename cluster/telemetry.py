@@ -9,6 +9,10 @@ from cluster.inventory import GpuProcess
 from cluster.text import CleanStr, RepeatedStr
 
 NodeState = Literal["ok", "stale", "hung", "lost", "no_gpus"]
+UNRELIABLE_STATES: tuple[NodeState, ...] = ("stale", "hung", "lost")
+"""What was last read of a node in such a state says nothing about now."""
+STALE_AFTER_S = 10.0
+"""A reading that is older says nothing about now, although its node may seem well."""
 
 
 class GpuReading(FrozenModel):

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from cluster.deploy.status import DeploymentStatus
 from cluster.inventory import Cluster, Gpu, Node
 from cluster.planner.result import Candidate
-from cluster.telemetry import GpuReading, NodeReading
+from cluster.telemetry import STALE_AFTER_S, GpuReading, NodeReading
 from tui.health_marks import Mark, mark_of
 from tui.roles import PlannedRoles, Role, live_roles
 from tui.store import SILENT_STATES, Snapshot
 
-STALE_AFTER_S = 10.0
 _MOST_PREPARED = 8
 """Layouts whose roles are kept: on ten thousand GPUs they take about a MiB each."""
 _NO_ROLES: Mapping[str, Role] = {}

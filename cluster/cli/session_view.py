@@ -28,7 +28,7 @@ from cluster.detail import NodeDetail
 from cluster.errors import Unreachable
 from cluster.health.judge import with_health
 from cluster.inventory import Cluster
-from cluster.telemetry import NodeReading
+from cluster.telemetry import UNRELIABLE_STATES, NodeReading
 
 ResultT = TypeVar("ResultT")
 
@@ -40,7 +40,6 @@ ENGINES_S = 25.0
 """How long the nodes may take to look up their engines."""
 DETAILS_S = 3.0
 """How long slow figures may take once all nodes were read."""
-_SILENT = ("stale", "hung", "lost")
 _CLOSE_S = 5.0
 _WAIT_S = 0.2
 
@@ -187,7 +186,7 @@ def _engines_known(cluster: Cluster) -> bool:
 
 def _with_late(cluster: Cluster, readings: tuple[NodeReading, ...]) -> Cluster:
     """Return the cluster with an error on each node whose readings cannot be trusted now."""
-    late = {reading.node_id: reading for reading in readings if reading.state in _SILENT}
+    late = {reading.node_id: reading for reading in readings if reading.state in UNRELIABLE_STATES}
     nodes = tuple(
         node.model_copy(update={"error": f"no current reading: {late[node.node_id].reason}"})
         if node.node_id in late and not node.error

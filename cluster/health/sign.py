@@ -39,7 +39,7 @@ class GpuSeen(NamedTuple):
 
 
 class SlowSeen(NamedTuple):
-    """A GPU's slow figures, and what its kind and its neighbors tell of its NVLinks."""
+    """A GPU's slow figures, and what its type and its neighbors show about its NVLinks."""
 
     detail: GpuDetail
     now_s: float

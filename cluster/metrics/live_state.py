@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from cluster.deploy.status import DeploymentStatus
 from cluster.detail import GpuDetail, NodeDetail
 from cluster.inventory import Cluster, Gpu, Node
-from cluster.telemetry import GpuReading, NodeReading
+from cluster.telemetry import STALE_AFTER_S, UNRELIABLE_STATES, GpuReading, NodeReading
 
-STALE_AFTER_S = 10.0
-"""A reading that is older says nothing about now, although its node may seem well."""
 DETAIL_STALE_AFTER_S = 60.0
-_SILENT = ("stale", "hung", "lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +96,6 @@ class LiveState:
             return "unread", node.error or why or "nothing was read of it yet"
         if reading.state == "ok" and age_s > STALE_AFTER_S:
             return "stale", f"its last reading is {age_s:.0f} s old"
-        return reading.state, reading.reason or (node.error or "" if reading.state in _SILENT else "")
+        return reading.state, reading.reason or (
+            node.error or "" if reading.state in UNRELIABLE_STATES else ""
+        )
